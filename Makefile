@@ -1,0 +1,91 @@
+# Jarvis on trio: everything that a checkout can do, with only make and Python 3.11 or newer.
+#
+# make run           the daemon in the foreground, with all that it needs; Ctrl-C stops it
+# make test          the tests
+# make lint          ruff and mypy --strict
+# make bench         every measurement, beside the peers (bench-quick: under two minutes)
+# make torture       random kills under load, for MINUTES=5
+# make wheel         the wheel, in dist/
+# make lock          requirements/ anew from pyproject.toml, with the newest versions
+# make clean         removes what the others made, never data/
+#
+# PYTHON=/path/to/python chooses the interpreter.
+#
+# For GNU make 3.81, as on macOS, and for a folder with spaces in its path: hence neither
+# .ONESHELL nor !=, only relative paths, and `python -m` in place of the venv's scripts.
+
+MINUTES ?= 5
+UV_VERSION := 0.13.9
+VENV_PYTHON := .venv/bin/python
+# One --quiet leaves warnings about indexes of the machine's own; errors come through two.
+PIP := -m pip --quiet --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench bench-quick torture wheel lock clean anew
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+run: .venv/run.stamp
+	@database=$$($(VENV_PYTHON) -c 'import config; print(config.MEMORY_DB_PATH)' 2>/dev/null) && test -e "$$database" \
+	  || $(VENV_PYTHON) -m jarvis_trio init
+	@exec $(VENV_PYTHON) -m jarvis_trio
+
+test: .venv/dev.stamp
+	@$(VENV_PYTHON) -m pytest -q
+
+lint: .venv/dev.stamp
+	@$(VENV_PYTHON) -m ruff check --quiet .
+	@$(VENV_PYTHON) -m mypy --strict --no-error-summary
+
+bench: .venv/dev.stamp
+	@$(VENV_PYTHON) -m benchmarks
+
+bench-quick: .venv/dev.stamp
+	@$(VENV_PYTHON) -m benchmarks --quick
+
+torture: .venv/dev.stamp
+	@$(VENV_PYTHON) -m tests.torture --minutes $(MINUTES)
+
+wheel: .venv/dev.stamp
+	@rm -rf build/lib build/bdist.*  # setuptools keeps in there what the source no longer has
+	@$(VENV_PYTHON) $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+clean:
+	@rm -rf .venv benchmarks/.venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Sets $$python to the first interpreter that will do, or says in one line what is missing.
+define find-python
+found=; for python in $(if $(PYTHON),'$(PYTHON)',python3.14 python3.13 python3.12 python3.11 python3); do \
+  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && found=yes && break; \
+done; \
+test "$$found" || { version=$$("$$python" -c 'import sys; print(sys.version.split()[0])' 2>/dev/null); \
+  echo "Python 3.11 or newer is needed, but $$python is $${version:-missing}: name another with PYTHON=/path/to/python" >&2; \
+  exit 1; }; \
+"$$python" -c 'import ensurepip, venv' 2>/dev/null || { \
+  echo "$$python has no venv module, which is needed: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+endef
+
+.venv/run.stamp: requirements/run.txt
+	@$(find-python); echo "Setting up .venv with $$("$$python" --version)" && "$$python" -m venv --clear .venv
+	@$(VENV_PYTHON) $(PIP) install --require-hashes -r requirements/run.txt
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.txt .venv/run.stamp
+	@$(VENV_PYTHON) $(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# A .venv is made anew where its interpreter is gone, or is not of the version that PYTHON asks for.
+ifneq ($(shell test -x $(VENV_PYTHON) && { test -z '$(PYTHON)' || '$(PYTHON)' -c 'import os, sys; \
+  sys.exit(not os.path.isdir(".venv/lib/python%d.%d" % sys.version_info[:2]))' 2>/dev/null; } || echo anew),)
+.venv/run.stamp: anew
+endif
+
+LOCK = build/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock'
+
+lock:
+	@$(find-python); "$$python" -m venv build/uv && build/uv/bin/python $(PIP) install uv==$(UV_VERSION)
+	@$(LOCK) --output-file requirements/run.txt
+	@$(LOCK) --group test --group lint --group build --constraints requirements/run.txt --output-file requirements/dev.txt

@@ -1,0 +1,219 @@
+"""`jarvis-trio launchd ...`: the daemon as a macOS launchd agent."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from jarvis_trio.errors import LaunchdError
+from jarvis_trio.launchd.checks import check
+from jarvis_trio.launchd.launchctl import Launchctl, run_program
+from jarvis_trio.launchd.operations import install_steps, rollback_steps, status, uninstall_steps
+from jarvis_trio.launchd.plist import LABEL, Agent, property_list, render
+from jarvis_trio.launchd.steps import Step, perform
+from jarvis_trio.settings import Settings, settings_of
+
+NO_LAUNCHCTL = (
+    "launchctl is not on PATH: launchd is macOS's; on Linux run the daemon as a systemd user unit: copy "
+    "launchd/jarvis-daemon.service to ~/.config/systemd/user/, then: systemctl --user enable --now jarvis-daemon"
+)
+
+
+class Context(Protocol):
+    """What these commands need of the program's own context."""
+
+    settings: Settings
+
+    def longest_timeout_seconds(self) -> float:
+        """The longest time limit that a task has of its own; 0 where none has or there is no database."""
+
+
+@click.group()
+def launchd() -> None:
+    """Run the daemon as a macOS launchd agent, in the place of the three old ones.
+
+    \b
+    Example:
+      jarvis-trio launchd install --dry-run
+    """
+
+
+def _application_options(command: Callable[..., None]) -> Callable[..., None]:
+    folder = click.Path(exists=True, file_okay=False, path_type=Path)
+    for option in (
+        click.option("--store", metavar="MODULE:ATTR", help="That application's store."),
+        click.option("--engine", metavar="MODULE:ATTR", help="That application's engine."),
+        click.option("--app-dir", type=folder, help="Let the agent run an existing application, as `run` does."),
+    ):
+        command = option(command)
+    return command
+
+
+_dry_run_option = click.option("--dry-run", is_flag=True, help="Print each step and do nothing.")
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@launchd.command("render")
+@_application_options
+@_json_option
+@click.pass_obj
+def render_command(context: Context, /, as_json: bool, **application: Any) -> None:
+    """Print the agent's property list with the settings in force.
+
+    \b
+    Example:
+      jarvis-trio launchd render | plutil -lint -
+    """
+    agent = _agent(context, **application)
+    click.echo(json.dumps(property_list(agent), indent=2) if as_json else render(agent).decode(), nl=as_json)
+
+
+@launchd.command("install")
+@_application_options
+@_dry_run_option
+@click.pass_obj
+def install_command(context: Context, /, dry_run: bool, **application: Any) -> None:
+    """Check, retire the three old agents, and load this one; again, to update it.
+
+    The agent gets the settings that are in force here and now. When a step
+    fails, those before it are taken back. com.chg.imessage-daemon and
+    com.chg.jarvis-backup are not touched.
+
+    \b
+    Example:
+      jarvis-trio launchd install --dry-run
+      jarvis-trio launchd install
+    """
+    agent, launchctl = _agent(context, **application), _launchctl()
+    check(agent, launchctl)
+    if _carry_out(install_steps(agent, launchctl), dry_run):
+        _say(f"{LABEL} runs in {launchctl.domain}. Its log: {agent.settings['DAEMON_LOG_FILE']}")
+        _say(f"If it crashes, launchd keeps its last words in {agent.standard_error}")
+
+
+@launchd.command("uninstall")
+@_dry_run_option
+@click.pass_obj
+def uninstall_command(context: Context, dry_run: bool) -> None:
+    """Stop the agent, when its tick has finished, and remove its plist.
+
+    The old agents stay retired: `rollback` brings them back, also later.
+
+    \b
+    Example:
+      jarvis-trio launchd uninstall
+    """
+    _carry_out(uninstall_steps(_agent(context), _launchctl()), dry_run)
+
+
+@launchd.command("rollback")
+@_dry_run_option
+@click.pass_obj
+def rollback_command(context: Context, dry_run: bool) -> None:
+    """Remove the agent and bring the old ones back as they were.
+
+    \b
+    Example:
+      jarvis-trio launchd rollback
+    """
+    _carry_out(rollback_steps(_agent(context), _launchctl()), dry_run)
+
+
+@launchd.command("status")
+@_json_option
+@click.pass_obj
+def status_command(context: Context, as_json: bool) -> None:
+    """Say how the agent and the old ones stand.
+
+    \b
+    Example:
+      jarvis-trio launchd status --json
+    """
+    seen = status(_agent(context), _launchctl())
+    if as_json:
+        click.echo(json.dumps(seen, indent=2))
+        return
+    for line in _status_lines(seen):
+        _say(line)
+
+
+def _agent(
+    context: Context, app_dir: Path | None = None, engine: str | None = None, store: str | None = None
+) -> Agent:
+    settings = context.settings if app_dir is None else _application_settings(app_dir)
+    given = {"--app-dir": app_dir and app_dir.absolute(), "--engine": engine, "--store": store}
+    arguments = [str(part) for item in given.items() if item[1] for part in item]
+    return Agent(
+        home=Path.home(),
+        python=Path(sys.executable),
+        working_directory=_checkout() or settings.data_dir,
+        settings=settings.environment(),
+        longest_timeout_seconds=int(context.longest_timeout_seconds()),
+        arguments=("run", *arguments) if arguments else (),
+    )
+
+
+def _application_settings(app_dir: Path) -> Settings:
+    """As `run --app-dir` finds them: the application's own `config` comes before ours."""
+    sys.path.insert(0, str(app_dir.absolute()))
+    sys.modules.pop("config", None)
+    try:
+        return settings_of(importlib.import_module("config"), os.environ)
+    except ImportError as error:
+        raise LaunchdError(f"cannot import the config module in {app_dir} ({error})") from None
+
+
+def _checkout() -> Path | None:
+    """The folder of the project; None for an installed wheel, whose package needs no folder."""
+    folder = Path(__file__).parents[2]
+    return folder if (folder / "pyproject.toml").is_file() else None
+
+
+def _launchctl() -> Launchctl:
+    program = shutil.which("launchctl")
+    if program is None:
+        raise LaunchdError(NO_LAUNCHCTL)
+    return Launchctl(program, os.getuid(), run_program, time.sleep, time.monotonic, _say)
+
+
+def _carry_out(steps: list[Step], dry_run: bool) -> bool:
+    """Show the steps, then do them unless that is all that was asked; returns whether they were done."""
+    if not steps:
+        click.echo("Nothing to do.")
+        return False
+    click.echo("These are the steps:")
+    for step in steps:
+        _say(f"  {step.says}")
+    if not dry_run:
+        perform(steps, _say)
+    return not dry_run
+
+
+def _say(line: str) -> None:
+    """Print a line in which the home folder is short, as a shell takes it too."""
+    click.echo(line.replace(f"{Path.home()}/", "~/"))
+
+
+def _status_lines(seen: dict[str, Any]) -> Iterator[str]:
+    """The findings with their names, and what is wrong with the mend."""
+    running = f"runs as process {seen['pid']}" if seen["running"] else f"does not run ({seen['state']})"
+    yield f"{LABEL}: {running if seen['loaded'] else 'is not loaded'}, in {seen['domain']}"
+    if seen["loaded"] and not seen["running"]:
+        yield f"  last exit code: {seen['last_exit']}; see {seen['crash_log']}"
+    yield f"  plist: {seen['plist']}{'' if seen['installed'] else ' (not there)'}"
+    yield f"  log: {seen['log']}"
+    if seen["up_to_date"] is False:
+        yield "  The plist is not what the settings say now; to update it: jarvis-trio launchd install"
+    if seen["replaced"]:
+        yield f"  replaced: {', '.join(seen['replaced'])}; to bring them back: jarvis-trio launchd rollback"
+    for label in seen["old_agents_loaded"]:
+        yield f"{label}: is loaded, and would run everything twice; to retire it: jarvis-trio launchd install"

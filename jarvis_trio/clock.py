@@ -1,0 +1,79 @@
+"""The only reader of the wall clock and of the machine's zone (laws 5 and 6).
+
+Everything else is handed a `Clock`. So a year can be simulated by handing over
+another one: `jarvis_trio.testing` derives its clock from trio's.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+_LOCALTIME = Path("/etc/localtime")
+
+
+class Clock(Protocol):
+    """What the program needs to know of time."""
+
+    def now(self) -> datetime:
+        """The present instant, aware and in UTC."""
+
+    def zone(self) -> tzinfo:
+        """The zone of the machine as it is set now, not as it was at the start."""
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards, for durations only."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def zone(self) -> tzinfo:
+        return machine_zone()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def machine_zone() -> tzinfo:
+    """The zone that `TZ` or else `/etc/localtime` names, read anew at each call.
+
+    `datetime.astimezone()` is no substitute: the C library reads the zone once
+    and keeps it, and has one offset rather than rules. The package tzlocal was
+    tried in thought and left: it raises where `/etc/timezone` contradicts
+    `/etc/localtime`, and a daemon has to go on.
+    """
+    name = os.environ.get("TZ", "").removeprefix(":")
+    if name and (zone := _zone_named(name)) is not None:
+        return zone
+    return _zone_of_localtime()
+
+
+def _zone_named(name: str) -> tzinfo | None:
+    try:
+        if os.path.isabs(name):
+            with open(name, "rb") as file:
+                return ZoneInfo.from_file(file, key=name)
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
+        return None
+
+
+def _zone_of_localtime() -> tzinfo:
+    try:
+        # Both macOS and Linux keep a link into a folder named "zoneinfo".
+        target = os.path.realpath(_LOCALTIME)
+        _, marker, key = target.partition("/zoneinfo/")
+        if marker and (zone := _zone_named(key)) is not None:
+            return zone
+        with _LOCALTIME.open("rb") as file:
+            return ZoneInfo.from_file(file, key=str(_LOCALTIME))
+    except (ValueError, OSError):
+        return UTC

@@ -1,0 +1,134 @@
+"""The dialect: what the five fields of a cron expression may say.
+
+A field becomes a bit mask: bit v is set where the value v matches. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from jarvis_trio.errors import CronError
+
+_VALUE = "([0-9]{1,4}|[A-Za-z]{3})"
+_TERM = re.compile(rf"(?:\*|{_VALUE}(?:-{_VALUE})?)(?:/([0-9]{{1,4}}))?")
+_LONGEST_TEXT = 1_000
+_ALIASES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * SUN",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Field:
+    """One of the five: the values it takes, and their full names from `low` on, where they have any."""
+
+    name: str
+    low: int
+    high: int
+    labels: tuple[str, ...] = ()
+
+    def label(self, value: int) -> str:
+        """What a person calls the value: `Monday`, `March`, `09`."""
+        return self.labels[value - self.low] if self.labels else f"{value:02}"
+
+    def short_name(self, value: int) -> str:
+        """What an expression calls it: `MON`, `MAR`, `9`."""
+        return self.labels[value - self.low][:3].upper() if self.labels else str(value)
+
+
+MINUTE = Field("minute", 0, 59)
+HOUR = Field("hour", 0, 23)
+DAY = Field("day of month", 1, 31)
+_MONTHS = "January February March April May June July August September October November December"
+MONTH = Field("month", 1, 12, tuple(_MONTHS.split()))
+WEEKDAY = Field("weekday", 0, 6, ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"))
+FIELDS = (MINUTE, HOUR, DAY, MONTH, WEEKDAY)
+SUNDAY_FIRST = -1
+
+
+def split_expression(text: str) -> tuple[str, ...]:
+    """The texts of the five fields, an `@` name written out. Raises CronError where they are not five."""
+    if len(text) > _LONGEST_TEXT:
+        raise CronError(f"cron expression too long: {len(text)} characters, at most {_LONGEST_TEXT}: {text[:40]!r}...")
+    parts = text.split()
+    if len(parts) == 1 and parts[0].startswith("@"):
+        if parts[0].lower() not in _ALIASES:
+            raise CronError(f"unknown cron name {parts[0][:40]!r}; the names are {', '.join(_ALIASES)}")
+        parts = _ALIASES[parts[0].lower()].split()
+    if len(parts) != len(FIELDS):
+        names = ", ".join(field.name for field in FIELDS)
+        raise CronError(f"a cron expression has five fields ({names}), not {len(parts)}: {text[:80]!r}")
+    return tuple(parts)
+
+
+@lru_cache(maxsize=1024)
+def parse_field(field: Field, text: str, first_number: int = 0) -> int:
+    """The mask of the values that a field's text means.
+
+    `first_number` is the weekday that the number 0 means: 0, Monday, for what is
+    stored, and -1, the Sunday before, for what crontab(5) would read.
+
+    Raises CronError, naming field, value and what is allowed.
+    """
+    mask = 0
+    for term in text.split(","):
+        for value in _values(field, term, first_number):
+            mask |= 1 << (value % 7 if field is WEEKDAY else value)
+    return mask
+
+
+def values(mask: int) -> tuple[int, ...]:
+    """The values whose bits are set, ascending."""
+    return tuple(value for value in range(mask.bit_length()) if mask >> value & 1)
+
+
+def names(field: Field, mask: int) -> str:
+    """The mask as an expression would say it, in names: `TUE-SAT`, `MON,WED,FRI`."""
+    found = [field.short_name(value) for value in values(mask)]
+    if len(found) > 2 and len(found) == mask.bit_length() - (mask & -mask).bit_length() + 1:
+        return f"{found[0]}-{found[-1]}"
+    return ",".join(found)
+
+
+def _values(field: Field, term: str, first_number: int) -> range:
+    found = _TERM.fullmatch(term)
+    if found is None:
+        raise _refusal(field, term, "is not understood (L, W, # and ? are not supported)")
+    first, last, step = found.groups()
+    if step is not None and int(step) == 0:
+        raise _refusal(field, term, "has a step of 0")
+    if first is None:
+        return range(field.low + first_number, field.high + first_number + 1, int(step or 1))
+    low = _value(field, term, first, first_number)
+    if first.upper() == "SUN" != (last or "").upper():
+        low -= 7  # Sunday begins a week as well as ending it: SUN-THU and FRI-SUN are both in order
+    # One value with a step goes on to the end of the field, as cronsim and cronie have it.
+    high = _value(field, term, last, first_number) if last else field.high if step else low
+    if low > high:
+        raise _refusal(field, term, "runs backwards")
+    return range(low, high + 1, int(step or 1))
+
+
+def _value(field: Field, term: str, text: str, first_number: int) -> int:
+    if text.isdecimal() and field.low <= int(text) <= field.high:
+        return int(text) + first_number
+    for value in range(field.low, field.high + 1):
+        if field.labels and field.short_name(value) == text.upper():
+            return value
+    raise _refusal(field, term, "is out of range" if text.isdecimal() else "is not understood")
+
+
+def _refusal(field: Field, term: str, why: str) -> CronError:
+    ends = [f"{value} ({field.label(value)})" if field.labels else str(value) for value in (field.low, field.high)]
+    by_name = f" or {field.short_name(field.low)} to {field.short_name(field.high)}" if field.labels else ""
+    return CronError(
+        f"cron {field.name} {term[:40]!r} {why}: use * or {' to '.join(ends)}{by_name}, "
+        "in lists (1,3), ranges (1-3) and steps (*/3)"
+    )

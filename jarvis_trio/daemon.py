@@ -1,0 +1,247 @@
+"""The persistent process: a trio nursery around a synchronous engine (laws 1 and 7).
+
+The law of cancellation: a shutdown cancels the loop's sleep and nothing else. A tick
+is one engine call in a thread, and it is never abandoned; so one that is in flight
+when the shutdown comes finishes, with its handlers and its writes.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import math
+import signal
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import trio
+
+from jarvis_trio.clock import Clock, SystemClock
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.errors import JarvisError
+from jarvis_trio.instants import as_utc, duration_text, local_text
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_logger = logging.getLogger(__name__)
+
+_INSTANT = 1e-6
+"""Seconds that are no wait: instants have microseconds, and sums of floats miss by less."""
+
+RunSync = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Awaits a synchronous call, and is not cancelled before the call has ended."""
+
+
+class Engine(Protocol):
+    """What the daemon asks of an engine; an existing one fits unchanged.
+
+    It may also offer `next_due_at() -> datetime | None` (aware UTC): then the daemon
+    sleeps until that instant where it comes before the interval is over. It may set
+    `allows_concurrent_ticks = True`: then up to `max_concurrent_ticks` calls overlap.
+    And `running() -> list[tuple[str, datetime]]` names what runs, for the log.
+    """
+
+    def evaluate_due_tasks(self) -> list[dict[str, Any]]:
+        """Run what is due now; return one mapping with a `status` for each task."""
+
+
+class JarvisDaemon:
+    """Ticks an engine until it is told to stop.
+
+    Args:
+        memory_store: given to `SchedulerEngine` where no engine is given.
+        tick_interval: seconds, the longest sleep between two ticks.
+        engine: the engine to tick.
+        clock: what the time is, for the sleep until the next slot and for the log.
+        max_concurrent_ticks: how many ticks of a willing engine may overlap.
+        run_sync: how an engine call is awaited, by default in a worker thread.
+            Simulations run it inline: trio's autojump clock does not see threads
+            (trio#456).
+        on_tick: called in the event loop with the instant at which a tick ended.
+    """
+
+    def __init__(
+        self,
+        memory_store: Any,
+        tick_interval: float = 60,
+        *,
+        engine: Engine | None = None,
+        clock: Clock | None = None,
+        max_concurrent_ticks: int = 4,
+        run_sync: RunSync | None = None,
+        on_tick: Callable[[datetime], None] | None = None,
+    ) -> None:
+        self.engine: Any = SchedulerEngine(memory_store) if engine is None else engine
+        self.tick_interval = tick_interval
+        self._clock = clock or SystemClock()
+        concurrent = getattr(self.engine, "allows_concurrent_ticks", False) is True
+        self._slots = max_concurrent_ticks if concurrent else 1
+        # One thread more than ticks, for the question when the next slot is due.
+        limiter = trio.CapacityLimiter(self._slots + 1)
+        self._run_sync = run_sync or functools.partial(trio.to_thread.run_sync, limiter=limiter)
+        self._on_tick = on_tick
+        self._ticking: dict[int, datetime] = {}
+        self._numbers = itertools.count()
+        self._regular_at = -math.inf
+        self._fruitless_at: datetime | None = None
+        self._wake_asked = False
+        self._change_seen = False
+        self._last_failure: str | None = None
+        self._stopped_by: str | None = None
+        self._sleep_scope = trio.CancelScope()
+
+    def shutdown(self, reason: str = "shutdown") -> None:
+        """Let what runs finish, start no other tick, and let `run` return; idempotent."""
+        self._stopped_by = self._stopped_by or reason
+        self._end_sleep()
+
+    def wake(self) -> None:
+        """Tick as soon as a tick may start, instead of sleeping on."""
+        self._wake_asked = True
+        self._end_sleep()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Tick until `shutdown`, SIGTERM or SIGINT; SIGHUP wakes it.
+
+        The signal receiver is armed before the first tick and stays open until the last
+        one has ended. `task_status.started()` is called when it is armed.
+        """
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._receive_signals)
+            task_status.started()
+            async with trio.open_nursery() as ticks:
+                while self._stopped_by is None:
+                    self._start_tick(ticks)
+                    await self._sleep_until_wanted()
+                stopped_at = self._clock.monotonic()
+            drained = timedelta(seconds=round(self._clock.monotonic() - stopped_at, 3))
+            _logger.info("Stopped by %s; what ran was awaited for %s", self._stopped_by, duration_text(drained))
+            nursery.cancel_scope.cancel()
+
+    async def tick(self) -> list[dict[str, Any]]:
+        """Call the engine once, in a thread; never raises what the engine raises.
+
+        Returns the engine's results, or an empty list where it raised.
+        """
+        started = self._clock.monotonic()
+        results: list[dict[str, Any]] = await self._run_sync(self._evaluate)
+        if results:
+            _log_tick(results, timedelta(seconds=round(self._clock.monotonic() - started, 3)))
+        if self._on_tick is not None:
+            self._on_tick(self._clock.now())
+        return results
+
+    def _evaluate(self) -> list[dict[str, Any]]:
+        try:
+            return list(self.engine.evaluate_due_tasks() or ())
+        except BaseException as error:  # noqa: BLE001  # border of law 4: also SystemExit, which would end the nursery
+            self._log_failure(error)
+            return []
+
+    def _log_failure(self, error: BaseException) -> None:
+        """One line for each failed tick; the traceback only where it is new, and no error of our own."""
+        text = f"{type(error).__name__}: {error}"
+        unknown = not isinstance(error, JarvisError) and text != self._last_failure
+        self._last_failure = text
+        _logger.error("The tick failed: %s", text, exc_info=error if unknown else None)
+
+    def _start_tick(self, ticks: trio.Nursery) -> None:
+        number = next(self._numbers)
+        self._ticking[number] = self._clock.now()
+        self._regular_at = trio.current_time() + self.tick_interval
+        ticks.start_soon(self._numbered_tick, number)
+
+    async def _numbered_tick(self, number: int) -> None:
+        try:
+            fruitful = bool(await self.tick())
+            self._fruitless_at = None if fruitful else self._ticking[number]
+        finally:
+            del self._ticking[number]
+            self._regular_at = trio.current_time() + self.tick_interval
+            self._end_sleep()
+
+    async def _sleep_until_wanted(self) -> None:
+        """Return when another tick is to start and may, or at the shutdown."""
+        # The tasks of one batch run in random order; after two checkpoints the new tick
+        # has begun, and in a simulation it has ended.
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        while self._stopped_by is None:
+            self._change_seen = False
+            free = len(self._ticking) < self._slots
+            seconds = await self._seconds_to_next_tick() if free else math.inf
+            if free and (self._wake_asked or seconds < _INSTANT):
+                self._wake_asked = False
+                return
+            if not self._change_seen:
+                await self._sleep(seconds)
+
+    async def _seconds_to_next_tick(self) -> float:
+        regular = self._regular_at - trio.current_time()
+        if not hasattr(self.engine, "next_due_at"):
+            return regular
+        due_at: datetime | None = await self._run_sync(self._next_due_at)
+        if due_at is None:
+            return regular
+        if self._fruitless_at is not None and due_at <= self._fruitless_at:
+            # A tick saw that work and could not do it (the database is locked, say): the
+            # interval keeps the loop from spinning.
+            return regular
+        return min(regular, (due_at - self._clock.now()).total_seconds())
+
+    def _next_due_at(self) -> datetime | None:
+        try:
+            due_at = self.engine.next_due_at()
+            return None if due_at is None else as_utc(due_at, self._clock.zone())
+        except Exception as error:  # noqa: BLE001  # border of law 4: an engine that cannot say is ticked at the interval
+            _logger.error("The engine could not say what is due next: %s", error)
+            return None
+
+    async def _sleep(self, seconds: float) -> None:
+        with trio.CancelScope(deadline=trio.current_time() + seconds) as self._sleep_scope:
+            await trio.sleep_forever()
+
+    def _end_sleep(self) -> None:
+        self._change_seen = True
+        self._sleep_scope.cancel()
+
+    async def _receive_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            task_status.started()  # Python hands signals to the main thread alone
+            return
+        with trio.open_signal_receiver(*_SIGNALS) as received:
+            task_status.started()
+            async for number in received:
+                self._obey(signal.Signals(number))
+
+    def _obey(self, number: signal.Signals) -> None:
+        if number is signal.SIGHUP:
+            self.wake()
+        elif self._stopped_by is None:
+            self.shutdown(number.name)
+            if self._ticking:
+                _logger.info("%s: stopping when what runs has finished: %s", number.name, self._still_running())
+        else:
+            _logger.warning("%s again: still waiting for %s", number.name, self._still_running())
+
+    def _still_running(self) -> str:
+        running = self.engine.running() if hasattr(self.engine, "running") else []
+        running = running or [("the tick", at) for at in self._ticking.values()]
+        zone = self._clock.zone()
+        return ", ".join(f"{name!r} since {local_text(at, zone)}" for name, at in running)
+
+
+def _log_tick(results: list[dict[str, Any]], took: timedelta) -> None:
+    count = Counter(result.get("status") for result in results if isinstance(result, Mapping))
+    _logger.info(
+        "Tick: %d evaluated, %d executed, %d errors, %d timeouts, %d skipped or missed, in %s",
+        len(results),
+        count["executed"],
+        count["error"],
+        count["timeout"],
+        count["skipped"] + count["missed"],
+        duration_text(took),
+    )

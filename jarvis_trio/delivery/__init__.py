@@ -1,0 +1,94 @@
+"""Delivery: hands the result of a run to a person, by the channel that the task names.
+
+One module a channel. Each has one function, `prepare(config)`: it refuses a
+configuration that cannot work with a DeliveryError, and returns the sender that
+hands a message over. To add a channel, write such a module and name it in `_NAMES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar, cast
+
+from jarvis_trio.delivery.host import Host, Sender
+from jarvis_trio.delivery.message import Config, Message, line, one_line, paragraph
+from jarvis_trio.delivery.secrets import FILE_NAME, Secrets
+from jarvis_trio.errors import DeliveryError
+
+__all__ = ["Channels", "Message"]
+
+_NAMES = ("notification", "email", "imessage", "teams", "apprise")
+_LONGEST_ERROR = 500
+_Result = TypeVar("_Result")
+
+
+class Channels:
+    """Every channel, and the border that lets only DeliveryError through.
+
+    `environment` holds secrets and the PATH of the programs that are called;
+    `data_dir` may hold the file `delivery-secrets.env` (mode 0600) with further
+    secrets. `timeout` bounds each program and each wait for the network. Safe to use from
+    several threads.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        data_dir: Path | None,
+        *,
+        platform: str = sys.platform,
+        timeout: timedelta = timedelta(seconds=30),
+    ) -> None:
+        self._environment = environment
+        self._secrets_file = data_dir / FILE_NAME if data_dir else None
+        self._platform = platform
+        self._timeout = timeout
+
+    def names(self) -> tuple[str, ...]:
+        """The channels that a task can name."""
+        return _NAMES
+
+    def check(self, channel: str, config: Config) -> None:
+        """Refuse with DeliveryError an unknown channel, or a configuration that cannot work.
+
+        Whether secrets are set and programs installed is not asked: the daemon, which
+        will need them, may have another environment than the command line.
+        """
+        self._guarded(channel, lambda host: _prepared(channel, config))
+
+    def send(self, channel: str, config: Config, message: Message) -> str:
+        """Hand `message` over; a short account of where it went, without secrets.
+
+        Raises DeliveryError, whatever happens: one line without secrets.
+        """
+        return self._guarded(channel, lambda host: _prepared(channel, config)(message, host))
+
+    def notify(self, title: str, body: str) -> None:
+        """Show a notification on this machine. Raises DeliveryError as `send` does."""
+        from jarvis_trio.delivery.notification import show  # noqa: PLC0415  # a channel is imported when it is used
+
+        self._guarded("notification", lambda host: show(host, line(title), paragraph(body)))
+
+    def _guarded(self, channel: str, act: Callable[[Host], _Result]) -> _Result:
+        secrets = Secrets(self._environment, self._secrets_file)
+        try:
+            return act(Host(self._environment, secrets, self._platform, self._timeout))
+        except DeliveryError as error:
+            reason = str(error)
+        # The border: a channel that breaks, in whatever way, must not break the run (law 4). SystemExit
+        # may come from a service of Apprise; KeyboardInterrupt is the person at the terminal, and passes.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            reason = f"{type(error).__name__}: {error}"
+        # Raised here and not in a handler above, as the first error would be its context and hold secrets.
+        raise DeliveryError(one_line(secrets.redact(f"{channel}: {reason}"))[:_LONGEST_ERROR])
+
+
+def _prepared(channel: str, config: Config) -> Sender:
+    if channel not in _NAMES:
+        raise DeliveryError(f"unknown channel {channel!r}; use one of {', '.join(_NAMES)}")
+    # By name, as smtplib and urllib would be a fifth of the daemon's start.
+    return cast(Sender, importlib.import_module(f"{__name__}.{channel}").prepare(config))

@@ -1,0 +1,84 @@
+"""A mail: `{to, subject_template, body_template}`.
+
+By SMTP where `JARVIS_SMTP_URL` is set, else by the Mail app of macOS.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import getaddresses, make_msgid, parseaddr
+from urllib.parse import SplitResult, unquote
+
+from jarvis_trio.delivery import smtp
+from jarvis_trio.delivery.host import Host, Sender
+from jarvis_trio.delivery.message import BODY, TITLE, Config, Message, template
+from jarvis_trio.delivery.programs import applescript
+from jarvis_trio.errors import DeliveryError
+
+_URL = "JARVIS_SMTP_URL"
+_FROM = "JARVIS_MAIL_FROM"
+_ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@]+@[^\s<>()\[\],;:\\\"@]+")
+_SCRIPT = """\
+on run argv
+    set {marker, theSubject, theBody} to items 1 thru 3 of argv
+    tell application "Mail"
+        set theMail to make new outgoing message with properties {subject:theSubject, content:theBody, visible:false}
+        repeat with theAddress in items 4 thru -1 of argv
+            set theTarget to contents of theAddress
+            tell theMail to make new to recipient at end of to recipients with properties {address:theTarget}
+        end repeat
+        send theMail
+    end tell
+end run"""
+
+
+def prepare(config: Config) -> Sender:
+    """A sender to the row's `to`: one address, several with commas between them, or a list."""
+    subject = template(config, "subject_template", TITLE)
+    body = template(config, "body_template", BODY)
+    to = _recipients(config.get("to"))
+
+    def send(message: Message, host: Host) -> str:
+        url = host.secrets.get(_URL)
+        if url is None:
+            missing = f"without macOS's Mail app set {_URL} in {host.secrets.places}, as in {smtp.URL_EXAMPLE}"
+            applescript(host, _SCRIPT, message.line(subject), message.text(body), *to, missing=missing)
+            return f"handed to Mail for {', '.join(to)}"
+        server = smtp.parse_url(url, _URL)
+        mail = _envelope(_sender(host, server), to, message.timestamp)
+        mail["Subject"] = message.line(subject)
+        mail.set_content(message.text(body))
+        return smtp.deliver(server, mail, host.timeout_seconds)
+
+    return send
+
+
+def _recipients(to: object) -> list[str]:
+    texts = [to] if isinstance(to, str) else to
+    if isinstance(texts, list) and all(isinstance(text, str) and text.isprintable() for text in texts):
+        found = [address for _, address in getaddresses(texts)]
+        if found and all(_ADDRESS.fullmatch(address) for address in found):
+            return found
+    raise DeliveryError(f'to must be an address such as "me@example.org", or a list of them, not {to!r}')
+
+
+def _sender(host: Host, server: SplitResult) -> str:
+    user = unquote(server.username or "")
+    sender = host.secrets.get(_FROM, public=True) or (user if "@" in user else f"{user}@{server.hostname}")
+    if not _ADDRESS.fullmatch(parseaddr(sender)[1]) or not sender.isprintable():
+        raise DeliveryError(f"set {_FROM} to the sender's address, such as jarvis@example.org, not {sender!r}")
+    return sender
+
+
+def _envelope(sender: str, to: list[str], timestamp: str) -> EmailMessage:
+    mail = EmailMessage()
+    mail["From"] = sender
+    mail["To"] = ", ".join(to)
+    with suppress(ValueError):  # a server adds the date where there is none (RFC 6409, section 8.2)
+        mail["Date"] = datetime.fromisoformat(timestamp)
+    mail["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].rpartition("@")[2])
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notice comes back
+    return mail

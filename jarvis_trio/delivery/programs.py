@@ -1,0 +1,76 @@
+"""Programs that carry a message: no shell, a time limit, and data only as arguments."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+
+from jarvis_trio.delivery.host import Host
+from jarvis_trio.delivery.message import one_line
+from jarvis_trio.errors import DeliveryError
+
+# osascript reads options up to the first argument that is none, and data may begin with a dash:
+# `-e...` would be one more line of the script. So a word of ours comes first, as item 1 of argv.
+_FIRST_ARGUMENT = "jarvis"
+_NO_CONSENT = "-1743"
+_LONGEST_COMPLAINT_BYTES = 1_000
+
+
+def applescript(host: Host, script: str, *data: str, missing: str) -> None:
+    """Run the constant `script`, whose `on run argv` finds `data` from item 2 on.
+
+    Raises DeliveryError as `run` does, and with its own mend where macOS withholds consent.
+    """
+    try:
+        run(host, "osascript", "-e", script, _FIRST_ARGUMENT, *data, missing=missing)
+    except DeliveryError as error:
+        if _NO_CONSENT in str(error):
+            raise DeliveryError(
+                f"macOS does not let this program control the other one (error {_NO_CONSENT}); "
+                "allow it in System Settings > Privacy & Security > Automation"
+            ) from None
+        raise
+
+
+def run(host: Host, program: str, *arguments: str, missing: str, failed: str = "") -> None:
+    """Run `program`, found on the PATH of the host's environment, to its end.
+
+    Raises DeliveryError where it is missing, fails or takes longer than the host's
+    timeout; then it is killed with all that is left in its session. `missing` and
+    `failed` are the mends.
+    """
+    path = shutil.which(program, path=host.environment.get("PATH", os.defpath))
+    if path is None:
+        raise DeliveryError(f"the program {program} is not on PATH; {missing}")
+    # A file, not a pipe: a pipe would be read until the last grandchild that holds it has ended.
+    with tempfile.TemporaryFile() as complaint:
+        process = subprocess.Popen(
+            [path, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=complaint,
+            env=host.environment,
+            start_new_session=True,
+        )
+        code = _wait(process, program, host.timeout_seconds)
+        complaint.seek(0)
+        reason = one_line(complaint.read(_LONGEST_COMPLAINT_BYTES).decode(errors="replace"))
+    if code != 0:
+        mend = f"; {failed}" if failed else ""
+        raise DeliveryError(f"{program} failed with exit status {code}: {reason or 'it gave no reason'}{mend}")
+
+
+def _wait(process: subprocess.Popen[bytes], program: str, timeout_seconds: float) -> int:
+    try:
+        return process.wait(timeout_seconds)
+    except subprocess.TimeoutExpired:
+        raise DeliveryError(f"{program} did not end within {timeout_seconds:g} s and was killed") from None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, for a zombie
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -1,0 +1,121 @@
+"""Secrets: from the environment or a file of mode 0600, never from a row, never into an error."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import unquote
+
+from jarvis_trio.errors import DeliveryError
+
+FILE_NAME = "delivery-secrets.env"
+_REFERENCE = re.compile(r"(?:env:|\$)([A-Za-z_][A-Za-z0-9_]*)")
+_URL = re.compile(r"([\w+.-]+)://(?:([^:@/]*)(?::(.*))?@)?([^:/?#]*)(?::\d+(?![^/?#]))?(.*)", re.DOTALL)
+# Elsewhere even the host can be a token: tgram://TOKEN/CHAT.
+_HOST_IS_PUBLIC = ("http", "https", "smtp", "smtps")
+_SHORTEST_PART = 4
+
+
+def reference(text: str) -> str | None:
+    """The name in `env:NAME` or `$NAME`; None for other text.
+
+    Only a whole value can be a reference, so no row can put a secret into an address of its own making.
+    """
+    found = _REFERENCE.fullmatch(text)
+    return found[1] if found else None
+
+
+class Secrets:
+    """The secrets of one delivery; it remembers those it gave out, to keep them out of errors."""
+
+    def __init__(self, environment: Mapping[str, str], file: Path | None) -> None:
+        self._environment = environment
+        self._file = file
+        self._given: set[str] = set()
+
+    def get(self, name: str, *, public: bool = False) -> str | None:
+        """The value of `name`: the environment's, else the file's; None where neither has one.
+
+        A `public` value, such as the sender's address, may appear in errors. Raises
+        DeliveryError for a file that others may read or that cannot be understood.
+        """
+        value = self._environment.get(name) or self._read_file().get(name)
+        if value and not public:
+            self.conceal(value)
+        return value or None
+
+    @property
+    def places(self) -> str:
+        """Where a secret can be set, for the mend of an error."""
+        return f"the environment or in {self._file}" if self._file else "the environment"
+
+    def require(self, name: str) -> str:
+        """As `get`; raises DeliveryError where there is no value."""
+        value = self.get(name)
+        if value is None:
+            raise DeliveryError(f"{name} is not set; set it in {self.places}")
+        return value
+
+    def conceal(self, secret: str) -> None:
+        """Keep `secret` and its parts out of what `redact` lets through."""
+        self._given.update(_parts(secret))
+
+    def redact(self, text: str) -> str:
+        """`text` without any secret that was given out."""
+        for part in sorted(self._given, key=len, reverse=True):
+            text = text.replace(part, "***")
+        return text
+
+    def _read_file(self) -> dict[str, str]:
+        if self._file is None:
+            return {}
+        try:
+            # Non-blocking, as a FIFO of that name would hold up the delivery for ever.
+            with open(self._file, encoding="utf-8", opener=lambda p, f: os.open(p, f | os.O_NONBLOCK)) as file:
+                _check_private(self._file, os.fstat(file.fileno()))
+                return dict(_assignments(self._file, file.read()))
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            raise DeliveryError(f"cannot read the secrets file {self._file}: {error}") from None
+
+
+def _check_private(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise DeliveryError(f"the secrets file {path} is no plain file")
+    if status.st_uid != os.geteuid():
+        raise DeliveryError(f"the secrets file {path} belongs to user {status.st_uid}, not to you; write your own")
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o177:
+        raise DeliveryError(f"the secrets file {path} is open to others (mode {mode:04o}); run: chmod 600 {path}")
+
+
+def _assignments(path: Path, text: str) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if not equals or not name.strip().isidentifier():
+            # Not the line itself: it may hold a secret.
+            raise DeliveryError(f"line {number} of the secrets file {path} is not NAME=value")
+        yield name.strip(), _unquoted(value.strip())
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1] if quoted else value
+
+
+def _parts(secret: str) -> set[str]:
+    """The texts in which `secret` could show up in an error: whole, and a URL's private parts."""
+    parts = {secret}
+    private = secret
+    if found := _URL.fullmatch(secret):
+        scheme, user, password, host, rest = (part or "" for part in found.groups())
+        parts |= {password, rest}
+        private = f"{password} {rest}" if scheme in _HOST_IS_PUBLIC else f"{user} {password} {host} {rest}"
+    parts |= {part for part in re.split(r"[^\w.%~+-]+", private) if len(part) >= _SHORTEST_PART}
+    return (parts | {unquote(part) for part in parts}) - {""}

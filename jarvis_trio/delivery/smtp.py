@@ -1,0 +1,83 @@
+"""Hands a mail to a server by SMTP (RFC 5321)."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from email.message import EmailMessage
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from jarvis_trio.delivery.host import is_loopback
+from jarvis_trio.errors import DeliveryError
+
+URL_EXAMPLE = "smtp://user:password@mail.example.org:587"
+# What we call ourselves. smtplib would ask DNS for our name, which knows no time limit.
+_OUR_NAME = "[127.0.0.1]"
+
+
+def parse_url(url: str, name: str) -> SplitResult:
+    """The parts of `smtp://user:password@host:port` or `smtps://...`; port, or user and password, may be missing.
+
+    Raises DeliveryError, which says `name` instead of the URL, as that holds the password.
+    """
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:  # so says `port` for what is none
+        pass
+    raise DeliveryError(f"{name} must be like {URL_EXAMPLE} (or smtps://), with special characters percent-encoded")
+
+
+def deliver(server: SplitResult, mail: EmailMessage, timeout_seconds: float) -> str:
+    """Hand `mail` over; says to whom it went. `timeout_seconds` bounds each wait for the server.
+
+    Raises DeliveryError where the server took it for nobody.
+    """
+    where = f"{server.hostname}:{server.port}" if server.port else str(server.hostname)
+    try:
+        with _connection(server, timeout_seconds) as smtp:
+            if server.username:
+                smtp.login(unquote(server.username), unquote(server.password or ""))
+            refused = smtp.send_message(mail)
+    except OSError as error:  # SMTPException is one
+        raise DeliveryError(f"mail server {where}: {_reason(error)}") from None
+    # Told, not raised: a further attempt would send it again to those who have it.
+    return f"mailed to {mail['To']} by {where}" + (f"; refused for {_refusals(refused)}" if refused else "")
+
+
+def _connection(server: SplitResult, timeout_seconds: float) -> smtplib.SMTP:
+    """A connection that is encrypted where the server can; a password never leaves the machine in the clear."""
+    host, local = server.hostname or "", is_loopback(server.hostname or "")
+    context = ssl.create_default_context()
+    if local:  # mail bridges on loopback certify themselves, and there is nobody in between
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if server.scheme == "smtps":
+        return smtplib.SMTP_SSL(host, server.port or 465, _OUR_NAME, timeout=timeout_seconds, context=context)
+    smtp = smtplib.SMTP(host, server.port or (587 if server.username else 25), _OUR_NAME, timeout=timeout_seconds)
+    try:
+        smtp.ehlo_or_helo_if_needed()
+        if smtp.has_extn("starttls"):
+            smtp.starttls(context=context)
+        elif server.username and not local:
+            raise DeliveryError(f"mail server {host} offers no encryption, so the password was not sent; use smtps://")
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{error.smtp_code} {_text(error.smtp_error)}"
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return f"refused for {_refusals(error.recipients)}"
+    return str(error) or type(error).__name__
+
+
+def _refusals(recipients: dict[str, tuple[int, bytes]]) -> str:
+    return ", ".join(f"{address} ({code} {_text(text)})" for address, (code, text) in recipients.items())
+
+
+def _text(answer: bytes | str) -> str:
+    return answer if isinstance(answer, str) else answer.decode(errors="replace")

@@ -1,0 +1,336 @@
+"""The synchronous engine: claim what is due, run it, record it (laws 2, 3, 4).
+
+It knows no event loop (law 7) and can be called from several threads at once: each
+call of `evaluate_due_tasks` is one tick.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from jarvis_trio import handlers
+from jarvis_trio.approvals import Approvals
+from jarvis_trio.claims import CLOCK_SLACK, Claims, Unrun
+from jarvis_trio.clock import Clock, SystemClock
+from jarvis_trio.delivery import Channels
+from jarvis_trio.errors import StoreError
+from jarvis_trio.instants import as_utc, duration_text
+from jarvis_trio.models import (
+    Claim,
+    Handler,
+    HandlerContext,
+    Outcome,
+    RunStatus,
+    ScheduledTask,
+    Trigger,
+    require_id,
+    task_policy,
+)
+from jarvis_trio.owner import current_owner, owner_alive
+from jarvis_trio.reports import Reports
+from jarvis_trio.runner import Runner, run_in_thread
+from jarvis_trio.schedule import task_zone
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.queue import Outlook
+
+DEFAULT_TIMEOUT = timedelta(seconds=300)
+LONGEST_RETRY_DELAY = timedelta(hours=1)
+_PRUNE_EVERY = timedelta(hours=1)
+
+_FAILED = (RunStatus.ERROR, RunStatus.TIMEOUT)
+_logger = logging.getLogger(__name__)
+
+class SchedulerEngine:
+    """Evaluates the due tasks of a store.
+
+    Args:
+        memory_store: the database.
+        clock: what the time and the machine's zone are.
+        handlers: the callables by handler type.
+        timeout: the time limit of a handler whose task sets none.
+        runner: calls a handler; `runner.run_inline` for simulations.
+        owner: the text that tells this process from all others.
+        is_alive: whether the process of another owner's text still lives.
+        reports: tells people of runs and of troubles.
+        keep_days: how old a row of the run history may grow.
+        keep_runs: how many rows of it a task may have. Its last run is always kept.
+        random: spreads the retries.
+    """
+
+    allows_concurrent_ticks = True
+
+    def __init__(
+        self,
+        memory_store: MemoryStore,
+        *,
+        clock: Clock | None = None,
+        handlers: Mapping[str, Handler] | None = None,
+        timeout: timedelta = DEFAULT_TIMEOUT,
+        runner: Runner = run_in_thread,
+        owner: str | None = None,
+        is_alive: Callable[[str | None], bool] = owner_alive,
+        reports: Reports | None = None,
+        keep_days: int = 90,
+        keep_runs: int = 10_000,
+        random: Random | None = None,
+    ) -> None:
+        self.memory_store = memory_store
+        self._clock = clock or SystemClock()
+        self._reports = reports or default_reports(memory_store, self._clock)
+        self._handlers = default_handlers(memory_store.path.parent) if handlers is None else handlers
+        self._timeout = timeout
+        self._runner = runner
+        self._keep = (timedelta(days=keep_days), keep_runs)
+        self._random = random or Random()
+        self._owner = owner or current_owner()
+        self._claims = Claims(memory_store, self._clock, self._owner, self._handlers, self._reports, is_alive)
+        self._seen: tuple[tuple[int, int] | None, Outlook | None] = (None, None)
+        self._guard = threading.Lock()
+        self._running: dict[int, Claim] = {}
+        self._unwritten: list[tuple[Claim, Outcome, datetime]] = []
+        self._told_unknown: set[str] = set()
+        self._zone: tzinfo | None = None
+        self._latest: datetime | None = None
+        self._pruned_at: datetime | None = None
+
+    def evaluate_due_tasks(self, now: datetime | None = None) -> list[dict[str, Any]]:
+        """One tick: run what is due, one task after the other, until nothing is.
+
+        What is due is fixed when the tick starts, so it ends however fast new work comes
+        due. Several threads may each be in a tick; a task is run by one of them.
+
+        Args:
+            now: the instant to evaluate at; a naive one is local time; None is the present.
+
+        Returns one mapping for each slot dealt with: `task_id`, `name`, `handler_type`,
+        `status`, `next_run_at`, and `result` or `error` (and `delivery` where one was made).
+        Raises StoreError where the database cannot be used; nothing is started then.
+        """
+        clock = self._clock if now is None else _ClockAt(self._clock, as_utc(now, self._clock.zone()))
+        instant = clock.now()
+        self._prepare(instant, follows_clock=now is None)
+        if self._look_ahead().others_run:
+            self._claims.recover(instant)
+        results = self._run_due(instant, clock) if _is_due(self._look_ahead().slot_at, instant) else []
+        if _is_due(self._look_ahead().deadline_at, instant):
+            self._reports.check_deadlines(instant)
+        if _is_due(self._look_ahead().letter_at, clock.now()):
+            self._reports.send_due(clock.now())
+        return results
+
+    def _run_due(self, instant: datetime, clock: Clock) -> list[dict[str, Any]]:
+        results: list[dict[str, Any]] = []
+        while True:
+            claim, unrun = self._claims.next_claim(instant, clock.now())
+            results += [self._report_unrun(slot) for slot in unrun]
+            if claim is None:
+                return results
+            results.append(self._run(claim, clock))
+
+    def run_now(self, name: str) -> dict[str, Any]:
+        """Run a task because a person asks for it; no slot moves, and no retry follows.
+
+        Returns a mapping as `evaluate_due_tasks` does. Raises UnknownTaskError,
+        TaskRunningError, StoreError.
+        """
+        now = self._clock.now()
+        self._claims.recover(now)
+        return self._run(self._claims.claim_manually(self.memory_store.require_task(name), now), self._clock)
+
+    def next_due_at(self) -> datetime | None:
+        """When there is something to do next (aware UTC); in the past where there is now."""
+        return self._look_ahead().next_at()
+
+    def running(self) -> list[tuple[str, datetime]]:
+        """What runs in this process, and since when."""
+        with self._guard:
+            return [(claim.task.name, claim.started_at) for claim in self._running.values()]
+
+    def _prepare(self, now: datetime, *, follows_clock: bool) -> None:
+        if not self.memory_store.ensure_same_file():
+            _logger.warning("The database %s was replaced; the new one is used", self.memory_store.path)
+            self._seen = (None, None)
+        self._write_kept_outcomes()
+        if follows_clock:
+            self._notice_changes_of_time(now)
+        self._prune(now)
+
+    def _look_ahead(self) -> Outlook:
+        """What is to be done next: asked anew only when somebody has written.
+
+        So an idle tick reads one counter, however many tasks there are. The counter is
+        read first, so that a write in between is noticed.
+        """
+        writes = self.memory_store.write_marks()
+        known_at, outlook = self._seen
+        if outlook is None or known_at != writes:
+            outlook = self.memory_store.look_ahead(self._owner)
+            self._seen = (writes, outlook)
+        return outlook
+
+    def _notice_changes_of_time(self, now: datetime) -> None:
+        zone = self._clock.zone()
+        with self._guard:
+            first, moved = self._zone is None, self._zone != zone
+            latest = self.memory_store.last_started_at() if first else self._latest
+            self._zone, self._latest = zone, now
+        if first:
+            self.memory_store.drop_orphans()
+            moved = self.memory_store.note("zone") not in (None, str(zone))
+        if first or moved:
+            self.memory_store.remember("zone", str(zone))
+        if moved:
+            _logger.info("The machine's zone is %s now; tasks without a zone of their own follow", zone)
+            self._claims.rezone(now)
+        if latest is not None and now < latest - CLOCK_SLACK:
+            _logger.warning("The clock was set back by %s; schedules are read anew", duration_text(latest - now))
+            self._claims.rewind(now)
+
+    def _run(self, claim: Claim, clock: Clock) -> dict[str, Any]:
+        with self._guard:
+            self._running[claim.run_id] = claim
+        try:
+            attempt = self._runner(self._handlers[claim.task.handler_type], claim.task, self._context(claim))
+            outcome = attempt.outcome
+            self._record(claim, outcome, clock.now())
+            if outcome.lingers:
+                attempt.when_over(lambda: self._release(claim))
+        finally:
+            with self._guard:
+                del self._running[claim.run_id]
+        return self._report(claim, outcome, clock.now())
+
+    def _context(self, claim: Claim) -> HandlerContext:
+        seconds = task_policy(claim.task.policy).timeout_seconds
+        return HandlerContext(
+            store=self.memory_store,
+            scheduled_for=claim.scheduled_for,
+            attempt=claim.attempt,
+            started_at=claim.started_at,
+            timeout=self._timeout if seconds is None else timedelta(seconds=seconds),
+            logger=logging.LoggerAdapter(_logger, {"task": claim.task.name, "run_id": claim.run_id}),
+            zone=task_zone(claim.task, self._clock.zone()),
+        )
+
+    def _record(self, claim: Claim, outcome: Outcome, finished_at: datetime) -> None:
+        """Write the outcome; where that cannot be done now, keep it for the next tick.
+
+        Until it is written the run stays `running`, so its task does not start again.
+        """
+        try:
+            self._write_outcome(claim, outcome, finished_at)
+        except StoreError as error:
+            _logger.error("The outcome of task %r is kept, it cannot be written: %s", claim.task.name, error)
+            with self._guard:
+                self._unwritten.append((claim, outcome, finished_at))
+
+    def _write_outcome(self, claim: Claim, outcome: Outcome, finished_at: datetime) -> None:
+        with self.memory_store.transaction():
+            if not self.memory_store.finish_run(claim, outcome, finished_at):
+                _logger.error("Run %d of task %r is not in the database any more", claim.run_id, claim.task.name)
+                return
+            retries = task_policy(claim.task.policy).retries
+            if outcome.status in _FAILED and claim.trigger is Trigger.SCHEDULE and claim.attempt <= retries:
+                due_at = finished_at + self._retry_delay(claim)
+                self.memory_store.enqueue_retry(require_id(claim.task), claim.scheduled_for, claim.attempt + 1, due_at)
+            else:
+                self._reports.run_ended(claim, outcome, finished_at)
+
+    def _retry_delay(self, claim: Claim) -> timedelta:
+        """Twice as long with each attempt, at most an hour, and up to a tenth longer by chance.
+
+        The chance keeps tasks that failed together from coming back together.
+        """
+        base = timedelta(seconds=task_policy(claim.task.policy).retry_delay_seconds)
+        doubled = min(base * (1 << min(claim.attempt - 1, 16)), LONGEST_RETRY_DELAY)
+        return doubled * (1 + self._random.random() / 10)
+
+    def _write_kept_outcomes(self) -> None:
+        with self._guard:
+            kept, self._unwritten = self._unwritten, []
+        for claim, outcome, finished_at in kept:
+            self._record(claim, outcome, finished_at)
+
+    def _release(self, claim: Claim) -> None:
+        try:
+            self.memory_store.release_run(claim.run_id)
+        except StoreError as error:
+            _logger.error("Task %r stays blocked until the next start: %s", claim.task.name, error)
+
+    def _prune(self, now: datetime) -> None:
+        """Delete old history once an hour, a part at a time, so that no tick is held up by it."""
+        with self._guard:
+            if self._pruned_at is not None and self._pruned_at <= now < self._pruned_at + _PRUNE_EVERY:
+                return
+            self._pruned_at = now
+        age, count = self._keep
+        if self.memory_store.prune_runs(now - age, count):
+            self._pruned_at = None
+
+    def _report(self, claim: Claim, outcome: Outcome, now: datetime) -> dict[str, Any]:
+        report = self._describe(claim.task, outcome.status)
+        report |= {"error": outcome.reason} if outcome.status in _FAILED else {"result": outcome.result}
+        if claim.task.delivery_channel and (account := self._reports.send_run(claim.run_id, now)) is not None:
+            report["delivery"] = account
+        return report
+
+    def _report_unrun(self, slot: Unrun) -> dict[str, Any]:
+        kind = slot.task.handler_type
+        if slot.status is RunStatus.MISSED or kind not in self._told_unknown:
+            _logger.warning("Task %r %s: %s", slot.task.name, slot.status, slot.reason, extra={"task": slot.task.name})
+        if kind not in self._handlers:
+            self._told_unknown.add(kind)
+        return self._describe(slot.task, slot.status) | {"error": slot.reason}
+
+    @staticmethod
+    def _describe(task: ScheduledTask, status: RunStatus) -> dict[str, Any]:
+        return {
+            "task_id": task.id,
+            "name": task.name,
+            "handler_type": task.handler_type,
+            "status": str(status),
+            "next_run_at": task.next_run_at,
+        }
+
+
+def _is_due(at: datetime | None, now: datetime) -> bool:
+    return at is not None and at <= now
+
+
+def default_handlers(folder: Path) -> Mapping[str, Handler]:
+    """The built-in and the installed handlers, with their files in `folder`."""
+    notify = Channels(os.environ, folder).notify
+    built_in = handlers.built_in(
+        inbox_dir=folder / "webhook-inbox", approvals=Approvals(folder / "approved-commands.json"), notify=notify
+    )
+    return {**handlers.installed(), **built_in}
+
+
+def default_reports(store: MemoryStore, clock: Clock) -> Reports:
+    """Results go to the channels, with secrets from the environment or from the database's folder."""
+    return Reports(store, clock, Channels(os.environ, store.path.parent).send)
+
+
+class _ClockAt:
+    """A clock that is set to a given instant and goes on from there."""
+
+    def __init__(self, base: Clock, start: datetime) -> None:
+        self._base = base
+        self._start = start
+        self._origin = base.monotonic()
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self._base.monotonic() - self._origin)
+
+    def zone(self) -> tzinfo:
+        return self._base.zone()
+
+    def monotonic(self) -> float:
+        return self._base.monotonic()

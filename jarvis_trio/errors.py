@@ -1,0 +1,77 @@
+"""The exceptions that a user of the program can meet.
+
+Every message is one line that names what was wrong, the value, and the mend;
+the command line prints it as it is and exits with 1.
+"""
+
+
+class JarvisError(Exception):
+    """The root: whatever the program refuses or cannot do."""
+
+
+class SettingError(JarvisError, ValueError):
+    """A setting (an environment variable) has a value that is not allowed."""
+
+
+class ScheduleError(JarvisError, ValueError):
+    """A schedule, an instant, a duration, a zone or a policy cannot be understood."""
+
+
+class CronError(ScheduleError):
+    """A cron expression cannot be understood."""
+
+
+class TaskError(JarvisError):
+    """A task is not in a state that allows what was asked."""
+
+
+class UnknownTaskError(TaskError, LookupError):
+    """No task bears that name or number."""
+
+
+class DuplicateTaskError(TaskError):
+    """Another task bears that name already."""
+
+
+class TaskRunningError(TaskError):
+    """The task runs already, and a task never overlaps itself (law 2)."""
+
+
+class StoreError(JarvisError):
+    """The database cannot be used."""
+
+
+class StoreMissingError(StoreError, FileNotFoundError):
+    """The database is not there."""
+
+
+class StoreBusyError(StoreError):
+    """Another program held the database's write lock for too long."""
+
+
+class StoreFullError(StoreError):
+    """The disk that holds the database is full."""
+
+
+class HandlerError(JarvisError):
+    """A handler could not do its work; its run ends as `error`."""
+
+
+class HandlerTimeoutError(HandlerError):
+    """A handler stopped its own work at its time limit; its run ends as `timeout`."""
+
+
+class NotApprovedError(HandlerError):
+    """A row names an executable that nobody approved."""
+
+
+class DeliveryError(JarvisError):
+    """A result could not be handed to its channel; it never fails the run."""
+
+
+class LaunchdError(JarvisError):
+    """The launchd agent could not be checked, installed or removed."""
+
+
+class AlreadyRunningError(JarvisError):
+    """Another daemon holds this data folder's lock."""

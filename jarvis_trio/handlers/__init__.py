@@ -1,0 +1,90 @@
+"""The handlers: the built-in ones, and those that other packages bring."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jarvis_trio.approvals import Approvals
+from jarvis_trio.errors import HandlerError
+from jarvis_trio.handlers.alert_eval import AlertEval, Notify
+from jarvis_trio.handlers.custom import Custom
+from jarvis_trio.handlers.webhook_poll import WebhookPoll
+from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
+from jarvis_trio.text import printable
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+ENTRY_POINTS = "jarvis_trio.handlers"
+"""The group in which a package registers its handlers; an entry's name is the handler type."""
+
+_logger = logging.getLogger(__name__)
+
+
+def built_in(*, inbox_dir: Path, approvals: Approvals, notify: Notify) -> dict[str, Handler]:
+    """The handlers that come with the program, by type.
+
+    Args:
+        inbox_dir: where webhook files are dropped.
+        approvals: which executables `custom` tasks may start.
+        notify: shows the person an alert's title and text.
+    """
+    return {"alert_eval": AlertEval(notify), "custom": Custom(approvals), "webhook_poll": WebhookPoll(inbox_dir)}
+
+
+def installed() -> dict[str, Handler]:
+    """The handlers that installed packages register, by type; each is imported when it is called."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  # 15 ms, and most need it never
+
+    return {entry.name: _Plugin(entry) for entry in entry_points(group=ENTRY_POINTS)}
+
+
+class Handlers(Mapping[str, Handler]):
+    """Handlers by type: those given, and beside them the installed ones.
+
+    Packages are looked for when the first type is met that was not given. A type that is
+    given wins over an installed one, which is said in the log.
+    """
+
+    def __init__(self, given: Mapping[str, Handler]) -> None:
+        self._given = given
+
+    def __getitem__(self, handler_type: str) -> Handler:
+        return self._given[handler_type] if handler_type in self._given else self._installed[handler_type]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._installed, **self._given})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @cached_property
+    def _installed(self) -> dict[str, Handler]:
+        found = installed()
+        for handler_type in found.keys() & self._given.keys():
+            _logger.warning("An installed handler %r is passed over: that type is built in", handler_type)
+        return found
+
+
+class _Plugin:
+    def __init__(self, entry: EntryPoint) -> None:
+        self._entry = entry
+
+    def __call__(self, task: ScheduledTask, context: HandlerContext) -> HandlerResult:
+        return self._load()(task, context)
+
+    def _load(self) -> Handler:
+        entry = self._entry
+        what, package = f"handler {entry.name!r} ({entry.value})", entry.dist.name if entry.dist else "its package"
+        try:
+            handler = entry.load()
+        except (ImportError, AttributeError, SyntaxError) as error:
+            reason = printable(str(error))
+            raise HandlerError(f"{what} cannot be imported: {reason}; mend or reinstall {package}") from error
+        if not callable(handler):
+            raise HandlerError(f"{what} is no callable; mend {package}")
+        return handler  # type: ignore[no-any-return]  # whether it takes these arguments shows when it is called

@@ -1,0 +1,190 @@
+"""Takes in what was dropped into the inbox: each file becomes one event, exactly once.
+
+A file's event and the note that this file is taken in are written in one transaction;
+only then is the file moved away, and only after that is the note forgotten. So whoever
+dies at whatever point leaves either a file that is still to be taken in, or a file with
+a note, which is only moved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from os import stat_result
+from pathlib import Path
+from typing import Any
+
+from jarvis_trio.errors import HandlerError, StoreError
+from jarvis_trio.handlers.inbox import LARGEST_FILE_BYTES, Inbox, IsSettled, RefusedFileError, TakenFile, open_inbox
+from jarvis_trio.instants import local_text, to_microseconds
+from jarvis_trio.models import HandlerContext, ScheduledTask
+from jarvis_trio.store.assistant import WebhookEvent
+
+SETTLING_TIME = timedelta(seconds=2)
+"""A file is left alone until it was not written for so long."""
+
+MOST_FILES = 100_000
+MOST_BYTES = 256 * 1024 * 1024
+"""What one poll takes at most; the rest waits for the next."""
+
+_BATCH_FILES = 500
+_BATCH_BYTES = 4 * 1024 * 1024
+
+
+class WebhookPoll:
+    """The handler `webhook_poll`.
+
+    A file is a JSON object in UTF-8 with the texts `source` and `event_type`, and any
+    `payload`; other keys are ignored. Only names that end in `.json` and do not begin
+    with a dot are looked at. What cannot become an event goes to `failed/`, with the
+    reason beside it in `NAME.reason.txt`; so do links, and all that is no plain file.
+
+    Args:
+        inbox: the folder; it is made, mode 0700, where it is missing.
+    """
+
+    def __init__(self, inbox: Path) -> None:
+        self._folder = inbox
+
+    def __call__(self, task: ScheduledTask, context: HandlerContext) -> dict[str, Any]:
+        """Take in the files that are there.
+
+        Returns `status`, and how many files were `ingested` or `failed` and how many are
+        `waiting` for a later poll; with `troubles`, a few examples, where files could
+        be neither read nor moved. Raises HandlerError where the inbox cannot be used,
+        StoreError where the database cannot.
+        """
+        try:
+            with open_inbox(self._folder, _settled_at(context)) as inbox:
+                return _Poll(inbox, context).run()
+        except BlockingIOError:
+            return {"status": "ok", "ingested": 0, "failed": 0, "note": "another poll is at work in this inbox"}
+        except StoreError:  # one of them is an OSError too
+            raise
+        except OSError as error:
+            raise HandlerError(
+                f"cannot use the inbox {self._folder}: {error}; its folders must be writable and on one disk"
+            ) from None
+
+
+def _settled_at(context: HandlerContext) -> IsSettled:
+    """Whether a file was not written lately.
+
+    A poll does not outlive its time limit, so a file with a time beyond that says nothing
+    about its age: its sender's clock was ahead, or ours was set back.
+    """
+    now_ns = to_microseconds(context.started_at) * 1000
+    settling_ns, limit_ns = (round(span.total_seconds() * 1e9) for span in (SETTLING_TIME, context.timeout))
+
+    def is_settled(status: stat_result) -> bool:
+        return not -limit_ns <= now_ns - status.st_mtime_ns < settling_ns
+
+    return is_settled
+
+
+class _Poll:
+    def __init__(self, inbox: Inbox, context: HandlerContext) -> None:
+        self._inbox = inbox
+        self._store = context.store
+        self._cancelled = context.cancelled
+        self._received_at = local_text(context.started_at, context.zone)
+        self._ingested = 0
+        self._failed = 0
+
+    def run(self) -> dict[str, Any]:
+        for batch in _batches(self._inbox.take()):
+            self._take_in(batch)
+            if self._cancelled.is_set():
+                break
+        if self._ingested:
+            self._record([])  # forgets the files that were moved last
+        result = {
+            "status": "ok",
+            "ingested": self._ingested,
+            "failed": self._failed,
+            "waiting": self._inbox.count_left(),
+        }
+        return result | ({"troubles": self._inbox.troubles} if self._inbox.troubles else {})
+
+    def _take_in(self, batch: list[TakenFile]) -> None:
+        accepted, events, refused = [], [], []
+        for file in sorted(batch, key=lambda file: (file.status.st_mtime_ns, file.name)):
+            try:
+                found = self._inbox.read(file.name)
+                if found is not None:
+                    events.append(WebhookEvent(found.identity, *_parse(found.content)))
+                    accepted.append(file)
+            except RefusedFileError as error:
+                refused.append((file, str(error)))
+        self._ingested += self._record(events)
+        for file in accepted:
+            self._inbox.accept(file)
+        for file, reason in refused:
+            self._inbox.refuse(file, reason)
+        self._failed += len(refused)
+
+    def _record(self, events: list[WebhookEvent]) -> int:
+        self._inbox.sync()
+        added: int = self._store.add_webhook_events(self._inbox.key, events, self._inbox.at_hand, self._received_at)
+        return added
+
+
+def _batches(files: Iterable[TakenFile]) -> Iterator[list[TakenFile]]:
+    """The files, as many together as a transaction should hold, up to what one poll takes."""
+    batch: list[TakenFile] = []
+    batch_bytes = all_files = all_bytes = 0
+    for file in files:
+        batch.append(file)
+        batch_bytes += min(file.status.st_size, LARGEST_FILE_BYTES)
+        if len(batch) < _BATCH_FILES and batch_bytes < _BATCH_BYTES:
+            continue
+        all_files += len(batch)
+        all_bytes += batch_bytes
+        yield batch
+        if all_files >= MOST_FILES or all_bytes >= MOST_BYTES:
+            return
+        batch, batch_bytes = [], 0
+    if batch:
+        yield batch
+
+
+def _parse(content: bytes) -> tuple[str, str, str]:
+    """The source, the event's type and the payload as JSON text. Raises RefusedFileError."""
+    try:
+        # A byte order mark may be ignored: RFC 8259, section 8.1.
+        value = _JSON.decode(content.decode("utf-8-sig"))
+        if not isinstance(value, dict):
+            raise RefusedFileError("it is no JSON object")
+        texts = [_text(value, key) for key in ("source", "event_type")]
+        if "payload" not in value:
+            raise RefusedFileError("it has no payload")
+        return texts[0], texts[1], json.dumps(value["payload"], allow_nan=False)
+    except UnicodeError as error:
+        raise RefusedFileError(f"it is not UTF-8: {error}") from None
+    except RecursionError:
+        raise RefusedFileError("its JSON is nested too deeply") from None
+    except ValueError as error:
+        raise RefusedFileError(f"it is not JSON: {error}") from None
+
+
+def _text(value: dict[str, Any], key: str) -> str:
+    text = value.get(key)
+    if not isinstance(text, str):
+        raise RefusedFileError(f"its {key} must be a text")
+    text.encode()  # half of a surrogate pair is valid JSON, but no text that a database takes
+    return text
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise RefusedFileError("a key occurs twice in one of its objects")
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise RefusedFileError(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant)

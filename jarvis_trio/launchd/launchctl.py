@@ -1,0 +1,234 @@
+"""`launchctl`, verb by verb: what its codes mean, and waiting for what it only begins.
+
+Its exit codes are relied on, and of the text of `print`, which is declared to
+be no API, only the few words that nothing else tells. Sources: launchctl(1);
+`launchctl error NUMBER` for the codes.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from jarvis_trio.errors import LaunchdError
+from jarvis_trio.text import printable
+
+# macOS's numbers, written out: the errno module of Linux, where most tests run, counts some otherwise.
+NOT_LOADED = frozenset({3, 112, 113, 125})  # no such process, domain or service; a domain this session has not
+BOOTOUT_BEGUN = frozenset({0, 36, 37})  # done; in progress; in progress already
+BOOTSTRAP_TOO_EARLY = frozenset({5, 37})  # launchd still lets go of the label: for about 5 s after a bootout
+
+ANSWER_LIMIT_SECONDS = 60.0
+BOOTSTRAP_LIMIT_SECONDS = 15.0
+START_LIMIT_SECONDS = 20.0
+SETTLE_SECONDS = 2.0  # a daemon that cannot start is gone well before that
+FIRST_POLL_SECONDS = 0.25
+LONGEST_POLL_SECONDS = 1.0
+PROGRESS_SECONDS = 5.0
+
+_FIELD = re.compile(r"^\s*(path|state|pid|last exit code) = (.+?)\s*$", re.MULTILINE)
+
+
+class Runner(Protocol):
+    """What runs a program to its end."""
+
+    def __call__(
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+def run_program(
+    argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `argv` with empty stdin and captured output, for at most a minute; `env` is all it gets.
+
+    One that takes longer ends as code 36, "in progress", as bootout has it.
+    """
+    try:
+        return subprocess.run(
+            argv,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=ANSWER_LIMIT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(argv, 36, "", f"no answer within {ANSWER_LIMIT_SECONDS:.0f} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A label that launchd holds, as `launchctl print` shows it.
+
+    `path` is the plist it was loaded from. While it is on its way out its state
+    is `SIGTERMed`, its process may be alive, and its label is still taken.
+    """
+
+    domain: str
+    label: str
+    path: Path | None = None
+    state: str | None = None
+    pid: int | None = None
+    last_exit: str | None = None
+
+    @property
+    def target(self) -> str:
+        return f"{self.domain}/{self.label}"
+
+    @property
+    def running(self) -> bool:
+        return self.pid is not None if self.state is None else self.state == "running"
+
+
+@dataclass(frozen=True)
+class Launchctl:
+    """The program `launchctl` for one user; every wait is bounded and says that it waits.
+
+    `sleep` and `monotonic` count in seconds; `emit` takes a line of progress.
+    """
+
+    program: str
+    uid: int
+    run: Runner
+    sleep: Callable[[float], None]
+    monotonic: Callable[[], float]
+    emit: Callable[[str], None]
+
+    @cached_property
+    def domains(self) -> tuple[str, ...]:
+        """The user's domains, the one to load into first: `user/UID` alone without a GUI session.
+
+        `launchctl managername` was rejected: over SSH it says Background, also
+        while the GUI session exists, and then the agent belongs there.
+        """
+        gui, user = f"gui/{self.uid}", f"user/{self.uid}"
+        return (gui, user) if self._call("print", gui).returncode == 0 else (user,)
+
+    @property
+    def domain(self) -> str:
+        """Where agents are loaded."""
+        return self.domains[0]
+
+    @property
+    def in_background(self) -> bool:
+        """Whether there is no GUI session."""
+        return self.domain.startswith("user/")
+
+    def find_all(self, label: str) -> list[Service]:
+        """`label` in each domain that holds it: one loaded over SSH stays when someone logs in."""
+        return [service for domain in self.domains if (service := self.find(domain, label)) is not None]
+
+    def find(self, domain: str, label: str) -> Service | None:
+        """What launchd holds as `label` in `domain`; None where it holds nothing."""
+        done = self._call("print", f"{domain}/{label}")
+        if done.returncode in NOT_LOADED:
+            return None
+        self._require(done, frozenset({0}))
+        fields: dict[str, str] = {}
+        for name, value in _FIELD.findall(done.stdout):
+            fields.setdefault(name, value)  # what is nested comes later, and has states of its own
+        pid, path = fields.get("pid", ""), fields.get("path")
+        return Service(
+            domain,
+            label,
+            path=Path(path) if path else None,
+            state=fields.get("state"),
+            pid=int(pid) if pid.isdecimal() else None,
+            last_exit=fields.get("last exit code"),
+        )
+
+    def bootout(self, service: Service) -> None:
+        """Ask launchd to stop the service and forget it, which goes on after this returns."""
+        self._require(self._call("bootout", service.target), BOOTOUT_BEGUN | NOT_LOADED)
+
+    def wait_until_gone(self, service: Service, limit_seconds: float) -> None:
+        """Wait until `print` knows the label no more: before that it cannot be loaded again."""
+        if not self._until(
+            lambda: self.find(service.domain, service.label) is None, limit_seconds, f"{service.label} to stop"
+        ):
+            raise LaunchdError(
+                f"{service.target} is still there {limit_seconds:.0f} s after bootout; "
+                f"see launchctl print {service.target}"
+            )
+
+    def bootstrap(self, domain: str, plist: Path) -> None:
+        """Load `plist` into `domain`, again and again while launchd says that it is too early.
+
+        The same code 5 stands for a bad plist, a disabled label and one that
+        is loaded already; so the patience is short.
+        """
+        done = self._call("bootstrap", domain, str(plist))
+
+        def decided() -> bool:
+            nonlocal done
+            if done.returncode in BOOTSTRAP_TOO_EARLY:
+                done = self._call("bootstrap", domain, str(plist))
+            return done.returncode not in BOOTSTRAP_TOO_EARLY
+
+        self._until(decided, BOOTSTRAP_LIMIT_SECONDS, f"launchd to accept {plist.name}")
+        self._require(done, frozenset({0}))
+
+    def wait_until_running(self, domain: str, label: str) -> Service:
+        """Wait until the service has run as one process for long enough to have started well."""
+        seen: Service | None = None
+        since = self.monotonic()
+
+        def settled() -> bool:
+            nonlocal seen, since
+            before, seen = seen, self.find(domain, label)
+            if seen is None or not seen.running or before is None or not before.running or before.pid != seen.pid:
+                since = self.monotonic()
+                return False
+            return self.monotonic() - since >= SETTLE_SECONDS
+
+        if self._until(settled, START_LIMIT_SECONDS, f"{label} to run") and seen is not None:
+            return seen
+        raise LaunchdError(f"{domain}/{label} does not stay up ({_ending(seen)})")
+
+    def is_disabled(self, domain: str, label: str) -> bool:
+        """Whether `label` is disabled: a mark that outlives the plist. macOS 12 and older write `true`."""
+        done = self._call("print-disabled", domain)
+        return re.search(rf'^\s*"{re.escape(label)}" => (disabled|true)\s*$', done.stdout, re.MULTILINE) is not None
+
+    def enable(self, domain: str, label: str) -> None:
+        self._require(self._call("enable", f"{domain}/{label}"), frozenset({0}))
+
+    def disable(self, domain: str, label: str) -> None:
+        self._require(self._call("disable", f"{domain}/{label}"), frozenset({0}))
+
+    def _call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run([self.program, *arguments])
+
+    def _require(self, done: subprocess.CompletedProcess[str], allowed: frozenset[int]) -> None:
+        if done.returncode not in allowed:
+            said = printable(" ".join((done.stderr or done.stdout).split()))
+            raise LaunchdError(f"launchctl {' '.join(done.args[1:])} ended with {done.returncode}: {said}")
+
+    def _until(self, is_so: Callable[[], bool], limit_seconds: float, what: str) -> bool:
+        start = self.monotonic()
+        pause, next_word = FIRST_POLL_SECONDS, PROGRESS_SECONDS
+        while not is_so():
+            waited = self.monotonic() - start
+            if waited >= limit_seconds:
+                return False
+            if waited >= next_word:
+                self.emit(f"    waiting for {what}: {waited:.0f} s of at most {limit_seconds:.0f} s")
+                next_word += PROGRESS_SECONDS
+            self.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+        return True
+
+
+def _ending(service: Service | None) -> str:
+    if service is None:
+        return "launchd does not know it"
+    return f"state {service.state or 'unknown'}, last exit code {service.last_exit or 'unknown'}"

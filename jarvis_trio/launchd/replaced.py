@@ -1,0 +1,64 @@
+"""The old agents that ours replaced: what to bring back, kept beside their plists.
+
+The record is needed because the plists alone do not say which agents were
+loaded, nor that one was loaded from a plist outside LaunchAgents.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+
+from jarvis_trio.errors import LaunchdError
+
+RECORD_NAME = "replaced.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """One old agent as it was.
+
+    `loaded_from` is the plist that launchd had loaded, None where it had none;
+    `moved_from` where its plist was in LaunchAgents, and `kept_as` where it is
+    now, both None where there was none.
+    """
+
+    loaded_from: str | None = None
+    moved_from: str | None = None
+    kept_as: str | None = None
+
+
+def read_record(folder: Path) -> dict[str, Replaced]:
+    """What the record in `folder` says by label; nothing where there is no record.
+
+    Raises LaunchdError where it cannot be understood.
+    """
+    path = folder / RECORD_NAME
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return {label: Replaced(**entry) for label, entry in entries.items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise LaunchdError(
+            f"cannot read {path} ({error}); mend it, or move the plists beside it back by hand and delete it"
+        ) from None
+
+
+def record_bytes(entries: Mapping[str, Replaced]) -> bytes:
+    """The record's file, for people to read as well."""
+    return (json.dumps({label: asdict(entry) for label, entry in entries.items()}, indent=2) + "\n").encode()
+
+
+def free_place(folder: Path, label: str) -> Path:
+    """Where the plist of `label` can be kept without touching one that was kept earlier."""
+    return next(place for place in _places(folder, label) if not os.path.lexists(place))
+
+
+def _places(folder: Path, label: str) -> Iterator[Path]:
+    yield folder / f"{label}.plist"
+    yield from (folder / f"{label}.{number}.plist" for number in count(2))

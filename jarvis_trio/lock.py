@@ -1,0 +1,182 @@
+"""The single-instance lock: one daemon for each data folder.
+
+The lock is flock(2) on a file, so that the kernel frees it with its process, also after
+`kill -9`. The file is never unlinked: who has it open just then would lock a name that is
+gone, and the next daemon another file. fcntl(2) locks were left, since a process loses
+them as soon as it closes any descriptor of the file.
+
+The file tells the holder's PID, when it started, and when it last ticked, a line each.
+That is information only, and believed only while the lock is held.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from jarvis_trio.errors import AlreadyRunningError, JarvisError, ScheduleError
+from jarvis_trio.instants import parse_instant, utc_text
+
+# `holder` has the lock for some microseconds where nobody else has it, and a daemon that
+# starts just then must not take that for another daemon.
+_ATTEMPTS = 10
+_SECONDS_BETWEEN_ATTEMPTS = 0.02
+
+_MOST_BYTES = 200
+_TICK_WIDTH = len("2026-11-21T19:31:05.123456+00:00")
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that holds a lock, by its own account; None for what it has not told yet.
+
+    `started_at` and `last_tick_at` are aware UTC.
+    """
+
+    pid: int | None
+    started_at: datetime | None
+    last_tick_at: datetime | None
+
+
+class DaemonLock:
+    """The lock at `path`, held while the context lasts. Its folder is made if need be.
+
+    `started_at` (aware UTC) is told to others. To be entered in the main thread, since it
+    makes SIGHUP harmless (`wake`). Entering raises AlreadyRunningError, with the PID, where
+    another process holds the lock, and JarvisError where `path` cannot be used.
+    """
+
+    def __init__(self, path: Path, started_at: datetime) -> None:
+        self._path = path
+        self._head = f"{os.getpid()}\n{utc_text(started_at)}\n".encode()
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        with _errors_in_one_line(self._path):
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = _open(self._path, os.O_RDWR | os.O_CREAT)
+            if not _acquire(self._descriptor):
+                pid = _read(self._descriptor).pid or "unknown"
+                self._close()
+                raise AlreadyRunningError(
+                    f"another daemon (PID {pid}) holds {self._path}; stop it, or choose another JARVIS_DATA_DIR"
+                )
+        # A flock belongs to all that inherited the descriptor. exec closes it, but a child that a
+        # handler merely forks (multiprocessing) would keep the next daemon out after our death.
+        os.register_at_fork(after_in_child=self._close)
+        # From here on others may send SIGHUP, also before the daemon's receiver is armed and after it
+        # is closed. SIG_IGN was left: commands that the daemon starts would ignore the signal too.
+        signal.signal(signal.SIGHUP, lambda *_: None)
+        self._write_head()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def pulse(self, instant: datetime) -> None:
+        """Notes `instant` (aware UTC) as that of the last tick.
+
+        One write of a fixed width in place, without a sync: it costs some microseconds.
+        """
+        with suppress(OSError):  # a full disk must not stop the tick
+            os.pwrite(self._descriptor, f"{utc_text(instant):<{_TICK_WIDTH}}\n".encode(), len(self._head))
+
+    def _write_head(self) -> None:
+        with suppress(OSError):  # a full disk: others learn then that the lock is held, but not by whom
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, self._head, 0)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def holder(path: Path) -> Holder | None:
+    """Who holds the lock at `path`; None where nobody does, whatever the file tells.
+
+    Raises JarvisError where the file is there and cannot be used.
+    """
+    if not os.path.lexists(path):
+        return None
+    with _errors_in_one_line(path):
+        descriptor = _open(path, os.O_RDONLY)
+        try:
+            return None if _try_lock(descriptor, fcntl.LOCK_SH) else _read(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def wake(path: Path) -> bool:
+    """Sends SIGHUP to the daemon that holds the lock at `path`; returns whether there was one to wake."""
+    try:
+        found = holder(path)
+        if found is None or found.pid is None:
+            return False
+        os.kill(found.pid, signal.SIGHUP)
+    except (JarvisError, ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+@contextmanager
+def _errors_in_one_line(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise JarvisError(
+            f"cannot use the lock file {path}: {error.strerror}; it must be a plain file in a folder of your own"
+        ) from None
+
+
+def _open(path: Path, flags: int) -> int:
+    """A descriptor of the plain file at `path`, which no child keeps over exec."""
+    # NONBLOCK, since opening a FIFO waits for its other end.
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "Not a plain file")
+    return descriptor
+
+
+def _acquire(descriptor: int) -> bool:
+    for _ in range(_ATTEMPTS):
+        if _try_lock(descriptor, fcntl.LOCK_EX):
+            return True
+        time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+    return False
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read(descriptor: int) -> Holder:
+    lines = [*os.pread(descriptor, _MOST_BYTES, 0).decode("ascii", "replace").splitlines(), "", "", ""]
+    pid = int(lines[0]) if re.fullmatch("[1-9][0-9]{0,8}", lines[0]) else None
+    return Holder(pid, _instant(lines[1]), _instant(lines[2]))
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        return parse_instant(text, UTC)
+    except ScheduleError:
+        return None

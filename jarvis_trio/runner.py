@@ -1,0 +1,179 @@
+"""Calls one handler and says how it ended, whatever it does (law 4)."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from jarvis_trio.errors import HandlerError, HandlerTimeoutError
+from jarvis_trio.instants import duration_text
+from jarvis_trio.models import Handler, HandlerContext, HandlerResult, Outcome, RunStatus, ScheduledTask
+
+RESULT_LIMIT = 64 * 1024
+"""Characters of a result that are kept; the count of all is kept with them."""
+
+
+class Attempt(Protocol):
+    """A call of a handler that has ended, or that was given up."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended."""
+
+    def when_over(self, release: Callable[[], None]) -> None:
+        """Have `release` called when nothing of the call is alive any more."""
+
+
+Runner = Callable[[Handler, ScheduledTask, HandlerContext], Attempt]
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAttempt:
+    """An attempt of which nothing is left."""
+
+    outcome: Outcome
+
+    def when_over(self, release: Callable[[], None]) -> None:
+        release()
+
+
+def run_inline(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Attempt:
+    """Call the handler in this thread, without a time limit: for simulations, which must be exact."""
+    return EndedAttempt(call_handler(handler, task, context))
+
+
+def run_in_thread(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Attempt:
+    """Call the handler in a thread of its own, and wait for at most its time limit.
+
+    A Python thread cannot be killed. One that outlives the limit is left alone: it is
+    a daemon thread, so it does not hold up the exit. A handler that ends its own work
+    at the limit says by its attribute `grace` (timedelta) how long that may take.
+    """
+    call = _ThreadedCall(handler, task, context)
+    limit = context.timeout + getattr(handler, "grace", timedelta(0))
+    try:
+        call.start()
+    except RuntimeError as error:  # "can't start new thread"
+        return EndedAttempt(Outcome(RunStatus.ERROR, reason=f"no thread could be started: {error}"))
+    call.join(limit.total_seconds())
+    return call.give_up()
+
+
+class _ThreadedCall(threading.Thread):
+    def __init__(self, handler: Handler, task: ScheduledTask, context: HandlerContext) -> None:
+        super().__init__(name=f"handler of task {task.id}", daemon=True)
+        self._call = (handler, task, context)
+        self._context = context
+        self._guard = threading.Lock()
+        self._ended = False
+        self._release: Callable[[], None] | None = None
+        self._outcome: Outcome | None = None
+
+    def run(self) -> None:
+        outcome = call_handler(*self._call)
+        with self._guard:
+            self._outcome = self._outcome or outcome
+            self._ended = True
+            release = self._release
+        if release is not None:
+            self._context.logger.warning("The handler has ended at last, beyond its time limit")
+            release()
+
+    def give_up(self) -> _ThreadedCall:
+        with self._guard:
+            if self._outcome is None:
+                self._context.cancelled.set()
+                limit = duration_text(self._context.timeout)
+                reason = f"no end after {limit}; its thread cannot be killed, the task starts again when it is over"
+                self._outcome = Outcome(RunStatus.TIMEOUT, reason=reason, lingers=True)
+        return self
+
+    @property
+    def outcome(self) -> Outcome:
+        assert self._outcome is not None
+        return self._outcome
+
+    def when_over(self, release: Callable[[], None]) -> None:
+        with self._guard:
+            if not self._ended:
+                self._release = release
+                return
+        release()
+
+
+def call_handler(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Outcome:
+    """Call the handler and turn whatever comes of it into an outcome; never raises."""
+    try:
+        return _outcome_of(handler(task, context))
+    except HandlerTimeoutError as error:
+        return Outcome(RunStatus.TIMEOUT, reason=str(error))
+    except HandlerError as error:
+        return Outcome(RunStatus.ERROR, reason=str(error))
+    except BaseException as error:  # border of law 4: SystemExit, KeyboardInterrupt, anything, is the task's
+        context.logger.error("The handler raised %s", type(error).__name__, exc_info=error)
+        return Outcome(RunStatus.ERROR, reason=_describe(error))
+
+
+def _outcome_of(result: HandlerResult) -> Outcome:
+    text = None if result is None else _json_text(result)
+    failure = _reported_error(result)
+    if failure is None:
+        return Outcome(RunStatus.EXECUTED, result=text)
+    return Outcome(RunStatus.ERROR, result=text, reason=failure)
+
+
+def _reported_error(result: HandlerResult) -> str | None:
+    """Why a result says of itself that it is an error (`{"status": "error"}`), or None."""
+    value: object = result
+    if isinstance(result, str) and result.lstrip()[:1] == "{" and len(result) <= RESULT_LIMIT:
+        try:
+            value = json.loads(result)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(value, Mapping) or value.get("status") != "error":
+        return None
+    return str(value.get("error") or value.get("message") or "the handler reported an error")[:1000]
+
+
+def _json_text(result: object) -> str:
+    """The result as JSON in ASCII, so that any reader can take it, cut at `RESULT_LIMIT`."""
+    if isinstance(result, str) and _is_json(result):
+        text = result
+    else:
+        plain = dict(result) if isinstance(result, Mapping) else result
+        try:
+            text = json.dumps(plain, default=str, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            text = json.dumps(repr(plain))
+    if len(text) > RESULT_LIMIT:
+        return json.dumps({"cut": True, "length": len(text), "head": text[:RESULT_LIMIT]})
+    return text if text.isascii() else json.dumps(json.loads(text))
+
+
+def _is_json(text: str) -> bool:
+    if len(text) > RESULT_LIMIT:
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _describe(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # border of law 4: an exception's own text may raise
+        text = "(its text cannot be had)"
+    return f"{type(error).__name__}: {text}"[:1000] if text else type(error).__name__
+
+
+def result_value(result: str | None) -> Any:
+    """A stored result as what it means; text that is no JSON stays text."""
+    if result is None or not _is_json(result):
+        return result
+    return json.loads(result)

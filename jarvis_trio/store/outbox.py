@@ -1,0 +1,90 @@
+"""Messages that are still to be delivered: they survive a restart, and are tried again."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+from jarvis_trio.instants import to_microseconds
+from jarvis_trio.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message to one channel. `attempt` counts the tries, this one included.
+
+    `config` is the channel's JSON text; `run_id` is the run that it tells of, or None
+    where it tells of the task.
+    """
+
+    channel: str
+    config: str | None
+    task_name: str
+    status: str
+    result: str | None
+    timestamp: str
+    run_id: int | None = None
+    id: int = 0
+    attempt: int = 0
+
+
+class Outbox(Database):
+    """The table `outbox`: a row goes when its message was delivered, or given up."""
+
+    def post(self, letter: Letter, due_at: datetime) -> int:
+        """Keep a letter for delivery. Returns its number."""
+        cursor = self.write(
+            "INSERT INTO outbox (channel, config, task_name, status, result, timestamp, run_id, due_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                letter.channel,
+                letter.config,
+                letter.task_name,
+                letter.status,
+                letter.result,
+                letter.timestamp,
+                letter.run_id,
+                to_microseconds(due_at),
+            ),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def take_letter(self, now: datetime, again_at: datetime, run_id: int | None = None) -> Letter | None:
+        """Take a letter that is due, so that no other thread or process sends it meanwhile.
+
+        It is due again at `again_at`, should this process die before it says how it
+        went: a message may come twice then, which is better than never. With `run_id`
+        only a letter that tells of that run.
+        """
+        condition = "due_at <= ? AND (? IS NULL OR run_id = ?)"
+        values = (to_microseconds(now), run_id, run_id)
+        if not self.read(f"SELECT 1 FROM outbox WHERE {condition} LIMIT 1", values):
+            return None
+        with self.transaction():
+            rows = self.read(f"SELECT * FROM outbox WHERE {condition} ORDER BY due_at LIMIT 1", values)
+            if not rows:
+                return None
+            self.write(
+                "UPDATE outbox SET attempt = attempt + 1, due_at = ? WHERE id = ?",
+                (to_microseconds(again_at), rows[0]["id"]),
+            )
+        return _to_letter(rows[0])
+
+    def put_back(self, letter: Letter, due_at: datetime) -> None:
+        """Have a letter that could not be delivered tried again at `due_at`."""
+        self.write("UPDATE outbox SET due_at = ? WHERE id = ?", (to_microseconds(due_at), letter.id))
+
+    def discard(self, letter: Letter) -> None:
+        """Forget a letter: it was delivered, or is given up."""
+        self.write("DELETE FROM outbox WHERE id = ?", (letter.id,))
+
+    def letters_waiting(self) -> int:
+        """How many letters are not delivered yet."""
+        return int(self.value("SELECT count(*) FROM outbox"))
+
+
+def _to_letter(row: sqlite3.Row) -> Letter:
+    names = ("channel", "config", "task_name", "status", "result", "timestamp", "run_id", "id")
+    return Letter(**{name: row[name] for name in names}, attempt=row["attempt"] + 1)

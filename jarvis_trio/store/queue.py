@@ -1,0 +1,180 @@
+"""What is to be done and when: `task_queue`."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+from jarvis_trio.instants import from_microseconds, local_text, parse_instant, to_microseconds
+from jarvis_trio.models import Due, ScheduledTask
+from jarvis_trio.store.database import Database
+from jarvis_trio.store.tasks import to_task
+
+READ_ANEW = from_microseconds(0)
+"""When a task is due that somebody added or changed: before all others, to be read."""
+
+# A retry waits while another run of its task is alive; a slot does not, since it is
+# recorded as skipped then.
+_READY = "(q.attempt = 1 OR NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1))"
+_QUEUE = "FROM task_queue q CROSS JOIN scheduled_tasks t ON t.id = q.task_id"
+
+
+_LOOK_AHEAD = f"""
+SELECT (SELECT q.due_at {_QUEUE} WHERE {_READY} ORDER BY q.due_at LIMIT 1),
+    (SELECT due_at FROM outbox ORDER BY due_at LIMIT 1),
+    (SELECT d.due_at FROM task_deadlines d CROSS JOIN scheduled_tasks t ON t.id = d.task_id
+        WHERE t.enabled = 1 ORDER BY d.due_at LIMIT 1),
+    EXISTS (SELECT 1 FROM task_runs WHERE live = 1 AND owner IS NOT ?)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """When the next slot or retry, message and deadline are due; None where there is none.
+
+    `slot_at` is READ_ANEW where a task was changed.
+    """
+
+    slot_at: datetime | None
+    letter_at: datetime | None
+    deadline_at: datetime | None
+    others_run: bool
+
+    def next_at(self) -> datetime | None:
+        """When the first of them is due."""
+        instants = (self.slot_at, self.letter_at, self.deadline_at)
+        return min((instant for instant in instants if instant is not None), default=None)
+
+
+class TaskQueue(Database):
+    """The queue of slots and retries, ordered by when they are due."""
+
+    def first_due(self, now: datetime) -> datetime | None:
+        """When what is due at `now` was due first, an index lookup without the write lock.
+
+        READ_ANEW where a task was changed; None where nothing is due.
+        """
+        query = f"SELECT q.due_at {_QUEUE} WHERE q.due_at <= ? AND {_READY} ORDER BY q.due_at LIMIT 1"
+        return _instant_or_none(self.value(query, (to_microseconds(now),)))
+
+    def look_ahead(self, owner: str) -> Outlook:
+        """What is to be done next, and whether processes other than `owner` run something."""
+        row = self.read(_LOOK_AHEAD, (owner,))[0]
+        slot_at, letter_at, deadline_at = map(_instant_or_none, row[:3])
+        return Outlook(slot_at, letter_at, deadline_at, bool(row[3]))
+
+    def head(self, now: datetime) -> Due | None:
+        """What has been due the longest at `now`."""
+        rows = self.read(
+            "SELECT t.*, q.attempt AS q_attempt, q.scheduled_for AS q_slot, q.collapsed AS q_collapsed,"
+            " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1) AS q_running_since"
+            f" {_QUEUE} WHERE q.due_at <= ? AND q.due_at > 0 AND {_READY} ORDER BY q.due_at LIMIT 1",
+            (to_microseconds(now),),
+        )
+        return _to_due(rows[0]) if rows else None
+
+    def changed_tasks(self, limit: int) -> list[tuple[ScheduledTask, str | None]]:
+        """Tasks that somebody changed since they were last read, with the reason why they were set aside."""
+        rows = self.read(
+            f"SELECT t.*, s.reason AS q_set_aside {_QUEUE}"
+            " LEFT JOIN task_troubles s ON s.task_id = t.id AND s.kind = 'set aside' WHERE q.due_at = 0 LIMIT ?",
+            (limit,),
+        )
+        return [(to_task(row), row["q_set_aside"]) for row in rows]
+
+    def enqueue(
+        self, task_id: int, slot: datetime, *, collapsed: int = 0, waits_from: datetime | None = None
+    ) -> None:
+        """Make `slot` the task's next one. `waits_from` is the slot before it, where we counted it ourselves."""
+        instant = to_microseconds(slot)
+        origin = None if waits_from is None else to_microseconds(waits_from)
+        self.write(
+            "UPDATE task_queue SET scheduled_for = ?, due_at = ?, collapsed = ?, waits_from = ?"
+            " WHERE task_id = ? AND attempt = 1",
+            (instant, max(instant, 1), collapsed, origin, task_id),
+        )
+
+    def enqueue_retry(self, task_id: int, slot: datetime, attempt: int, due_at: datetime) -> None:
+        """Have `slot` tried again at `due_at`, as attempt number `attempt`."""
+        self.write(
+            "INSERT OR REPLACE INTO task_queue (task_id, attempt, scheduled_for, due_at) VALUES (?, ?, ?, ?)",
+            (task_id, attempt, to_microseconds(slot), to_microseconds(due_at)),
+        )
+
+    def dequeue(self, task_id: int) -> None:
+        """Take a task out of the queue, with its retries."""
+        self.write("DELETE FROM task_queue WHERE task_id = ?", (task_id,))
+
+    def dequeue_slot(self, task_id: int) -> None:
+        """Take a task's next slot out of the queue; its retries stay."""
+        self.write("DELETE FROM task_queue WHERE task_id = ? AND attempt = 1", (task_id,))
+
+    def dequeue_retry(self, task_id: int, slot: datetime, attempt: int) -> None:
+        """Take one retry out of the queue."""
+        self.write(
+            "DELETE FROM task_queue WHERE task_id = ? AND attempt = ? AND scheduled_for = ?",
+            (task_id, attempt, to_microseconds(slot)),
+        )
+
+    def queued_slots(self) -> list[tuple[ScheduledTask, datetime, datetime | None]]:
+        """Every enabled task's next slot, and the one before it where we counted it ourselves."""
+        rows = self.read(
+            f"SELECT t.*, q.scheduled_for AS q_slot, q.waits_from AS q_from {_QUEUE}"
+            " WHERE q.attempt = 1 AND q.due_at > 0 AND t.enabled = 1"
+        )
+        return [
+            (to_task(row), from_microseconds(row["q_slot"]), _instant_or_none(row["q_from"])) for row in rows
+        ]
+
+    def drop_orphans(self) -> None:
+        """Forget what belongs to tasks that are gone (a REPLACE by another program fires no delete trigger)."""
+        with self.transaction():
+            for table in ("task_queue", "task_troubles", "task_deadlines"):
+                self.write(f"DELETE FROM {table} WHERE task_id NOT IN (SELECT id FROM scheduled_tasks)")
+
+    def set_next_run(self, task_id: int, slot: datetime | None, *, waits_from: datetime | None = None) -> str | None:
+        """Write a task's next run twice: as text in its row, for other programs, and in the queue, for us.
+
+        The text is local, with the offset: programs that compare it as text with their
+        naive local time stay right. Returns that text.
+        """
+        text = None if slot is None else local_text(slot, self.clock.zone())
+        with self.transaction():
+            self.write("UPDATE scheduled_tasks SET next_run_at = ? WHERE id = ?", (text, task_id))
+            if slot is None:
+                self.dequeue_slot(task_id)
+            else:
+                self.enqueue(task_id, slot, waits_from=waits_from)
+        return text
+
+    def set_enabled(self, task_id: int, enabled: bool) -> None:
+        """Let a task be scheduled, or take it out of the queue with its retries."""
+        with self.transaction():
+            self.write("UPDATE scheduled_tasks SET enabled = ? WHERE id = ?", (int(enabled), task_id))
+            if not enabled:
+                self.dequeue(task_id)
+
+    def note(self, key: str) -> str | None:
+        """What was remembered under `key`."""
+        text: str | None = self.value("SELECT value FROM jarvis_meta WHERE key = ?", (key,))
+        return text
+
+    def remember(self, key: str, value: str) -> None:
+        """Remember `value` under `key`."""
+        self.write("INSERT OR REPLACE INTO jarvis_meta VALUES (?, ?)", (key, value))
+
+
+def _to_due(row: sqlite3.Row) -> Due:
+    since = row["q_running_since"]
+    return Due(
+        task=to_task(row),
+        attempt=row["q_attempt"],
+        scheduled_for=from_microseconds(row["q_slot"]),
+        collapsed=row["q_collapsed"],
+        running_since=None if since is None else parse_instant(since),
+    )
+
+
+def _instant_or_none(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else from_microseconds(microseconds)

@@ -1,0 +1,203 @@
+"""The run history: claim, finish, recover, read (`task_runs`)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jarvis_trio.instants import local_text, parse_instant, utc_text
+from jarvis_trio.models import Claim, Outcome, Run, RunStatus, ScheduledTask, Trigger
+from jarvis_trio.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRun:
+    """A run that can still do something, and the process it is alive in."""
+
+    run: Run
+    owner: str | None
+
+
+class RunTable(Database):
+    """`task_runs`: one row for each attempt at each slot (law 3)."""
+
+    def claim_run(
+        self,
+        task: ScheduledTask,
+        slot: datetime,
+        attempt: int,
+        *,
+        started_at: datetime,
+        owner: str,
+        trigger: Trigger = Trigger.SCHEDULE,
+        collapsed: int = 0,
+    ) -> Claim | None:
+        """Claim one attempt at one slot for the process `owner`.
+
+        Returns None where that attempt has a row already. Raises
+        sqlite3.IntegrityError where another run of the task is alive.
+        """
+        run = (task.id, task.name, utc_text(slot), attempt, utc_text(started_at), trigger, collapsed)
+        cursor = self.write(
+            "INSERT INTO task_runs (task_id, task_name, scheduled_for, attempt, started_at, trigger, collapsed,"
+            " status, owner, live) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, 1)"
+            " ON CONFLICT (task_id, scheduled_for, attempt) DO NOTHING",
+            (*run, owner),
+        )
+        if cursor.rowcount == 0 or cursor.lastrowid is None:
+            return None
+        return Claim(cursor.lastrowid, task, slot, attempt, started_at, trigger)
+
+    def record_unrun(
+        self, task: ScheduledTask, slot: datetime, status: RunStatus, reason: str, *, at: datetime, collapsed: int = 0
+    ) -> bool:
+        """Record a slot that is not run, and why. Returns whether it had no row before."""
+        row = (task.id, task.name, utc_text(slot), utc_text(at), utc_text(at), status, reason, collapsed)
+        cursor = self.write(
+            "INSERT INTO task_runs (task_id, task_name, scheduled_for, attempt, started_at, finished_at, status,"
+            " reason, collapsed) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (task_id, scheduled_for, attempt) DO NOTHING",
+            row,
+        )
+        return cursor.rowcount > 0
+
+    def finish_run(self, claim: Claim, outcome: Outcome, finished_at: datetime) -> bool:
+        """Record how a claimed attempt ended, in its row and in its task's.
+
+        Returns False where the row is no longer ours to write, since it was recovered.
+        """
+        with self.transaction():
+            cursor = self.write(
+                "UPDATE task_runs SET status = ?, reason = ?, result = ?, finished_at = ?, live = ?"
+                " WHERE id = ? AND status = 'running'",
+                (
+                    outcome.status,
+                    outcome.reason,
+                    outcome.result,
+                    utc_text(finished_at),
+                    1 if outcome.lingers else None,
+                    claim.run_id,
+                ),
+            )
+            self.write(
+                "UPDATE scheduled_tasks SET last_run_at = ?, last_result = ? WHERE id = ?",
+                (local_text(claim.started_at, self.clock.zone()), outcome.last_result, claim.task.id),
+            )
+        return cursor.rowcount > 0
+
+    def record_delivery(self, run_id: int, account: str) -> None:
+        """Keep what became of a run's delivery (JSON text)."""
+        self.write("UPDATE task_runs SET delivery = ? WHERE id = ?", (account, run_id))
+
+    def release_run(self, run_id: int) -> None:
+        """A thread that outlived its time limit has ended: its task may start again."""
+        self.write("UPDATE task_runs SET live = NULL WHERE id = ?", (run_id,))
+
+    def live_runs_of_others(self, owner: str) -> list[LiveRun]:
+        """The runs that can still do something in other processes than `owner`."""
+        rows = self.read("SELECT * FROM task_runs WHERE live = 1 AND owner IS NOT ?", (owner,))
+        return [LiveRun(to_run(row), row["owner"]) for row in rows]
+
+    def interrupt_run(self, run: Run, reason: str, at: datetime) -> None:
+        """The process of a live run is gone: what ran is interrupted, what lingered has ended."""
+        self.write(
+            "UPDATE task_runs SET live = NULL, finished_at = coalesce(finished_at, ?),"
+            " reason = CASE status WHEN 'running' THEN ? ELSE reason END,"
+            " status = CASE status WHEN 'running' THEN 'interrupted' ELSE status END WHERE id = ? AND live = 1",
+            (utc_text(at), reason, run.id),
+        )
+
+    def prune_runs(self, before: datetime, keep: int, limit: int = 1000) -> bool:
+        """Delete ended runs that started before `before`, and those beyond the newest `keep` of a task.
+
+        The last run of a task always stays. Deletes about `limit` rows at the most.
+
+        Returns whether there may be more to delete.
+        """
+        old = (
+            "SELECT r.id FROM task_runs r WHERE r.started_at < ? AND r.live IS NULL"
+            " AND r.id < (SELECT max(id) FROM task_runs WHERE task_id = r.task_id) ORDER BY r.id LIMIT ?"
+        )
+        surplus = (
+            "SELECT r.id FROM task_runs r WHERE r.task_id = ? AND r.live IS NULL AND r.id <"
+            " (SELECT id FROM task_runs WHERE task_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?) ORDER BY r.id LIMIT ?"
+        )
+        doomed = self.read(old, (utc_text(before), limit))
+        for row in self.read("SELECT task_id FROM task_runs GROUP BY task_id HAVING count(*) > ?", (keep,)):
+            doomed += self.read(surplus, (row["task_id"], row["task_id"], keep - 1, limit))
+        if doomed:
+            self.write_many("DELETE FROM task_runs WHERE id = ?", [(row["id"],) for row in doomed])
+        return len(doomed) >= limit
+
+    def slot_has_run(self, task_id: int, slot: datetime) -> bool:
+        """Whether that slot has a row."""
+        query = "SELECT 1 FROM task_runs WHERE task_id = ? AND scheduled_for = ? LIMIT 1"
+        return bool(self.read(query, (task_id, utc_text(slot))))
+
+    def last_started_at(self) -> datetime | None:
+        """When the newest run of any task started."""
+        rows = self.read("SELECT started_at FROM task_runs ORDER BY id DESC LIMIT 1")
+        return parse_instant(rows[0]["started_at"]) if rows else None
+
+    def get_run(self, run_id: int) -> Run | None:
+        """The run with that number, or None."""
+        rows = self.read("SELECT * FROM task_runs WHERE id = ?", (run_id,))
+        return to_run(rows[0]) if rows else None
+
+    def list_runs(
+        self,
+        *,
+        task: str | None = None,
+        status: RunStatus | None = None,
+        since: datetime | None = None,
+        limit: int = -1,
+    ) -> list[Run]:
+        """Runs, the newest first.
+
+        Args:
+            task: only those of the task with this name.
+            status: only those that stand or ended so.
+            since: only those that started at this instant or later.
+            limit: at most so many; -1 for all.
+        """
+        wanted: list[tuple[str, Any]] = [
+            ("task_name = ?", task),
+            ("status = ?", status),
+            ("started_at >= ?", since and utc_text(since)),
+        ]
+        conditions = [(condition, value) for condition, value in wanted if value is not None]
+        where = "WHERE " + " AND ".join(condition for condition, _ in conditions) if conditions else ""
+        values: Sequence[Any] = [*(value for _, value in conditions), limit]
+        rows = self.read(f"SELECT * FROM task_runs {where} ORDER BY started_at DESC, id DESC LIMIT ?", values)
+        return [to_run(row) for row in rows]
+
+    def last_runs(self) -> dict[int, Run]:
+        """The newest run of each task, by the task's number."""
+        rows = self.read(
+            "SELECT r.* FROM scheduled_tasks t JOIN task_runs r"
+            " ON r.id = (SELECT max(id) FROM task_runs WHERE task_id = t.id)"
+        )
+        return {row["task_id"]: to_run(row) for row in rows}
+
+
+def to_run(row: sqlite3.Row) -> Run:
+    """The row as a run."""
+    finished = row["finished_at"]
+    return Run(
+        id=row["id"],
+        task_id=row["task_id"],
+        task_name=row["task_name"],
+        scheduled_for=parse_instant(row["scheduled_for"]),
+        attempt=row["attempt"],
+        started_at=parse_instant(row["started_at"]),
+        status=RunStatus(row["status"]),
+        finished_at=None if finished is None else parse_instant(finished),
+        reason=row["reason"],
+        result=row["result"],
+        trigger=Trigger(row["trigger"]),
+        collapsed=row["collapsed"],
+        delivery=row["delivery"],
+    )

@@ -1,0 +1,143 @@
+"""The table of tasks, as the commands and other programs see it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from jarvis_trio.errors import DuplicateTaskError, ScheduleError, TaskError, UnknownTaskError
+from jarvis_trio.instants import as_utc, local_text, parse_instant, to_microseconds
+from jarvis_trio.models import ScheduledTask
+from jarvis_trio.store.database import Database
+
+_COLUMNS = tuple(f.name for f in fields(ScheduledTask))
+_EDITABLE = frozenset(_COLUMNS) - {"id", "created_at"}
+_CONFIGURATIONS = ("schedule_config", "handler_config", "delivery_config", "policy")
+
+
+class TaskTable(Database):
+    """`scheduled_tasks`: store, find, list, change, delete."""
+
+    def store_scheduled_task(self, task: ScheduledTask) -> ScheduledTask:
+        """Add `task`, or replace the definition of the one with its name.
+
+        The history and the last result of a replaced task stay. Configurations may be
+        given as mappings; they are stored as JSON text.
+
+        Returns the stored task, with its id.
+        """
+        now = self._now_text()
+        values = _as_columns({f: getattr(task, f) for f in _COLUMNS} | {"created_at": task.created_at or now})
+        values["updated_at"] = now
+        names = [name for name in _COLUMNS if name != "id"]
+        changed = [name for name in names if name not in ("name", "created_at", "last_run_at", "last_result")]
+        self.write(
+            f"INSERT INTO scheduled_tasks ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+            f" ON CONFLICT (name) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changed)}",
+            [values[name] for name in names],
+        )
+        return self.require_task(task.name)
+
+    def get_scheduled_task(self, task_id: int) -> ScheduledTask | None:
+        """The task with that number, or None."""
+        return self._one_task("id", task_id)
+
+    def get_scheduled_task_by_name(self, name: str) -> ScheduledTask | None:
+        """The task with that name, or None."""
+        return self._one_task("name", name)
+
+    def require_task(self, name: str) -> ScheduledTask:
+        """The task with that name. Raises UnknownTaskError where there is none."""
+        task = self.get_scheduled_task_by_name(name)
+        if task is None:
+            raise UnknownTaskError(f"no task is named {name!r}; `jarvis-trio list` shows the names")
+        return task
+
+    def list_scheduled_tasks(self, enabled_only: bool = False) -> list[ScheduledTask]:
+        """All tasks by name, or those that are enabled."""
+        condition = "WHERE enabled = 1" if enabled_only else ""
+        return [to_task(row) for row in self.read(f"SELECT * FROM scheduled_tasks {condition} ORDER BY name")]
+
+    def get_due_tasks(self, now: datetime | str | None = None) -> list[ScheduledTask]:
+        """The enabled tasks whose next run is due at `now`, the longest overdue first.
+
+        `now` is an instant or its ISO text; naive ones are local time; None is the present.
+        """
+        instant = self._instant(now)
+        rows = self.read(
+            "SELECT t.* FROM task_queue q JOIN scheduled_tasks t ON t.id = q.task_id"
+            " WHERE q.due_at <= ? AND q.attempt = 1 AND t.enabled = 1 AND t.next_run_at IS NOT NULL",
+            (to_microseconds(instant),),
+        )
+        due = [(at, task) for task in map(to_task, rows) if (at := self._next_run(task)) is not None and at <= instant]
+        return [task for _, task in sorted(due, key=lambda pair: pair[0])]
+
+    def update_scheduled_task(self, task_id: int, **changes: Any) -> ScheduledTask | None:
+        """Set columns of one task; its `updated_at` follows.
+
+        Returns the changed task, or None where there is none with that number. Raises
+        TaskError for a column that cannot be set, DuplicateTaskError for a taken name.
+        """
+        if unknown := sorted(set(changes) - _EDITABLE):
+            raise TaskError(f"cannot set {', '.join(unknown)}; the columns are {', '.join(sorted(_EDITABLE))}")
+        values = _as_columns(changes | {"updated_at": self._now_text()})
+        try:
+            self.write(
+                f"UPDATE scheduled_tasks SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?",
+                [*values.values(), task_id],
+            )
+        except sqlite3.IntegrityError:
+            raise DuplicateTaskError(f"a task named {changes.get('name')!r} exists; choose another name") from None
+        return self.get_scheduled_task(task_id)
+
+    def delete_scheduled_task(self, task_id: int) -> bool:
+        """Delete one task; its history stays. Returns whether there was one."""
+        return self.write("DELETE FROM scheduled_tasks WHERE id = ?", (task_id,)).rowcount > 0
+
+    def _one_task(self, column: str, value: object) -> ScheduledTask | None:
+        rows = self.read(f"SELECT * FROM scheduled_tasks WHERE {column} = ?", (value,))
+        return to_task(rows[0]) if rows else None
+
+    def _next_run(self, task: ScheduledTask) -> datetime | None:
+        try:
+            return parse_instant(task.next_run_at or "", self.clock.zone())
+        except ScheduleError:
+            return None
+
+    def _instant(self, moment: datetime | str | None) -> datetime:
+        if moment is None:
+            return self.clock.now()
+        zone = self.clock.zone()
+        return parse_instant(moment, zone) if isinstance(moment, str) else as_utc(moment, zone)
+
+    def _now_text(self) -> str:
+        return local_text(self.clock.now(), self.clock.zone())
+
+
+def to_task(row: sqlite3.Row) -> ScheduledTask:
+    """The row as a task. SQLite columns hold anything, so what should be text is made text."""
+    values = {name: _as_text(row[name]) for name in _COLUMNS if name not in ("id", "enabled")}
+    required = {name: values[name] or "" for name in ("name", "schedule_type", "schedule_config", "handler_type")}
+    return ScheduledTask(**{**values, **required, "id": row["id"], "enabled": row["enabled"] == 1})
+
+
+def _as_text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _as_columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    columns = dict(values)
+    for name in _CONFIGURATIONS:
+        if isinstance(columns.get(name), Mapping):
+            columns[name] = json.dumps(columns[name])
+    if "enabled" in columns:
+        columns["enabled"] = int(bool(columns["enabled"]))
+    return columns
+
+

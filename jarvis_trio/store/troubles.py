@@ -1,0 +1,81 @@
+"""What is wrong with a task, told once: `task_troubles`, and by when it has to succeed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from jarvis_trio.instants import parse_instant, to_microseconds, utc_text
+from jarvis_trio.models import ScheduledTask, TroubleKind
+from jarvis_trio.store.database import Database
+from jarvis_trio.store.tasks import to_task
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is wrong with a task, since when (aware UTC), and why."""
+
+    task_id: int
+    kind: TroubleKind
+    since: datetime
+    reason: str
+
+
+class TroubleTable(Database):
+    """A row for each trouble that a task is in: it begins once and ends once, however often it shows."""
+
+    def begin_trouble(self, task_id: int, kind: TroubleKind, reason: str, at: datetime) -> bool:
+        """Note that a task is in trouble. Returns whether that is new."""
+        cursor = self.write(
+            "INSERT INTO task_troubles (task_id, kind, since, reason) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (task_id, kind) DO NOTHING",
+            (task_id, kind, utc_text(at), reason),
+        )
+        return cursor.rowcount > 0
+
+    def end_troubles(self, task_id: int, kinds: Iterable[TroubleKind]) -> list[Trouble]:
+        """Note that a task is out of these troubles. Returns those that it was in."""
+        wanted = tuple(kinds)
+        ended = [trouble for trouble in self.troubles(task_id) if trouble.kind in wanted]
+        if ended:
+            with self.transaction():
+                for trouble in ended:
+                    self.write(
+                        "DELETE FROM task_troubles WHERE task_id = ? AND kind = ?", (task_id, trouble.kind)
+                    )
+        return ended
+
+    def troubles(self, task_id: int | None = None) -> list[Trouble]:
+        """What is wrong, with one task or with all, by task."""
+        rows = self.read(
+            "SELECT * FROM task_troubles WHERE ? IS NULL OR task_id = ? ORDER BY task_id, kind", (task_id, task_id)
+        )
+        return [
+            Trouble(row["task_id"], TroubleKind(row["kind"]), parse_instant(row["since"]), row["reason"])
+            for row in rows
+        ]
+
+    def reasons_set_aside(self) -> dict[int, str]:
+        """The tasks that are set aside, each with its reason."""
+        return {trouble.task_id: trouble.reason for trouble in self.troubles() if trouble.kind is TroubleKind.SET_ASIDE}
+
+    def set_deadline(self, task_id: int, due_at: datetime | None) -> None:
+        """By when a task has to succeed next; None for no limit."""
+        with self.transaction():
+            if due_at is None:
+                self.write("DELETE FROM task_deadlines WHERE task_id = ?", (task_id,))
+            else:
+                self.write(
+                    "INSERT OR REPLACE INTO task_deadlines (task_id, due_at) VALUES (?, ?)",
+                    (task_id, to_microseconds(due_at)),
+                )
+
+    def passed_deadlines(self, now: datetime) -> list[ScheduledTask]:
+        """The enabled tasks that should have succeeded by now."""
+        rows = self.read(
+            "SELECT t.* FROM task_deadlines d JOIN scheduled_tasks t ON t.id = d.task_id"
+            " WHERE d.due_at <= ? AND t.enabled = 1",
+            (to_microseconds(now),),
+        )
+        return [to_task(row) for row in rows]

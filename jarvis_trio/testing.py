@@ -1,0 +1,325 @@
+"""Simulate the real daemon, engine and store on trio's mock clock: a year in seconds.
+
+```python
+from jarvis_trio.testing import Simulation
+
+with Simulation("2026-03-07T00:00", zone="America/Denver") as simulation:
+    simulation.add("backup", cron="30 2 * * *")
+    simulation.run(days=3)
+    print([run.scheduled_for for run in simulation.history("backup")])
+```
+
+Between two calls the simulated world stands still. Handlers are called inline and
+take no simulated time, since trio's autojump clock does not see threads (trio#456).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import queue
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+import trio
+import trio.testing
+
+from jarvis_trio.daemon import JarvisDaemon
+from jarvis_trio.delivery import Message
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.errors import ScheduleError
+from jarvis_trio.instants import as_utc, parse_duration, parse_instant, parse_zone
+from jarvis_trio.models import Handler, HandlerContext, Policy, Run, ScheduledTask, ScheduleType
+from jarvis_trio.reports import AlertChannel, Reports
+from jarvis_trio.runner import run_inline
+from jarvis_trio.store import MemoryStore
+
+
+class SimulatedClock:
+    """A wall clock that goes on as trio's mock clock does, and that can be set, as a machine's can."""
+
+    def __init__(self, mock: trio.testing.MockClock, start: datetime, zone: tzinfo) -> None:
+        self._mock = mock
+        self._zero = start
+        self._zone = zone
+
+    def now(self) -> datetime:
+        return self._zero + timedelta(seconds=self.monotonic())
+
+    def zone(self) -> tzinfo:
+        return self._zone
+
+    def monotonic(self) -> float:
+        return self._mock.current_time()
+
+    def shift(self, by: timedelta) -> None:
+        """Set the wall clock on (or back, by a negative time); the monotonic clock notices nothing."""
+        self._zero += by
+
+    def move(self, zone: tzinfo) -> None:
+        """Change the machine's zone."""
+        self._zone = zone
+
+
+class SimulatedCrash(BaseException):
+    """The simulated process died here."""
+
+
+class CrashingStore(MemoryStore):
+    """The real store, in a process that can die after any of its writes."""
+
+    writes = 0
+    dies_after: int | None = None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        inner = self._connection.in_transaction
+        if not inner and self.dead:
+            raise SimulatedCrash
+        with super().transaction():
+            yield
+        if not inner:
+            self.writes += 1
+            if self.dead:
+                raise SimulatedCrash
+
+    def stop_syncing(self) -> None:
+        """Leave the writes to the operating system: what is simulated is a process's death, not a power cut."""
+        self._connection.execute("PRAGMA synchronous=OFF")
+
+    @property
+    def dead(self) -> bool:
+        """Whether the process has died; nothing is written any more then."""
+        return self.dies_after is not None and self.writes >= self.dies_after
+
+
+class Simulation:
+    """A machine with a clock, a zone, a database and the daemon, all under a test's control.
+
+    A context manager. Time passes only in `run`.
+
+    Args:
+        start: the instant at which it begins, as ISO text or datetime; naive ones are
+            local time in `zone`.
+        zone: the machine's zone, by its IANA name.
+        folder: where the database is kept; a temporary folder by default.
+        tick_interval: seconds, the daemon's longest sleep.
+        max_concurrent_ticks: how many ticks may overlap.
+    """
+
+    def __init__(
+        self,
+        start: datetime | str,
+        *,
+        zone: str = "UTC",
+        folder: Path | None = None,
+        tick_interval: float = 60,
+        max_concurrent_ticks: int = 4,
+    ) -> None:
+        machine_zone = parse_zone(zone)
+        instant = parse_instant(start, machine_zone) if isinstance(start, str) else as_utc(start, machine_zone)
+        self._mock = trio.testing.MockClock(autojump_threshold=0)
+        self.clock = SimulatedClock(self._mock, instant, machine_zone)
+        self.handlers: dict[str, Handler] = {}
+        self.delivered: list[tuple[str, Message]] = []
+        self._tick_interval = tick_interval
+        self._max_concurrent_ticks = max_concurrent_ticks
+        self._temporary = tempfile.TemporaryDirectory() if folder is None else None
+        self._path = Path(folder or self._temporary.name) / "memory.db"  # type: ignore[union-attr]  # one of both is set
+        self._owners = itertools.count(1)
+        self._boot()
+        self._world = _World(self._mock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._world.end()
+        self.store.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def add(
+        self,
+        name: str,
+        *,
+        every: str | timedelta | None = None,
+        cron: str | None = None,
+        at: str | datetime | None = None,
+        handler: Handler | None = None,
+        policy: Policy | None = None,
+    ) -> ScheduledTask:
+        """Add a task with one of the three schedules.
+
+        `handler` is called for each run; without one the run does nothing and succeeds.
+        Raises ScheduleError where the task cannot be scheduled.
+        """
+        kind, config = _schedule_columns(every, cron, at)
+        self.handlers[name] = handler or _do_nothing
+        text = (policy or Policy()).to_json()
+        return self.store.store_scheduled_task(
+            ScheduledTask(name=name, schedule_type=kind, schedule_config=config, handler_type=name, policy=text)
+        )
+
+    def run(self, duration: timedelta | None = None, **units: float) -> None:
+        """Let time pass: `run(days=365)`, `run(timedelta(hours=2))`.
+
+        It ends early where the process crashes: see `crashed`.
+        """
+        seconds = (duration or timedelta(**units)).total_seconds()
+        self._world.do(lambda: self._pass_time(seconds))
+
+    def suspend(self, duration: timedelta | None = None, **units: float) -> None:
+        """The machine sleeps: the wall clock goes on, the monotonic clock stops."""
+        self.clock.shift(duration or timedelta(**units))
+
+    def set_clock(self, instant: datetime | str) -> None:
+        """Set the wall clock, on or back."""
+        zone = self.clock.zone()
+        wanted = parse_instant(instant, zone) if isinstance(instant, str) else as_utc(instant, zone)
+        self.clock.shift(wanted - self.clock.now())
+
+    def set_zone(self, name: str) -> None:
+        """Change the machine's zone; the daemon notices at its next tick."""
+        self.clock.move(parse_zone(name))
+
+    def crash_after(self, writes: int = 0) -> None:
+        """Kill the process as soon as it has made that many more writes; with 0 at once."""
+        self.store.dies_after = self.store.writes + writes
+        if writes == 0:
+            self._world.do(self._die)
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the process has died and was not started again."""
+        return self.store.dead
+
+    def restart(self) -> None:
+        """Start a new process on the same database, after a crash or a clean stop of the old one."""
+        if not self.crashed:
+            self._world.do(self._stop)
+        self.store.close()
+        self._boot()
+
+    def run_now(self, name: str) -> dict[str, Any]:
+        """Run a task by hand, as another process would."""
+        return self.engine.run_now(name)
+
+    def history(self, name: str | None = None) -> list[Run]:
+        """The runs, of one task or of all, the oldest first."""
+        return self.store.list_runs(task=name)[::-1]
+
+    def _boot(self) -> None:
+        owner = f"simulated-{next(self._owners)}"
+        self.store = CrashingStore(self._path, clock=self.clock)
+        self.store.stop_syncing()
+        self.engine = SchedulerEngine(
+            self.store,
+            clock=self.clock,
+            handlers=self.handlers,
+            runner=run_inline,
+            owner=owner,
+            is_alive=lambda other: other == owner,
+            reports=Reports(self.store, self.clock, self._deliver, AlertChannel("simulated")),
+            random=Random(0),
+        )
+        self.daemon = JarvisDaemon(
+            self.store,
+            self._tick_interval,
+            engine=self.engine,
+            clock=self.clock,
+            max_concurrent_ticks=self._max_concurrent_ticks,
+            run_sync=self._call_inline,
+        )
+        self._started = False
+        self._death = trio.Event()
+
+    def _deliver(self, channel: str, config: Mapping[str, Any], message: Message) -> str:
+        self.delivered.append((channel, message))
+        return "the simulation"
+
+    async def _pass_time(self, seconds: float) -> None:
+        if not self._started:
+            self._started = True
+            await self._world.nursery.start(self._live)
+        with trio.move_on_after(seconds):
+            await self._death.wait()
+
+    async def _live(self, *, task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as process:
+            await process.start(self.daemon.run)
+            task_status.started()
+            await self._death.wait()
+            process.cancel_scope.cancel()
+
+    async def _die(self) -> None:
+        self._death.set()
+
+    async def _stop(self) -> None:
+        self.daemon.shutdown()
+        self._death.set()
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def _call_inline(self, call: Callable[[], Any]) -> Any:
+        result = call()
+        if self.store.dead:
+            self._death.set()
+            await trio.sleep_forever()
+        return result
+
+
+class _World:
+    """The thread in which trio runs. It blocks between two requests, so that time stands still."""
+
+    nursery: trio.Nursery
+
+    def __init__(self, clock: trio.testing.MockClock) -> None:
+        self._requests: queue.SimpleQueue[Callable[[], Awaitable[None]] | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=lambda: trio.run(self._serve, clock=clock), daemon=True)
+        self._thread.start()
+
+    def do(self, request: Callable[[], Awaitable[None]]) -> None:
+        """Have the world do something, and wait for it; raises what that raises."""
+        self._requests.put(request)
+        if (error := self._answers.get()) is not None:
+            raise error
+
+    def end(self) -> None:
+        """Stop everything in it."""
+        self._requests.put(None)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        async with trio.open_nursery() as self.nursery:
+            while (request := self._requests.get()) is not None:
+                try:
+                    await request()
+                except BaseException as error:  # noqa: BLE001  # carried to the caller's thread, and raised there
+                    self._answers.put(error)
+                else:
+                    self._answers.put(None)
+            self.nursery.cancel_scope.cancel()
+
+
+def _schedule_columns(
+    every: str | timedelta | None, cron: str | None, at: str | datetime | None
+) -> tuple[ScheduleType, str]:
+    if every is not None:
+        step = every if isinstance(every, timedelta) else parse_duration(every)
+        return ScheduleType.INTERVAL, json.dumps({"seconds": step.total_seconds()})
+    if cron is not None:
+        return ScheduleType.CRON, json.dumps({"expression": cron})
+    if at is not None:
+        return ScheduleType.ONCE, json.dumps({"run_at": at if isinstance(at, str) else at.isoformat()})
+    raise ScheduleError("give the task a schedule: every=, cron= or at=")
+
+
+def _do_nothing(task: ScheduledTask, context: HandlerContext) -> None:
+    return None

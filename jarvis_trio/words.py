@@ -1,0 +1,63 @@
+"""Instants, durations and lists as a person says them, in plain English. Pure.
+
+Not `strftime` names and not the package humanize: both follow the process's locale,
+and the sentences around them are English.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta, tzinfo
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_UNITS = (
+    ("year", timedelta(days=365)),
+    ("day", timedelta(days=1)),
+    ("hour", timedelta(hours=1)),
+    ("minute", timedelta(minutes=1)),
+    ("second", timedelta(seconds=1)),
+)
+
+
+def moment_words(instant: datetime, zone: tzinfo) -> str:
+    """The instant in `zone`, with the zone's name in force: `Sun 8 Mar 2026 03:00 MDT`."""
+    local = instant.astimezone(zone)
+    return f"{date_words(local)} {time_words(instant, zone)} {local.tzname()}"
+
+
+def date_words(day: date) -> str:
+    """The date with its weekday: `Sun 8 Mar 2026`."""
+    return f"{_DAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def time_words(instant: datetime, zone: tzinfo) -> str:
+    """The time of day in `zone`, seconds only where there are any: `03:00`, `03:00:05`."""
+    local = instant.astimezone(zone)
+    return f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
+
+
+def duration_words(duration: timedelta) -> str:
+    """The duration in its two largest units: `2 days and 3 hours`, `0.25 seconds`."""
+    if abs(duration) < timedelta(seconds=1):
+        return f"{duration / timedelta(seconds=1):.2g} seconds" if duration else "no time"
+    words = []
+    for name, unit in _UNITS:
+        count, duration = divmod(duration, unit)
+        if count:
+            words.append(counted(count, name))
+        if len(words) == 2 or (words and not count):
+            break
+    return " and ".join(words)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 slot`, `3 slots`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def joined(items: Sequence[str], most: int = 4) -> str:
+    """`a, b and c`; what is beyond `most` is counted: `a, b and 7 more`."""
+    if len(items) > most:
+        items = [*items[: most - 1], f"{len(items) - most + 1} more"]
+    return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))

@@ -1,0 +1,189 @@
+"""Unit tests of the settings, and of `config.py` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from jarvis_trio.errors import SettingError
+from jarvis_trio.settings import TABLE, Source, default_data_dir, read_settings, settings_of
+
+CHECKOUT = Path(__file__).parent.parent
+DATA = Path("/srv/jarvis")
+NUMBERS = [name for name, setting in TABLE.items() if isinstance(setting.default, int)]
+PATHS = [name for name in TABLE if name not in NUMBERS]
+
+
+def config_module(**constants: object) -> ModuleType:
+    module = ModuleType("config")
+    module.__file__ = "/srv/app/config.py"
+    vars(module).update(constants)
+    return module
+
+
+def run_in_checkout(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs `code` where it can import `config`, with nothing of our own environment."""
+    bare = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=CHECKOUT, env=bare | environment, capture_output=True, text=True, timeout=30)
+
+
+def test_everything_has_a_default_below_the_data_folder() -> None:
+    settings = read_settings({}, DATA)
+    assert settings.data_dir == DATA
+    assert settings.memory_db_path == DATA / "memory.db"
+    assert settings.log_file == DATA / "jarvis-daemon.log"
+    assert settings.webhook_inbox_dir == DATA / "webhook-inbox"
+    assert settings.lock_file == DATA / "jarvis-daemon.lock"
+    assert settings.approvals_file == DATA / "approved-commands.json"
+    assert (settings.tick_interval_seconds, settings.max_concurrent_tasks) == (60, 4)
+    assert settings.handler_timeout_seconds == 300
+    assert (settings.history_days, settings.history_runs) == (90, 10_000)
+    assert set(settings.sources.values()) == {Source.DEFAULT}
+
+
+def test_the_environment_goes_before_the_defaults_and_the_source_is_known() -> None:
+    settings = read_settings({"DAEMON_TICK_INTERVAL_SECONDS": "5", "MEMORY_DB_PATH": "/var/x.db"}, DATA)
+    assert settings.tick_interval_seconds == 5
+    assert settings.memory_db_path == Path("/var/x.db")
+    assert settings.sources["memory_db_path"] == "environment"
+    assert settings.sources["log_file"] == "default"
+
+
+def test_the_data_folder_moves_what_has_its_default_below_it() -> None:
+    settings = read_settings({"JARVIS_DATA_DIR": "/elsewhere"}, DATA)
+    assert settings.memory_db_path == Path("/elsewhere/memory.db")
+    assert settings.lock_file == Path("/elsewhere/jarvis-daemon.lock")
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+@pytest.mark.parametrize("name", TABLE)
+def test_an_empty_variable_is_unset(name: str, empty: str) -> None:
+    assert read_settings({TABLE[name].variable: empty}, DATA) == read_settings({}, DATA)
+
+
+def test_a_path_is_made_absolute_and_a_tilde_is_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/of someone")
+    settings = read_settings({"JARVIS_DATA_DIR": "here", "MEMORY_DB_PATH": "~/memory.db"}, DATA)
+    assert settings.data_dir == tmp_path / "here"
+    assert settings.memory_db_path == Path("/home/of someone/memory.db")
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-1", "1.5", "1_000", "1e3", "٣", "99999999999999999999", "inf", "1\n2"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_bad_number_is_refused_in_one_line_that_names_variable_value_and_limits(name: str, text: str) -> None:
+    variable = TABLE[name].variable
+    with pytest.raises(SettingError, match=rf"^{variable} must be a whole number of .+ from 1 to \d+, not ") as caught:
+        read_settings({variable: text}, DATA)
+    assert repr(text) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["with\0nul", "~nobody-of-this-name/x"])
+@pytest.mark.parametrize("name", PATHS)
+def test_a_bad_path_is_refused_in_one_line(name: str, text: str) -> None:
+    with pytest.raises(SettingError, match=f"^{TABLE[name].variable} .*") as caught:
+        read_settings({TABLE[name].variable: text}, DATA)
+    assert repr(text) in str(caught.value)
+
+
+def test_a_long_bad_value_is_cut() -> None:
+    with pytest.raises(SettingError) as caught:
+        read_settings({"DAEMON_MAX_CONCURRENT_TASKS": "x" * 10_000}, DATA)
+    assert len(str(caught.value)) < 250
+
+
+def test_the_environment_of_the_settings_reads_as_the_same_settings() -> None:
+    settings = read_settings({"JARVIS_DATA_DIR": "/elsewhere", "JARVIS_HISTORY_DAYS": "7"}, DATA)
+    assert read_settings(settings.environment(), Path("/nowhere")) == settings
+
+
+def test_of_an_applications_module_the_known_constants_are_read() -> None:
+    module = config_module(
+        DATA_DIR="/srv/app/state",
+        MEMORY_DB_PATH=Path("/srv/app/memory.db"),
+        SCHEDULER_HANDLER_TIMEOUT_SECONDS=120,
+        DAEMON_TICK_INTERVAL_SECONDS="30",
+        SECRET_KEY=object(),
+    )
+    settings = settings_of(module, {})
+    assert settings.data_dir == Path("/srv/app/state")
+    assert settings.memory_db_path == Path("/srv/app/memory.db")
+    assert (settings.handler_timeout_seconds, settings.tick_interval_seconds) == (120, 30)
+    assert settings.sources["handler_timeout_seconds"] == "config module"
+
+
+def test_what_the_module_lacks_comes_from_the_environment_or_lies_below_its_data_folder() -> None:
+    module = config_module(DATA_DIR="/srv/app/state", MEMORY_DB_PATH="", DAEMON_LOG_FILE=None)
+    settings = settings_of(module, {"JARVIS_HISTORY_DAYS": "3", "JARVIS_DATA_DIR": "/other"})
+    assert settings.history_days == 3
+    assert settings.memory_db_path == Path("/srv/app/state/memory.db")
+    assert settings.log_file == Path("/srv/app/state/jarvis-daemon.log")
+    assert settings.sources["data_dir"] == "config module"
+    assert settings.sources["history_days"] == "environment"
+
+
+def test_a_module_without_a_data_folder_has_one_beside_it() -> None:
+    assert settings_of(config_module(), {}).data_dir == Path("/srv/app/data")
+
+
+@pytest.mark.parametrize("value", [True, 1.5, b"5", [5], "no"])
+def test_a_bad_number_in_a_module_is_refused(value: object) -> None:
+    with pytest.raises(SettingError, match=r"^config\.DAEMON_MAX_CONCURRENT_TASKS must be"):
+        settings_of(config_module(DAEMON_MAX_CONCURRENT_TASKS=value), {})
+
+
+@pytest.mark.parametrize("value", [5, b"/srv", ["/srv"]])
+def test_a_bad_path_in_a_module_is_refused(value: object) -> None:
+    with pytest.raises(SettingError, match=r"^config\.DATA_DIR must be a path, not"):
+        settings_of(config_module(DATA_DIR=value), {})
+
+
+def test_the_data_folder_of_a_checkout_is_beside_config() -> None:
+    assert default_data_dir(Path("/code/config.py"), {}) == Path("/code/data")
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "expected"),
+    [
+        ("darwin", {"XDG_DATA_HOME": "/xdg"}, "/home/me/Library/Application Support/Jarvis"),
+        ("linux", {}, "/home/me/.local/share/jarvis"),
+        ("linux", {"XDG_DATA_HOME": "/xdg"}, "/xdg/jarvis"),
+        ("linux", {"XDG_DATA_HOME": "relative"}, "/home/me/.local/share/jarvis"),
+    ],
+)
+def test_the_data_folder_of_an_installed_package_is_the_users(
+    platform: str, environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    installed = Path("/venv/lib/python3.11/site-packages/config.py")
+    assert default_data_dir(installed, environment, platform) == Path(expected)
+
+
+def test_config_holds_the_constants_of_the_table_and_no_others() -> None:
+    done = run_in_checkout("import config; print(*(name for name in vars(config) if name.isupper()))")
+    assert set(done.stdout.split()) == {setting.constant for setting in TABLE.values()}
+
+
+def test_config_reads_the_environment_and_the_sources_survive_its_constants() -> None:
+    code = (
+        "import config, os; from jarvis_trio.settings import settings_of; s = settings_of(config, os.environ);"
+        "print(config.MEMORY_DB_PATH, s.sources['memory_db_path'], s.data_dir, s.sources['data_dir'], sep='\\n')"
+    )
+    done = run_in_checkout(code, MEMORY_DB_PATH="/some.db")
+    assert done.stdout.splitlines() == ["/some.db", "environment", str(CHECKOUT / "data"), "default"]
+
+
+def test_importing_config_with_a_bad_value_raises_an_error_that_says_so() -> None:
+    done = run_in_checkout("import config", DAEMON_TICK_INTERVAL_SECONDS="soon")
+    assert done.returncode == 1
+    assert "DAEMON_TICK_INTERVAL_SECONDS must be a whole number of seconds" in done.stderr
+    assert "'soon'" in done.stderr.splitlines()[-1]
