@@ -22,3 +22,5 @@ SCHEDULER_HANDLER_TIMEOUT_SECONDS = _settings.handler_timeout_seconds
 WEBHOOK_INBOX_DIR = _settings.webhook_inbox_dir
 HISTORY_DAYS = _settings.history_days
 HISTORY_RUNS = _settings.history_runs
+ALERT_CHANNEL = _settings.alert_channel
+ALERT_CONFIG = _settings.alert_config

@@ -148,6 +148,10 @@ class SchedulerEngine:
         """When there is something to do next (aware UTC); in the past where there is now."""
         return self._look_ahead().next_at()
 
+    def finish(self) -> None:
+        """Write what could not be written so far; call it when no tick runs any more."""
+        self._write_kept_outcomes()
+
     def running(self) -> list[tuple[str, datetime]]:
         """What runs in this process, and since when."""
         with self._guard:
@@ -276,6 +280,9 @@ class SchedulerEngine:
 
     def _report(self, claim: Claim, outcome: Outcome, now: datetime) -> dict[str, Any]:
         report = self._describe(claim.task, outcome.status)
+        if outcome.status in _FAILED:
+            extra = {"task": claim.task.name, "run_id": claim.run_id}
+            _logger.warning("Task %r ended as %s: %s", claim.task.name, outcome.status, outcome.reason, extra=extra)
         report |= {"error": outcome.reason} if outcome.status in _FAILED else {"result": outcome.result}
         if claim.task.delivery_channel and (account := self._reports.send_run(claim.run_id, now)) is not None:
             report["delivery"] = account

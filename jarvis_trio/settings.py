@@ -44,6 +44,8 @@ class Settings:
     webhook_inbox_dir: Path
     history_days: int
     history_runs: int
+    alert_channel: str
+    alert_config: str
     sources: Mapping[str, Source] = field(compare=False, repr=False)
 
     @property
@@ -58,19 +60,20 @@ class Settings:
 
     def environment(self) -> dict[str, str]:
         """The environment variables that make another process read these same settings."""
-        return {setting.variable: str(getattr(self, name)) for name, setting in TABLE.items()}
+        values = {setting.variable: str(getattr(self, name)) for name, setting in TABLE.items()}
+        return {variable: value for variable, value in values.items() if value}
 
 
 class Setting(NamedTuple):
     """One setting: its environment variable, how its value is read, and its default.
 
     `read` takes the name for its error message and the value, and raises SettingError.
-    The default of a path is below the data folder.
+    A default that is a path is one below the data folder.
     """
 
     variable: str
-    read: Callable[[str, object], Path | int]
-    default: str | int
+    read: Callable[[str, object], Path | int | str]
+    default: Path | int | str
 
     @property
     def constant(self) -> str:
@@ -87,6 +90,12 @@ def _path(name: str, value: object) -> Path:
         raise SettingError(f"{name} names the home of no known user: {value!r:.100}; write the path in full") from None
 
 
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise SettingError(f"{name} must be text, not {value!r:.100}")
+    return value.strip()
+
+
 def _whole_number(lowest: int, highest: int, unit: str) -> Callable[[str, object], int]:
     def read(name: str, value: object) -> int:
         # int() by itself also takes 1_000, the digits of other alphabets and, from a module, 4.7 and True.
@@ -101,19 +110,21 @@ def _whole_number(lowest: int, highest: int, unit: str) -> Callable[[str, object
 
 
 TABLE = {
-    "data_dir": Setting("JARVIS_DATA_DIR", _path, ""),
-    "memory_db_path": Setting("MEMORY_DB_PATH", _path, "memory.db"),
+    "data_dir": Setting("JARVIS_DATA_DIR", _path, Path()),
+    "memory_db_path": Setting("MEMORY_DB_PATH", _path, Path("memory.db")),
     "tick_interval_seconds": Setting(
         "DAEMON_TICK_INTERVAL_SECONDS", _whole_number(1, _TEN_YEARS_SECONDS, "seconds"), 60
     ),
-    "log_file": Setting("DAEMON_LOG_FILE", _path, "jarvis-daemon.log"),
+    "log_file": Setting("DAEMON_LOG_FILE", _path, Path("jarvis-daemon.log")),
     "max_concurrent_tasks": Setting("DAEMON_MAX_CONCURRENT_TASKS", _whole_number(1, 256, "tasks"), 4),
     "handler_timeout_seconds": Setting(
         "SCHEDULER_HANDLER_TIMEOUT_SECONDS", _whole_number(1, _TEN_YEARS_SECONDS, "seconds"), 300
     ),
-    "webhook_inbox_dir": Setting("WEBHOOK_INBOX_DIR", _path, "webhook-inbox"),
+    "webhook_inbox_dir": Setting("WEBHOOK_INBOX_DIR", _path, Path("webhook-inbox")),
     "history_days": Setting("JARVIS_HISTORY_DAYS", _whole_number(1, 36_600, "days"), 90),
     "history_runs": Setting("JARVIS_HISTORY_RUNS", _whole_number(1, 1_000_000_000, "rows for each task"), 10_000),
+    "alert_channel": Setting("JARVIS_ALERT_CHANNEL", _text, ""),
+    "alert_config": Setting("JARVIS_ALERT_CONFIG", _text, ""),
 }
 
 
@@ -155,7 +166,7 @@ def _read(environment: Mapping[str, str], data_dir: Path, module: ModuleType | N
     sources: dict[str, Source] = {}
     for name, setting in TABLE.items():
         below = values.get("data_dir", data_dir)
-        value = setting.default if isinstance(setting.default, int) else below / setting.default
+        value = below / setting.default if isinstance(setting.default, Path) else setting.default
         source = Source.DEFAULT
         if text := environment.get(setting.variable, "").strip():
             value, source = setting.read(setting.variable, text), Source.ENVIRONMENT

@@ -7,7 +7,6 @@ import os
 import plistlib
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import fake_launchctl
@@ -35,8 +34,13 @@ class Mac:
         (home / "data/memory.db").touch()
         self.settings: Settings = read_settings({}, home / "data")
 
+    # What the commands ask of a session; the real one reads a `config` that was imported long before.
+
+    def use_application(self, folder: Path) -> None:
+        self.settings = read_settings({}, folder / "data")
+
     def longest_timeout_seconds(self) -> float:
-        return 1800.0
+        return 1799.5
 
     def call(self, *arguments: str) -> Result:
         return CliRunner().invoke(launchd, arguments, obj=self)
@@ -83,7 +87,7 @@ def mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mac:
     mac.add_old_agents()
     program = tmp_path / "bin/launchctl"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{fake_launchctl.__file__}" "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{fake_launchctl.__file__}" "$@"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
     monkeypatch.setenv("HOME", str(mac.home))
@@ -105,14 +109,11 @@ def test_render_json_prints_json_alone(mac: Mac) -> None:
     assert json.loads(mac.do("render", "--json")) == plistlib.loads(mac.do("render").encode())
 
 
-def test_an_application_brings_its_own_settings(mac: Mac, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setitem(sys.modules, "config", ModuleType("config"))
-    (tmp_path / "config.py").write_text("DATA_DIR = '/srv/assistant'\n")
+def test_an_application_brings_its_own_settings(mac: Mac, tmp_path: Path) -> None:
     arguments = ["--app-dir", str(tmp_path), "--engine", "scheduler.engine:SchedulerEngine", "--store", "m.s:Store"]
     agent = json.loads(mac.do("render", "--json", *arguments))
     assert agent["ProgramArguments"] == [sys.executable, "-m", "jarvis_trio", "run", *arguments]
-    assert agent["EnvironmentVariables"]["MEMORY_DB_PATH"] == "/srv/assistant/memory.db"
+    assert agent["EnvironmentVariables"]["MEMORY_DB_PATH"] == str(tmp_path / "data/memory.db")
 
 
 def test_a_dry_run_prints_every_step_and_does_none(mac: Mac) -> None:
@@ -120,16 +121,17 @@ def test_a_dry_run_prints_every_step_and_does_none(mac: Mac) -> None:
     said = mac.do("install", "--dry-run")
     assert mac.snapshot() == before
     assert {call[0] for call in mac.state["calls"]} == {"print"}
-    steps = [line.strip().split(" ")[0] for line in said.splitlines()[1:]]
-    assert steps == ["make", "make", "note", *["boot", "move"] * 3, "write", "enable", "load", "wait"]
-    assert all(f"boot out {GUI}/{label}" in said for label in OLD_LABELS)
+    steps = [line.strip().removeprefix("launchctl ").split(" ")[0] for line in said.splitlines()[1:]]
+    assert steps == ["make", "make", "note", *["bootout", "move"] * 3, "write", "enable", "bootstrap", "wait"]
+    assert all(f"launchctl bootout {GUI}/{label}\n" in said for label in OLD_LABELS)
 
 
 @pytest.mark.slow
 def test_install_status_and_rollback_as_a_person_types_them(mac: Mac) -> None:
     before = mac.snapshot()
     said = mac.do("install")
-    assert f"[13/13] wait until it runs\n{LABEL} runs in {GUI}. Its log: ~/data/jarvis-daemon.log\n" in said
+    assert f"\n[13/13] wait until it runs\n    waiting for {LABEL} to run: " in said
+    assert f"\n{LABEL} runs in {GUI}. Its log: ~/data/jarvis-daemon.log\n" in said
     assert list(mac.state["services"]) == [OURS]
 
     seen = json.loads(mac.do("status", "--json"))

@@ -173,7 +173,8 @@ def test_a_script_without_its_first_line_is_explained(run: Command, tmp_path: Pa
 
 def test_a_command_is_told_its_slot_and_gets_no_secret(run: Command) -> None:
     given = {"LC_TIME": "C", "TZ": "UTC", "SMTP_PASSWORD": "secret", "JARVIS_DATA_DIR": "/data", "PYTHONPATH": "/x"}
-    found = json.loads(run.output(PYTHON, "-c", "import json, os; print(json.dumps(dict(os.environ)))", environment=given))
+    code = "import json, os; print(json.dumps(dict(os.environ)))"
+    found = json.loads(run.output(PYTHON, "-c", code, environment=given))
     assert found.pop(MARKER).startswith(f"{current_owner()}/")
     found.pop("__CF_USER_TEXT_ENCODING", None)  # macOS adds it to every process
     found.pop("LC_CTYPE", None)  # as Python does where no locale is set: PEP 538

@@ -41,6 +41,10 @@ def _no_interpreter(world: World) -> None:
     world.agent = replace(world.agent, python=world.home / "gone/bin/python")
 
 
+def _no_folder(world: World) -> None:
+    world.agent = replace(world.agent, working_directory=world.home / "gone")
+
+
 def _project_in_documents(world: World) -> None:
     world.agent = replace(world.agent, working_directory=world.home / "Documents/jarvis")
 
@@ -88,6 +92,7 @@ def _written(world: World, path: Path) -> Path:
         (_no_database, r"Memory DB not found at .*memory\.db; make it with: jarvis-trio init"),
         (_no_trio, r"cannot import jarvis_trio as launchd runs it \(ModuleNotFoundError: no trio\)"),
         (_no_interpreter, r"the interpreter cannot be run: .*gone/bin/python"),
+        (_no_folder, r"/gone is no folder for the agent to run in; make it: jarvis-trio init"),
         (_project_in_documents, r"Documents/jarvis is in .*/Documents, which macOS closes to agents; move it"),
         (_data_in_icloud_by_a_link, r"cloud/inbox is in .*/Library/Mobile Documents, which"),
         (_application_on_another_disk, r"/Volumes/Disk/app is in /Volumes, which"),

@@ -16,7 +16,7 @@ from jarvis_trio.settings import TABLE, Source, default_data_dir, read_settings,
 CHECKOUT = Path(__file__).parent.parent
 DATA = Path("/srv/jarvis")
 NUMBERS = [name for name, setting in TABLE.items() if isinstance(setting.default, int)]
-PATHS = [name for name in TABLE if name not in NUMBERS]
+PATHS = [name for name, setting in TABLE.items() if isinstance(setting.default, Path)]
 
 
 def config_module(**constants: object) -> ModuleType:
@@ -187,3 +187,13 @@ def test_importing_config_with_a_bad_value_raises_an_error_that_says_so() -> Non
     assert done.returncode == 1
     assert "DAEMON_TICK_INTERVAL_SECONDS must be a whole number of seconds" in done.stderr
     assert "'soon'" in done.stderr.splitlines()[-1]
+
+
+def test_the_alert_channel_is_text_that_a_module_may_hold_too() -> None:
+    assert read_settings({"JARVIS_ALERT_CHANNEL": " email "}, DATA).alert_channel == "email"
+    with pytest.raises(SettingError, match=r"^config\.ALERT_CHANNEL must be text, not 5"):
+        settings_of(config_module(ALERT_CHANNEL=5), {})
+
+
+def test_an_empty_setting_is_not_handed_to_another_process() -> None:
+    assert "JARVIS_ALERT_CHANNEL" not in read_settings({}, DATA).environment()

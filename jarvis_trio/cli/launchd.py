@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
 import json
+import math
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import click
 
-from jarvis_trio.errors import LaunchdError
+from jarvis_trio.cli.session import Session
+from jarvis_trio.errors import LaunchdError, StoreError
 from jarvis_trio.launchd.checks import check
 from jarvis_trio.launchd.launchctl import Launchctl, run_program
 from jarvis_trio.launchd.operations import install_steps, rollback_steps, status, uninstall_steps
 from jarvis_trio.launchd.plist import LABEL, Agent, property_list, render
 from jarvis_trio.launchd.steps import Step, perform
-from jarvis_trio.settings import Settings, settings_of
 
 NO_LAUNCHCTL = (
     "launchctl is not on PATH: launchd is macOS's; on Linux run the daemon as a systemd user unit: copy "
     "launchd/jarvis-daemon.service to ~/.config/systemd/user/, then: systemctl --user enable --now jarvis-daemon"
 )
-
-
-class Context(Protocol):
-    """What these commands need of the program's own context."""
-
-    settings: Settings
-
-    def longest_timeout_seconds(self) -> float:
-        """The longest time limit that a task has of its own; 0 where none has or there is no database."""
 
 
 @click.group()
@@ -66,14 +58,14 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.
 @_application_options
 @_json_option
 @click.pass_obj
-def render_command(context: Context, /, as_json: bool, **application: Any) -> None:
+def render_command(session: Session, /, as_json: bool, **application: Any) -> None:
     """Print the agent's property list with the settings in force.
 
     \b
     Example:
       jarvis-trio launchd render | plutil -lint -
     """
-    agent = _agent(context, **application)
+    agent = _agent_to_be(session, **application)
     click.echo(json.dumps(property_list(agent), indent=2) if as_json else render(agent).decode(), nl=as_json)
 
 
@@ -81,7 +73,7 @@ def render_command(context: Context, /, as_json: bool, **application: Any) -> No
 @_application_options
 @_dry_run_option
 @click.pass_obj
-def install_command(context: Context, /, dry_run: bool, **application: Any) -> None:
+def install_command(session: Session, /, dry_run: bool, **application: Any) -> None:
     """Check, retire the three old agents, and load this one; again, to update it.
 
     The agent gets the settings that are in force here and now. When a step
@@ -93,7 +85,7 @@ def install_command(context: Context, /, dry_run: bool, **application: Any) -> N
       jarvis-trio launchd install --dry-run
       jarvis-trio launchd install
     """
-    agent, launchctl = _agent(context, **application), _launchctl()
+    agent, launchctl = _agent_to_be(session, **application), _launchctl()
     check(agent, launchctl)
     if _carry_out(install_steps(agent, launchctl), dry_run):
         _say(f"{LABEL} runs in {launchctl.domain}. Its log: {agent.settings['DAEMON_LOG_FILE']}")
@@ -103,7 +95,7 @@ def install_command(context: Context, /, dry_run: bool, **application: Any) -> N
 @launchd.command("uninstall")
 @_dry_run_option
 @click.pass_obj
-def uninstall_command(context: Context, dry_run: bool) -> None:
+def uninstall_command(session: Session, dry_run: bool) -> None:
     """Stop the agent, when its tick has finished, and remove its plist.
 
     The old agents stay retired: `rollback` brings them back, also later.
@@ -112,33 +104,36 @@ def uninstall_command(context: Context, dry_run: bool) -> None:
     Example:
       jarvis-trio launchd uninstall
     """
-    _carry_out(uninstall_steps(_agent(context), _launchctl()), dry_run)
+    _carry_out(uninstall_steps(_agent(session), _launchctl()), dry_run)
 
 
 @launchd.command("rollback")
 @_dry_run_option
 @click.pass_obj
-def rollback_command(context: Context, dry_run: bool) -> None:
+def rollback_command(session: Session, dry_run: bool) -> None:
     """Remove the agent and bring the old ones back as they were.
 
     \b
     Example:
       jarvis-trio launchd rollback
     """
-    _carry_out(rollback_steps(_agent(context), _launchctl()), dry_run)
+    _carry_out(rollback_steps(_agent(session), _launchctl()), dry_run)
 
 
 @launchd.command("status")
 @_json_option
 @click.pass_obj
-def status_command(context: Context, as_json: bool) -> None:
+def status_command(session: Session, as_json: bool) -> None:
     """Say how the agent and the old ones stand.
 
     \b
     Example:
       jarvis-trio launchd status --json
     """
-    seen = status(_agent(context), _launchctl())
+    longest = 0.0
+    with suppress(StoreError):  # whether the agent runs can be told without the database
+        longest = session.longest_timeout_seconds()
+    seen = status(_agent(session, longest), _launchctl())
     if as_json:
         click.echo(json.dumps(seen, indent=2))
         return
@@ -146,30 +141,24 @@ def status_command(context: Context, as_json: bool) -> None:
         _say(line)
 
 
-def _agent(
-    context: Context, app_dir: Path | None = None, engine: str | None = None, store: str | None = None
-) -> Agent:
-    settings = context.settings if app_dir is None else _application_settings(app_dir)
-    given = {"--app-dir": app_dir and app_dir.absolute(), "--engine": engine, "--store": store}
-    arguments = [str(part) for item in given.items() if item[1] for part in item]
+def _agent(session: Session, longest_timeout_seconds: float = 0, arguments: Sequence[str] = ()) -> Agent:
     return Agent(
         home=Path.home(),
         python=Path(sys.executable),
-        working_directory=_checkout() or settings.data_dir,
-        settings=settings.environment(),
-        longest_timeout_seconds=int(context.longest_timeout_seconds()),
-        arguments=("run", *arguments) if arguments else (),
+        working_directory=_checkout() or session.settings.data_dir,
+        settings=session.settings.environment(),
+        longest_timeout_seconds=math.ceil(longest_timeout_seconds),
+        arguments=tuple(arguments),
     )
 
 
-def _application_settings(app_dir: Path) -> Settings:
-    """As `run --app-dir` finds them: the application's own `config` comes before ours."""
-    sys.path.insert(0, str(app_dir.absolute()))
-    sys.modules.pop("config", None)
-    try:
-        return settings_of(importlib.import_module("config"), os.environ)
-    except ImportError as error:
-        raise LaunchdError(f"cannot import the config module in {app_dir} ({error})") from None
+def _agent_to_be(session: Session, app_dir: Path | None, engine: str | None, store: str | None) -> Agent:
+    """What is asked for, with the time that the tasks of its database may take."""
+    if app_dir is not None:
+        session.use_application(app_dir)
+    given = {"--app-dir": app_dir and app_dir.absolute(), "--engine": engine, "--store": store}
+    options = [str(word) for option, value in given.items() if value for word in (option, value)]
+    return _agent(session, session.longest_timeout_seconds(), ["run", *options] if options else [])
 
 
 def _checkout() -> Path | None:

@@ -14,9 +14,10 @@ from jarvis_trio.errors import DeliveryError
 FILE_NAME = "delivery-secrets.env"
 _REFERENCE = re.compile(r"(?:env:|\$)([A-Za-z_][A-Za-z0-9_]*)")
 _URL = re.compile(r"([\w+.-]+)://(?:([^:@/]*)(?::(.*))?@)?([^:/?#]*)(?::\d+(?![^/?#]))?(.*)", re.DOTALL)
+# Shorter parts hide nothing, and blacking them out would garble every error.
+_SHORTEST_PART = 4
 # Elsewhere even the host can be a token: tgram://TOKEN/CHAT.
 _HOST_IS_PUBLIC = ("http", "https", "smtp", "smtps")
-_SHORTEST_PART = 4
 
 
 def reference(text: str) -> str | None:

@@ -86,6 +86,8 @@ def check_label(agent: Agent, launchctl: Launchctl) -> None:
 
 def check_interpreter(agent: Agent, run: Runner) -> None:
     """Let the interpreter import the package with no more than launchd gives it."""
+    if not agent.working_directory.is_dir():
+        raise LaunchdError(f"{agent.working_directory} is no folder for the agent to run in; make it: jarvis-trio init")
     environment = {"HOME": str(agent.home), "PATH": SEARCH_PATH, **agent.settings}
     try:
         done = run([str(agent.python), "-c", IMPORT_TEST], env=environment, cwd=agent.working_directory)

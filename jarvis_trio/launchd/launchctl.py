@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jarvis_trio.errors import LaunchdError
+from jarvis_trio.launchd.plist import LABEL, OLD_LABELS
 from jarvis_trio.text import printable
 
 # macOS's numbers, written out: the errno module of Linux, where most tests run, counts some otherwise.
@@ -29,6 +30,7 @@ START_LIMIT_SECONDS = 20.0
 SETTLE_SECONDS = 2.0  # a daemon that cannot start is gone well before that
 FIRST_POLL_SECONDS = 0.25
 LONGEST_POLL_SECONDS = 1.0
+FIRST_PROGRESS_SECONDS = 1.0
 PROGRESS_SECONDS = 5.0
 
 _FIELD = re.compile(r"^\s*(path|state|pid|last exit code) = (.+?)\s*$", re.MULTILINE)
@@ -86,7 +88,7 @@ class Service:
 
     @property
     def running(self) -> bool:
-        return self.pid is not None if self.state is None else self.state == "running"
+        return self.state in ("running", None)  # None: not the text that we know, and no reason to refuse
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,13 @@ class Launchctl:
     def domains(self) -> tuple[str, ...]:
         """The user's domains, the one to load into first: `user/UID` alone without a GUI session.
 
-        `launchctl managername` was rejected: over SSH it says Background, also
-        while the GUI session exists, and then the agent belongs there.
+        An agent found in `gui/UID` proves the session as well: a mistake here
+        would leave the old agents running. `launchctl managername` was
+        rejected: over SSH it says Background, also while the session exists.
         """
         gui, user = f"gui/{self.uid}", f"user/{self.uid}"
-        return (gui, user) if self._call("print", gui).returncode == 0 else (user,)
+        signs = (gui, *(f"{gui}/{label}" for label in (LABEL, *OLD_LABELS)))
+        return (gui, user) if any(self._call("print", sign).returncode == 0 for sign in signs) else (user,)
 
     @property
     def domain(self) -> str:
@@ -215,7 +219,7 @@ class Launchctl:
 
     def _until(self, is_so: Callable[[], bool], limit_seconds: float, what: str) -> bool:
         start = self.monotonic()
-        pause, next_word = FIRST_POLL_SECONDS, PROGRESS_SECONDS
+        pause, next_word = FIRST_POLL_SECONDS, FIRST_PROGRESS_SECONDS
         while not is_so():
             waited = self.monotonic() - start
             if waited >= limit_seconds:

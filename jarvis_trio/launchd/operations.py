@@ -31,8 +31,8 @@ def install_steps(agent: Agent, launchctl: Launchctl) -> list[Step]:
         *_replace_steps(agent, launchctl, old),
         *_unload_steps(launchctl, _find(launchctl, LABEL, agent.plist)),
         Step(f"write {agent.plist}", partial(write, agent.plist, content)),
-        Step(f"enable {domain}/{LABEL}", partial(_enable, launchctl)),
-        Step(f"load {LABEL} into {domain}", partial(_load, launchctl, LABEL, agent.plist)),
+        Step(f"launchctl enable {domain}/{LABEL}", partial(_enable, launchctl)),
+        Step(f"launchctl bootstrap {domain} {agent.plist}", partial(_load, launchctl, LABEL, agent.plist)),
         Step("wait until it runs", partial(_wait, agent, launchctl)),
     ]
 
@@ -107,9 +107,9 @@ class _OldAgent:
 
 
 def _find(launchctl: Launchctl, label: str, usual: Path) -> list[Service]:
-    """`label` wherever it is loaded; if launchd does not say from which plist, from the usual one."""
-    fallback = usual if usual.exists() else None
-    return [replace(service, path=service.path or fallback) for service in launchctl.find_all(label)]
+    """`label` wherever it is loaded, with the plist that can load it again: its own, or else the usual one."""
+    services = launchctl.find_all(label)
+    return [replace(s, path=next((p for p in (s.path, usual) if p and p.exists()), None)) for s in services]
 
 
 def _find_old(agent: Agent, launchctl: Launchctl, label: str) -> _OldAgent | None:
@@ -148,19 +148,19 @@ def _return_steps(agent: Agent, launchctl: Launchctl, label: str, was: Replaced)
             yield Step(f"move {kept} to {place.parent}", partial(move, kept, place))
     if was.loaded_from is not None and not launchctl.find_all(label):
         load = partial(_load, launchctl, label, Path(was.loaded_from))
-        yield Step(f"load {label} into {launchctl.domain}", load)
+        yield Step(f"launchctl bootstrap {launchctl.domain} {was.loaded_from}", load)
 
 
 def _unload_steps(launchctl: Launchctl, services: list[Service]) -> Iterator[Step]:
     for service in services:
-        warning = "" if service.path else " (its plist is unknown: nothing can load it again)"
-        yield Step(f"boot out {service.target}{warning}", partial(_unload, launchctl, service))
+        warning = "" if service.path else " (its plist is gone: nothing can load it again)"
+        yield Step(f"launchctl bootout {service.target}{warning}", partial(_unload, launchctl, service))
 
 
 def _unload(launchctl: Launchctl, service: Service, undo: Undo) -> None:
     if service.path is not None:
         again = partial(_load_again, launchctl, service, service.path)
-        undo.add(f"load {service.label} into {service.domain}", again)
+        undo.add(f"launchctl bootstrap {service.domain} {service.path}", again)
     _drop(launchctl, service)
 
 
@@ -187,13 +187,13 @@ def _stop_limit_seconds(plist: Path | None) -> float:
 
 def _load(launchctl: Launchctl, label: str, plist: Path, undo: Undo) -> None:
     service = Service(launchctl.domain, label, path=plist)
-    undo.add(f"boot out {service.target}", partial(_drop, launchctl, service))
+    undo.add(f"launchctl bootout {service.target}", partial(_drop, launchctl, service))
     launchctl.bootstrap(launchctl.domain, plist)
 
 
 def _enable(launchctl: Launchctl, undo: Undo) -> None:
     if launchctl.is_disabled(launchctl.domain, LABEL):
-        undo.add(f"disable {launchctl.domain}/{LABEL}", partial(launchctl.disable, launchctl.domain, LABEL))
+        undo.add(f"launchctl disable {launchctl.domain}/{LABEL}", partial(launchctl.disable, launchctl.domain, LABEL))
     launchctl.enable(launchctl.domain, LABEL)
 
 

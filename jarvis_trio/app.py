@@ -1,0 +1,46 @@
+"""The composition root of the engine: which parts there are, and how they are put together.
+
+`run`, `tick`, `run-now` and the checks of `add` share it, so that a task meets the same
+handlers and channels wherever it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from jarvis_trio.approvals import Approvals
+from jarvis_trio.clock import Clock
+from jarvis_trio.delivery import Channels
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.handlers import Handlers, built_in
+from jarvis_trio.reports import Reports
+from jarvis_trio.settings import Settings
+from jarvis_trio.store import MemoryStore
+
+
+def make_channels(settings: Settings, environment: Mapping[str, str]) -> Channels:
+    """The channels, with secrets from `environment` or from a file in the data folder."""
+    return Channels(environment, settings.data_dir)
+
+
+def make_handlers(settings: Settings, channels: Channels) -> Handlers:
+    """The handlers by type: those that come with the program, and the installed ones."""
+    approvals = Approvals(settings.approvals_file)
+    return Handlers(built_in(inbox_dir=settings.webhook_inbox_dir, approvals=approvals, notify=channels.notify))
+
+
+def make_engine(
+    settings: Settings, store: MemoryStore, clock: Clock, environment: Mapping[str, str]
+) -> SchedulerEngine:
+    """The engine as the settings want it. Secrets of channels come from `environment`."""
+    channels = make_channels(settings, environment)
+    return SchedulerEngine(
+        store,
+        clock=clock,
+        handlers=make_handlers(settings, channels),
+        timeout=timedelta(seconds=settings.handler_timeout_seconds),
+        reports=Reports(store, clock, channels.send),
+        keep_days=settings.history_days,
+        keep_runs=settings.history_runs,
+    )

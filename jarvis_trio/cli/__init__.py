@@ -1,0 +1,125 @@
+"""The command line: `jarvis-trio COMMAND ...`, or `python -m jarvis_trio COMMAND ...`.
+
+A command's module is imported when it is invoked, so that `list` does not pay for what
+`run` needs. To add a command, write it in a module of this folder and name it in
+`SECTIONS`, with the first line of its help.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from jarvis_trio import __version__
+from jarvis_trio.cli.group import LazyCommand, LazyGroup
+from jarvis_trio.errors import JarvisError
+from jarvis_trio.text import printable
+
+_PROGRAM = "jarvis-trio"
+
+
+def _command(name: str, target: str, summary: str) -> LazyCommand:
+    return LazyCommand(name, f"{__name__}.{target}", summary)
+
+
+SECTIONS = {
+    "The daemon": [
+        _command("run", "run:run", "Run the daemon in the foreground, until it is stopped."),
+        _command("init", "init:init", "Make the data folder and the database, with the two usual tasks."),
+        _command("status", "status:status", "Say whether the daemon runs, and how the tasks stand."),
+        _command("launchd", "launchd:launchd", "Run the daemon as a macOS launchd agent, in the place of the three old ones."),
+    ],
+    "Tasks": [
+        _command("add", "add:add", "Add a task."),
+        _command("edit", "edit:edit", "Change a task."),
+        _command("list", "list:list_tasks", "List the tasks, with their next and their last run."),
+        _command("show", "show:show", "Show a task, or one run with all its output."),
+        _command("pause", "control:pause", "Stop scheduling a task, until it is resumed."),
+        _command("resume", "control:resume", "Schedule a paused task again."),
+        _command("remove", "control:remove", "Remove a task; its history stays."),
+        _command("allow", "allow:allow", "Approve executables, so that tasks may run them."),
+        _command("export", "exchange:export", "Print the tasks as TOML or JSON, to be kept in a file."),
+        _command("import", "exchange:import_tasks", "Add and change tasks as a file says: all of it or nothing."),
+    ],
+    "Runs": [
+        _command("run-now", "evaluate:run_now", "Run a task here and now, and print its result."),
+        _command("tick", "evaluate:tick", "Run what is due, once, in this process."),
+        _command("history", "history:history", "List the runs, the newest first."),
+    ],
+    "The shell": [
+        _command("completion", "completion:completion", "Print the script that completes commands in a shell."),
+    ],
+}
+
+commands = LazyGroup(
+    SECTIONS,
+    default="run",
+    help="""Run tasks at their times: one daemon on trio, and a SQLite database that loses no slot.
+
+Without a command it runs the daemon.
+
+\b
+Example:
+  jarvis-trio init
+  jarvis-trio add backup --cron "30 2 * * *" -- /usr/local/bin/backup --all
+  jarvis-trio run
+""",
+)
+click.version_option(__version__, prog_name=_PROGRAM)(commands)
+
+
+class _Notes(logging.Handler):
+    """Shows what is logged while a command works, a line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(printable(record.getMessage()), err=True)
+
+
+NOTES = _Notes()
+"""The daemon takes this one off the root logger, since it has a log."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after the program's name; `sys.argv` by default.
+
+    Returns the exit code: 0 done; 1 could not, which one line on stderr says; 2 wrong usage.
+    """
+    from jarvis_trio.cli.session import Session  # noqa: PLC0415  # `--help` and `--version` need no store
+
+    logging.getLogger().addHandler(NOTES)
+    logging.getLogger("jarvis_trio").setLevel(logging.INFO)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a C locale can show no other text
+    try:
+        with Session() as session:
+            code = commands.main(arguments, _PROGRAM, standalone_mode=False, obj=session)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        return _complain(_usage(error), error.exit_code)
+    except JarvisError as error:
+        return _complain(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("interrupted")
+    except BrokenPipeError:
+        # Who read our output has enough. What is still to be flushed must not raise again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int = 1) -> int:
+    click.echo(f"{_PROGRAM}: {printable(message)}", err=True)
+    return code
+
+
+def _usage(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return error.format_message() + (f" See: {context.command_path} --help" if context is not None else "")

@@ -1,0 +1,112 @@
+"""What the commands of one invocation share: settings, clock, store, and the daemon to wake.
+
+Each part is made when it is first asked for, so that `completion` needs no database and
+`run` can name another application's `config` first.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, tzinfo
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+
+from jarvis_trio.clock import Clock, SystemClock
+from jarvis_trio.errors import JarvisError, ScheduleError, StoreMissingError, UnknownTaskError
+from jarvis_trio.lock import wake
+from jarvis_trio.models import ScheduledTask, task_policy
+from jarvis_trio.settings import Settings, settings_of
+from jarvis_trio.store import MemoryStore
+
+
+class Session:
+    """One invocation of the command line; a context manager that closes what it opened.
+
+    Args:
+        environment: the environment variables.
+        clock: what the time is.
+    """
+
+    def __init__(self, environment: Mapping[str, str] = os.environ, clock: Clock | None = None) -> None:
+        self.environment = environment
+        self.clock: Clock = clock or SystemClock()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if "store" in vars(self):
+            self.store.close()
+
+    def use_application(self, folder: Path) -> None:
+        """Take the settings of the application in `folder`: its modules come before all others."""
+        sys.path.insert(0, str(folder.absolute()))
+        sys.modules.pop("config", None)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings that `config` holds. Raises JarvisError."""
+        return settings_of(import_module("config"), self.environment)
+
+    @cached_property
+    def store(self) -> MemoryStore:
+        """The database. Raises StoreMissingError where there is none: only `init` makes one; StoreError."""
+        require_database(self.settings)
+        return MemoryStore(self.settings.memory_db_path, clock=self.clock)
+
+    def now(self) -> datetime:
+        """The present instant, aware and in UTC."""
+        return self.clock.now()
+
+    def zone(self) -> tzinfo:
+        """The machine's zone."""
+        return self.clock.zone()
+
+    def task(self, name: str) -> ScheduledTask:
+        """The task with that name. Raises UnknownTaskError, with the nearest name."""
+        found = self.store.get_scheduled_task_by_name(name)
+        if found is None:
+            names = [task.name for task in self.store.list_scheduled_tasks()]
+            raise UnknownTaskError(f"no task is named {name!r}; {nearest(name, names)}`jarvis-trio list` shows the names")
+        return found
+
+    def changed(self) -> None:
+        """Let a running daemon see a change at once."""
+        wake(self.settings.lock_file)
+
+    def longest_timeout_seconds(self) -> float:
+        """The longest time limit that a task has of its own; 0 where none has or there is no database."""
+        longest = 0.0
+        with suppress(StoreMissingError):
+            for task in self.store.list_scheduled_tasks():
+                with suppress(ScheduleError):
+                    longest = max(longest, task_policy(task.policy).timeout_seconds or 0.0)
+        return longest
+
+
+def require_database(settings: Settings) -> None:
+    """Raises StoreMissingError where there is no database."""
+    if not os.path.lexists(settings.memory_db_path):
+        raise StoreMissingError(f"Memory DB not found at {settings.memory_db_path}; make it with: jarvis-trio init")
+
+
+def import_module(name: str) -> ModuleType:
+    """Import a module that need not be ours. Raises JarvisError, whatever its code raises."""
+    try:
+        return importlib.import_module(name)
+    except JarvisError:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # another program's code, which may do anything
+        raise JarvisError(f"cannot import the module {name}: {type(error).__name__}: {error}") from error
+
+
+def nearest(name: str, names: list[str]) -> str:
+    """`did you mean 'backup'? ` where one of the names is near; else nothing."""
+    found = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {found[0]!r}? " if found else ""

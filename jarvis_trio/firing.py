@@ -1,0 +1,203 @@
+"""Whether a schedule fires in a given minute, and why: field by field, with the clock's changes. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+
+from jarvis_trio.clock_changes import ClockChange, change_at
+from jarvis_trio.cron import CronExpression, FieldCheck
+from jarvis_trio.errors import ScheduleError
+from jarvis_trio.instants import as_utc
+from jarvis_trio.schedule import Cron, Interval, Once, Schedule
+from jarvis_trio.words import date_words, duration_words, joined, moment_words, time_words
+
+_MINUTE = timedelta(minutes=1)
+_TICK = timedelta(microseconds=1)
+# 29 February on a given weekday comes every 28 years, or every 40 around a year like 2100.
+_LOOK_BACK = tuple(timedelta(days=days) for days in (1, 32, 366, 366 * 40))
+_YEARS = range(1900, 9900)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The minute that is asked about.
+
+    `reading` is the local time (naive) as it was asked for. `at` is the instant asked
+    for and `start` the beginning of its minute (aware UTC); where the clock skips the
+    reading, both are the first instant after the gap. `change` is what skips or repeats
+    the reading.
+    """
+
+    reading: datetime
+    at: datetime
+    start: datetime
+    zone: tzinfo
+    change: ClockChange | None
+
+    @property
+    def end(self) -> datetime:
+        """The end of the minute (aware UTC), which is no part of it."""
+        return self.start + _MINUTE
+
+    @property
+    def in_gap(self) -> bool:
+        """Whether the reading does not exist."""
+        return self.change is not None and self.change.skips
+
+    def words(self) -> str:
+        """The moment as a person says it: `Sun 8 Mar 2026 03:00 MDT`, or the reading that does not exist."""
+        if self.in_gap:
+            return f"{date_words(self.reading)} {self.reading:%H:%M}"
+        return moment_words(self.at, self.zone)
+
+
+def moment_of(asked: datetime, zone: tzinfo) -> Moment:
+    """The minute of `asked`; a naive one is local time in `zone`, the first reading where it comes twice.
+
+    Raises ScheduleError outside the years 1900 to 9899.
+    """
+    if asked.year not in _YEARS:
+        raise ScheduleError(f"time out of range: {asked.isoformat()}; use a year from {_YEARS[0]} to {_YEARS[-1]}")
+    local = asked.astimezone(zone) if asked.tzinfo else asked
+    reading = local.replace(tzinfo=None, fold=0)
+    change = change_at(reading, zone)
+    if change is not None and change.skips and asked.tzinfo is None:
+        return Moment(reading, change.at, change.at, zone, change)
+    at = as_utc(local, zone)
+    return Moment(reading, at, at.replace(second=0, microsecond=0), zone, change)
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """Whether a schedule has a slot in a minute, and why, as a clause that goes on after a colon.
+
+    `before` and `after` are the nearest slots around the minute. Instants are aware
+    UTC. `fields` are a cron expression's, for the local time asked about.
+    """
+
+    slot: datetime | None
+    why: str
+    before: datetime | None
+    after: datetime | None
+    fields: tuple[FieldCheck, ...] = ()
+    by_clock_change: bool = False
+
+
+def firing_of(
+    schedule: Schedule, moment: Moment, *, next_run: datetime | None = None, first_slot: datetime | None = None
+) -> Firing:
+    """Whether and why `schedule` fires at `moment`.
+
+    `next_run` is a slot of the task, from which an interval's others are counted, and
+    `first_slot` the first one that is known, before which an interval has none; both
+    aware UTC. Without `next_run` an interval has no slots yet.
+    """
+    if isinstance(schedule, Cron):
+        return _cron(schedule, moment)
+    if isinstance(schedule, Interval):
+        return _interval(schedule.step, moment, next_run, first_slot)
+    assert isinstance(schedule, Once)
+    return _once(schedule.at, moment)
+
+
+def _cron(schedule: Cron, moment: Moment) -> Firing:
+    expression = schedule.expression
+    fields = tuple(expression.describe(moment.reading))
+    matches = all(check.matches for check in fields)
+    slot = _in_minute(schedule.next_after(moment.start - _TICK), moment)
+    if moment.in_gap and not (matches and expression.is_fixed_time):
+        slot = None  # what fires right after the gap is another of its times
+    return Firing(
+        slot=slot,
+        why=_why_cron(expression, moment, fields, fires=slot is not None),
+        before=_last_before(schedule, moment.start),
+        after=schedule.next_after(moment.end - _TICK),
+        fields=fields,
+        by_clock_change=matches != (slot is not None) or (matches and moment.change is not None),
+    )
+
+
+def _why_cron(expression: CronExpression, moment: Moment, fields: tuple[FieldCheck, ...], *, fires: bool) -> str:
+    mismatch = joined([f"the {check.field} is {check.value}, not {check.text}" for check in fields if not check.matches])
+    change = moment.change
+    if mismatch and fires:
+        return _why_after_gap(expression, moment)
+    if change is None:
+        return mismatch or "all five fields match"
+    if change.skips:
+        gap = f"{moment.reading:%H:%M} does not exist that day, since {_jump(change, moment.zone)}"
+        return f"{mismatch}; besides, {gap}" if mismatch else f"{gap}, and {_law_of_gap(expression, change)}"
+    if mismatch:
+        return mismatch
+    twice = f"{moment.reading:%H:%M} comes twice that day, since {_jump(change, moment.zone)}"
+    if not expression.is_fixed_time:
+        return f"{twice}, and a job whose minute or hour starts with * runs both times"
+    return f"{twice}, and a fixed time runs the first time"
+
+
+def _law_of_gap(expression: CronExpression, change: ClockChange) -> str:
+    if expression.is_fixed_time:
+        return f"a fixed time runs right after, at {change.after:%H:%M}"
+    return "a job whose minute or hour starts with * follows the clock, so it leaves that time out"
+
+
+def _why_after_gap(expression: CronExpression, moment: Moment) -> str:
+    change = change_at(moment.reading - _TICK, moment.zone)
+    assert change is not None, "a fixed time fires where it does not match only right after a gap"
+    times = [f"{time:%H:%M}" for time in change.times_of(expression)]
+    missing = "does not exist" if len(times) == 1 else "do not exist"
+    return f"{joined(times)} {missing} that day, since {_jump(change, moment.zone)}, and a fixed time runs right after"
+
+
+def _jump(change: ClockChange, zone: tzinfo) -> str:
+    direction = "from" if change.skips else "back from"
+    return f"the clock goes {direction} {change.before:%H:%M} to {change.after:%H:%M} in {zone}"
+
+
+def _interval(
+    step: timedelta, moment: Moment, next_run: datetime | None, first_slot: datetime | None
+) -> Firing:
+    every = f"it has a slot every {duration_words(step)}"
+    if next_run is None:
+        return Firing(None, f"{every}, and the daemon has not seen it yet", None, None)
+    first = first_slot or next_run
+    if moment.end <= first:
+        return Firing(None, f"its first slot is that of {moment_words(first, moment.zone)}", None, first)
+    steps = (moment.at - next_run) // step
+    one_before, before, after, one_after = (_grid(next_run, step, steps + count, first) for count in (-1, 0, 1, 2))
+    if before is not None and before >= moment.start:
+        return Firing(before, every, one_before, after)
+    if after is not None and after < moment.end:
+        return Firing(after, every, before, one_after)
+    clauses = []
+    if before is not None:
+        clauses.append(f"{duration_words(moment.at - before)} after its slot of {time_words(before, moment.zone)}")
+    if after is not None:
+        clauses.append(f"{duration_words(after - moment.at)} before the next, {time_words(after, moment.zone)}")
+    return Firing(None, f"that is {joined(clauses)}", before, after)
+
+
+def _grid(origin: datetime, step: timedelta, count: int, first: datetime) -> datetime | None:
+    try:
+        slot = origin + count * step
+    except OverflowError:  # beyond the years 1 to 9999
+        return None
+    return slot if slot >= first else None
+
+
+def _once(at: datetime, moment: Moment) -> Firing:
+    slot = _in_minute(at, moment)
+    before, after = (at if at < moment.start else None), (at if at >= moment.end else None)
+    return Firing(slot, f"it runs once, at {moment_words(at, moment.zone)}", before, after)
+
+
+def _in_minute(slot: datetime | None, moment: Moment) -> datetime | None:
+    return slot if slot is not None and moment.start <= slot < moment.end else None
+
+
+def _last_before(schedule: Cron, end: datetime) -> datetime | None:
+    for span in _LOOK_BACK:
+        if (last := schedule.latest(end - span, end - _TICK)[0]) is not None:
+            return last
+    return None

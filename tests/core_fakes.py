@@ -1,0 +1,142 @@
+"""What the tests of the core share: a clock they set, tasks they add, handlers that remember."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+from jarvis_trio.models import HandlerContext, Run, ScheduledTask
+from jarvis_trio.store import MemoryStore
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+"""A Monday, a week before the clocks change in America."""
+
+PATIENCE = 10.0
+"""Seconds that a test waits for what happens at once, before it fails."""
+
+
+class FakeClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self, instant: datetime = START, zone: tzinfo = UTC) -> None:
+        self.instant = instant
+        self.machine_zone = zone
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        return self.instant
+
+    def zone(self) -> tzinfo:
+        return self.machine_zone
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def advance(self, **units: float) -> None:
+        """Time passes on both clocks."""
+        step = timedelta(**units)
+        self.instant += step
+        self.seconds += step.total_seconds()
+
+    def set(self, **units: float) -> None:
+        """Somebody sets the wall clock, on or (by negative units) back; so does a suspend, on."""
+        self.instant += timedelta(**units)
+
+
+class Notes:
+    """A handler that remembers its calls as (name, slot, attempt)."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, datetime, int]] = []
+
+    def __call__(self, task: ScheduledTask, context: HandlerContext) -> Mapping[str, Any]:
+        self.calls.append((task.name, context.scheduled_for, context.attempt))
+        return {"ok": True}
+
+    @property
+    def slots(self) -> list[datetime]:
+        return [slot for _, slot, _ in self.calls]
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self.calls]
+
+
+class Gate:
+    """A handler (or an engine's call) that blocks until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self.opened = threading.Event()
+        self.passed = 0
+        self.inside = 0
+        self.most_inside = 0
+        self._guard = threading.Lock()
+
+    def __call__(self, *_: object) -> None:
+        with self._guard:
+            self.inside += 1
+            self.most_inside = max(self.most_inside, self.inside)
+        self.entered.release()
+        assert self.opened.wait(PATIENCE), "nobody opened the gate"
+        with self._guard:
+            self.inside -= 1
+            self.passed += 1
+
+    def wait(self, count: int = 1) -> None:
+        """Wait until so many more calls are inside."""
+        for _ in range(count):
+            assert self.entered.acquire(timeout=PATIENCE), "nobody came to the gate"
+
+
+def a_task(
+    name: str = "job",
+    *,
+    every: Mapping[str, Any] | None = None,
+    cron: str | None = None,
+    at: str | None = None,
+    handler: str = "note",
+    policy: Mapping[str, Any] | None = None,
+    **columns: Any,
+) -> ScheduledTask:
+    """A task, by default one that runs every 5 minutes and is noted."""
+    kind, config = "interval", dict(every or {"minutes": 5})
+    if cron is not None:
+        kind, config = "cron", {"expression": cron}
+    if at is not None:
+        kind, config = "once", {"run_at": at}
+    return ScheduledTask(
+        name=name,
+        schedule_type=kind,
+        schedule_config=json.dumps(config),
+        handler_type=handler,
+        policy=None if policy is None else json.dumps(policy),
+        **columns,
+    )
+
+
+def told(runs: list[Run]) -> list[tuple[datetime, int, str]]:
+    """Runs as (slot, attempt, status), the oldest first."""
+    return [(run.scheduled_for, run.attempt, str(run.status)) for run in reversed(runs)]
+
+
+def history(store: MemoryStore, name: str = "job") -> list[tuple[datetime, int, str]]:
+    """A task's runs as (slot, attempt, status), the oldest first."""
+    return told(store.list_runs(task=name))
+
+
+def in_thread(call: Callable[[], Any]) -> threading.Thread:
+    """Start `call` in a thread of its own."""
+    thread = threading.Thread(target=call)
+    thread.start()
+    return thread
+
+
+def finish(*threads: threading.Thread) -> None:
+    """Wait until the threads have ended."""
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
