@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Container, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.errors import ScheduleError, TaskRunningError
-from jarvis_trio.instants import duration_text, local_text, parse_instant
+from jarvis_trio.instants import duration_text, local_text
 from jarvis_trio.models import (
     Claim,
     Due,
@@ -24,24 +23,20 @@ from jarvis_trio.models import (
     RunStatus,
     ScheduledTask,
     Trigger,
-    TroubleKind,
     require_id,
     task_policy,
 )
 from jarvis_trio.owner import owner_alive, owner_pid
+from jarvis_trio.planner import Planner
 from jarvis_trio.reports import Reports
-from jarvis_trio.schedule import Interval, Once, Schedule, plan, task_schedule
+from jarvis_trio.schedule import Interval, plan, task_schedule
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.store.queue import READ_ANEW
 
 MAX_ATTEMPTS_AFTER_INTERRUPT = 3
 """A slot whose attempts die with their process is not tried more often than this."""
 
 _BATCH = 500
 """Rows decided in one transaction, so that other processes get the write lock in between."""
-
-CLOCK_SLACK = timedelta(seconds=5)
-"""A clock set back by less than this is a correction (ntpd steps by parts of a second): no schedule is moved."""
 
 _logger = logging.getLogger(__name__)
 
@@ -54,6 +49,15 @@ class Unrun:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What was decided: a claim or none, what is not run, and whether more may be due."""
+
+    claim: Claim | None
+    unrun: list[Unrun]
+    more: bool
+
+
 class Claims:
     """Decides, for one process, what of the queue is due and claims it.
 
@@ -62,7 +66,8 @@ class Claims:
         clock: the machine's zone is asked of it; instants are arguments.
         owner: the text that tells this process from all others.
         known_handlers: the handler types that can be run here.
-        reports: is told of slots that are missed and of tasks that are set aside.
+        reports: is told of slots that are missed.
+        planner: reads the rows that were changed.
         is_alive: whether the process of another owner's text still lives.
     """
 
@@ -73,6 +78,7 @@ class Claims:
         owner: str,
         known_handlers: Container[str],
         reports: Reports,
+        planner: Planner,
         is_alive: Callable[[str | None], bool] = owner_alive,
     ) -> None:
         self._store = store
@@ -80,95 +86,39 @@ class Claims:
         self._owner = owner
         self._known = known_handlers
         self._reports = reports
+        self._planner = planner
         self._is_alive = is_alive
 
-    def settle(self, now: datetime) -> None:
-        """Read the tasks that somebody added or changed, and queue each one's next slot.
+    def step(self, now: datetime, started_at: datetime) -> Step:
+        """Claim what has been due the longest at `now`; call it in a transaction.
 
-        A task that cannot be scheduled is set aside: disabled, once, with the reason
-        in its history. It comes back when it is mended.
-        """
-        while self._store.changed_tasks(1):
-            with self._store.transaction():
-                for task, set_aside in self._store.changed_tasks(_BATCH):
-                    self._settle_task(task, set_aside, now)
-
-    def _settle_task(self, task: ScheduledTask, set_aside: str | None, now: datetime) -> None:
-        task_id = require_id(task)
-        if not task.enabled and set_aside is None:
-            self._store.dequeue(task_id)
-            return
-        try:
-            slot = self._slot_of_row(task, now)
-        except ScheduleError as error:
-            self._set_aside(task, set_aside, str(error), now)
-            return
-        if set_aside is None:
-            self._reports.watch(task, now)
-        else:
-            self._store.set_enabled(task_id, True)
-            self._reports.mended(task, now)
-            _logger.info("Task %r was mended and is scheduled again", task.name, extra={"task": task.name})
-        if slot is None or task.next_run_at is None:
-            self._store.set_next_run(task_id, slot)
-        else:
-            self._store.enqueue(task_id, slot)
-
-    def _slot_of_row(self, task: ScheduledTask, now: datetime) -> datetime | None:
-        zone = self._clock.zone()
-        schedule = task_schedule(task, zone)
-        if task.next_run_at is not None:
-            return parse_instant(task.next_run_at, zone)
-        if isinstance(schedule, Once):
-            return None if self._store.slot_has_run(require_id(task), schedule.at) else schedule.at
-        return schedule.next_after(now)
-
-    def _set_aside(self, task: ScheduledTask, before: str | None, reason: str, now: datetime) -> None:
-        if not task.enabled and before == reason:  # told already
-            self._store.dequeue(require_id(task))
-            return
-        self._store.record_unrun(task, now, RunStatus.SKIPPED, f"set aside: {reason}", at=now)
-        self._store.set_enabled(require_id(task), False)
-        self._store.end_troubles(require_id(task), [TroubleKind.SET_ASIDE])
-        self._reports.set_aside(task, reason, now)
-        _logger.error("Task %r is set aside until it is mended: %s", task.name, reason, extra={"task": task.name})
-
-    def next_claim(self, now: datetime, started_at: datetime) -> tuple[Claim | None, list[Unrun]]:
-        """Claim what has been due the longest at `now`.
-
-        Returns the claim, or None where nothing is due any more; and the slots found on
-        the way that are recorded as missed or skipped.
+        Rows that were changed are read on the way, and slots that are not to be run are
+        recorded as missed or skipped.
         """
         unrun: list[Unrun] = []
-        while (first := self._store.first_due(now)) is not None:
-            if first == READ_ANEW:
-                self.settle(now)
-            try:
-                with self._store.transaction():
-                    for _ in range(_BATCH):
-                        due = self._store.head(now)
-                        if due is None:
-                            break
-                        decided = self._decide(due, now, started_at)
-                        if isinstance(decided, Claim):
-                            return decided, unrun
-                        if decided is not None:
-                            unrun.append(decided)
-            except sqlite3.IntegrityError:
-                # Another run of the task became alive between the head and the claim;
-                # the next look at the queue shows it.
-                continue
-        return None, unrun
+        for _ in range(_BATCH):
+            due = self._store.head(now)
+            if due is None:
+                return Step(None, unrun, more=False)
+            decided = self._decide(due, now, started_at)
+            if isinstance(decided, Claim):
+                return Step(decided, unrun, more=True)
+            if decided is not None:
+                unrun.append(decided)
+        return Step(None, unrun, more=True)
 
     def _decide(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | None:
+        task = due.task
+        if due.changed:
+            self._planner.settle(task, now)
+            return None
         if due.attempt > 1:
             return self._claim_retry(due, started_at)
-        task = due.task
         try:
             schedule = task_schedule(task, self._clock.zone())
             planned = plan(schedule, due.scheduled_for, now)
         except ScheduleError as error:
-            self._set_aside(task, None, str(error), now)
+            self._planner.set_aside(task, str(error), now)
             return Unrun(task, RunStatus.SKIPPED, f"set aside: {error}")
         collapsed = due.collapsed + planned.collapsed
         if planned.slot != due.scheduled_for:
@@ -234,7 +184,8 @@ class Claims:
                 continue
             reason = f"process {owner_pid(live.owner)}, which ran it, ended before it was done"
             with self._store.transaction():
-                self._store.interrupt_run(live.run, reason, now)
+                if not self._store.interrupt_run(live.run, reason, now):
+                    continue
                 if live.run.status is RunStatus.RUNNING and live.run.trigger is Trigger.SCHEDULE:
                     reason += self._retry_interrupted(live.run.task_id, live.run.scheduled_for, live.run.attempt, now)
             if live.run.status is RunStatus.RUNNING:
@@ -251,48 +202,3 @@ class Claims:
             return ""
         self._store.enqueue_retry(task_id, slot, attempt + 1, now)
         return "; its slot runs again"
-
-    def rezone(self, now: datetime) -> None:
-        """The machine's zone changed: tasks without a zone of their own follow it.
-
-        What was due before the change stays due. Texts are written with the new offset.
-        """
-        with self._store.transaction():
-            for task, schedule, slot, waits_from in self._queued():
-                follows = task_policy(task.policy).timezone is None and not isinstance(schedule, Interval)
-                moved: datetime | None = slot
-                if follows and slot > now:
-                    moved = schedule.at if isinstance(schedule, Once) else schedule.next_after(now)
-                self._store.set_next_run(require_id(task), moved, waits_from=waits_from)
-
-    def rewind(self, now: datetime) -> None:
-        """The wall clock was set back: no interval waits longer than it says, no slot runs twice."""
-        with self._store.transaction():
-            for task, schedule, slot, waits_from in self._queued():
-                if isinstance(schedule, Interval):
-                    if waits_from is not None and waits_from > now + CLOCK_SLACK:
-                        self._restart_interval(require_id(task), schedule, now)
-                elif not isinstance(schedule, Once):
-                    self._go_back(require_id(task), schedule, now, slot)
-
-    def _queued(self) -> Iterator[tuple[ScheduledTask, Schedule, datetime, datetime | None]]:
-        for task, slot, waits_from in self._store.queued_slots():
-            with suppress(ScheduleError):  # it is set aside when it comes due
-                yield task, task_schedule(task, self._clock.zone()), slot, waits_from
-
-    def _restart_interval(self, task_id: int, schedule: Interval, now: datetime) -> None:
-        # Its old slots up to the clock's former time have run, so it counts anew from
-        # here; a microsecond earlier where that very instant was a slot before.
-        slot = now + schedule.step
-        while self._store.slot_has_run(task_id, slot):
-            slot -= timedelta(microseconds=1)
-        self._store.set_next_run(task_id, slot, waits_from=now)
-
-    def _go_back(self, task_id: int, schedule: Schedule, now: datetime, queued: datetime) -> None:
-        """Queue the first slot after `now` that has no row, where that is before the queued one."""
-        slot = schedule.next_after(now)
-        while slot is not None and slot < queued:
-            if not self._store.slot_has_run(task_id, slot):
-                self._store.set_next_run(task_id, slot)
-                return
-            slot = schedule.next_after(slot)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -59,8 +60,7 @@ def machine_zone() -> tzinfo:
 def _zone_named(name: str) -> tzinfo | None:
     try:
         if os.path.isabs(name):
-            with open(name, "rb") as file:
-                return ZoneInfo.from_file(file, key=name)
+            return _zone_in_file(Path(name))
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
         return None
@@ -73,7 +73,18 @@ def _zone_of_localtime() -> tzinfo:
         _, marker, key = target.partition("/zoneinfo/")
         if marker and (zone := _zone_named(key)) is not None:
             return zone
-        with _LOCALTIME.open("rb") as file:
-            return ZoneInfo.from_file(file, key=str(_LOCALTIME))
+        return _zone_in_file(_LOCALTIME)
     except (ValueError, OSError):
         return UTC
+
+
+def _zone_in_file(path: Path) -> tzinfo:
+    status = path.stat()
+    return _zone_in_version(path, status.st_ino, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _zone_in_version(path: Path, inode: int, modified: int) -> tzinfo:
+    """One object for each version of the file: two from one file are not equal, and would look like a change."""
+    with path.open("rb") as file:
+        return ZoneInfo.from_file(file, key=str(path))

@@ -4,19 +4,21 @@ The dialect is that of crontab(5), with two differences that existing rows need:
 stored weekday numbers count 0 = Monday to 6 = Sunday, and day of month and weekday
 must both match (crontab(5): either, where both are restricted).
 
-The clock changes follow Debian's cron(8), section "Daylight saving time and other
-time changes". A job whose minute or hour field starts with `*` follows the clock: it
-runs in each whole minute that the clock reads and that matches, so in both passes of
-a repeated hour, and not in a gap. Any other job is fixed-time: each of its times runs
-in the first minute in which the clock reads that time or a later one. So a time in a
-gap runs in the first whole minute after it, and a time in a repeated hour runs in the
-first pass. Where this differs from others:
+The clock changes follow the notes of Debian's cron(8). A job whose minute or hour
+field starts with `*` follows the clock: it runs in each whole minute that the clock
+reads and that matches, so in both passes of a repeated hour, and not in a gap. Any
+other job is fixed-time: each of its times runs in the first minute in which the clock
+reads that time or a later one. So a time in a gap runs in the first whole minute after
+it, and a time in a repeated hour runs in the first pass. Where this differs from others:
 
 - Two times in one gap are one fire, since they are one instant. Debian runs the job
   twice; cronsim gives the same instant twice.
-- Debian takes a change of three hours or more for a correction of the clock and then
-  drops the times between. A zone's own change is none, so here the day that
+- Debian takes a change of more than three hours for a correction of the clock and
+  drops the times between. What a zone's rules say is none, so here the day that
   Pacific/Apia skipped in 2011 is a gap like any other (as in cronsim).
+- cronsim 2.8 asked in the second pass begins again with the first, and it misses
+  minutes of wild-card jobs, or never returns, where the clock does not change by a
+  whole hour on the hour.
 """
 
 from __future__ import annotations
@@ -47,6 +49,9 @@ from jarvis_trio.walltime import (
 _MONTH_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _LEAP_DAY = 59  # 29 February, counted from 1 January as 0
 _EACH_WEEK = sum(1 << 7 * week for week in range(54))
+# Twice the 400 years after which the calendar repeats: the last rule of a zone holds for ever,
+# so a wild-card job that met a gap each time until then will always do so.
+_LONGEST_SEARCH = 800 * 366 * SECONDS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,11 @@ class CronExpression:
 
     Args:
         text: as in crontab(5); see the module for the differences.
+
+    Attributes:
+        text: as it was given.
+        can_fire: False where no date matches, as for `0 0 30 2 *`.
+        is_fixed_time: which of the two laws of clock changes it obeys; see the module.
 
     Raises CronError, in one line, where it cannot be understood.
     """
@@ -106,8 +116,8 @@ class CronExpression:
         """
         zone = after.tzinfo
         fire = at_minute(self._first_match(wall_minute(after) + 1, after), zone)
-        # Where both ends are read once, no change between them matters: a reading that is
-        # skipped or repeated between them lies between them, and there is no match.
+        # Where the clock reads both ends exactly once, changes between them do not matter:
+        # what they skip or repeat lies between these two readings, where nothing matches.
         if zone is None or (is_plain(after, zone) and is_plain(fire, zone)):
             return fire
         return self._next_near_change(after, zone)
@@ -154,17 +164,19 @@ class CronExpression:
 
     def _first_match(self, minute: int, after: datetime) -> int:
         if not self.can_fire:
-            raise CronError(f"cron expression {self.text!r} can never fire: no month it names has such a day")
+            raise CronError(f"cron expression {self.text!r} can never fire: none of its months has such a day")
         match = self._calendar.first(minute)
         if match is None:
-            raise CronError(f"cron expression {self.text!r} does not fire after {after.isoformat()} before the year 10000")
+            end = f"after {after.isoformat()} the calendar ends, with the year 9999"
+            raise CronError(f"cron expression {self.text!r} does not fire again: {end}")
         return match
 
     def _next_near_change(self, after: datetime, zone: tzinfo) -> datetime:
         start = instant_seconds(after)
-        while True:
-            # No clock is a day ahead of UTC or behind it, so this match is not too late.
-            match = self._first_match(max(start // 60 - MINUTES_PER_DAY, 0), after)
+        horizon = start + _LONGEST_SEARCH
+        while start < horizon:
+            # Nothing earlier can still be due: no clock is a day off UTC, and no gap longer than a day.
+            match = self._first_match(max(start // 60 - 2 * MINUTES_PER_DAY, 0), after)
             start = max(start, match * 60 - 2 * SECONDS_PER_DAY)
             end = start + 5 * SECONDS_PER_DAY
             for unseen, stretch in self._walk(start + 1, end, zone):
@@ -172,6 +184,7 @@ class CronExpression:
                 if minute < stretch.end:
                     return stretch.datetime_at(minute, zone)
             start = end - 1
+        raise CronError(f"cron expression {self.text!r} can never fire in {zone}: all its times fall into gaps")
 
     def _walk(self, start: int, end: int, zone: tzinfo | None) -> Iterator[tuple[int, Stretch]]:
         """The law: each stretch of the instants [start, end), and the first matching minute that counts there.
@@ -252,7 +265,7 @@ class _Calendar:
 
     def _count_days(self, start: int, end: int) -> int:
         count = 0
-        for year in range(_year_of(start), _year_of(end - 1) + 1):
+        for year in range(_year_of(start), _year_of(end) + 1):
             first, days = self._year(year)
             count += ((days & (1 << min(end - first, 366)) - 1) >> max(start - first, 0)).bit_count()
         return count

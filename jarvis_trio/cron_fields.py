@@ -11,8 +11,8 @@ from functools import lru_cache
 
 from jarvis_trio.errors import CronError
 
-_VALUE = "([0-9]{1,4}|[A-Za-z]{3})"
-_TERM = re.compile(rf"(?:\*|{_VALUE}(?:-{_VALUE})?)(?:/([0-9]{{1,4}}))?")
+_VALUE = "([0-9]+|[A-Za-z]{3})"
+_TERM = re.compile(rf"(?:\*|{_VALUE}(?:-{_VALUE})?)(?:/([0-9]+))?")
 _LONGEST_TEXT = 1_000
 _ALIASES = {
     "@hourly": "0 * * * *",
@@ -63,8 +63,8 @@ def split_expression(text: str) -> tuple[str, ...]:
             raise CronError(f"unknown cron name {parts[0][:40]!r}; the names are {', '.join(_ALIASES)}")
         parts = _ALIASES[parts[0].lower()].split()
     if len(parts) != len(FIELDS):
-        names = ", ".join(field.name for field in FIELDS)
-        raise CronError(f"a cron expression has five fields ({names}), not {len(parts)}: {text[:80]!r}")
+        five = ", ".join(field.name for field in FIELDS)
+        raise CronError(f"a cron expression has five fields ({five}), not {len(parts)}: {text[:80]!r}")
     return tuple(parts)
 
 
@@ -91,10 +91,12 @@ def values(mask: int) -> tuple[int, ...]:
 
 def names(field: Field, mask: int) -> str:
     """The mask as an expression would say it, in names: `TUE-SAT`, `MON,WED,FRI`."""
-    found = [field.short_name(value) for value in values(mask)]
-    if len(found) > 2 and len(found) == mask.bit_length() - (mask & -mask).bit_length() + 1:
-        return f"{found[0]}-{found[-1]}"
-    return ",".join(found)
+    found = values(mask)
+    if found == tuple(range(field.low, field.high + 1)):
+        return "*"
+    if len(found) > 2 and found == tuple(range(found[0], found[-1] + 1)):
+        return f"{field.short_name(found[0])}-{field.short_name(found[-1])}"
+    return ",".join(map(field.short_name, found))
 
 
 def _values(field: Field, term: str, first_number: int) -> range:
@@ -107,7 +109,7 @@ def _values(field: Field, term: str, first_number: int) -> range:
     if first is None:
         return range(field.low + first_number, field.high + first_number + 1, int(step or 1))
     low = _value(field, term, first, first_number)
-    if first.upper() == "SUN" != (last or "").upper():
+    if first.upper() == "SUN" and (last or "").upper() != "SUN":
         low -= 7  # Sunday begins a week as well as ending it: SUN-THU and FRI-SUN are both in order
     # One value with a step goes on to the end of the field, as cronsim and cronie have it.
     high = _value(field, term, last, first_number) if last else field.high if step else low

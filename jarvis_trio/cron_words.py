@@ -62,7 +62,7 @@ def _days(days: Values, months: Values, weekdays: Values) -> str:
 def _beat(values: Values, size: int, unit: str) -> str:
     """`every 5 minutes`, where the values divide the whole evenly; else nothing."""
     step = size // len(values)
-    if list(values) != list(range(0, size, step)) or size % step:
+    if list(values) != list(range(0, size, step)):
         return ""
     return f"every {unit}" if step == 1 else f"every {step} {unit}s"
 

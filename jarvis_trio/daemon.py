@@ -91,11 +91,14 @@ class JarvisDaemon:
         self._change_seen = False
         self._last_failure: str | None = None
         self._stopped_by: str | None = None
+        self._stopped_at = 0.0
         self._sleep_scope = trio.CancelScope()
 
     def shutdown(self, reason: str = "shutdown") -> None:
         """Let what runs finish, start no other tick, and let `run` return; idempotent."""
-        self._stopped_by = self._stopped_by or reason
+        if self._stopped_by is None:
+            self._stopped_by = reason
+            self._stopped_at = self._clock.monotonic()
         self._end_sleep()
 
     def wake(self) -> None:
@@ -114,10 +117,9 @@ class JarvisDaemon:
             task_status.started()
             async with trio.open_nursery() as ticks:
                 while self._stopped_by is None:
-                    self._start_tick(ticks)
+                    await self._start_tick(ticks)
                     await self._sleep_until_wanted()
-                stopped_at = self._clock.monotonic()
-            drained = timedelta(seconds=round(self._clock.monotonic() - stopped_at, 3))
+            drained = timedelta(seconds=round(self._clock.monotonic() - self._stopped_at, 3))
             _logger.info("Stopped by %s; what ran was awaited for %s", self._stopped_by, duration_text(drained))
             nursery.cancel_scope.cancel()
 
@@ -148,11 +150,17 @@ class JarvisDaemon:
         self._last_failure = text
         _logger.error("The tick failed: %s", text, exc_info=error if unknown else None)
 
-    def _start_tick(self, ticks: trio.Nursery) -> None:
+    async def _start_tick(self, ticks: trio.Nursery) -> None:
         number = next(self._numbers)
         self._ticking[number] = self._clock.now()
         self._regular_at = trio.current_time() + self.tick_interval
+        if self._slots == 1:
+            await self._numbered_tick(number)
+            return
         ticks.start_soon(self._numbered_tick, number)
+        # The tasks of one batch run in random order; after two checkpoints it has begun.
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
 
     async def _numbered_tick(self, number: int) -> None:
         try:
@@ -165,10 +173,6 @@ class JarvisDaemon:
 
     async def _sleep_until_wanted(self) -> None:
         """Return when another tick is to start and may, or at the shutdown."""
-        # The tasks of one batch run in random order; after two checkpoints the new tick
-        # has begun, and in a simulation it has ended.
-        await trio.lowlevel.checkpoint()
-        await trio.lowlevel.checkpoint()
         while self._stopped_by is None:
             self._change_seen = False
             free = len(self._ticking) < self._slots

@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from random import Random
@@ -17,7 +18,7 @@ from typing import Any
 
 from jarvis_trio import handlers
 from jarvis_trio.approvals import Approvals
-from jarvis_trio.claims import CLOCK_SLACK, Claims, Unrun
+from jarvis_trio.claims import Claims, Step, Unrun
 from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.delivery import Channels
 from jarvis_trio.errors import StoreError
@@ -26,7 +27,6 @@ from jarvis_trio.models import (
     Claim,
     Handler,
     HandlerContext,
-    Outcome,
     RunStatus,
     ScheduledTask,
     Trigger,
@@ -34,18 +34,29 @@ from jarvis_trio.models import (
     task_policy,
 )
 from jarvis_trio.owner import current_owner, owner_alive
+from jarvis_trio.planner import CLOCK_SLACK, Planner
 from jarvis_trio.reports import Reports
-from jarvis_trio.runner import Runner, run_in_thread
+from jarvis_trio.runner import Attempt, Runner, run_in_thread
 from jarvis_trio.schedule import task_zone
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Outlook
 
 DEFAULT_TIMEOUT = timedelta(seconds=300)
 LONGEST_RETRY_DELAY = timedelta(hours=1)
-_PRUNE_EVERY = timedelta(hours=1)
+_PRUNE_EVERY = timedelta(days=1)
+_PRUNE_AT_ONCE = 1000
 
 _FAILED = (RunStatus.ERROR, RunStatus.TIMEOUT)
 _logger = logging.getLogger(__name__)
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """An attempt that has ended or was given up, and when."""
+
+    claim: Claim
+    attempt: Attempt
+    at: datetime
+
 
 class SchedulerEngine:
     """Evaluates the due tasks of a store.
@@ -90,11 +101,14 @@ class SchedulerEngine:
         self._keep = (timedelta(days=keep_days), keep_runs)
         self._random = random or Random()
         self._owner = owner or current_owner()
-        self._claims = Claims(memory_store, self._clock, self._owner, self._handlers, self._reports, is_alive)
+        self._planner = Planner(memory_store, self._clock, self._reports)
+        self._claims = Claims(
+            memory_store, self._clock, self._owner, self._handlers, self._reports, self._planner, is_alive
+        )
         self._seen: tuple[tuple[int, int] | None, Outlook | None] = (None, None)
         self._guard = threading.Lock()
         self._running: dict[int, Claim] = {}
-        self._unwritten: list[tuple[Claim, Outcome, datetime]] = []
+        self._unwritten: list[_Ended] = []
         self._told_unknown: set[str] = set()
         self._zone: tzinfo | None = None
         self._latest: datetime | None = None
@@ -116,23 +130,46 @@ class SchedulerEngine:
         clock = self._clock if now is None else _ClockAt(self._clock, as_utc(now, self._clock.zone()))
         instant = clock.now()
         self._prepare(instant, follows_clock=now is None)
-        if self._look_ahead().others_run:
+        ahead = self._look_ahead()
+        if ahead.others_run:
             self._claims.recover(instant)
-        results = self._run_due(instant, clock) if _is_due(self._look_ahead().slot_at, instant) else []
-        if _is_due(self._look_ahead().deadline_at, instant):
+            ahead = self._look_ahead()
+        results = self._run_due(instant, clock) if _is_due(ahead.slot_at, instant) else []
+        ahead = self._look_ahead()
+        if _is_due(ahead.deadline_at, instant):
             self._reports.check_deadlines(instant)
-        if _is_due(self._look_ahead().letter_at, clock.now()):
+            ahead = self._look_ahead()
+        if _is_due(ahead.letter_at, clock.now()):
             self._reports.send_due(clock.now())
         return results
 
     def _run_due(self, instant: datetime, clock: Clock) -> list[dict[str, Any]]:
+        """Claim and run one task after the other.
+
+        The outcome of one and the claim of the next are one transaction: half the commits.
+        """
         results: list[dict[str, Any]] = []
+        ended: _Ended | None = None
         while True:
-            claim, unrun = self._claims.next_claim(instant, clock.now())
-            results += [self._report_unrun(slot) for slot in unrun]
-            if claim is None:
+            step = self._record_and_claim(ended, instant, clock.now())
+            if ended is not None:
+                results.append(self._report(ended, clock.now()))
+            results += [self._report_unrun(slot) for slot in step.unrun]
+            ended = None if step.claim is None else self._run(step.claim, clock)
+            if ended is None and not step.more:
                 return results
-            results.append(self._run(claim, clock))
+
+    def _record_and_claim(self, ended: _Ended | None, instant: datetime, now: datetime) -> Step:
+        try:
+            with self.memory_store.transaction():
+                if ended is not None:
+                    self._write_outcome(ended)
+                return self._claims.step(instant, now)
+        except StoreError:
+            if ended is None:
+                raise
+            self._record(ended)
+            return Step(None, [], more=False)
 
     def run_now(self, name: str) -> dict[str, Any]:
         """Run a task because a person asks for it; no slot moves, and no retry follows.
@@ -142,7 +179,9 @@ class SchedulerEngine:
         """
         now = self._clock.now()
         self._claims.recover(now)
-        return self._run(self._claims.claim_manually(self.memory_store.require_task(name), now), self._clock)
+        ended = self._run(self._claims.claim_manually(self.memory_store.require_task(name), now), self._clock)
+        self._record(ended)
+        return self._report(ended, self._clock.now())
 
     def next_due_at(self) -> datetime | None:
         """When there is something to do next (aware UTC); in the past where there is now."""
@@ -192,24 +231,20 @@ class SchedulerEngine:
             self.memory_store.remember("zone", str(zone))
         if moved:
             _logger.info("The machine's zone is %s now; tasks without a zone of their own follow", zone)
-            self._claims.rezone(now)
+            self._planner.rezone(now)
         if latest is not None and now < latest - CLOCK_SLACK:
             _logger.warning("The clock was set back by %s; schedules are read anew", duration_text(latest - now))
-            self._claims.rewind(now)
+            self._planner.rewind(now)
 
-    def _run(self, claim: Claim, clock: Clock) -> dict[str, Any]:
+    def _run(self, claim: Claim, clock: Clock) -> _Ended:
         with self._guard:
             self._running[claim.run_id] = claim
         try:
             attempt = self._runner(self._handlers[claim.task.handler_type], claim.task, self._context(claim))
-            outcome = attempt.outcome
-            self._record(claim, outcome, clock.now())
-            if outcome.lingers:
-                attempt.when_over(lambda: self._release(claim))
         finally:
             with self._guard:
                 del self._running[claim.run_id]
-        return self._report(claim, outcome, clock.now())
+        return _Ended(claim, attempt, clock.now())
 
     def _context(self, claim: Claim) -> HandlerContext:
         seconds = task_policy(claim.task.policy).timeout_seconds
@@ -223,29 +258,33 @@ class SchedulerEngine:
             zone=task_zone(claim.task, self._clock.zone()),
         )
 
-    def _record(self, claim: Claim, outcome: Outcome, finished_at: datetime) -> None:
+    def _record(self, ended: _Ended) -> None:
         """Write the outcome; where that cannot be done now, keep it for the next tick.
 
         Until it is written the run stays `running`, so its task does not start again.
         """
         try:
-            self._write_outcome(claim, outcome, finished_at)
+            with self.memory_store.transaction():
+                self._write_outcome(ended)
         except StoreError as error:
-            _logger.error("The outcome of task %r is kept, it cannot be written: %s", claim.task.name, error)
+            name = ended.claim.task.name
+            _logger.error("The outcome of task %r is kept, as it cannot be written now: %s", name, error)
             with self._guard:
-                self._unwritten.append((claim, outcome, finished_at))
+                self._unwritten.append(ended)
 
-    def _write_outcome(self, claim: Claim, outcome: Outcome, finished_at: datetime) -> None:
-        with self.memory_store.transaction():
-            if not self.memory_store.finish_run(claim, outcome, finished_at):
-                _logger.error("Run %d of task %r is not in the database any more", claim.run_id, claim.task.name)
-                return
-            retries = task_policy(claim.task.policy).retries
-            if outcome.status in _FAILED and claim.trigger is Trigger.SCHEDULE and claim.attempt <= retries:
-                due_at = finished_at + self._retry_delay(claim)
-                self.memory_store.enqueue_retry(require_id(claim.task), claim.scheduled_for, claim.attempt + 1, due_at)
-            else:
-                self._reports.run_ended(claim, outcome, finished_at)
+    def _write_outcome(self, ended: _Ended) -> None:
+        claim, outcome = ended.claim, ended.attempt.outcome
+        if not self.memory_store.finish_run(claim, outcome, ended.at):
+            _logger.error("Run %d of task %r is not in the database any more", claim.run_id, claim.task.name)
+            return
+        retries = task_policy(claim.task.policy).retries
+        if outcome.status in _FAILED and claim.trigger is Trigger.SCHEDULE and claim.attempt <= retries:
+            due_at = ended.at + self._retry_delay(claim)
+            self.memory_store.enqueue_retry(require_id(claim.task), claim.scheduled_for, claim.attempt + 1, due_at)
+        else:
+            self._reports.run_ended(claim, outcome, ended.at)
+        if outcome.lingers:
+            ended.attempt.when_over(lambda: self._release(claim))
 
     def _retry_delay(self, claim: Claim) -> timedelta:
         """Twice as long with each attempt, at most an hour, and up to a tenth longer by chance.
@@ -259,8 +298,8 @@ class SchedulerEngine:
     def _write_kept_outcomes(self) -> None:
         with self._guard:
             kept, self._unwritten = self._unwritten, []
-        for claim, outcome, finished_at in kept:
-            self._record(claim, outcome, finished_at)
+        for ended in kept:
+            self._record(ended)
 
     def _release(self, claim: Claim) -> None:
         try:
@@ -269,16 +308,20 @@ class SchedulerEngine:
             _logger.error("Task %r stays blocked until the next start: %s", claim.task.name, error)
 
     def _prune(self, now: datetime) -> None:
-        """Delete old history once an hour, a part at a time, so that no tick is held up by it."""
+        """Delete old history once a day, a part at each tick, so that no tick is held up by it."""
         with self._guard:
-            if self._pruned_at is not None and self._pruned_at <= now < self._pruned_at + _PRUNE_EVERY:
+            if self._pruned_at is not None and abs(now - self._pruned_at) < _PRUNE_EVERY:
                 return
             self._pruned_at = now
         age, count = self._keep
-        if self.memory_store.prune_runs(now - age, count):
+        deleted = self.memory_store.prune_old_runs(now - age, _PRUNE_AT_ONCE)
+        for task_id in self.memory_store.tasks_with_more_runs(count):
+            deleted += self.memory_store.prune_surplus_runs(task_id, count, max(_PRUNE_AT_ONCE - deleted, 0))
+        if deleted >= _PRUNE_AT_ONCE:
             self._pruned_at = None
 
-    def _report(self, claim: Claim, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    def _report(self, ended: _Ended, now: datetime) -> dict[str, Any]:
+        claim, outcome = ended.claim, ended.attempt.outcome
         report = self._describe(claim.task, outcome.status)
         if outcome.status in _FAILED:
             extra = {"task": claim.task.name, "run_id": claim.run_id}

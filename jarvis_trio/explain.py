@@ -1,95 +1,96 @@
-"""Why a task ran, did not run, or will run, in words: from its schedule, its row and its history.
-
-Only reads. What happened is told by the history; where that has no row, what the
-task's row and the runs around it leave as the reason is said, and nothing is invented.
-"""
+"""Why a task ran, did not run, or will run: gathers what is known of it. Reads the store, writes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
-from enum import StrEnum
+from datetime import datetime
 
+from jarvis_trio.answers import Case, Verdict, as_it_stands, at_moment
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.firing import Firing, Moment, firing_of, moment_of
 from jarvis_trio.forecast import stored_next_run
-from jarvis_trio.instants import parse_instant
-from jarvis_trio.models import Run, RunStatus, ScheduledTask, Trigger, require_id, task_policy
-from jarvis_trio.schedule import Cron, Once, Schedule, task_schedule, task_zone
+from jarvis_trio.models import Run, ScheduledTask, Trigger, require_id
+from jarvis_trio.schedule import Schedule, task_schedule, task_zone
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.text import printable
-from jarvis_trio.words import counted, duration_words, moment_words, time_words
-
-_LATE = timedelta(minutes=1)
-_UNRUN = (RunStatus.MISSED, RunStatus.SKIPPED)
-_FAILED = (RunStatus.ERROR, RunStatus.TIMEOUT)
-
-
-class Verdict(StrEnum):
-    """The answer in one word."""
-
-    RAN = "ran"
-    RUNNING = "running"
-    DUE = "due"
-    WILL_RUN = "will run"
-    DID_NOT_RUN = "did not run"
-    WILL_NOT_RUN = "will not run"
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The answer to: why does the task run, or not, at that instant?
+    """Why the task runs, or not, at that instant.
 
-    `answer` is one sentence. `firing` is what the schedule, as it is now, says of the
-    minute; None where the schedule cannot be understood. `runs` are the rows of the
-    history that the answer rests on, the oldest first. `at` bears the task's zone.
+    `moment` is the minute that was asked about. `answer` is one sentence, `notes` are
+    further ones. `firing` is what the schedule, as it is now, says of the minute.
+    `runs` are the rows of the history that the answer rests on, the oldest first;
+    `around` are the last rows of the slots before and after, by slot.
     """
 
-    task: str
-    at: datetime
+    moment: Moment
     verdict: Verdict
     answer: str
-    firing: Firing | None
-    runs: tuple[Run, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """All that is known of the task and of the moment."""
-
-    task: ScheduledTask
-    schedule: Schedule
-    moment: Moment
     firing: Firing
-    now: datetime
-    next_run: datetime | None
-    runs: Sequence[Run]
-    set_aside: str | None
-    daemon_runs: bool | None
-    anything_ran: Callable[[datetime, datetime], bool]
+    runs: tuple[Run, ...]
+    notes: tuple[str, ...]
+    around: Mapping[datetime, Run]
 
-    @property
-    def name(self) -> str:
-        return printable(self.task.name)
 
-    @property
-    def zone(self) -> tzinfo:
-        return self.moment.zone
+def explain(
+    store: MemoryStore, task: ScheduledTask, at: datetime | None, now: datetime, *, daemon_runs: bool | None = None
+) -> Explanation:
+    """Why `task` runs, or not, in the minute of `at`; without `at`, how it stands now.
 
-    @property
-    def obstacle(self) -> str | None:
-        """Why the task does not run at all, as it stands; None where it does."""
-        if self.set_aside is not None:
-            return f"it is set aside: {printable(self.set_aside)}; mend it with `jarvis-trio edit`"
-        return None if self.task.enabled else "it is paused; `jarvis-trio resume` lets it run again"
+    Args:
+        store: the database, which is only read.
+        task: the task, as the store has it.
+        at: aware, or naive for local time in the task's zone.
+        now: the present (aware UTC).
+        daemon_runs: whether a daemon is running; None where that is not known.
 
-    def when(self, instant: datetime) -> str:
-        return moment_words(instant, self.zone)
+    Raises ScheduleError for a time out of range, StoreError.
+    """
+    case = _case(store, task, at or now, now, daemon_runs)
+    answer = as_it_stands(case) if at is None else at_moment(case)
+    firing = case.firing
+    return Explanation(
+        moment=case.moment,
+        verdict=answer.verdict,
+        answer=f"{printable(task.name)} {answer.sentence}.",
+        firing=firing,
+        runs=tuple(answer.runs),
+        notes=tuple(filter(None, (*answer.notes, firing.note if at else ""))),
+        around={run.scheduled_for: run for run in case.runs if run.scheduled_for in (firing.before, firing.after)},
+    )
 
-    def row_instant(self, text: str | None) -> datetime | None:
-        try:
-            return None if text is None else parse_instant(text, self.zone)
-        except ScheduleError:
-            return None
+
+def _case(
+    store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime, daemon_runs: bool | None
+) -> Case:
+    machine_zone = store.clock.zone()
+    next_run, runs = stored_next_run(task, machine_zone), store.list_runs(task=task.name)[::-1]
+    schedule: Schedule | None = None
+    try:
+        schedule, zone = task_schedule(task, machine_zone), task_zone(task, machine_zone)
+    except ScheduleError as error:
+        moment = moment_of(at, machine_zone)
+        firing = Firing(None, f"its schedule cannot be understood: {printable(str(error))}", None, None)
+    else:
+        moment = moment_of(at, zone)
+        first = min((run.scheduled_for for run in runs if run.trigger is Trigger.SCHEDULE), default=next_run)
+        firing = firing_of(schedule, moment, next_run=next_run, first_slot=first)
+
+    def anything_ran(start: datetime, end: datetime) -> bool:
+        return any(run.started_at < end for run in store.list_runs(since=start))
+
+    return Case(
+        task=task,
+        schedule=schedule,
+        moment=moment,
+        firing=firing,
+        now=now,
+        next_run=next_run,
+        runs=runs,
+        set_aside=store.reasons_set_aside().get(require_id(task)),
+        daemon_runs=daemon_runs,
+        anything_ran=anything_ran,
+    )

@@ -46,7 +46,7 @@ class Moment:
         return self.change is not None and self.change.skips
 
     def words(self) -> str:
-        """The moment as a person says it: `Sun 8 Mar 2026 03:00 MDT`, or the reading that does not exist."""
+        """The moment as a person says it: `Sun 2026-03-08 03:00 MDT`, or the reading that does not exist."""
         if self.in_gap:
             return f"{date_words(self.reading)} {self.reading:%H:%M}"
         return moment_words(self.at, self.zone)
@@ -82,6 +82,7 @@ class Firing:
     after: datetime | None
     fields: tuple[FieldCheck, ...] = ()
     by_clock_change: bool = False
+    note: str = ""
 
 
 def firing_of(
@@ -108,51 +109,45 @@ def _cron(schedule: Cron, moment: Moment) -> Firing:
     slot = _in_minute(schedule.next_after(moment.start - _TICK), moment)
     if moment.in_gap and not (matches and expression.is_fixed_time):
         slot = None  # what fires right after the gap is another of its times
+    change = moment.change
+    if slot is not None and not matches:  # so a fixed time does only right after a gap
+        change = change_at(moment.reading - _MINUTE, moment.zone)
     return Firing(
         slot=slot,
-        why=_why_cron(expression, moment, fields, fires=slot is not None),
+        why=_why_cron(expression, moment, change, fields),
         before=_last_before(schedule, moment.start),
         after=schedule.next_after(moment.end - _TICK),
         fields=fields,
-        by_clock_change=matches != (slot is not None) or (matches and moment.change is not None),
+        by_clock_change=change is not None and (matches or slot is not None),
+        note=_jump(change, moment.zone),
     )
 
 
-def _why_cron(expression: CronExpression, moment: Moment, fields: tuple[FieldCheck, ...], *, fires: bool) -> str:
-    mismatch = joined([f"the {check.field} is {check.value}, not {check.text}" for check in fields if not check.matches])
-    change = moment.change
-    if mismatch and fires:
-        return _why_after_gap(expression, moment)
-    if change is None:
+def _why_cron(
+    expression: CronExpression, moment: Moment, change: ClockChange | None, fields: tuple[FieldCheck, ...]
+) -> str:
+    unmatched = [check for check in reversed(fields) if not check.matches]  # the weekday says most
+    mismatch = ", and ".join(f"the {check.field} is {check.value}, not {check.text}" for check in unmatched)
+    if change is None or (mismatch and not change.skips):
         return mismatch or "all five fields match"
-    if change.skips:
-        gap = f"{moment.reading:%H:%M} does not exist that day, since {_jump(change, moment.zone)}"
-        return f"{mismatch}; besides, {gap}" if mismatch else f"{gap}, and {_law_of_gap(expression, change)}"
-    if mismatch:
-        return mismatch
-    twice = f"{moment.reading:%H:%M} comes twice that day, since {_jump(change, moment.zone)}"
-    if not expression.is_fixed_time:
-        return f"{twice}, and a job whose minute or hour starts with * runs both times"
-    return f"{twice}, and a fixed time runs the first time"
-
-
-def _law_of_gap(expression: CronExpression, change: ClockChange) -> str:
-    if expression.is_fixed_time:
-        return f"a fixed time runs right after, at {change.after:%H:%M}"
-    return "a job whose minute or hour starts with * follows the clock, so it leaves that time out"
-
-
-def _why_after_gap(expression: CronExpression, moment: Moment) -> str:
-    change = change_at(moment.reading - _TICK, moment.zone)
-    assert change is not None, "a fixed time fires where it does not match only right after a gap"
-    times = [f"{time:%H:%M}" for time in change.times_of(expression)]
+    if not change.skips:
+        which = "the first time" if expression.is_fixed_time else "both times"
+        return f"{moment.reading:%H:%M} comes twice that day, and such a schedule runs {which}"
+    if mismatch and moment.in_gap:
+        return f"{mismatch}; besides, {moment.reading:%H:%M} does not exist that day"
+    times = [moment.reading] if moment.in_gap else list(change.times_of(expression))
     missing = "does not exist" if len(times) == 1 else "do not exist"
-    return f"{joined(times)} {missing} that day, since {_jump(change, moment.zone)}, and a fixed time runs right after"
+    effect = f"so it runs right after, at {change.after:%H:%M}"
+    if not expression.is_fixed_time:
+        effect = "and a schedule whose minute or hour starts with * leaves it out"
+    return f"{joined([f'{time:%H:%M}' for time in times])} {missing} that day, {effect}"
 
 
-def _jump(change: ClockChange, zone: tzinfo) -> str:
+def _jump(change: ClockChange | None, zone: tzinfo) -> str:
+    if change is None:
+        return ""
     direction = "from" if change.skips else "back from"
-    return f"the clock goes {direction} {change.before:%H:%M} to {change.after:%H:%M} in {zone}"
+    return f"That day the clock goes {direction} {change.before:%H:%M} to {change.after:%H:%M} in {zone}."
 
 
 def _interval(
@@ -187,9 +182,13 @@ def _grid(origin: datetime, step: timedelta, count: int, first: datetime) -> dat
 
 
 def _once(at: datetime, moment: Moment) -> Firing:
-    slot = _in_minute(at, moment)
     before, after = (at if at < moment.start else None), (at if at >= moment.end else None)
-    return Firing(slot, f"it runs once, at {moment_words(at, moment.zone)}", before, after)
+    why = f"it runs once, at {moment_words(at, moment.zone)}"
+    note = _jump(moment.change, moment.zone)
+    if moment.in_gap and as_utc(moment.reading, moment.zone) == at:
+        why = f"{moment.reading:%H:%M} does not exist that day; {why}"
+        return Firing(at, why, None, None, by_clock_change=True, note=note)
+    return Firing(_in_minute(at, moment), why, before, after, note=note)
 
 
 def _in_minute(slot: datetime | None, moment: Moment) -> datetime | None:

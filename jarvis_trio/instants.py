@@ -12,6 +12,9 @@ from zoneinfo import ZoneInfo
 
 from jarvis_trio.errors import ScheduleError
 
+YEARS = range(2, 9999)
+"""The years whose times are taken: one less at either end, so that no zone's offset leads out of the calendar."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DURATION_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
@@ -34,13 +37,12 @@ def as_utc(instant: datetime, zone: tzinfo) -> datetime:
     A naive time in the repeated hour is its first reading, and one in the gap is
     moved on by the gap, as `fold=0` says (PEP 495).
 
-    Raises ScheduleError where the instant lies outside the years 1 to 9999.
+    Raises ScheduleError for a year outside `YEARS`.
     """
+    if instant.year not in YEARS:
+        raise ScheduleError(f"time out of range: {instant.isoformat()}; use a year from 2 to 9998")
     aware = instant if instant.tzinfo is not None else instant.replace(tzinfo=zone)
-    try:
-        return aware.astimezone(UTC)
-    except OverflowError:
-        raise ScheduleError(f"time out of range: {instant.isoformat()}; use a year from 1 to 9999") from None
+    return aware.astimezone(UTC)
 
 
 def parse_instant(text: str, zone: tzinfo = UTC) -> datetime:

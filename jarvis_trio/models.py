@@ -113,8 +113,7 @@ task_policy = lru_cache(maxsize=4096)(Policy.from_json)
 def _check_seconds(name: str, value: object) -> None:
     if value is None:
         return
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < float(value) <= 10 * 366 * 86_400:  # type: ignore[arg-type]  # a number, as just checked
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 10 * 366 * 86_400:
         raise ScheduleError(f"policy: {name} must be a number of seconds greater than 0, at most ten years: {value!r}")
 
 
@@ -177,13 +176,15 @@ def require_id(task: ScheduledTask) -> int:
 class Due:
     """The head of the queue: a task, and which of its slots or retries is due.
 
-    `collapsed` counts the earlier slots that this one stands for. `running_since`
-    is set while another run of the task is alive. Instants are aware UTC.
+    `changed` says that somebody changed the task, so that its slot must be read anew.
+    `collapsed` counts the earlier slots that this one stands for. `running_since` is
+    set while another run of the task is alive. Instants are aware UTC.
     """
 
     task: ScheduledTask
     attempt: int
     scheduled_for: datetime
+    changed: bool
     collapsed: int
     running_since: datetime | None
 

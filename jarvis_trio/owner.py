@@ -22,7 +22,7 @@ def current_owner() -> str:
 def owner_alive(owner: str | None) -> bool:
     """Whether the process that `current_owner` named is still there; a zombie is not."""
     pid, _, start = (owner or "").partition(":")
-    return pid.isdigit() and _start(int(pid)) == start
+    return pid.isdecimal() and _start(int(pid)) == start
 
 
 def owner_pid(owner: str | None) -> str:

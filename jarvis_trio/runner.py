@@ -110,9 +110,9 @@ def call_handler(handler: Handler, task: ScheduledTask, context: HandlerContext)
     try:
         return _outcome_of(handler(task, context))
     except HandlerTimeoutError as error:
-        return Outcome(RunStatus.TIMEOUT, reason=str(error))
+        return Outcome(RunStatus.TIMEOUT, reason=_text_of(error) or "it stopped at its time limit")
     except HandlerError as error:
-        return Outcome(RunStatus.ERROR, reason=str(error))
+        return Outcome(RunStatus.ERROR, reason=_text_of(error) or "it failed and does not say why")
     except BaseException as error:  # border of law 4: SystemExit, KeyboardInterrupt, anything, is the task's
         context.logger.error("The handler raised %s", type(error).__name__, exc_info=error)
         return Outcome(RunStatus.ERROR, reason=_describe(error))
@@ -136,40 +136,53 @@ def _reported_error(result: HandlerResult) -> str | None:
             return None
     if not isinstance(value, Mapping) or value.get("status") != "error":
         return None
-    return str(value.get("error") or value.get("message") or "the handler reported an error")[:1000]
+    return _storable(str(value.get("error") or value.get("message") or "the handler reported an error"))
 
 
 def _json_text(result: object) -> str:
     """The result as JSON in ASCII, so that any reader can take it, cut at `RESULT_LIMIT`."""
-    if isinstance(result, str) and _is_json(result):
+    if isinstance(result, str) and len(result) > RESULT_LIMIT:
         text = result
+    elif isinstance(result, str) and _is_json(result):
+        text = result if result.isascii() else json.dumps(json.loads(result))
     else:
         plain = dict(result) if isinstance(result, Mapping) else result
         try:
             text = json.dumps(plain, default=str, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
             text = json.dumps(repr(plain))
-    if len(text) > RESULT_LIMIT:
-        return json.dumps({"cut": True, "length": len(text), "head": text[:RESULT_LIMIT]})
-    return text if text.isascii() else json.dumps(json.loads(text))
+    if len(text) <= RESULT_LIMIT:
+        return text
+    return json.dumps({"cut": True, "length": len(text), "head": text[:RESULT_LIMIT]})
 
 
 def _is_json(text: str) -> bool:
-    if len(text) > RESULT_LIMIT:
-        return False
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return False
     return True
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON, although Python reads it")
+
+
 def _describe(error: BaseException) -> str:
+    text = _text_of(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _text_of(error: BaseException) -> str:
     try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  # border of law 4: an exception's own text may raise
-        text = "(its text cannot be had)"
-    return f"{type(error).__name__}: {text}"[:1000] if text else type(error).__name__
+        return _storable(str(error))
+    except BaseException:  # noqa: BLE001  # border of law 4: an exception's own text may raise
+        return "(its text cannot be had)"
+
+
+def _storable(text: str) -> str:
+    """The text cut, and with lone surrogates escaped, which no database takes."""
+    return text[:1000].encode("utf-8", "backslashreplace").decode()
 
 
 def result_value(result: str | None) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from jarvis_trio.cron import CronExpression
 from jarvis_trio.errors import CronError, ScheduleError
-from jarvis_trio.instants import parse_instant, parse_zone
+from jarvis_trio.instants import YEARS, parse_instant, parse_zone
 from jarvis_trio.models import ScheduledTask, ScheduleType, json_object, task_policy
 
 _UNITS = ("days", "hours", "minutes", "seconds")
@@ -43,9 +43,10 @@ class Interval:
 
     def next_after(self, slot: datetime) -> datetime | None:
         try:
-            return slot + self.step
+            following = slot + self.step
         except OverflowError:
             return None
+        return following if following.year in YEARS else None
 
     def latest(self, after: datetime, until: datetime) -> tuple[datetime | None, int]:
         count = max((until - after) // self.step, 0)

@@ -110,7 +110,6 @@ class Simulation:
         zone: the machine's zone, by its IANA name.
         folder: where the database is kept; a temporary folder by default.
         tick_interval: seconds, the daemon's longest sleep.
-        max_concurrent_ticks: how many ticks may overlap.
     """
 
     def __init__(
@@ -120,7 +119,6 @@ class Simulation:
         zone: str = "UTC",
         folder: Path | None = None,
         tick_interval: float = 60,
-        max_concurrent_ticks: int = 4,
     ) -> None:
         machine_zone = parse_zone(zone)
         instant = parse_instant(start, machine_zone) if isinstance(start, str) else as_utc(start, machine_zone)
@@ -129,7 +127,6 @@ class Simulation:
         self.handlers: dict[str, Handler] = {}
         self.delivered: list[tuple[str, Message]] = []
         self._tick_interval = tick_interval
-        self._max_concurrent_ticks = max_concurrent_ticks
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
         self._path = Path(folder or self._temporary.name) / "memory.db"  # type: ignore[union-attr]  # one of both is set
         self._owners = itertools.count(1)
@@ -228,13 +225,15 @@ class Simulation:
             is_alive=lambda other: other == owner,
             reports=Reports(self.store, self.clock, self._deliver, AlertChannel("simulated")),
             random=Random(0),
+            keep_days=36_600,
+            keep_runs=1_000_000_000,
         )
         self.daemon = JarvisDaemon(
             self.store,
             self._tick_interval,
             engine=self.engine,
             clock=self.clock,
-            max_concurrent_ticks=self._max_concurrent_ticks,
+            max_concurrent_ticks=1,
             run_sync=self._call_inline,
         )
         self._started = False
@@ -250,6 +249,8 @@ class Simulation:
             await self._world.nursery.start(self._live)
         with trio.move_on_after(seconds):
             await self._death.wait()
+        # What is due at the very last instant runs, whatever the order of trio's tasks.
+        await trio.testing.wait_all_tasks_blocked()
 
     async def _live(self, *, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as process:

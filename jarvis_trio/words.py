@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta, tzinfo
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNITS = (
     ("year", timedelta(days=365)),
     ("day", timedelta(days=1)),
@@ -21,14 +20,14 @@ _UNITS = (
 
 
 def moment_words(instant: datetime, zone: tzinfo) -> str:
-    """The instant in `zone`, with the zone's name in force: `Sun 8 Mar 2026 03:00 MDT`."""
+    """The instant in `zone`, with the zone's name in force: `Sun 2026-03-08 03:00 MDT`."""
     local = instant.astimezone(zone)
     return f"{date_words(local)} {time_words(instant, zone)} {local.tzname()}"
 
 
 def date_words(day: date) -> str:
-    """The date with its weekday: `Sun 8 Mar 2026`."""
-    return f"{_DAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]} {day.year}"
+    """The date with its weekday: `Sun 2026-03-08`."""
+    return f"{_DAYS[day.weekday()]} {day:%Y-%m-%d}"
 
 
 def time_words(instant: datetime, zone: tzinfo) -> str:
@@ -61,3 +60,8 @@ def joined(items: Sequence[str], most: int = 4) -> str:
     if len(items) > most:
         items = [*items[: most - 1], f"{len(items) - most + 1} more"]
     return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
+
+
+def shortened(text: str, width: int) -> str:
+    """The text, cut to `width` characters with an ellipsis where it is longer."""
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from cli_world import cli, program  # noqa: F401  # fixtures
 from core_fakes import FakeClock, Notes
 
 from jarvis_trio.delivery import Message

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import plistlib
+import shlex
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +119,22 @@ def test_an_application_brings_its_own_settings(mac: Mac, tmp_path: Path) -> Non
     assert agent["EnvironmentVariables"]["MEMORY_DB_PATH"] == str(tmp_path / "data/memory.db")
 
 
+def test_status_compares_with_the_application_that_is_installed(mac: Mac, tmp_path: Path) -> None:
+    options = ["--app-dir", str(tmp_path / "an app"), "--engine", "s.e:Engine", "--store", "m.s:Store"]
+    (tmp_path / "an app/data").mkdir(parents=True)
+    rendered, plist = mac.do("render", *options), mac.agents / f"{LABEL}.plist"
+    plist.write_text(rendered)
+    assert json.loads(mac.do("status", "--json"))["up_to_date"] is True
+    plist.write_text(rendered.replace("<string>60</string>", "<string>61</string>"))
+    assert f"to update it: {shlex.join(['jarvis-trio', 'launchd', 'install', *options])}\n" in mac.do("status")
+
+
+def test_half_of_an_application_is_wrong_usage(mac: Mac, tmp_path: Path) -> None:
+    result = mac.call("render", "--app-dir", str(tmp_path), "--engine", "scheduler.engine:SchedulerEngine")
+    assert result.exit_code == 2
+    assert "--engine and --store go together" in result.output
+
+
 def test_a_dry_run_prints_every_step_and_does_none(mac: Mac) -> None:
     before = mac.snapshot()
     said = mac.do("install", "--dry-run")
@@ -161,6 +180,40 @@ def _closing_lines(guide: str) -> list[str]:
     """What `install` says at the end, with the guide's place for the project."""
     text = guide.split("```text\n")[3].split("```")[0]
     return text.replace("gui/501", GUI).replace("~/jarvis-trio/data", "~/data").splitlines()
+
+
+@pytest.mark.slow
+def test_the_property_list_starts_a_daemon_that_says_nothing_to_launchd(tmp_path: Path) -> None:
+    """As launchd does it: with the environment of the plist and its own name for the agent, and nothing else."""
+    environment = {"HOME": str(tmp_path), "JARVIS_DATA_DIR": str(tmp_path / "data"), "PATH": SEARCH_PATH}
+    program = [sys.executable, "-m", "jarvis_trio"]
+    subprocess.run([*program, "init"], env=environment, cwd=PROJECT, check=True, capture_output=True)
+    rendered = subprocess.check_output([*program, "launchd", "render"], env=environment, cwd=PROJECT)
+    agent = plistlib.loads(rendered)
+    log = tmp_path / "data/jarvis-daemon.log"
+    with subprocess.Popen(
+        agent["ProgramArguments"],
+        env={"HOME": str(tmp_path), "XPC_SERVICE_NAME": LABEL, **agent["EnvironmentVariables"]},
+        cwd=agent["WorkingDirectory"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as daemon:
+        deadline = time.monotonic() + 30
+        while not (log.exists() and "Tick" in log.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        daemon.terminate()
+        said, _ = daemon.communicate(timeout=30)
+    assert (daemon.returncode, said) == (0, b"")
+    assert "Tick" in log.read_text()
+
+
+@pytest.mark.slow
+def test_without_launchctl_the_program_exits_1_with_one_line(tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path), "JARVIS_DATA_DIR": str(tmp_path), "PATH": str(tmp_path)}
+    command = [sys.executable, "-m", "jarvis_trio", "launchd", "status"]
+    done = subprocess.run(command, env=environment, cwd=PROJECT, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
 
 def test_status_says_what_is_wrong_and_the_mend(mac: Mac) -> None:

@@ -38,14 +38,18 @@ CHILD_WITHOUT_THE_MARKER = f"env -i {DETACHED} & wait"
 
 
 class Command:
-    """Runs commands in which the shell and this Python are approved."""
+    """Runs commands in which the shell and `python` are approved.
+
+    `python` is a script of its own, since the real one may be in a folder that all can write.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.approvals = Approvals(folder / "approved.json")
         self.home = folder / "home"
         self.home.mkdir()
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
-        for program in ("sh", PYTHON):
+        self.python = write_script(folder / "python", f'#!/bin/sh\nexec {PYTHON} "$@"\n')
+        for program in ("sh", self.python):
             self.approvals.allow(program)
 
     def __call__(
@@ -71,6 +75,12 @@ class Command:
         assert result["status"] == "ok", result
         assert isinstance(result["stdout"], str)
         return result["stdout"]
+
+
+def write_script(path: Path, text: str) -> str:
+    path.write_text(text)
+    path.chmod(0o755)
+    return str(path)
 
 
 @pytest.fixture
@@ -101,12 +111,12 @@ def test_a_command_gives_its_exit_code_and_both_outputs(run: Command) -> None:
 
 def test_a_list_of_words_is_taken_as_it_is(run: Command) -> None:
     words = ["two words", "$HOME", "; echo evil", "*", ""]
-    assert run.output(PYTHON, "-c", "import sys; print(sys.argv[1:])", *words) == f"{words}\n"
+    assert run.output(run.python, "-c", "import sys; print(sys.argv[1:])", *words) == f"{words}\n"
 
 
 def test_no_shell_reads_the_command(run: Command) -> None:
-    assert run.output(*f"{PYTHON} -c print('$HOME;`id`')".split()) == "$HOME;`id`\n"
-    assert run(f"{PYTHON} -c 'print(1)' ; echo 2 | cat > /dev/null")["stdout"] == "1\n"
+    assert run.output(*f"{run.python} -c print('$HOME;`id`')".split()) == "$HOME;`id`\n"
+    assert run(f"{run.python} -c 'print(1)' ; echo 2 | cat > /dev/null")["stdout"] == "1\n"
 
 
 def test_an_exit_code_other_than_0_is_an_error_with_the_last_line(run: Command) -> None:
@@ -151,33 +161,30 @@ def test_a_command_that_nobody_approved_does_not_run(run: Command, tmp_path: Pat
 
 
 def test_a_command_that_was_replaced_does_not_run(run: Command, tmp_path: Path) -> None:
-    script = tmp_path / "script"
-    script.write_text("#!/bin/sh\n")
-    script.chmod(0o755)
+    script = write_script(tmp_path / "script", "#!/bin/sh\n")
     run.approvals.allow(script)
-    assert run([str(script)])["exit_code"] == 0
-    script.write_text(f"#!/bin/sh\ntouch {tmp_path}/made\n")
+    assert run([script])["exit_code"] == 0
+    write_script(tmp_path / "script", f"#!/bin/sh\ntouch {tmp_path}/made\n")
     with pytest.raises(NotApprovedError, match="was replaced"):
-        run([str(script)])
+        run([script])
     assert not (tmp_path / "made").exists()
 
 
 def test_a_script_without_its_first_line_is_explained(run: Command, tmp_path: Path) -> None:
-    script = tmp_path / "script"
-    script.write_text("echo hello\n")
-    script.chmod(0o755)
+    script = write_script(tmp_path / "script", "echo hello\n")
     run.approvals.allow(script)
     with pytest.raises(HandlerError, match=r"must begin with a line such as #!/bin/sh"):
-        run([str(script)])
+        run([script])
 
 
 def test_a_command_is_told_its_slot_and_gets_no_secret(run: Command) -> None:
     given = {"LC_TIME": "C", "TZ": "UTC", "SMTP_PASSWORD": "secret", "JARVIS_DATA_DIR": "/data", "PYTHONPATH": "/x"}
     code = "import json, os; print(json.dumps(dict(os.environ)))"
-    found = json.loads(run.output(PYTHON, "-c", code, environment=given))
+    found = json.loads(run.output(run.python, "-c", code, environment=given))
     assert found.pop(MARKER).startswith(f"{current_owner()}/")
-    found.pop("__CF_USER_TEXT_ENCODING", None)  # macOS adds it to every process
-    found.pop("LC_CTYPE", None)  # as Python does where no locale is set: PEP 538
+    # What shells, Python (PEP 538) and macOS add by themselves.
+    for name in ("PWD", "SHLVL", "_", "LC_CTYPE", "__CF_USER_TEXT_ENCODING"):
+        found.pop(name, None)
     assert found == {
         **run.environment,
         "LC_TIME": "C",
@@ -202,7 +209,7 @@ def test_a_command_runs_in_the_home_folder_or_else_in_the_root(run: Command) -> 
 
 
 def test_stdin_is_empty(run: Command) -> None:
-    assert run.output(PYTHON, "-c", "import sys; print(repr(sys.stdin.read()))") == "''\n"
+    assert run.output(run.python, "-c", "import sys; print(repr(sys.stdin.read()))") == "''\n"
 
 
 def test_a_command_has_a_session_of_its_own_and_no_descriptor_of_the_daemon(run: Command) -> None:
@@ -210,14 +217,14 @@ def test_a_command_has_a_session_of_its_own_and_no_descriptor_of_the_daemon(run:
     os.set_inheritable(write_end, True)
     code = "import os, sys; print(os.getsid(0) == os.getpid(), os.path.exists('/dev/fd/' + sys.argv[1]))"
     try:
-        assert run.output(PYTHON, "-c", code, str(write_end)) == "True False\n"
+        assert run.output(run.python, "-c", code, str(write_end)) == "True False\n"
     finally:
         os.close(read_end)
         os.close(write_end)
 
 
 def test_long_output_is_cut_in_the_middle(run: Command) -> None:
-    text = run.output(PYTHON, "-c", "print('first', 'x' * 50_000_000, 'last')")
+    text = run.output(run.python, "-c", "print('first', 'x' * 50_000_000, 'last')")
     assert text.startswith("first xxx")
     assert text.endswith("xxx last\n")
     assert f"[... {50_000_012 - 2 * 8192:,} bytes cut ...]" in text
@@ -225,11 +232,11 @@ def test_long_output_is_cut_in_the_middle(run: Command) -> None:
 
 
 def test_output_that_just_fits_is_whole(run: Command) -> None:
-    assert run.output(PYTHON, "-c", "print('x' * 16383)") == "x" * 16_383 + "\n"
+    assert run.output(run.python, "-c", "print('x' * 16383)") == "x" * 16_383 + "\n"
 
 
 def test_bytes_that_are_no_text_are_replaced(run: Command) -> None:
-    assert run.output(PYTHON, "-c", r"import os; os.write(1, b'a\xff\xfeb')") == "a��b"
+    assert run.output(run.python, "-c", r"import os; os.write(1, b'a\xff\xfeb')") == "a��b"
 
 
 def test_a_command_that_closes_its_outputs_is_waited_for(run: Command) -> None:
@@ -239,8 +246,12 @@ def test_a_command_that_closes_its_outputs_is_waited_for(run: Command) -> None:
 @pytest.mark.law(4)
 @pytest.mark.parametrize(
     "left",
-    ["sleep 60 & echo $! > $1", f"{DETACHED} & while [ ! -s $1 ]; do sleep 0.01; done"],
-    ids=["in its session", "in a session of its own"],
+    [
+        "sleep 60 & echo $! > $1",
+        "env -i sleep 60 & echo $! > $1",
+        f"{DETACHED} & while [ ! -s $1 ]; do sleep 0.01; done",
+    ],
+    ids=["child", "environment empty", "own session"],
 )
 def test_law_4_what_a_command_leaves_behind_is_ended_with_it(run: Command, pid_file: Path, left: str) -> None:
     result = run(["sh", "-c", left, "-", str(pid_file)])
@@ -268,8 +279,14 @@ def test_law_4_what_ignores_sigterm_is_killed_five_seconds_later(run: Command, p
     started = time.monotonic()
     with pytest.raises(HandlerTimeoutError, match="its last output: stubborn"):
         run.until_written(pid_file, f"trap '' TERM; echo stubborn; ({CHILD})")
-    assert 5 < time.monotonic() - started < Custom.grace.total_seconds()
+    assert time.monotonic() - started > 5
     assert not lives(int(pid_file.read_text()))
+
+
+def test_a_script_does_not_go_on_to_its_next_step_at_its_time_limit(run: Command, tmp_path: Path) -> None:
+    with pytest.raises(HandlerTimeoutError):
+        run.until_written(tmp_path / "first", "echo x > $1; sleep 60; echo x > $1.next")
+    assert not (tmp_path / "first.next").exists()
 
 
 def test_a_command_may_clean_up_at_sigterm(run: Command, pid_file: Path) -> None:
@@ -286,7 +303,7 @@ def test_a_command_that_takes_too_long_is_ended_at_its_limit(run: Command) -> No
 
 def test_a_command_that_writes_without_end_is_ended_at_its_limit(run: Command) -> None:
     with pytest.raises(HandlerTimeoutError):
-        run([PYTHON, "-c", "while True: print('x' * 65536)"], timeout=SHORT)
+        run([run.python, "-c", "while True: print('x' * 65536)"], timeout=SHORT)
 
 
 def test_what_a_dead_process_left_of_its_commands_is_ended_and_nothing_else() -> None:

@@ -65,6 +65,10 @@ def _file_in_the_way_of_the_logs(world: World) -> None:
     (world.home / "Library/Logs").write_text("")
 
 
+def _folder_in_the_place_of_a_log(world: World) -> None:
+    world.agent.standard_output.mkdir(parents=True)
+
+
 def _log_where_launchd_writes(world: World) -> None:
     log = str(world.agent.standard_error)
     world.agent = replace(world.agent, settings={**world.agent.settings, "DAEMON_LOG_FILE": log})
@@ -97,6 +101,7 @@ def _written(world: World, path: Path) -> Path:
         (_data_in_icloud_by_a_link, r"cloud/inbox is in .*/Library/Mobile Documents, which"),
         (_application_on_another_disk, r"/Volumes/Disk/app is in /Volumes, which"),
         (_file_in_the_way_of_the_logs, r"cannot write in .*Logs/Jarvis: .*Library/Logs is no folder of yours"),
+        (_folder_in_the_place_of_a_log, r"launchd could not write to .*launchd-stdout\.log, .*; remove it"),
         (_log_where_launchd_writes, r"DAEMON_LOG_FILE is .*, where launchd writes; choose another name"),
         (_loaded_from_elsewhere, r"is loaded from elsewhere \(.*checkout/ours\.plist\); .*launchctl bootout gui/"),
         (_loaded_and_its_plist_deleted, r"is loaded from elsewhere .*launchctl bootout gui/"),
@@ -133,6 +138,9 @@ def test_the_interpreter_has_no_more_than_launchd_gives(world: World, monkeypatc
     ("path", "closed"),
     [
         ("Documents/x", "Documents"),
+        ("Documents/link-out", "Documents"),
+        ("link-in", "Documents"),
+        ("link-in/x", "Documents"),
         ("documents/x", "Documents"),
         ("Desktop", "Desktop"),
         ("Downloads/a/b", "Downloads"),
@@ -143,4 +151,7 @@ def test_the_interpreter_has_no_more_than_launchd_gives(world: World, monkeypatc
     ],
 )
 def test_it_knows_the_folders_that_macos_closes_to_agents(tmp_path: Path, path: str, closed: str | None) -> None:
+    (tmp_path / "Documents").mkdir()
+    (tmp_path / "Documents/link-out").symlink_to("/usr/bin/env")
+    (tmp_path / "link-in").symlink_to(tmp_path / "Documents")
     assert privacy_folder(tmp_path / path, tmp_path) == (None if closed is None else tmp_path / closed)

@@ -46,6 +46,16 @@ def test_a_daemon_that_restarts_again_and_again_does_not_count_as_running(world:
         replace(world.launchctl, run=restarting).wait_until_running(GUI, LABEL)
 
 
+def test_a_daemon_that_runs_for_a_moment_only_does_not_count_as_running(world: World) -> None:
+    states = iter([*["running\n\tpid = 7"] * 3, *["spawn scheduled\n\tlast exit code = 1"] * 100])
+
+    def dying(argv: Sequence[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(argv, 0, f"\tstate = {next(states)}\n", "")
+
+    with pytest.raises(LaunchdError, match=r"does not stay up \(state spawn scheduled, last exit code 1\)"):
+        replace(world.launchctl, run=dying).wait_until_running(GUI, LABEL)
+
+
 def test_a_daemon_runs_when_it_is_the_same_process_for_a_while(world: World) -> None:
     world.state.update(starting_prints=4)
     world.do(install_steps)

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from jarvis_trio.errors import LaunchdError
-from jarvis_trio.launchd.plist import Agent, property_list, read_plist, render
+from jarvis_trio.launchd.plist import Agent, installed_arguments, plist_path, property_list, read_plist, render
 
 FOLDER = Path(__file__).parents[1] / "launchd"
 TEMPLATE = FOLDER / "com.chg.jarvis-daemon.plist"
@@ -183,6 +183,15 @@ def test_a_plist_that_cannot_be_read_counts_as_empty(content: bytes, tmp_path: P
     path = tmp_path / "x.plist"
     path.write_bytes(content)
     assert read_plist(path) == {}
+
+
+def test_what_is_installed_tells_its_arguments(tmp_path: Path) -> None:
+    assert installed_arguments(tmp_path) is None
+    plist_path(tmp_path).parent.mkdir(parents=True)
+    plist_path(tmp_path).write_bytes(plistlib.dumps({"ProgramArguments": ["/bin/sh", "old-daemon.sh"]}))
+    assert installed_arguments(tmp_path) is None
+    plist_path(tmp_path).write_bytes(render(replace(YOU, arguments=("run", "--app-dir", "/opt/app"))))
+    assert installed_arguments(tmp_path) == ("run", "--app-dir", "/opt/app")
 
 
 @pytest.fixture

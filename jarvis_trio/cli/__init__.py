@@ -17,6 +17,7 @@ import click
 
 from jarvis_trio import __version__
 from jarvis_trio.cli.group import LazyCommand, LazyGroup
+from jarvis_trio.clock import Clock
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.text import printable
 
@@ -32,7 +33,7 @@ SECTIONS = {
         _command("run", "run:run", "Run the daemon in the foreground, until it is stopped."),
         _command("init", "init:init", "Make the data folder and the database, with the two usual tasks."),
         _command("status", "status:status", "Say whether the daemon runs, and how the tasks stand."),
-        _command("launchd", "launchd:launchd", "Run the daemon as a macOS launchd agent, in the place of the three old ones."),
+        _command("launchd", "launchd:launchd", "Run the daemon as a macOS launchd agent."),
     ],
     "Tasks": [
         _command("add", "add:add", "Add a task."),
@@ -74,21 +75,26 @@ click.version_option(__version__, prog_name=_PROGRAM)(commands)
 
 
 class _Notes(logging.Handler):
-    """Shows what is logged while a command works, a line each."""
+    """Shows what is logged while a command works, a line each; tracebacks only where they are wanted."""
+
+    tracebacks = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(printable(record.getMessage()), err=True)
+        if record.exc_info is None or self.tracebacks:
+            for line in self.format(record).splitlines():
+                click.echo(printable(line), err=True)
 
 
 NOTES = _Notes()
 """The daemon takes this one off the root logger, since it has a log."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: the words after the program's name; `sys.argv` by default.
+        arguments: the words after the program's name; those of `sys.argv` by default.
+        clock: what the time is; by default the machine's.
 
     Returns the exit code: 0 done; 1 could not, which one line on stderr says; 2 wrong usage.
     """
@@ -99,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a C locale can show no other text
     try:
-        with Session() as session:
+        with Session(os.environ, clock) as session:
             code = commands.main(arguments, _PROGRAM, standalone_mode=False, obj=session)
         sys.stdout.flush()
     except click.ClickException as error:
@@ -122,4 +128,5 @@ def _complain(message: str, code: int = 1) -> int:
 
 def _usage(error: click.ClickException) -> str:
     context = error.ctx if isinstance(error, click.UsageError) else None
-    return error.format_message() + (f" See: {context.command_path} --help" if context is not None else "")
+    message = error.format_message().rstrip(".")
+    return message if context is None else f"{message}; see: {context.command_path} --help"

@@ -35,8 +35,7 @@ class LazyGroup(click.Group):
     """
 
     def __init__(self, sections: Mapping[str, list[LazyCommand]], default: str, help: str) -> None:
-        commands = {command.name or "": command for section in sections.values() for command in section}
-        super().__init__(commands=commands, help=help)
+        super().__init__(commands=[command for section in sections.values() for command in section], help=help)
         self._sections = sections
         self._default = default
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -20,12 +21,13 @@ from jarvis_trio.errors import LaunchdError, StoreError
 from jarvis_trio.launchd.checks import check
 from jarvis_trio.launchd.launchctl import Launchctl, run_program
 from jarvis_trio.launchd.operations import install_steps, rollback_steps, status, uninstall_steps
-from jarvis_trio.launchd.plist import LABEL, Agent, property_list, render
+from jarvis_trio.launchd.plist import LABEL, Agent, installed_arguments, property_list, render
 from jarvis_trio.launchd.steps import Step, perform
 
 NO_LAUNCHCTL = (
     "launchctl is not on PATH: launchd is macOS's; on Linux run the daemon as a systemd user unit: copy "
-    "launchd/jarvis-daemon.service to ~/.config/systemd/user/, then: systemctl --user enable --now jarvis-daemon"
+    "launchd/jarvis-daemon.service to ~/.config/systemd/user/, then: systemctl --user enable --now jarvis-daemon "
+    "(docs/systemd.md)"
 )
 
 
@@ -130,10 +132,7 @@ def status_command(session: Session, as_json: bool) -> None:
     Example:
       jarvis-trio launchd status --json
     """
-    longest = 0.0
-    with suppress(StoreError):  # whether the agent runs can be told without the database
-        longest = session.longest_timeout_seconds()
-    seen = status(_agent(session, longest), _launchctl())
+    seen = status(_agent_as_installed(session), _launchctl())
     if as_json:
         click.echo(json.dumps(seen, indent=2))
         return
@@ -141,7 +140,9 @@ def status_command(session: Session, as_json: bool) -> None:
         _say(line)
 
 
-def _agent(session: Session, longest_timeout_seconds: float = 0, arguments: Sequence[str] = ()) -> Agent:
+def _agent(session: Session, arguments: Sequence[str] = (), longest_timeout_seconds: float = 0) -> Agent:
+    if "--app-dir" in arguments:
+        session.use_application(Path(arguments[arguments.index("--app-dir") + 1]))
     return Agent(
         home=Path.home(),
         python=Path(sys.executable),
@@ -153,12 +154,22 @@ def _agent(session: Session, longest_timeout_seconds: float = 0, arguments: Sequ
 
 
 def _agent_to_be(session: Session, app_dir: Path | None, engine: str | None, store: str | None) -> Agent:
-    """What is asked for, with the time that the tasks of its database may take."""
-    if app_dir is not None:
-        session.use_application(app_dir)
-    given = {"--app-dir": app_dir and app_dir.absolute(), "--engine": engine, "--store": store}
-    options = [str(word) for option, value in given.items() if value for word in (option, value)]
-    return _agent(session, session.longest_timeout_seconds(), ["run", *options] if options else [])
+    """The agent that is asked for: ours, or one that runs an application, which knows no time limit of a task."""
+    if app_dir is None and engine is None and store is None:
+        return _agent(session, longest_timeout_seconds=session.longest_timeout_seconds())
+    if engine is None or store is None:
+        raise click.UsageError("--engine and --store go together, and --app-dir goes with them")
+    folder = [] if app_dir is None else ["--app-dir", str(app_dir.absolute())]
+    return _agent(session, ["run", *folder, "--engine", engine, "--store", store])
+
+
+def _agent_as_installed(session: Session) -> Agent:
+    """The agent that `install` would write now with the arguments that are installed."""
+    arguments = installed_arguments(Path.home()) or ()
+    longest = 0.0
+    with suppress(StoreError):  # whether the agent runs can be told without the database
+        longest = 0.0 if arguments else session.longest_timeout_seconds()
+    return _agent(session, arguments, longest)
 
 
 def _checkout() -> Path | None:
@@ -194,6 +205,7 @@ def _say(line: str) -> None:
 
 def _status_lines(seen: dict[str, Any]) -> Iterator[str]:
     """The findings with their names, and what is wrong with the mend."""
+    install = shlex.join(["jarvis-trio", "launchd", "install", *seen["arguments"][1:]])
     running = f"runs as process {seen['pid']}" if seen["running"] else f"does not run ({seen['state']})"
     yield f"{LABEL}: {running if seen['loaded'] else 'is not loaded'}, in {seen['domain']}"
     if seen["loaded"] and not seen["running"]:
@@ -201,8 +213,8 @@ def _status_lines(seen: dict[str, Any]) -> Iterator[str]:
     yield f"  plist: {seen['plist']}{'' if seen['installed'] else ' (not there)'}"
     yield f"  log: {seen['log']}"
     if seen["up_to_date"] is False:
-        yield "  The plist is not what the settings say now; to update it: jarvis-trio launchd install"
+        yield f"  The plist is not what the settings say now; to update it: {install}"
     if seen["replaced"]:
         yield f"  replaced: {', '.join(seen['replaced'])}; to bring them back: jarvis-trio launchd rollback"
     for label in seen["old_agents_loaded"]:
-        yield f"{label}: is loaded, and would run everything twice; to retire it: jarvis-trio launchd install"
+        yield f"{label}: is loaded, and would run everything twice; to retire it: {install}"

@@ -10,7 +10,8 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -20,6 +21,7 @@ from jarvis_trio.text import printable
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -35,7 +37,7 @@ STYLES = {
 """How a run's status is shown; the word is always there too."""
 
 _WIDE = 120
-_UNITS = (("y", 31_557_600), ("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 class Cell(NamedTuple):
@@ -45,17 +47,31 @@ class Cell(NamedTuple):
     style: str = ""
 
 
+class Fit(Enum):
+    """What a column does where there is not enough room."""
+
+    KEEP = "keep its width"
+    FOLD = "go on in the next line"
+    CUT = "end in an ellipsis"
+
+
 class Column(NamedTuple):
-    """A column of a table: its heading, and whether it is shown only where there is much room."""
+    """A column of a table: its heading, how it fits, and whether it is shown only where there is much room."""
 
     heading: str
+    fit: Fit = Fit.KEEP
     only_wide: bool = False
-    one_line: bool = True
 
 
 def say(text: str) -> None:
     """Print one line."""
     click.echo(printable(text))
+
+
+def say_text(text: str) -> None:
+    """Print the lines of a text, indented."""
+    for line in text.splitlines():
+        say(f"  {line.expandtabs()}")
 
 
 def note(text: str) -> None:
@@ -77,17 +93,24 @@ def console() -> Console:
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], width: int) -> Table:
-    """A table without lines, for a console of that width. Texts are shown as they are, on one line."""
+    """A table without lines, for a console of that width. Texts are shown as they are."""
     from rich.table import Table  # noqa: PLC0415  # as above
-    from rich.text import Text  # noqa: PLC0415  # as above
 
     shown = [number for number, column in enumerate(columns) if width >= _WIDE or not column.only_wide]
     drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     for number in shown:
-        drawn.add_column(columns[number].heading, no_wrap=columns[number].one_line, overflow="ellipsis")
+        drawn.add_column(columns[number].heading, no_wrap=columns[number].fit is Fit.KEEP, overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(printable(row[number].text), row[number].style) for number in shown))
+        drawn.add_row(*(_text(row[number], columns[number].fit) for number in shown))
     return drawn
+
+
+def _text(cell: Cell, fit: Fit = Fit.FOLD) -> Text:
+    from rich.text import Text  # noqa: PLC0415  # as above
+
+    # Where the column may wrap and its texts may not, rich narrows the column and cuts them.
+    cut = fit is Fit.CUT
+    return Text(printable(cell.text), cell.style, no_wrap=cut, overflow="ellipsis" if cut else None)
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
@@ -97,17 +120,23 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> No
 
 
 def relative(instant: datetime, now: datetime) -> str:
-    """How far an instant is from now, in its largest unit: `in 4 min`, `2 h ago`."""
+    """How far an instant is from now: `in 4 min`, `2 h ago`."""
     distance = short(abs(instant - now))
     return f"in {distance}" if instant > now else f"{distance} ago"
 
 
 def short(duration: timedelta) -> str:
-    """A duration in its largest unit, rounded down: `4 min`, `2 h`."""
-    seconds = duration // timedelta(seconds=1)
-    return next((f"{seconds // size} {unit}" for unit, size in _UNITS if seconds >= size), "0 s")
+    """A duration, rounded, in the largest unit of which it has two: `4 min`, `36 h`."""
+    seconds = duration.total_seconds()
+    name, size = next(((name, size) for name, size in _UNITS if seconds >= 2 * size), _UNITS[-1])
+    return f"{round(seconds / size)} {name}"
 
 
-def clock_time(instant: datetime, zone: tzinfo) -> str:
-    """An instant for people: local, to the second, with the weekday."""
-    return f"{instant.astimezone(zone):%a %Y-%m-%d %H:%M:%S %Z}"
+def pairs(rows: Iterable[tuple[str, Cell]]) -> Table:
+    """Headings with what is to be said to each."""
+    from rich.table import Table  # noqa: PLC0415  # as above
+
+    drawn = Table.grid(padding=(0, 2, 0, 0))
+    for heading, cell in rows:
+        drawn.add_row(_text(Cell(heading, "bold")), _text(cell))
+    return drawn

@@ -30,10 +30,10 @@ class Session:
 
     Args:
         environment: the environment variables.
-        clock: what the time is.
+        clock: what the time is; by default the machine's.
     """
 
-    def __init__(self, environment: Mapping[str, str] = os.environ, clock: Clock | None = None) -> None:
+    def __init__(self, environment: Mapping[str, str], clock: Clock | None = None) -> None:
         self.environment = environment
         self.clock: Clock = clock or SystemClock()
 
@@ -72,8 +72,8 @@ class Session:
         """The task with that name. Raises UnknownTaskError, with the nearest name."""
         found = self.store.get_scheduled_task_by_name(name)
         if found is None:
-            names = [task.name for task in self.store.list_scheduled_tasks()]
-            raise UnknownTaskError(f"no task is named {name!r}; {nearest(name, names)}`jarvis-trio list` shows the names")
+            hint = nearest(name, [task.name for task in self.store.list_scheduled_tasks()])
+            raise UnknownTaskError(f"no task is named {name!r}; {hint}`jarvis-trio list` shows the names")
         return found
 
     def changed(self) -> None:
@@ -102,7 +102,7 @@ def import_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except JarvisError:
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # another program's code, which may do anything
+    except (Exception, SystemExit) as error:  # another program's code, which may do anything
         raise JarvisError(f"cannot import the module {name}: {type(error).__name__}: {error}") from error
 
 

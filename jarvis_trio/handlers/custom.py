@@ -62,7 +62,7 @@ class Custom:
         """
         from jarvis_trio.handlers.processes import run_command  # noqa: PLC0415  # psutil: 20 ms, where a command runs
 
-        arguments = _arguments(task)
+        arguments = command_words(task)
         done = run_command(
             [self._executable(arguments[0]), *arguments[1:]],
             environment=self._environment | _told(task, context),
@@ -86,7 +86,8 @@ class Custom:
         return home if os.path.isdir(home) else "/"
 
 
-def _arguments(task: ScheduledTask) -> list[str]:
+def command_words(task: ScheduledTask) -> list[str]:
+    """The program and its arguments, as the row has them. Raises HandlerError where there is no command."""
     try:
         command = json_object(task.handler_config, "handler_config").get("command")
         arguments = shlex.split(command) if isinstance(command, str) else command

@@ -180,7 +180,8 @@ class Inbox:
         make every move look at all that came before.
         """
         stem, extension = os.path.splitext(file.name)
-        numbered = (_fitting(stem, f".{number}{extension}") for number in count(file.status.st_mtime_ns))
+        numbers = count(file.status.st_mtime_ns)
+        numbered = (_fitting(stem, f".{number}{extension}", spare=len(_REASON)) for number in numbers)
         return next(
             name
             for name in chain([file.name], numbered)
@@ -209,8 +210,8 @@ def _identity(name: str, status: os.stat_result) -> bytes:
     return f"{status.st_ino}:{status.st_mtime_ns}:{status.st_size}:".encode() + os.fsencode(name)
 
 
-def _fitting(stem: str, suffix: str) -> str:
-    """`stem` and `suffix`, of the stem as many characters as a file's name can have with it."""
-    while len(os.fsencode(stem + suffix)) > _LONGEST_NAME_BYTES:
+def _fitting(stem: str, suffix: str, spare: int = 0) -> str:
+    """`stem` and `suffix`, of the stem as many characters as a file's name has room for, with `spare` bytes left."""
+    while len(os.fsencode(stem + suffix)) > _LONGEST_NAME_BYTES - spare:
         stem = stem[:-1]
     return stem + suffix

@@ -222,7 +222,8 @@ class _Family:
             deadline = time.monotonic() + grace.total_seconds()
             told: set[psutil.Process] = set()
             while (living := self._living()) and time.monotonic() < deadline:
-                for process in living - told:
+                # Parents, whose numbers are lower, first: a shell whose command has ended goes on to the next one.
+                for process in sorted(living - told, key=lambda process: process.pid):
                     with suppress(psutil.Error):
                         process.send_signal(number)
                 told |= living

@@ -25,8 +25,8 @@ def check(agent: Agent, launchctl: Launchctl) -> None:
 
 
 def check_owner(home: Path, uid: int) -> None:
-    if home.stat().st_uid != uid:
-        raise LaunchdError(f"{home} belongs to another user than {uid}; run this as its owner, without sudo")
+    if not home.is_dir() or home.stat().st_uid != uid:
+        raise LaunchdError(f"{home} is no folder of the user {uid}; run this as its owner, without sudo")
 
 
 def check_database(agent: Agent) -> None:
@@ -69,9 +69,11 @@ def check_folders(agent: Agent) -> None:
         nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             raise LaunchdError(f"cannot write in {folder}: {nearest} is no folder of yours; mend its owner and mode")
-    log = Path(agent.settings["DAEMON_LOG_FILE"])
-    if log.parent == agent.logs and log.name.startswith("launchd-"):
-        raise LaunchdError(f"DAEMON_LOG_FILE is {log}, where launchd writes; choose another name")
+    for log in (agent.standard_output, agent.standard_error):
+        if log.exists() and not (log.is_file() and os.access(log, os.W_OK)):
+            raise LaunchdError(f"launchd could not write to {log}, and would not start the agent; remove it")
+        if log == Path(agent.settings["DAEMON_LOG_FILE"]):
+            raise LaunchdError(f"DAEMON_LOG_FILE is {log}, where launchd writes; choose another name")
 
 
 def check_label(agent: Agent, launchctl: Launchctl) -> None:

@@ -136,7 +136,7 @@ class Launchctl:
         done = self._call("print", f"{domain}/{label}")
         if done.returncode in NOT_LOADED:
             return None
-        self._require(done, frozenset({0}))
+        self._require(done)
         fields: dict[str, str] = {}
         for name, value in _FIELD.findall(done.stdout):
             fields.setdefault(name, value)  # what is nested comes later, and has states of its own
@@ -170,33 +170,30 @@ class Launchctl:
         The same code 5 stands for a bad plist, a disabled label and one that
         is loaded already; so the patience is short.
         """
-        done = self._call("bootstrap", domain, str(plist))
+        answers: list[subprocess.CompletedProcess[str]] = []
 
-        def decided() -> bool:
-            nonlocal done
-            if done.returncode in BOOTSTRAP_TOO_EARLY:
-                done = self._call("bootstrap", domain, str(plist))
-            return done.returncode not in BOOTSTRAP_TOO_EARLY
+        def is_decided() -> bool:
+            answers.append(self._call("bootstrap", domain, str(plist)))
+            return answers[-1].returncode not in BOOTSTRAP_TOO_EARLY
 
-        self._until(decided, BOOTSTRAP_LIMIT_SECONDS, f"launchd to accept {plist.name}")
-        self._require(done, frozenset({0}))
+        self._until(is_decided, BOOTSTRAP_LIMIT_SECONDS, f"launchd to accept {plist.name}")
+        self._require(answers[-1])
 
-    def wait_until_running(self, domain: str, label: str) -> Service:
+    def wait_until_running(self, domain: str, label: str) -> None:
         """Wait until the service has run as one process for long enough to have started well."""
         seen: Service | None = None
         since = self.monotonic()
 
-        def settled() -> bool:
+        def is_settled() -> bool:
             nonlocal seen, since
             before, seen = seen, self.find(domain, label)
-            if seen is None or not seen.running or before is None or not before.running or before.pid != seen.pid:
+            if seen is None or not seen.running or before is None or before.pid != seen.pid:
                 since = self.monotonic()
                 return False
             return self.monotonic() - since >= SETTLE_SECONDS
 
-        if self._until(settled, START_LIMIT_SECONDS, f"{label} to run") and seen is not None:
-            return seen
-        raise LaunchdError(f"{domain}/{label} does not stay up ({_ending(seen)})")
+        if not self._until(is_settled, START_LIMIT_SECONDS, f"{label} to run"):
+            raise LaunchdError(f"{domain}/{label} does not stay up ({_ending(seen)})")
 
     def is_disabled(self, domain: str, label: str) -> bool:
         """Whether `label` is disabled: a mark that outlives the plist. macOS 12 and older write `true`."""
@@ -204,15 +201,15 @@ class Launchctl:
         return re.search(rf'^\s*"{re.escape(label)}" => (disabled|true)\s*$', done.stdout, re.MULTILINE) is not None
 
     def enable(self, domain: str, label: str) -> None:
-        self._require(self._call("enable", f"{domain}/{label}"), frozenset({0}))
+        self._require(self._call("enable", f"{domain}/{label}"))
 
     def disable(self, domain: str, label: str) -> None:
-        self._require(self._call("disable", f"{domain}/{label}"), frozenset({0}))
+        self._require(self._call("disable", f"{domain}/{label}"))
 
     def _call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.run([self.program, *arguments])
 
-    def _require(self, done: subprocess.CompletedProcess[str], allowed: frozenset[int]) -> None:
+    def _require(self, done: subprocess.CompletedProcess[str], allowed: frozenset[int] = frozenset({0})) -> None:
         if done.returncode not in allowed:
             said = printable(" ".join((done.stderr or done.stdout).split()))
             raise LaunchdError(f"launchctl {' '.join(done.args[1:])} ended with {done.returncode}: {said}")

@@ -11,9 +11,17 @@ from typing import Any
 
 from jarvis_trio.errors import LaunchdError
 from jarvis_trio.launchd.launchctl import Launchctl, Service
-from jarvis_trio.launchd.plist import LABEL, OLD_LABELS, Agent, property_list, read_plist, render
+from jarvis_trio.launchd.plist import (
+    LABEL,
+    OLD_LABELS,
+    Agent,
+    installed_arguments,
+    property_list,
+    read_plist,
+    render,
+)
 from jarvis_trio.launchd.replaced import RECORD_NAME, Replaced, free_place, read_record, record_bytes
-from jarvis_trio.launchd.steps import Step, Undo, make_folder, move, remove, write
+from jarvis_trio.launchd.steps import Step, Undo, copy, make_folder, move, remove, write
 from jarvis_trio.text import printable
 
 DEFAULT_EXIT_TIMEOUT_SECONDS = 20  # launchd.plist(5)
@@ -26,9 +34,11 @@ def install_steps(agent: Agent, launchctl: Launchctl) -> list[Step]:
     domain = launchctl.domain
     content = render(agent, background=launchctl.in_background)
     old = [found for label in OLD_LABELS if (found := _find_old(agent, launchctl, label)) is not None]
+    anothers = agent.plist.exists() and installed_arguments(agent.home) is None
     return [
-        *_folder_steps(agent, old),
+        *_folder_steps(agent, replaces=bool(old) or anothers),
         *_replace_steps(agent, launchctl, old),
+        *(_copy_steps(agent) if anothers else ()),
         *_unload_steps(launchctl, _find(launchctl, LABEL, agent.plist)),
         Step(f"write {agent.plist}", partial(write, agent.plist, content)),
         Step(f"launchctl enable {domain}/{LABEL}", partial(_enable, launchctl)),
@@ -61,13 +71,11 @@ def rollback_steps(agent: Agent, launchctl: Launchctl) -> list[Step]:
 def status(agent: Agent, launchctl: Launchctl) -> dict[str, Any]:
     """How our agent and the old ones stand, as plain data for JSON.
 
-    `up_to_date` says whether the plist is what `install` would write now with
-    the arguments that it has; it is None where there is no plist.
+    `up_to_date` says whether the plist is what `install` would write for
+    `agent` now; it is None where there is no plist.
     """
     service = next(iter(launchctl.find_all(LABEL)), None)
-    installed = read_plist(agent.plist)
-    arguments = tuple(installed.get("ProgramArguments", ()))[3:]
-    wanted = property_list(replace(agent, arguments=arguments), background=launchctl.in_background)
+    wanted = property_list(agent, background=launchctl.in_background)
     return {
         "label": LABEL,
         "domain": service.domain if service else launchctl.domain,
@@ -78,7 +86,8 @@ def status(agent: Agent, launchctl: Launchctl) -> dict[str, Any]:
         "last_exit": service.last_exit if service else None,
         "plist": str(agent.plist),
         "installed": agent.plist.exists(),
-        "up_to_date": installed == wanted if installed else None,
+        "up_to_date": read_plist(agent.plist) == wanted if agent.plist.exists() else None,
+        "arguments": list(agent.arguments),
         "log": agent.settings["DAEMON_LOG_FILE"],
         "crash_log": str(agent.standard_error),
         "old_agents_loaded": [label for label in OLD_LABELS if launchctl.find_all(label)],
@@ -122,8 +131,8 @@ def _find_old(agent: Agent, launchctl: Launchctl, label: str) -> _OldAgent | Non
     return _OldAgent(label, services, plist, free_place(agent.replaced, label))
 
 
-def _folder_steps(agent: Agent, old: list[_OldAgent]) -> Iterator[Step]:
-    for folder in (agent.launch_agents, agent.logs, *([agent.replaced] if old else [])):
+def _folder_steps(agent: Agent, *, replaces: bool) -> Iterator[Step]:
+    for folder in (agent.launch_agents, agent.logs, *([agent.replaced] if replaces else [])):
         if not folder.is_dir():
             yield Step(f"make {folder}", partial(make_folder, folder))
 
@@ -139,6 +148,12 @@ def _replace_steps(agent: Agent, launchctl: Launchctl, old: list[_OldAgent]) -> 
         yield from _unload_steps(launchctl, found.services)
         if found.plist is not None:
             yield Step(f"move {found.plist} to {found.place.parent}", partial(move, found.plist, found.place))
+
+
+def _copy_steps(agent: Agent) -> Iterator[Step]:
+    """What another program wrote under our label is kept, though `rollback` does not bring it back."""
+    place = free_place(agent.replaced, LABEL)
+    yield Step(f"copy {agent.plist} to {place}: it is another program's", partial(copy, agent.plist, place))
 
 
 def _return_steps(agent: Agent, launchctl: Launchctl, label: str, was: Replaced) -> Iterator[Step]:

@@ -22,6 +22,8 @@ from jarvis_trio.errors import LaunchdError
 LABEL = "com.chg.jarvis-daemon"
 OLD_LABELS = ("com.chg.scheduler-engine", "com.chg.alert-evaluator", "com.chg.inbox-monitor")
 
+PROGRAM = ("-m", "jarvis_trio")
+
 # launchd's own default has no Homebrew, neither Apple silicon's nor Intel's.
 SEARCH_PATH = "/opt/homebrew/bin:/opt/homebrew/sbin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
@@ -31,6 +33,11 @@ EXIT_MARGIN_SECONDS = 60
 # A daemon that cannot start would fill launchd's log, which nobody rotates, every 10 s (the default).
 # One that ran for longer than this is started again at once.
 THROTTLE_SECONDS = 30
+
+
+def plist_path(home: Path) -> Path:
+    """Where our property list is installed."""
+    return home / "Library/LaunchAgents" / f"{LABEL}.plist"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +58,13 @@ class Agent:
     arguments: tuple[str, ...] = ()
 
     @property
-    def launch_agents(self) -> Path:
-        """Where launchd looks for the user's agents at login."""
-        return self.home / "Library/LaunchAgents"
+    def plist(self) -> Path:
+        return plist_path(self.home)
 
     @property
-    def plist(self) -> Path:
-        return self.launch_agents / f"{LABEL}.plist"
+    def launch_agents(self) -> Path:
+        """Where launchd looks for the user's agents at login."""
+        return self.plist.parent
 
     @property
     def replaced(self) -> Path:
@@ -68,6 +75,10 @@ class Agent:
     def logs(self) -> Path:
         """Where launchd may open files for an agent, unlike Documents, Desktop and Downloads."""
         return self.home / "Library/Logs/Jarvis"
+
+    @property
+    def standard_output(self) -> Path:
+        return self.logs / "launchd-stdout.log"
 
     @property
     def standard_error(self) -> Path:
@@ -84,14 +95,14 @@ def property_list(agent: Agent, *, background: bool = False) -> dict[str, Any]:
     handler_timeout = int(agent.settings["SCHEDULER_HANDLER_TIMEOUT_SECONDS"])
     return {
         "Label": LABEL,
-        "ProgramArguments": [str(agent.python), "-m", "jarvis_trio", *agent.arguments],
+        "ProgramArguments": [str(agent.python), *PROGRAM, *agent.arguments],
         "WorkingDirectory": str(agent.working_directory),
         "EnvironmentVariables": {"PATH": SEARCH_PATH, **agent.settings},
         "RunAtLoad": True,
         "KeepAlive": True,
         "ThrottleInterval": THROTTLE_SECONDS,
         "ExitTimeOut": max(handler_timeout, agent.longest_timeout_seconds) + EXIT_MARGIN_SECONDS,
-        "StandardOutPath": str(agent.logs / "launchd-stdout.log"),
+        "StandardOutPath": str(agent.standard_output),
         "StandardErrorPath": str(agent.standard_error),
         **({"LimitLoadToSessionType": "Background"} if background else {}),
     }
@@ -116,3 +127,11 @@ def read_plist(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, AttributeError, ExpatError):  # plistlib lets the last two out for bad XML
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def installed_arguments(home: Path) -> tuple[str, ...] | None:
+    """What follows `-m jarvis_trio` in the property list that is installed; None where none of ours is."""
+    words = read_plist(plist_path(home)).get("ProgramArguments")
+    if not isinstance(words, list) or tuple(words[1:3]) != PROGRAM:
+        return None
+    return tuple(map(str, words[3:]))

@@ -86,8 +86,19 @@ def _remove_if_empty(folder: Path) -> None:
 
 def move(source: Path, destination: Path, undo: Undo) -> None:
     """Move a file, or a link as it is, to a place that is free."""
+    undo.add(f"move {destination} back to {source}", partial(_move_back, destination, source))
     shutil.move(source, destination)
-    undo.add(f"move {destination} back to {source}", partial(shutil.move, destination, source))
+
+
+def _move_back(destination: Path, source: Path) -> None:
+    if not os.path.lexists(source):
+        shutil.move(destination, source)
+
+
+def copy(source: Path, destination: Path, undo: Undo) -> None:
+    """Copy a file, or a link as it is, to a place that is free."""
+    undo.add(f"remove {destination}", partial(destination.unlink, missing_ok=True))
+    shutil.copy2(source, destination, follow_symlinks=False)
 
 
 def write(path: Path, content: bytes, undo: Undo) -> None:

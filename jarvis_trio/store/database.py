@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sqlite3
@@ -56,6 +57,7 @@ class Database:
         self.clock: Clock = clock or SystemClock()
         self._busy_timeout = busy_timeout
         self._lock = threading.RLock()
+        self._identity: tuple[int, int] | None = None
         self._connection = self._open()
 
     def __enter__(self) -> Self:
@@ -156,9 +158,22 @@ class Database:
         if (status.st_dev, status.st_ino) == self._identity:
             return True
         with self._lock:
-            self._connection.close()
+            self._leave_file()
             self._connection = self._open()
         return False
+
+    def _leave_file(self) -> None:
+        """Close the connection to a file that is gone from its place.
+
+        Its log is emptied into it first: the log has kept its place, and SQLite would
+        take it for the new file's.
+        """
+        if self._identity is None:  # done before, when the new file could not be used
+            return
+        if self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise StoreBusyError(f"{self.path} was replaced while another program has the old file open; close it")
+        self._connection.close()
+        self._identity = None
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -194,11 +209,18 @@ class Database:
 
 
 def _create_private(path: Path) -> None:
-    """Make a missing file with mode 0600; refuse what is no plain file, or may not be written."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    os.close(descriptor)
-    if not path.is_file():
-        raise OSError(0, "it is not a plain file")
+    """Make a missing file with mode 0600; refuse what is no plain file, or may not be written.
+
+    A file that is there is not opened: to close any descriptor of it would drop the
+    locks of this process's other connections (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if not path.is_file():
+            raise OSError(errno.EINVAL, "it is not a plain file") from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
 
 
 def _set_durability(connection: sqlite3.Connection) -> None:

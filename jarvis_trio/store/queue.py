@@ -11,9 +11,6 @@ from jarvis_trio.models import Due, ScheduledTask
 from jarvis_trio.store.database import Database
 from jarvis_trio.store.tasks import to_task
 
-READ_ANEW = from_microseconds(0)
-"""When a task is due that somebody added or changed: before all others, to be read."""
-
 # A retry waits while another run of its task is alive; a slot does not, since it is
 # recorded as skipped then.
 _READY = "(q.attempt = 1 OR NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1))"
@@ -33,7 +30,7 @@ SELECT (SELECT q.due_at {_QUEUE} WHERE {_READY} ORDER BY q.due_at LIMIT 1),
 class Outlook:
     """When the next slot or retry, message and deadline are due; None where there is none.
 
-    `slot_at` is READ_ANEW where a task was changed.
+    `slot_at` is 1970 where a task was changed and must be read anew.
     """
 
     slot_at: datetime | None
@@ -50,14 +47,6 @@ class Outlook:
 class TaskQueue(Database):
     """The queue of slots and retries, ordered by when they are due."""
 
-    def first_due(self, now: datetime) -> datetime | None:
-        """When what is due at `now` was due first, an index lookup without the write lock.
-
-        READ_ANEW where a task was changed; None where nothing is due.
-        """
-        query = f"SELECT q.due_at {_QUEUE} WHERE q.due_at <= ? AND {_READY} ORDER BY q.due_at LIMIT 1"
-        return _instant_or_none(self.value(query, (to_microseconds(now),)))
-
     def look_ahead(self, owner: str) -> Outlook:
         """What is to be done next, and whether processes other than `owner` run something."""
         row = self.read(_LOOK_AHEAD, (owner,))[0]
@@ -65,23 +54,15 @@ class TaskQueue(Database):
         return Outlook(slot_at, letter_at, deadline_at, bool(row[3]))
 
     def head(self, now: datetime) -> Due | None:
-        """What has been due the longest at `now`."""
+        """What has been due the longest at `now`; a task that was changed comes before all others."""
         rows = self.read(
-            "SELECT t.*, q.attempt AS q_attempt, q.scheduled_for AS q_slot, q.collapsed AS q_collapsed,"
+            "SELECT t.*, q.attempt AS q_attempt, q.due_at = 0 AS q_changed, q.scheduled_for AS q_slot,"
+            " q.collapsed AS q_collapsed,"
             " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1) AS q_running_since"
-            f" {_QUEUE} WHERE q.due_at <= ? AND q.due_at > 0 AND {_READY} ORDER BY q.due_at LIMIT 1",
+            f" {_QUEUE} WHERE q.due_at <= ? AND {_READY} ORDER BY q.due_at LIMIT 1",
             (to_microseconds(now),),
         )
         return _to_due(rows[0]) if rows else None
-
-    def changed_tasks(self, limit: int) -> list[tuple[ScheduledTask, str | None]]:
-        """Tasks that somebody changed since they were last read, with the reason why they were set aside."""
-        rows = self.read(
-            f"SELECT t.*, s.reason AS q_set_aside {_QUEUE}"
-            " LEFT JOIN task_troubles s ON s.task_id = t.id AND s.kind = 'set aside' WHERE q.due_at = 0 LIMIT ?",
-            (limit,),
-        )
-        return [(to_task(row), row["q_set_aside"]) for row in rows]
 
     def enqueue(
         self, task_id: int, slot: datetime, *, collapsed: int = 0, waits_from: datetime | None = None
@@ -171,6 +152,7 @@ def _to_due(row: sqlite3.Row) -> Due:
         task=to_task(row),
         attempt=row["q_attempt"],
         scheduled_for=from_microseconds(row["q_slot"]),
+        changed=bool(row["q_changed"]),
         collapsed=row["q_collapsed"],
         running_since=None if since is None else parse_instant(since),
     )

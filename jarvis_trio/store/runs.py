@@ -67,12 +67,13 @@ class RunTable(Database):
     def finish_run(self, claim: Claim, outcome: Outcome, finished_at: datetime) -> bool:
         """Record how a claimed attempt ended, in its row and in its task's.
 
-        Returns False where the row is no longer ours to write, since it was recovered.
+        Returns False, and writes nothing, where there is no such row any more: it was
+        recovered, or the file was replaced by another one with other runs.
         """
         with self.transaction():
             cursor = self.write(
                 "UPDATE task_runs SET status = ?, reason = ?, result = ?, finished_at = ?, live = ?"
-                " WHERE id = ? AND status = 'running'",
+                " WHERE id = ? AND task_id = ? AND scheduled_for = ? AND status = 'running'",
                 (
                     outcome.status,
                     outcome.reason,
@@ -80,13 +81,17 @@ class RunTable(Database):
                     utc_text(finished_at),
                     1 if outcome.lingers else None,
                     claim.run_id,
+                    claim.task.id,
+                    utc_text(claim.scheduled_for),
                 ),
             )
+            if cursor.rowcount == 0:
+                return False
             self.write(
                 "UPDATE scheduled_tasks SET last_run_at = ?, last_result = ? WHERE id = ?",
                 (local_text(claim.started_at, self.clock.zone()), outcome.last_result, claim.task.id),
             )
-        return cursor.rowcount > 0
+        return True
 
     def record_delivery(self, run_id: int, account: str) -> None:
         """Keep what became of a run's delivery (JSON text)."""
@@ -101,36 +106,44 @@ class RunTable(Database):
         rows = self.read("SELECT * FROM task_runs WHERE live = 1 AND owner IS NOT ?", (owner,))
         return [LiveRun(to_run(row), row["owner"]) for row in rows]
 
-    def interrupt_run(self, run: Run, reason: str, at: datetime) -> None:
-        """The process of a live run is gone: what ran is interrupted, what lingered has ended."""
-        self.write(
+    def interrupt_run(self, run: Run, reason: str, at: datetime) -> bool:
+        """The process of a live run is gone: what ran is interrupted, what lingered has ended.
+
+        Returns False where the run is not as it was any more: its process ended it before
+        it went, or another one was here first.
+        """
+        cursor = self.write(
             "UPDATE task_runs SET live = NULL, finished_at = coalesce(finished_at, ?),"
             " reason = CASE status WHEN 'running' THEN ? ELSE reason END,"
-            " status = CASE status WHEN 'running' THEN 'interrupted' ELSE status END WHERE id = ? AND live = 1",
-            (utc_text(at), reason, run.id),
+            " status = CASE status WHEN 'running' THEN 'interrupted' ELSE status END"
+            " WHERE id = ? AND live = 1 AND status = ?",
+            (utc_text(at), reason, run.id, run.status),
         )
+        return cursor.rowcount > 0
 
-    def prune_runs(self, before: datetime, keep: int, limit: int = 1000) -> bool:
-        """Delete ended runs that started before `before`, and those beyond the newest `keep` of a task.
+    def prune_old_runs(self, before: datetime, limit: int) -> int:
+        """Delete up to `limit` ended runs that started before `before`, but never a task's last.
 
-        The last run of a task always stays. Deletes about `limit` rows at the most.
-
-        Returns whether there may be more to delete.
+        Returns how many were deleted.
         """
-        old = (
-            "SELECT r.id FROM task_runs r WHERE r.started_at < ? AND r.live IS NULL"
-            " AND r.id < (SELECT max(id) FROM task_runs WHERE task_id = r.task_id) ORDER BY r.id LIMIT ?"
-        )
-        surplus = (
-            "SELECT r.id FROM task_runs r WHERE r.task_id = ? AND r.live IS NULL AND r.id <"
-            " (SELECT id FROM task_runs WHERE task_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?) ORDER BY r.id LIMIT ?"
-        )
-        doomed = self.read(old, (utc_text(before), limit))
-        for row in self.read("SELECT task_id FROM task_runs GROUP BY task_id HAVING count(*) > ?", (keep,)):
-            doomed += self.read(surplus, (row["task_id"], row["task_id"], keep - 1, limit))
-        if doomed:
-            self.write_many("DELETE FROM task_runs WHERE id = ?", [(row["id"],) for row in doomed])
-        return len(doomed) >= limit
+        return self.write(
+            "DELETE FROM task_runs WHERE id IN (SELECT r.id FROM task_runs r WHERE r.started_at < ? AND r.live IS NULL"
+            " AND r.id < (SELECT max(id) FROM task_runs WHERE task_id = r.task_id) ORDER BY r.started_at LIMIT ?)",
+            (utc_text(before), limit),
+        ).rowcount
+
+    def tasks_with_more_runs(self, count: int) -> list[int]:
+        """The numbers of the tasks that have more than `count` rows."""
+        rows = self.read("SELECT task_id FROM task_runs GROUP BY task_id HAVING count(*) > ?", (count,))
+        return [row["task_id"] for row in rows]
+
+    def prune_surplus_runs(self, task_id: int, keep: int, limit: int) -> int:
+        """Delete up to `limit` ended runs of one task beyond the newest `keep`. Returns how many."""
+        return self.write(
+            "DELETE FROM task_runs WHERE id IN (SELECT id FROM task_runs WHERE task_id = ? AND live IS NULL AND id <="
+            " (SELECT id FROM task_runs WHERE task_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?) ORDER BY id LIMIT ?)",
+            (task_id, task_id, keep, limit),
+        ).rowcount
 
     def slot_has_run(self, task_id: int, slot: datetime) -> bool:
         """Whether that slot has a row."""

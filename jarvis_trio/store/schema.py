@@ -6,6 +6,7 @@ copy of the file is made first where it holds somebody's rows.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sqlite3
@@ -66,7 +67,8 @@ CREATE TABLE IF NOT EXISTS task_runs (
     collapsed INTEGER NOT NULL DEFAULT 0, delivery TEXT, owner TEXT, live INTEGER,
     UNIQUE (task_id, scheduled_for, attempt));
 CREATE UNIQUE INDEX IF NOT EXISTS task_runs_live ON task_runs (task_id) WHERE live = 1;
-CREATE INDEX IF NOT EXISTS task_runs_by_task ON task_runs (task_id, id);
+CREATE INDEX IF NOT EXISTS task_runs_by_task ON task_runs (task_id);
+CREATE INDEX IF NOT EXISTS task_runs_by_start ON task_runs (started_at);
 CREATE TABLE IF NOT EXISTS task_queue (
     task_id INTEGER NOT NULL, attempt INTEGER NOT NULL, scheduled_for INTEGER NOT NULL, due_at INTEGER NOT NULL,
     collapsed INTEGER NOT NULL DEFAULT 0, waits_from INTEGER, PRIMARY KEY (task_id, attempt, scheduled_for)
@@ -126,8 +128,24 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     if _has_table(connection, "scheduled_tasks"):
         copy = _back_up(connection, path)
         _logger.info("Adding our tables to %s; a copy as it was is at %s", path, copy)
-    connection.execute("PRAGMA journal_mode=WAL")
+    _use_wal(connection)
     _migrate(connection)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log, which stays so.
+
+    SQLite does not wait for other programs' locks here; so wait for the file to be free first.
+    """
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("ROLLBACK")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
@@ -167,7 +185,10 @@ def _version(connection: sqlite3.Connection) -> int:
     if not _has_table(connection, "jarvis_meta"):
         return 0
     row = connection.execute("SELECT value FROM jarvis_meta WHERE key = 'schema_version'").fetchone()
-    return int(row[0]) if row else 0
+    try:
+        return int(row[0]) if row else 0
+    except (ValueError, TypeError):
+        raise StoreError(f"the database's schema version makes no sense: {row[0]!r}; restore a backup of it") from None
 
 
 def _has_table(connection: sqlite3.Connection, name: str) -> bool:
@@ -177,9 +198,23 @@ def _has_table(connection: sqlite3.Connection, name: str) -> bool:
 
 def _back_up(connection: sqlite3.Connection, path: Path) -> Path:
     """A consistent copy of the file beside it, mode 0600, while others may have it open."""
-    number = 1
-    while (copy := path.with_name(f"{path.name}.before-jarvis-trio-{number}")).exists():
-        number += 1
-    os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    connection.execute("VACUUM INTO ?", (str(copy),))
+    copy = _new_file_beside(path)
+    try:
+        connection.execute("VACUUM INTO ?", (str(copy),))
+    except sqlite3.DatabaseError:
+        copy.unlink()
+        raise
     return copy
+
+
+def _new_file_beside(path: Path) -> Path:
+    for number in itertools.count(1):
+        copy = path.with_name(f"{path.name}.before-jarvis-trio-{number}")
+        try:
+            os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise StoreError(f"cannot make a copy of the database, {copy}: {error.strerror}") from None
+        return copy
+    raise AssertionError("numbers do not end")

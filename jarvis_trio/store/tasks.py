@@ -62,6 +62,10 @@ class TaskTable(Database):
         condition = "WHERE enabled = 1" if enabled_only else ""
         return [to_task(row) for row in self.read(f"SELECT * FROM scheduled_tasks {condition} ORDER BY name")]
 
+    def count_scheduled_tasks(self) -> int:
+        """How many tasks there are."""
+        return int(self.read("SELECT count(*) FROM scheduled_tasks")[0][0])
+
     def get_due_tasks(self, now: datetime | str | None = None) -> list[ScheduledTask]:
         """The enabled tasks whose next run is due at `now`, the longest overdue first.
 
@@ -90,8 +94,10 @@ class TaskTable(Database):
                 f"UPDATE scheduled_tasks SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?",
                 [*values.values(), task_id],
             )
-        except sqlite3.IntegrityError:
-            raise DuplicateTaskError(f"a task named {changes.get('name')!r} exists; choose another name") from None
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+                raise DuplicateTaskError(f"a task named {changes.get('name')!r} exists; choose another name") from None
+            raise TaskError(f"cannot change the task so: {error}") from None
         return self.get_scheduled_task(task_id)
 
     def delete_scheduled_task(self, task_id: int) -> bool:

@@ -48,9 +48,8 @@ class TroubleTable(Database):
 
     def troubles(self, task_id: int | None = None) -> list[Trouble]:
         """What is wrong, with one task or with all, by task."""
-        rows = self.read(
-            "SELECT * FROM task_troubles WHERE ? IS NULL OR task_id = ? ORDER BY task_id, kind", (task_id, task_id)
-        )
+        condition, values = ("", ()) if task_id is None else ("WHERE task_id = ?", (task_id,))
+        rows = self.read(f"SELECT * FROM task_troubles {condition} ORDER BY task_id, kind", values)
         return [
             Trouble(row["task_id"], TroubleKind(row["kind"]), parse_instant(row["since"]), row["reason"])
             for row in rows
@@ -59,6 +58,12 @@ class TroubleTable(Database):
     def reasons_set_aside(self) -> dict[int, str]:
         """The tasks that are set aside, each with its reason."""
         return {trouble.task_id: trouble.reason for trouble in self.troubles() if trouble.kind is TroubleKind.SET_ASIDE}
+
+    def reason_set_aside(self, task_id: int) -> str | None:
+        """Why that task is set aside, or None."""
+        query = "SELECT reason FROM task_troubles WHERE task_id = ? AND kind = ?"
+        reason: str | None = self.value(query, (task_id, TroubleKind.SET_ASIDE))
+        return reason
 
     def set_deadline(self, task_id: int, due_at: datetime | None) -> None:
         """By when a task has to succeed next; None for no limit."""

@@ -1,0 +1,24 @@
+"""jarvis-trio's simulation kit: the real daemon, engine and store on trio's mock clock."""
+
+from __future__ import annotations
+
+import time
+
+from protocol import answer
+
+from jarvis_trio.testing import Simulation
+
+
+def simulate(schedules: list[dict[str, str]], days: int) -> dict[str, float]:
+    """Real seconds, and runs, of so many simulated days in America/Denver at 60 s ticks."""
+    with Simulation("2026-01-01T00:00", zone="America/Denver") as simulation:
+        for number, schedule in enumerate(schedules):
+            simulation.add(f"task {number}", **schedule)
+        start = time.perf_counter()
+        simulation.run(days=days)
+        seconds = time.perf_counter() - start
+        return {"seconds": seconds, "runs": simulation.store.value("SELECT count(*) FROM task_runs")}
+
+
+if __name__ == "__main__":
+    answer({"simulate": simulate})

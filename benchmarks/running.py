@@ -1,0 +1,121 @@
+"""Runs programs in processes of their own, and says what they cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.environments import CHECKOUT, HERE, Environment
+
+PATIENCE_SECONDS = 900
+_PROGRAMS = HERE / "programs"
+
+
+class BenchmarkError(Exception):
+    """A program failed, so that there is nothing to measure."""
+
+
+def command_of(environment: Environment, program: str, verb: str, arguments: Mapping[str, Any]) -> list[str]:
+    """The words that have one of our programs do something."""
+    return [environment.python, str(_PROGRAMS / f"{program}.py"), verb, json.dumps(arguments)]
+
+
+def ask(environment: Environment, program: str, verb: str, **arguments: Any) -> Any:
+    """What a program answers. Raises BenchmarkError with the last line of its complaint."""
+    command = command_of(environment, program, verb, arguments)
+    done = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    if done.returncode:
+        raise BenchmarkError(f"{program} {verb}: {done.stderr.strip().rpartition(chr(10))[2]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def ask_in_folder(environment: Environment, program: str, verb: str, **arguments: Any) -> Any:
+    """What a program answers that needs an empty folder."""
+    with temporary_folder() as folder:
+        return ask(environment, program, verb, folder=str(folder), **arguments)
+
+
+def environ(**settings: str) -> dict[str, str]:
+    """The environment of a program: this one with the checkout importable and no settings of ours but those given."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("JARVIS_", "DAEMON_", "MEMORY_"))}
+    return kept | {"PYTHONPATH": str(CHECKOUT)} | settings
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """An empty folder in the checkout: /tmp is memory on many machines, where a commit costs nothing."""
+    parent = CHECKOUT / "build"
+    parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix="bench-") as folder:
+        yield Path(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a process took from its start to its end; `cpu_seconds` with its children's."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+class Process:
+    """A process that was just started, and whose output can be read line by line."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], terminal: int = subprocess.PIPE) -> None:
+        self.started_at = time.perf_counter()
+        self._popen = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=terminal, stderr=subprocess.STDOUT, text=True
+        )
+        self._command = " ".join(command)
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._popen.pid
+
+    def wait_until(self, condition: Callable[[], bool]) -> float:
+        """Seconds from the start until the condition holds, looked at each half millisecond."""
+        while not condition():
+            if self._popen.poll() is not None:
+                raise BenchmarkError(f"{self._command} ended: {self._output()}")
+            time.sleep(0.0005)
+        return time.perf_counter() - self.started_at
+
+    def wait_for_line(self) -> float:
+        """Seconds from the start until it has written a line."""
+        assert self._popen.stdout is not None
+        if not self._popen.stdout.readline():
+            raise BenchmarkError(f"{self._command} ended without a line")
+        return time.perf_counter() - self.started_at
+
+    def end(self) -> Cost:
+        """Wait for its end. Raises BenchmarkError where it failed."""
+        _, status, usage = os.wait4(self._popen.pid, 0)
+        seconds = time.perf_counter() - self.started_at
+        self._popen.returncode = os.waitstatus_to_exitcode(status)
+        output = self._output()
+        if self._popen.returncode not in (0, -signal.SIGTERM):
+            raise BenchmarkError(f"{self._command} exited {self._popen.returncode}: {output}")
+        return Cost(seconds, usage.ru_utime + usage.ru_stime)
+
+    def stop(self) -> float:
+        """Seconds from SIGTERM to its end."""
+        asked_at = time.perf_counter()
+        self._popen.send_signal(signal.SIGTERM)
+        cost = self.end()
+        return self.started_at + cost.seconds - asked_at
+
+    def _output(self) -> str:
+        if self._popen.stdout is None:
+            return ""
+        with self._popen.stdout as stream:
+            return stream.read().strip().rpartition("\n")[2]

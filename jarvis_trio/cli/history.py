@@ -1,0 +1,90 @@
+"""`jarvis-trio history`."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+
+import click
+
+from jarvis_trio.cli.describe import run_json, run_summary
+from jarvis_trio.cli.moments import read_past
+from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, relative, say, short
+from jarvis_trio.cli.session import Session
+from jarvis_trio.models import Run, RunStatus
+
+_COLUMNS = (
+    Column("RUN"),
+    Column("TASK", Fit.FOLD),
+    Column("SCHEDULED FOR", only_wide=True),
+    Column("STARTED"),
+    Column("STATUS"),
+    Column("TOOK"),
+    Column("WHAT CAME OF IT", Fit.CUT),
+)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--task", metavar="NAME", help="Only the runs of this task; the same as NAME.")
+@click.option("--status", type=click.Choice([str(status) for status in RunStatus]), help="Only those that ended so.")
+@click.option("--since", metavar="TIME", help="Only those that started since then: 2h (ago), yesterday, 2026-12-01.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@json_option
+@click.pass_obj
+def history(
+    session: Session,
+    /,
+    name: str | None,
+    task: str | None,
+    status: str | None,
+    since: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List the runs, the newest first.
+
+    \b
+    Example:
+      jarvis-trio history
+      jarvis-trio history backup --status error --since 7d
+    """
+    if name and task and name != task:
+        raise click.UsageError("NAME and --task name different tasks; give one of them")
+    runs = session.store.list_runs(
+        task=name or task,
+        status=RunStatus(status) if status else None,
+        since=read_past(since, session.now(), session.zone()) if since else None,
+        limit=limit,
+    )
+    if not runs and (wanted := name or task) and not session.store.list_runs(task=wanted, limit=1):
+        session.task(wanted)
+    if as_json:
+        print_json([run_json(run, session.zone()) for run in runs])
+    elif runs:
+        print_runs(runs, session.now(), session.zone())
+    else:
+        say("There are no such runs.")
+
+
+def print_runs(runs: list[Run], now: datetime, zone: tzinfo) -> None:
+    """Draw a table of runs."""
+    print_table(_COLUMNS, (_row(run, now, zone) for run in runs))
+
+
+def _row(run: Run, now: datetime, zone: tzinfo) -> list[Cell]:
+    return [
+        Cell(str(run.id), "dim"),
+        Cell(run.task_name, "bold"),
+        Cell(f"{run.scheduled_for.astimezone(zone):%Y-%m-%d %H:%M:%S}"),
+        Cell(relative(run.started_at, now)),
+        Cell(run.status if run.attempt == 1 else f"{run.status} ({run.attempt})", STYLES[run.status]),
+        Cell(took(run, now)),
+        Cell(run_summary(run)),
+    ]
+
+
+def took(run: Run, now: datetime) -> str:
+    """How long a run took, or has taken until now."""
+    duration = (run.finished_at or now) - run.started_at
+    milliseconds = round(duration.total_seconds() * 1000)
+    return f"{milliseconds} ms" if milliseconds < 1000 else short(duration)

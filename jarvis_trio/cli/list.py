@@ -1,0 +1,78 @@
+"""`jarvis-trio list`."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+
+import click
+
+from jarvis_trio.cli.describe import schedule_words, task_json
+from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, relative, say
+from jarvis_trio.cli.session import Session
+from jarvis_trio.forecast import stored_next_run
+from jarvis_trio.models import Run, ScheduledTask, require_id
+from jarvis_trio.words import moment_words
+
+_COLUMNS = (
+    Column("NAME", Fit.FOLD),
+    Column("SCHEDULE", Fit.FOLD),
+    Column("HANDLER", only_wide=True),
+    Column("NEXT"),
+    Column("NEXT AT", only_wide=True),
+    Column("LAST RUN"),
+)
+
+
+@click.command("list")
+@json_option
+@click.pass_obj
+def list_tasks(session: Session, as_json: bool) -> None:
+    """List the tasks, with their next and their last run.
+
+    \b
+    Example:
+      jarvis-trio list
+      jarvis-trio list --json
+    """
+    tasks, last_runs = session.store.list_scheduled_tasks(), session.store.last_runs()
+    set_aside = session.store.reasons_set_aside()
+    if as_json:
+        print_json([task_json(t, last_runs.get(require_id(t)), set_aside.get(require_id(t))) for t in tasks])
+        return
+    if not tasks:
+        say("There are no tasks yet. To add one: jarvis-trio add NAME --every 5m -- COMMAND")
+        return
+    now, zone = session.now(), session.zone()
+    print_table(
+        _COLUMNS,
+        (_row(t, last_runs.get(require_id(t)), require_id(t) in set_aside, now, zone) for t in tasks),
+    )
+    for task in tasks:
+        if (reason := set_aside.get(require_id(task))) is not None:
+            say(f"{task.name} is set aside until it is mended: {reason}")
+
+
+def _row(task: ScheduledTask, last: Run | None, set_aside: bool, now: datetime, zone: tzinfo) -> list[Cell]:
+    slot = stored_next_run(task, zone)
+    return [
+        Cell(task.name, "bold"),
+        Cell(schedule_words(task, zone)),
+        Cell(task.handler_type),
+        _next(task, slot, set_aside, now),
+        Cell(moment_words(slot, zone) if slot is not None and task.enabled else "", "dim"),
+        Cell("never", "dim") if last is None else Cell(_last(last, now), STYLES[last.status]),
+    ]
+
+
+def _next(task: ScheduledTask, slot: datetime | None, set_aside: bool, now: datetime) -> Cell:
+    if set_aside:
+        return Cell("set aside", "bold red")
+    if not task.enabled:
+        return Cell("paused", "yellow")
+    if slot is None:
+        return Cell("no more", "dim")
+    return Cell(relative(slot, now)) if slot > now else Cell("due", "cyan")
+
+
+def _last(run: Run, now: datetime) -> str:
+    return f"{run.status} {relative(run.started_at, now)}"

@@ -1,0 +1,113 @@
+"""Unit tests: the policy column, and what a run's end says to other programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from core_fakes import START, a_task
+
+from jarvis_trio.errors import ScheduleError
+from jarvis_trio.models import (
+    Claim,
+    HandlerContext,
+    OnInterrupt,
+    Outcome,
+    Policy,
+    RunStatus,
+    json_object,
+    require_id,
+)
+
+
+@pytest.mark.parametrize("text", [None, "", "  ", "{}", '{"timezone": null}', '{"of another program": 1}'])
+def test_no_policy_is_all_defaults(text: str | None) -> None:
+    assert Policy.from_json(text) == Policy()
+
+
+def test_a_policy_survives_the_column() -> None:
+    policy = Policy("Europe/Berlin", 30, 3, 1.5, 60, OnInterrupt.SKIP, 3600)
+    text = policy.to_json()
+    assert text is not None
+    assert Policy.from_json(text) == policy
+    assert json.loads(text)["on_interrupt"] == "skip"
+
+
+def test_a_policy_of_defaults_needs_no_text() -> None:
+    assert Policy().to_json() is None
+
+
+@pytest.mark.law(4)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "nonsense",
+        "[" * 100_000,
+        '{"timezone": "Mars/Olympus"}',
+        '{"timezone": 5}',
+        '{"timezone": ["UTC"]}',
+        '{"retries": -1}',
+        '{"retries": 1.5}',
+        '{"retries": true}',
+        '{"retries": "3"}',
+        '{"retries": 1001}',
+        '{"timeout_seconds": 0}',
+        '{"timeout_seconds": -1}',
+        '{"timeout_seconds": true}',
+        '{"timeout_seconds": "30"}',
+        '{"timeout_seconds": NaN}',
+        '{"timeout_seconds": Infinity}',
+        '{"misfire_grace_seconds": 1' + "0" * 400 + "}",
+        '{"retry_delay_seconds": [1]}',
+        '{"on_interrupt": "perhaps"}',
+        '{"on_interrupt": {}}',
+        '{"alert_after_seconds": 1e30}',
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(ScheduleError) as refused:
+        Policy.from_json(text)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize("text", [None, "", " \n"])
+def test_no_text_is_an_empty_object(text: str | None) -> None:
+    assert json_object(text, "x") == {}
+
+
+@pytest.mark.parametrize("text", ["{", "5", '"{}"', "null", '{"a": ' * 50_000, "1" * 5000, "\x00"])
+def test_what_is_no_json_object_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ScheduleError, match="handler_config"):
+        json_object(text, "handler_config")
+
+
+def test_last_result_is_the_handlers_own() -> None:
+    assert Outcome(RunStatus.EXECUTED, result='{"n": 1}').last_result == '{"n": 1}'
+    assert Outcome(RunStatus.EXECUTED).last_result is None
+
+
+def test_last_result_of_a_failure_is_json_with_its_reason() -> None:
+    text = Outcome(RunStatus.TIMEOUT, reason='it "hung"').last_result
+    assert text is not None
+    assert json.loads(text) == {"status": "timeout", "error": 'it "hung"'}
+
+
+def test_a_deadline_is_the_start_and_the_time_limit() -> None:
+    context = HandlerContext(None, START, 1, START, timedelta(minutes=2), logging.getLogger())
+    assert context.deadline == datetime(2026, 3, 2, 9, 2, tzinfo=UTC)
+    assert not context.cancelled.is_set()
+
+
+def test_models_are_frozen() -> None:
+    with pytest.raises(AttributeError):
+        a_task().name = "other"  # type: ignore[misc]  # the point
+    with pytest.raises(AttributeError):
+        Claim(1, a_task(), START, 1, START).attempt = 2  # type: ignore[misc]  # the point
+
+
+def test_a_stored_task_has_its_number() -> None:
+    assert require_id(a_task(id=7)) == 7

@@ -1,0 +1,90 @@
+"""Unit tests with real processes: who runs a task, and whether it still lives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jarvis_trio import owner as module
+from jarvis_trio.owner import current_owner, owner_alive, owner_pid
+
+LINUX = Path("/proc/self/stat").exists()
+
+
+@pytest.fixture(params=["here", "elsewhere"])
+def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], str | None]]:
+    """Both ways to tell a process from the next one with its PID."""
+    if request.param == "elsewhere":
+        monkeypatch.setattr(module, "_start", module._start_elsewhere)
+    yield module._start
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def owner_of(pid: int) -> str:
+    return f"{pid}:{module._start(pid)}"
+
+
+def test_this_process_lives(start: object) -> None:
+    assert owner_alive(current_owner())
+    assert current_owner() == current_owner()
+
+
+def test_another_process_lives_until_it_ends(start: object, child: subprocess.Popen[bytes]) -> None:
+    other = owner_of(child.pid)
+    assert owner_alive(other)
+    child.communicate(b"\n")
+    assert not owner_alive(other)
+
+
+def test_a_zombie_is_dead(start: object, child: subprocess.Popen[bytes]) -> None:
+    other = owner_of(child.pid)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has fetched it
+    assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
+    assert not owner_alive(other)
+
+
+@pytest.mark.law(2)
+def test_a_pid_that_is_used_again_is_somebody_else(start: object) -> None:
+    assert not owner_alive(f"{os.getpid()}:another-start")
+
+
+@pytest.mark.law(2)
+@pytest.mark.skipif(not LINUX, reason="the boot's id is Linux's")
+def test_the_same_pid_and_start_on_another_boot_is_somebody_else() -> None:
+    assert not owner_alive(current_owner().partition("@")[0] + "@another-boot")
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux lets a process name itself so")
+def test_a_name_with_brackets_and_spaces_does_not_confuse_it(tmp_path: Path) -> None:
+    program = tmp_path / ") R 1 (x"
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([program, "60"]) as process:
+        assert owner_alive(owner_of(process.pid))
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    "owner", [None, "", ":", "abc", "x:1", "1", "-1:1", "999999999999:1", "²:1", f"{os.getpid()}:"]
+)
+def test_an_owner_that_names_nobody_is_dead(start: object, owner: str | None) -> None:
+    assert not owner_alive(owner)
+
+
+def test_the_pid_in_messages() -> None:
+    assert owner_pid("4711:123@boot") == "4711"
+    assert owner_pid(None) == "unknown"
+    assert owner_pid("") == "unknown"

@@ -1,0 +1,182 @@
+"""Tests of the queue: what is due first, and what that question costs."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from core_fakes import START, FakeClock, a_task
+
+from jarvis_trio.models import Outcome, RunStatus, ScheduledTask, require_id
+from jarvis_trio.store import MemoryStore
+
+MINUTE = timedelta(minutes=1)
+
+
+def add(store: MemoryStore, name: str, slot: datetime) -> ScheduledTask:
+    """A task whose row was read already, with that slot next."""
+    task = store.store_scheduled_task(a_task(name))
+    store.enqueue(require_id(task), slot)
+    return task
+
+
+def heads(store: MemoryStore, now: datetime) -> list[tuple[str, datetime, int]]:
+    """What comes out of the queue, one after the other."""
+    found = []
+    while (due := store.head(now)) is not None:
+        found.append((due.task.name, due.scheduled_for, due.attempt))
+        if due.attempt == 1:
+            store.dequeue_slot(require_id(due.task))
+        else:
+            store.dequeue_retry(require_id(due.task), due.scheduled_for, due.attempt)
+    return found
+
+
+@pytest.mark.law(3)
+def test_what_is_due_comes_in_the_order_of_its_instants(store: MemoryStore) -> None:
+    add(store, "b", START - MINUTE)
+    add(store, "later", START + MINUTE)
+    add(store, "a", START - 2 * MINUTE)
+    add(store, "now", START)
+    assert [name for name, _, _ in heads(store, START)] == ["a", "b", "now"]
+
+
+def test_a_task_that_was_changed_comes_before_all_others(store: MemoryStore) -> None:
+    add(store, "old", datetime(1600, 1, 1, tzinfo=UTC))
+    store.store_scheduled_task(a_task("changed"))
+    due = store.head(START)
+    assert due is not None
+    assert (due.task.name, due.changed) == ("changed", True)
+    assert store.look_ahead("me").slot_at == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def test_nothing_is_due_before_its_instant(store: MemoryStore) -> None:
+    add(store, "a", START)
+    assert store.head(START - timedelta(microseconds=1)) is None
+    assert store.look_ahead("me").slot_at == START
+
+
+def test_an_empty_queue_has_nothing_ahead(store: MemoryStore) -> None:
+    ahead = store.look_ahead("me")
+    assert ahead.next_at() is None
+    assert not ahead.others_run
+
+
+@pytest.mark.law(5)
+def test_the_next_run_is_local_text_in_the_row_and_an_instant_in_the_queue(
+    store: MemoryStore, clock: FakeClock, other: sqlite3.Connection
+) -> None:
+    clock.machine_zone = ZoneInfo("America/Denver")
+    task = add(store, "a", START)
+    assert store.set_next_run(require_id(task), START + MINUTE) == "2026-03-02T02:01:00-07:00"
+    assert other.execute("SELECT next_run_at FROM scheduled_tasks").fetchone() == ("2026-03-02T02:01:00-07:00",)
+    assert store.look_ahead("me").slot_at == START + MINUTE
+
+
+def test_a_task_without_a_next_run_leaves_the_queue_and_keeps_its_retries(store: MemoryStore) -> None:
+    task = add(store, "a", START)
+    store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
+    store.set_next_run(require_id(task), None)
+    assert heads(store, START) == [("a", START - MINUTE, 2)]
+
+
+@pytest.mark.law(3)
+def test_an_edit_keeps_the_retries(store: MemoryStore) -> None:
+    task = add(store, "a", START)
+    store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
+    store.update_scheduled_task(require_id(task), schedule_config='{"hours": 1}')
+    store.enqueue(require_id(task), START + MINUTE)
+    assert heads(store, START) == [("a", START - MINUTE, 2)]
+
+
+def test_a_disabled_task_leaves_the_queue_with_its_retries(store: MemoryStore) -> None:
+    task = add(store, "a", START)
+    store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
+    store.set_enabled(require_id(task), False)
+    assert heads(store, START) == []
+
+
+@pytest.mark.law(2)
+def test_a_retry_waits_while_the_task_runs_and_a_slot_does_not(store: MemoryStore) -> None:
+    task = add(store, "a", START)
+    claim = store.claim_run(task, START - MINUTE, 1, started_at=START, owner="me")
+    assert claim is not None
+    store.enqueue_retry(require_id(task), START - 2 * MINUTE, 2, START - MINUTE)
+    due = store.head(START)
+    assert due is not None
+    assert (due.attempt, due.running_since) == (1, START)
+    store.dequeue_slot(require_id(task))
+    assert store.head(START) is None
+    assert store.look_ahead("me").slot_at is None
+    store.finish_run(claim, Outcome(RunStatus.EXECUTED), START)
+    assert heads(store, START) == [("a", START - 2 * MINUTE, 2)]
+
+
+@pytest.mark.law(3)
+def test_retries_of_several_slots_stand_beside_each_other(store: MemoryStore) -> None:
+    task = add(store, "a", START + MINUTE)
+    for slot in (START - MINUTE, START - 2 * MINUTE):
+        store.enqueue_retry(require_id(task), slot, 2, START)
+    assert sorted(slot for _, slot, _ in heads(store, START)) == [START - 2 * MINUTE, START - MINUTE]
+
+
+@pytest.mark.law(8)
+def test_what_belongs_to_replaced_rows_is_forgotten(store: MemoryStore, other: sqlite3.Connection) -> None:
+    add(store, "a", START)
+    other.execute(
+        "INSERT OR REPLACE INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type)"
+        " VALUES ('a', 'interval', '{\"hours\": 1}', 'note')"
+    )
+    assert store.value("SELECT count(*) FROM task_queue") == 2
+    store.drop_orphans()
+    assert store.value("SELECT count(*) FROM task_queue") == 1
+
+
+def test_a_note_is_remembered(store: MemoryStore) -> None:
+    assert store.note("zone") is None
+    store.remember("zone", "UTC")
+    store.remember("zone", "Asia/Tokyo")
+    assert store.note("zone") == "Asia/Tokyo"
+
+
+class Plans:
+    """Explains every query that a store makes, while it is inside."""
+
+    def __init__(self, store: MemoryStore, other: sqlite3.Connection) -> None:
+        self.connection = store._connection
+        self.other = other
+        self.queries: set[str] = set()
+
+    def __enter__(self) -> Plans:
+        self.connection.set_trace_callback(self.queries.add)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.set_trace_callback(None)
+
+    def scans(self) -> list[str]:
+        """The steps that read a whole table or a whole index of rows that grow with the tasks."""
+        found = []
+        for query in self.queries:
+            if query.startswith(("SELECT", "UPDATE", "DELETE")):
+                steps = [row[3] for row in self.other.execute("EXPLAIN QUERY PLAN " + query)]
+                found += [step for step in steps if step.startswith("SCAN") and "INDEX" not in step]
+                found += [step for step in steps if "TEMP B-TREE" in step]
+        return [step for step in found if "CONSTANT ROW" not in step]
+
+
+@pytest.mark.law(3)
+def test_no_question_of_the_queue_reads_the_whole_table(store: MemoryStore, other: sqlite3.Connection) -> None:
+    task = add(store, "a", START)
+    store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
+    with Plans(store, other) as plans:
+        store.look_ahead("me")
+        store.head(START)
+        store.enqueue(require_id(task), START)
+        store.dequeue_slot(require_id(task))
+        store.dequeue_retry(require_id(task), START - MINUTE, 2)
+        store.get_due_tasks(START)
+    assert len(plans.queries) >= 6
+    assert plans.scans() == []

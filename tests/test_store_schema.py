@@ -1,0 +1,294 @@
+"""Tests on real files: an existing assistant's database opens unchanged (law 8), a newer one not at all."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import stat
+import threading
+from contextlib import closing
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from core_fakes import PATIENCE, START, FakeClock, finish, in_thread
+
+from jarvis_trio.errors import StoreError
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.store import schema as module
+
+pytestmark = pytest.mark.law(8)
+
+DELIVERY = ", delivery_channel TEXT, delivery_config TEXT"
+TABLES = """
+CREATE TABLE scheduled_tasks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, description TEXT, schedule_type TEXT NOT NULL,
+    schedule_config TEXT NOT NULL, handler_type TEXT NOT NULL, handler_config TEXT, enabled INTEGER DEFAULT 1,
+    last_run_at TEXT, next_run_at TEXT, last_result TEXT, created_at TEXT DEFAULT CURRENT_TIMESTAMP,
+    updated_at TEXT DEFAULT CURRENT_TIMESTAMP{delivery});
+CREATE TABLE webhook_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT, event_type TEXT, payload TEXT,
+    status TEXT DEFAULT 'pending', received_at TEXT, processed_at TEXT);
+CREATE TABLE alert_rules (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, description TEXT, alert_type TEXT, condition TEXT,
+    enabled INTEGER DEFAULT 1, last_triggered_at TEXT, created_at TEXT);
+CREATE TABLE facts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, category TEXT, key TEXT, value TEXT, confidence REAL, source TEXT,
+    created_at TEXT, updated_at TEXT, UNIQUE (category, key));
+CREATE TABLE locations (id INTEGER PRIMARY KEY, name TEXT);
+CREATE INDEX theirs ON facts (category);
+"""
+ROWS = """
+INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, enabled, next_run_at, last_result)
+VALUES ('morning', 'cron', '{"expression": "0 7 * * 0"}', 'morning_brief', 1, '2026-03-02T07:00:00', '{"status": "ok"}'),
+       ('backup', 'interval', '{"hours": 24}', 'custom', 0, NULL, NULL),
+       ('old style', 'interval', '{"minutes": 5}', 'note', 1, '2026-03-02 08:59:59.123456', NULL),
+       (CAST(x'ff00fe' AS TEXT), 'interval', x'00ff', 'note', 'yes', 12.5, x'c328');
+INSERT INTO webhook_events (source, payload) VALUES ('github', '{"a":  1}'), (x'ff', NULL);
+INSERT INTO facts (category, key, value, confidence) VALUES ('work', 'backup_last_success', '2026-03-01: ok', 0.75);
+INSERT INTO locations (name) VALUES ('Fort Collins');
+PRAGMA user_version = 17;
+"""
+
+
+def build(path: Path, delivery: str = DELIVERY) -> None:
+    """The file of an assistant that has run for a while without us."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(TABLES.format(delivery=delivery) + ROWS)
+
+
+def to_be_read_anew(store: MemoryStore) -> int:
+    tasks = "task_queue q JOIN scheduled_tasks t ON t.id = q.task_id"
+    return int(store.value(f"SELECT count(*) FROM {tasks} WHERE q.due_at = 0"))
+
+
+def contents(path: Path) -> dict[str, list[str]]:
+    """Every row of the assistant's tables, each value as a literal, so that type and bytes count."""
+    added = {"policy", "delivery_channel", "delivery_config"}
+    with closing(sqlite3.connect(path)) as connection:
+        found = {}
+        for table in ("scheduled_tasks", "webhook_events", "alert_rules", "facts", "locations"):
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in added]
+            literals = " || ',' || ".join(f"typeof({name}) || hex({name})" for name in columns)
+            found[table] = [row[0] for row in connection.execute(f"SELECT {literals} FROM {table} ORDER BY id")]
+        return found
+
+
+@pytest.mark.parametrize("delivery", [DELIVERY, ""], ids=["delivery columns", "very old"])
+def test_an_assistants_rows_survive_byte_for_byte(path: Path, delivery: str) -> None:
+    build(path, delivery)
+    before = contents(path)
+    MemoryStore(path).close()
+    assert contents(path) == before
+
+
+def test_what_is_added_is_added_and_nothing_else_changes(path: Path) -> None:
+    build(path, delivery="")
+    with closing(sqlite3.connect(path)) as connection:
+        before = dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
+    MemoryStore(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        after = dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(scheduled_tasks)")]
+        assert connection.execute("PRAGMA user_version").fetchone() == (17,)
+    assert {name: after[name] for name in before if name != "scheduled_tasks"} == {
+        name: sql for name, sql in before.items() if name != "scheduled_tasks"
+    }
+    assert columns[-3:] == ["delivery_channel", "delivery_config", "policy"]
+
+
+def test_a_copy_as_it_was_is_made_first_and_announced(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    build(path)
+    before = contents(path)
+    with caplog.at_level(logging.INFO):
+        MemoryStore(path).close()
+    copy = path.with_name("memory.db.before-jarvis-trio-1")
+    assert str(copy) in caplog.text
+    assert contents(copy) == before
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with closing(sqlite3.connect(copy)) as connection:
+        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    assert "task_runs" not in names
+
+
+def test_an_older_copy_is_not_overwritten(path: Path) -> None:
+    path.with_name("memory.db.before-jarvis-trio-1").write_text("somebody's")
+    build(path)
+    MemoryStore(path).close()
+    assert path.with_name("memory.db.before-jarvis-trio-1").read_text() == "somebody's"
+    assert path.with_name("memory.db.before-jarvis-trio-2").exists()
+
+
+def test_without_room_for_the_copy_nothing_is_changed(tmp_path: Path) -> None:
+    path = tmp_path / ("m" * 240)  # the copy's name would be too long
+    build(path)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="copy"):
+        MemoryStore(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_copy_that_cannot_be_finished_is_not_left_behind(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    build(path)
+    with path.open("r+b") as file:  # a damaged page: the copy fails half-way
+        file.seek(4096 * 2)
+        file.write(b"\xaa" * 4096)
+    before = path.read_bytes()
+    with pytest.raises(StoreError):
+        MemoryStore(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_file_needs_no_copy(path: Path) -> None:
+    with MemoryStore(path):
+        assert not list(path.parent.glob("*before*"))
+
+
+def test_opening_again_changes_nothing(path: Path) -> None:
+    build(path)
+    MemoryStore(path).close()
+    before = path.read_bytes()
+    MemoryStore(path).close()
+    assert path.read_bytes() == before
+    assert len(list(path.parent.iterdir())) == 2  # the file and one copy
+
+
+def test_an_assistant_that_has_it_open_works_on(path: Path) -> None:
+    build(path)
+    with closing(sqlite3.connect(path, timeout=0)) as theirs:
+        assert theirs.execute("SELECT count(*) FROM scheduled_tasks").fetchone() == (4,)
+        with MemoryStore(path) as store:
+            theirs.execute("UPDATE scheduled_tasks SET description = 'theirs' WHERE name = 'backup'")
+            theirs.commit()
+            task = store.get_scheduled_task_by_name("backup")
+            assert task is not None
+            assert task.description == "theirs"
+
+
+@pytest.mark.parametrize("begin", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE", "BEGIN"], ids=["write", "commit", "read"])
+def test_an_assistant_in_the_middle_of_something_is_waited_for(path: Path, begin: str) -> None:
+    build(path)
+    opened = threading.Event()
+    with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
+        theirs.execute(begin)
+        theirs.execute("SELECT count(*) FROM facts").fetchall()
+        opener = in_thread(lambda: (MemoryStore(path).close(), opened.set()))
+        opener.join(0.05)
+        assert not opened.is_set()
+        theirs.execute("COMMIT")
+    assert opened.wait(PATIENCE)
+    finish(opener)
+
+
+def test_processes_that_open_it_together_change_it_once(path: Path) -> None:
+    build(path)
+    before = contents(path)
+    together = threading.Barrier(4)
+
+    def open_it() -> None:
+        together.wait()
+        MemoryStore(path).close()
+
+    errors: list[object] = []
+    previous, threading.excepthook = threading.excepthook, errors.append
+    try:
+        finish(*[in_thread(open_it) for _ in range(4)])
+    finally:
+        threading.excepthook = previous
+    assert errors == []
+    assert contents(path) == before
+
+
+def test_the_assistants_tasks_are_due_as_it_meant_them(path: Path) -> None:
+    """Its naive text is local time (law 5)."""
+    build(path)
+    zone = ZoneInfo("America/Denver")
+    with MemoryStore(path, clock=FakeClock(START, zone)) as store:
+        due = [task.name for task in store.get_due_tasks("2026-03-02T09:00:00")]
+        assert due == ["morning", "old style"]
+        assert [task.name for task in store.get_due_tasks(START)] == []  # 02:00 in Denver
+
+
+def test_an_empty_file_becomes_a_database(path: Path) -> None:
+    path.touch()
+    with MemoryStore(path) as store:
+        assert store.list_scheduled_tasks() == []
+
+
+def test_a_newer_schema_is_refused_and_stays_as_it_was(path: Path) -> None:
+    MemoryStore(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE jarvis_meta SET value = '999' WHERE key = 'schema_version'")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="999") as refused:
+        MemoryStore(path)
+    assert "\n" not in str(refused.value)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("value", ["'soon'", "NULL", "x'ff'"])
+def test_a_schema_that_cannot_be_told_is_refused(path: Path, value: str) -> None:
+    MemoryStore(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE jarvis_meta SET value = {value} WHERE key = 'schema_version'")
+    with pytest.raises(StoreError, match="schema"):
+        MemoryStore(path)
+
+
+@pytest.mark.law(3)
+def test_a_change_that_fails_half_way_is_no_change(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(path)
+    before = contents(path)
+    monkeypatch.setattr(module, "_TRIGGERS", "CREATE NONSENSE;\n")
+    with pytest.raises(StoreError):
+        MemoryStore(path)
+    assert contents(path) == before
+    with closing(sqlite3.connect(path)) as connection:
+        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    assert "task_queue" not in names
+    monkeypatch.undo()
+    with MemoryStore(path) as store:
+        assert len(store.list_scheduled_tasks()) == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE scheduled_tasks SET next_run_at = '2026-03-02T09:30:00' WHERE name = 'old style'",
+        "UPDATE OR IGNORE scheduled_tasks SET enabled = 0 WHERE name = 'old style'",
+        "UPDATE OR REPLACE scheduled_tasks SET schedule_config = '{}' WHERE name = 'old style'",
+        "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type) VALUES ('n', 'a', 'b', 'c')",
+        "INSERT OR REPLACE INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type)"
+        " VALUES ('old style', 'interval', '{}', 'note')",
+        "REPLACE INTO scheduled_tasks (id, name, schedule_type, schedule_config, handler_type)"
+        " VALUES (3, 'old style', 'interval', '{}', 'note')",
+        "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type)"
+        " VALUES ('old style', 'interval', '{}', 'note') ON CONFLICT (name) DO UPDATE SET enabled = 0",
+    ],
+)
+def test_each_way_to_change_a_row_marks_it_to_be_read_anew(path: Path, change: str) -> None:
+    build(path)
+    with MemoryStore(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as theirs:
+        store.write("UPDATE task_queue SET due_at = 5 WHERE task_id <> 0")
+        theirs.execute(change)
+        assert to_be_read_anew(store) == 1
+
+
+def test_a_deleted_row_leaves_nothing_to_do(path: Path) -> None:
+    build(path)
+    with MemoryStore(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as theirs:
+        theirs.execute("DELETE FROM scheduled_tasks")
+        assert store.value("SELECT count(*) FROM task_queue") == 0
+
+
+def test_an_edit_that_concerns_no_schedule_is_not_noticed(path: Path) -> None:
+    build(path)
+    with MemoryStore(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as theirs:
+        store.write("UPDATE task_queue SET due_at = 5 WHERE task_id <> 0")
+        theirs.execute("UPDATE scheduled_tasks SET last_result = 'x', description = 'y'")
+        assert to_be_read_anew(store) == 0
