@@ -85,8 +85,9 @@ class JarvisCommand:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def start(self, folder: Path) -> tuple[Process, float]:
-        """Make a database with the two usual tasks, and start the daemon on it."""
-        self.command(folder, "init").end()
+        """Start the daemon on the folder's database; make one with the two usual tasks where there is none."""
+        if not (folder / "memory.db").exists():
+            self.command(folder, "init").end()
         process = self.command(folder, "run")
         lock = folder / "jarvis-daemon.lock"
         return process, process.wait_until(lambda: lock.exists() and lock.read_text().count("\n") > 2)
@@ -111,7 +112,7 @@ class Cronstable:
     def configure(self, folder: Path, jobs: list[tuple[str, str]]) -> None:
         """Write jobs, each a command and its schedule."""
         lines = [
-            f'  - {{name: "job {number}", command: "{command}", schedule: "{schedule}"}}\n'
+            f'  - name: "job {number}"\n    command: "{command}"\n    schedule: "{schedule}"\n'
             for number, (command, schedule) in enumerate(jobs)
         ]
         (folder / "jobs.yaml").write_text("jobs:\n" + "".join(lines))

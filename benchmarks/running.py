@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def temporary_folder() -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a process took from its start to its end; `cpu_seconds` with its children's."""
+    """Seconds until a process ended, and the CPU seconds of its whole life, user and system."""
 
     seconds: float
     cpu_seconds: float
@@ -98,7 +98,7 @@ class Process:
         return time.perf_counter() - self.started_at
 
     def end(self) -> Cost:
-        """Wait for its end. Raises BenchmarkError where it failed."""
+        """Wait for its end; the seconds count from its start. Raises BenchmarkError where it failed."""
         _, status, usage = os.wait4(self._popen.pid, 0)
         seconds = time.perf_counter() - self.started_at
         self._popen.returncode = os.waitstatus_to_exitcode(status)
@@ -107,12 +107,14 @@ class Process:
             raise BenchmarkError(f"{self._command} exited {self._popen.returncode}: {output}")
         return Cost(seconds, usage.ru_utime + usage.ru_stime)
 
-    def stop(self) -> float:
-        """Seconds from SIGTERM to its end."""
-        asked_at = time.perf_counter()
+    def stop(self) -> Cost:
+        """Send SIGTERM and wait for its end; the seconds count from the signal."""
+        if self._popen.poll() is not None:
+            raise BenchmarkError(f"{self._command} ended by itself: {self._output()}")
+        asked_at = time.perf_counter() - self.started_at
         self._popen.send_signal(signal.SIGTERM)
         cost = self.end()
-        return self.started_at + cost.seconds - asked_at
+        return replace(cost, seconds=cost.seconds - asked_at)
 
     def _output(self) -> str:
         if self._popen.stdout is None:

@@ -228,10 +228,10 @@ def _idle_note(case: Case, run: Run) -> str:
 
 
 def _retry_note(case: Case, last: Run) -> str:
-    retries = task_policy(case.task.policy).retries
-    if last.status not in _FAILED or last.attempt > retries or last.trigger is Trigger.MANUAL or case.obstacle:
+    if case.state or last.status not in _FAILED or last.trigger is Trigger.MANUAL:
         return ""
-    return f"Attempt {last.attempt + 1} of {retries + 1} is to come."
+    retries = task_policy(case.task.policy).retries
+    return f"Attempt {last.attempt + 1} of {retries + 1} is to come." if last.attempt <= retries else ""
 
 
 def _changed_note(case: Case) -> str:

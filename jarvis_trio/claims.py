@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Container
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -31,14 +33,26 @@ from jarvis_trio.planner import Planner
 from jarvis_trio.reports import Reports
 from jarvis_trio.schedule import Interval, plan, task_schedule
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.runs import LiveRun
 
 MAX_ATTEMPTS_AFTER_INTERRUPT = 3
 """A slot whose attempts die with their process is not tried more often than this."""
+
+RECOVERY_PATIENCE = timedelta(seconds=1)
+"""So long a tick waits for another one that ends what a dead process left behind; then it runs what it can."""
 
 _BATCH = 500
 """Rows decided in one transaction, so that other processes get the write lock in between."""
 
 _logger = logging.getLogger(__name__)
+
+
+def end_orphans(owner: str) -> None:
+    """`handlers.processes.end_orphans`, imported only where a process has died."""
+    from jarvis_trio.handlers import processes  # noqa: PLC0415  # psutil: 20 ms
+
+    processes.end_orphans(owner)
+
 
 @dataclass(frozen=True, slots=True)
 class Unrun:
@@ -69,6 +83,7 @@ class Claims:
         reports: is told of slots that are missed.
         planner: reads the rows that were changed.
         is_alive: whether the process of another owner's text still lives.
+        end_orphans: ends what the process of another owner's text has left of its commands.
     """
 
     def __init__(
@@ -80,6 +95,7 @@ class Claims:
         reports: Reports,
         planner: Planner,
         is_alive: Callable[[str | None], bool] = owner_alive,
+        end_orphans: Callable[[str], object] = end_orphans,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -88,6 +104,8 @@ class Claims:
         self._reports = reports
         self._planner = planner
         self._is_alive = is_alive
+        self._end_orphans = end_orphans
+        self._recovering = threading.Lock()
 
     def step(self, now: datetime, started_at: datetime) -> Step:
         """Claim what has been due the longest at `now`; call it in a transaction.
@@ -160,28 +178,56 @@ class Claims:
         return None
 
     def claim_manually(self, task: ScheduledTask, now: datetime) -> Claim:
-        """Claim a run that a person asked for; it moves no slot.
+        """Claim a run that a person asked for; it moves no slot, and takes none's place.
 
-        Raises TaskRunningError while another run of the task is alive.
+        Raises TaskRunningError while another run of the task is alive, ScheduleError
+        where its policy makes no sense.
         """
-        try:
-            claim = self._store.claim_run(
-                task, now, 1, started_at=now, owner=self._owner, trigger=Trigger.MANUAL
-            )
-        except sqlite3.IntegrityError:
-            claim = None
+        task_policy(task.policy)
+        with self._store.transaction():
+            nominal = now
+            while self._is_slot(task, nominal):
+                nominal += timedelta(microseconds=1)
+            try:
+                claim = self._store.claim_run(
+                    task, nominal, 1, started_at=now, owner=self._owner, trigger=Trigger.MANUAL
+                )
+            except sqlite3.IntegrityError:
+                claim = None
         if claim is None:
             raise TaskRunningError(f"task {task.name!r} runs already; try again when that run is over")
         return claim
 
+    def _is_slot(self, task: ScheduledTask, instant: datetime) -> bool:
+        """Whether a run has that very instant for its slot, or what is due now will have it."""
+        if self._store.slot_has_run(require_id(task), instant):
+            return True
+        queued = self._store.queued_slot(require_id(task))
+        if queued is None or queued > instant:
+            return False
+        with suppress(ScheduleError):
+            return plan(task_schedule(task, self._clock.zone()), queued, instant).slot == instant
+        return False
+
     def recover(self, now: datetime) -> None:
         """End the runs whose process is gone, and have their slots run again as the policy says.
 
-        Runs of processes that live (another `tick`, a `run-now`) are not touched.
+        Runs of processes that live (another `tick`, a `run-now`) are not touched. Commands
+        that outlived their process are ended first, so that no attempt overlaps them; that
+        can take as long as a command may resist SIGTERM.
         """
-        for live in self._store.live_runs_of_others(self._owner):
-            if self._is_alive(live.owner):
-                continue
+        if not self._recovering.acquire(timeout=RECOVERY_PATIENCE.total_seconds()):
+            return
+        try:
+            dead = [live for live in self._store.live_runs_of_others(self._owner) if not self._is_alive(live.owner)]
+            for owner in {live.owner for live in dead if live.owner is not None}:
+                self._end_orphans(owner)
+            self._interrupt(dead, now)
+        finally:
+            self._recovering.release()
+
+    def _interrupt(self, dead: list[LiveRun], now: datetime) -> None:
+        for live in dead:
             reason = f"process {owner_pid(live.owner)}, which ran it, ended before it was done"
             with self._store.transaction():
                 if not self._store.interrupt_run(live.run, reason, now):

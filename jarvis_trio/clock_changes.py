@@ -53,8 +53,8 @@ class ClockChange:
 @lru_cache(maxsize=64)
 def clock_changes(zone: tzinfo, start: datetime, end: datetime) -> tuple[ClockChange, ...]:
     """The changes of the zone's clock in [start, end), in order; instants are aware UTC."""
-    pieces = stretches(zone, instant_seconds(start) - 1, instant_seconds(end))
-    return tuple(
+    pieces = stretches(zone, instant_seconds(start) - 60, instant_seconds(end))  # a stretch has whole minutes
+    changes = (
         ClockChange(
             at=later.datetime_at(later.first, zone).astimezone(UTC),
             before=at_minute(earlier.end, None),
@@ -62,6 +62,7 @@ def clock_changes(zone: tzinfo, start: datetime, end: datetime) -> tuple[ClockCh
         )
         for earlier, later in pairwise(pieces)
     )
+    return tuple(change for change in changes if change.at >= start)
 
 
 def change_at(reading: datetime, zone: tzinfo) -> ClockChange | None:

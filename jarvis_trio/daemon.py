@@ -31,6 +31,9 @@ _logger = logging.getLogger(__name__)
 _INSTANT = 1e-6
 """Seconds that are no wait: instants have microseconds, and sums of floats miss by less."""
 
+_FIRST_PAUSE = 0.002
+"""Seconds between the second tick and the third that found nothing where there should have been something."""
+
 RunSync = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Awaits a synchronous call, and is not cancelled before the call has ended."""
 
@@ -41,7 +44,8 @@ class Engine(Protocol):
     It may also offer `next_due_at() -> datetime | None` (aware UTC): then the daemon
     sleeps until that instant where it comes before the interval is over. It may set
     `allows_concurrent_ticks = True`: then up to `max_concurrent_ticks` calls overlap.
-    And `running() -> list[tuple[str, datetime]]` names what runs, for the log.
+    `running() -> list[tuple[str, datetime]]` names what runs, for the log. `finish()` is
+    called at the end, when no tick runs any more.
     """
 
     def evaluate_due_tasks(self) -> list[dict[str, Any]]:
@@ -87,6 +91,7 @@ class JarvisDaemon:
         self._numbers = itertools.count()
         self._regular_at = -math.inf
         self._fruitless_at: datetime | None = None
+        self._fruitless_ticks = 0
         self._wake_asked = False
         self._change_seen = False
         self._last_failure: str | None = None
@@ -119,6 +124,8 @@ class JarvisDaemon:
                 while self._stopped_by is None:
                     await self._start_tick(ticks)
                     await self._sleep_until_wanted()
+            if callable(getattr(self.engine, "finish", None)):
+                await self._run_sync(self._finish)
             drained = timedelta(seconds=round(self._clock.monotonic() - self._stopped_at, 3))
             _logger.info("Stopped by %s; what ran was awaited for %s", self._stopped_by, duration_text(drained))
             nursery.cancel_scope.cancel()
@@ -143,9 +150,15 @@ class JarvisDaemon:
             self._log_failure(error)
             return []
 
+    def _finish(self) -> None:
+        try:
+            self.engine.finish()
+        except BaseException as error:  # noqa: BLE001  # border of law 4: the exit must not fail for it
+            _logger.error("The engine could not finish: %s", error)
+
     def _log_failure(self, error: BaseException) -> None:
         """One line for each failed tick; the traceback only where it is new, and no error of our own."""
-        text = f"{type(error).__name__}: {error}"
+        text = _text_of(error)
         unknown = not isinstance(error, JarvisError) and text != self._last_failure
         self._last_failure = text
         _logger.error("The tick failed: %s", text, exc_info=error if unknown else None)
@@ -166,6 +179,7 @@ class JarvisDaemon:
         try:
             fruitful = bool(await self.tick())
             self._fruitless_at = None if fruitful else self._ticking[number]
+            self._fruitless_ticks = 0 if fruitful else self._fruitless_ticks + 1
         finally:
             del self._ticking[number]
             self._regular_at = trio.current_time() + self.tick_interval
@@ -194,14 +208,22 @@ class JarvisDaemon:
             # A tick saw that work and could not do it (the database is locked, say): the
             # interval keeps the loop from spinning.
             return regular
-        return min(regular, (due_at - self._clock.now()).total_seconds())
+        seconds = (due_at - self._clock.now()).total_seconds()
+        if seconds > 1:
+            self._fruitless_ticks = 0
+        # The same for an engine that claims ever newer work and does none: growing pauses.
+        return min(regular, max(seconds, _FIRST_PAUSE * (1 << min(self._fruitless_ticks, 30) >> 2)))
 
     def _next_due_at(self) -> datetime | None:
         try:
             due_at = self.engine.next_due_at()
-            return None if due_at is None else as_utc(due_at, self._clock.zone())
-        except Exception as error:  # noqa: BLE001  # border of law 4: an engine that cannot say is ticked at the interval
-            _logger.error("The engine could not say what is due next: %s", error)
+            if due_at is None:
+                return None
+            if not isinstance(due_at, datetime):
+                raise TypeError(f"it answered {due_at!r}, which is no datetime")
+            return as_utc(due_at, self._clock.zone())
+        except BaseException as error:  # noqa: BLE001  # border of law 4: it is ticked at the interval then
+            _logger.error("The engine could not say what is due next: %s", _text_of(error))
             return None
 
     async def _sleep(self, seconds: float) -> None:
@@ -232,7 +254,7 @@ class JarvisDaemon:
             _logger.warning("%s again: still waiting for %s", number.name, self._still_running())
 
     def _still_running(self) -> str:
-        running = self.engine.running() if hasattr(self.engine, "running") else []
+        running = self.engine.running() if callable(getattr(self.engine, "running", None)) else []
         running = running or [("the tick", at) for at in self._ticking.values()]
         zone = self._clock.zone()
         return ", ".join(f"{name!r} since {local_text(at, zone)}" for name, at in running)

@@ -18,7 +18,7 @@ from typing import Any
 
 from jarvis_trio import handlers
 from jarvis_trio.approvals import Approvals
-from jarvis_trio.claims import Claims, Step, Unrun
+from jarvis_trio.claims import Claims, Step, Unrun, end_orphans
 from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.delivery import Channels
 from jarvis_trio.errors import StoreError
@@ -27,6 +27,7 @@ from jarvis_trio.models import (
     Claim,
     Handler,
     HandlerContext,
+    Outcome,
     RunStatus,
     ScheduledTask,
     Trigger,
@@ -36,7 +37,7 @@ from jarvis_trio.models import (
 from jarvis_trio.owner import current_owner, owner_alive
 from jarvis_trio.planner import CLOCK_SLACK, Planner
 from jarvis_trio.reports import Reports
-from jarvis_trio.runner import Attempt, Runner, run_in_thread
+from jarvis_trio.runner import Attempt, EndedAttempt, Runner, run_in_thread
 from jarvis_trio.schedule import task_zone
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Outlook
@@ -69,6 +70,7 @@ class SchedulerEngine:
         runner: calls a handler; `runner.run_inline` for simulations.
         owner: the text that tells this process from all others.
         is_alive: whether the process of another owner's text still lives.
+        end_orphans: ends what the process of another owner's text has left of its commands.
         reports: tells people of runs and of troubles.
         keep_days: how old a row of the run history may grow.
         keep_runs: how many rows of it a task may have. Its last run is always kept.
@@ -87,6 +89,7 @@ class SchedulerEngine:
         runner: Runner = run_in_thread,
         owner: str | None = None,
         is_alive: Callable[[str | None], bool] = owner_alive,
+        end_orphans: Callable[[str], object] = end_orphans,
         reports: Reports | None = None,
         keep_days: int = 90,
         keep_runs: int = 10_000,
@@ -103,15 +106,23 @@ class SchedulerEngine:
         self._owner = owner or current_owner()
         self._planner = Planner(memory_store, self._clock, self._reports)
         self._claims = Claims(
-            memory_store, self._clock, self._owner, self._handlers, self._reports, self._planner, is_alive
+            memory_store,
+            self._clock,
+            self._owner,
+            self._handlers,
+            self._reports,
+            self._planner,
+            is_alive,
+            end_orphans,
         )
         self._seen: tuple[tuple[int, int] | None, Outlook | None] = (None, None)
         self._guard = threading.Lock()
         self._running: dict[int, Claim] = {}
         self._unwritten: list[_Ended] = []
+        self._unreleased: list[Claim] = []
         self._told_unknown: set[str] = set()
         self._zone: tzinfo | None = None
-        self._latest: datetime | None = None
+        self._zero: datetime | None = None  # what the wall clock read when the monotonic one read 0
         self._pruned_at: datetime | None = None
 
     def evaluate_due_tasks(self, now: datetime | None = None) -> list[dict[str, Any]]:
@@ -151,20 +162,25 @@ class SchedulerEngine:
         results: list[dict[str, Any]] = []
         ended: _Ended | None = None
         while True:
-            step = self._record_and_claim(ended, instant, clock.now())
+            step = self._record_and_claim(ended, instant, clock)
             if ended is not None:
                 results.append(self._report(ended, clock.now()))
             results += [self._report_unrun(slot) for slot in step.unrun]
             ended = None if step.claim is None else self._run(step.claim, clock)
             if ended is None and not step.more:
                 return results
+            if ended is not None and ended.claim.task.delivery_channel:
+                # Nothing is claimed while a message is on its way: another tick can have it.
+                self._record(ended)
+                results.append(self._report(ended, clock.now()))
+                ended = None
 
-    def _record_and_claim(self, ended: _Ended | None, instant: datetime, now: datetime) -> Step:
+    def _record_and_claim(self, ended: _Ended | None, instant: datetime, clock: Clock) -> Step:
         try:
             with self.memory_store.transaction():
                 if ended is not None:
                     self._write_outcome(ended)
-                return self._claims.step(instant, now)
+                return self._claims.step(instant, clock.now())  # the wait for the write lock is over
         except StoreError:
             if ended is None:
                 raise
@@ -202,7 +218,8 @@ class SchedulerEngine:
             self._seen = (None, None)
         self._write_kept_outcomes()
         if follows_clock:
-            self._notice_changes_of_time(now)
+            self._notice_zone(now)
+            self._notice_clock()
         self._prune(now)
 
     def _look_ahead(self) -> Outlook:
@@ -218,12 +235,11 @@ class SchedulerEngine:
             self._seen = (writes, outlook)
         return outlook
 
-    def _notice_changes_of_time(self, now: datetime) -> None:
+    def _notice_zone(self, now: datetime) -> None:
         zone = self._clock.zone()
         with self._guard:
             first, moved = self._zone is None, self._zone != zone
-            latest = self.memory_store.last_started_at() if first else self._latest
-            self._zone, self._latest = zone, now
+            self._zone = zone
         if first:
             self.memory_store.drop_orphans()
             moved = self.memory_store.note("zone") not in (None, str(zone))
@@ -232,19 +248,33 @@ class SchedulerEngine:
         if moved:
             _logger.info("The machine's zone is %s now; tasks without a zone of their own follow", zone)
             self._planner.rezone(now)
-        if latest is not None and now < latest - CLOCK_SLACK:
-            _logger.warning("The clock was set back by %s; schedules are read anew", duration_text(latest - now))
-            self._planner.rewind(now)
+
+    def _notice_clock(self) -> None:
+        """The wall clock was set back where it lost time against the monotonic one, or against the last run."""
+        with self._guard:
+            now = self._clock.now()
+            zero = now - timedelta(seconds=self._clock.monotonic())
+            back = (self.memory_store.last_started_at() or now) - now if self._zero is None else self._zero - zero
+            self._zero = zero
+        if back > CLOCK_SLACK:
+            _logger.warning("The clock was set back by %s; schedules are read anew", duration_text(back))
+            self._planner.rewind(now, back)
 
     def _run(self, claim: Claim, clock: Clock) -> _Ended:
         with self._guard:
             self._running[claim.run_id] = claim
         try:
-            attempt = self._runner(self._handlers[claim.task.handler_type], claim.task, self._context(claim))
+            attempt = self._attempt(claim)
         finally:
             with self._guard:
                 del self._running[claim.run_id]
         return _Ended(claim, attempt, clock.now())
+
+    def _attempt(self, claim: Claim) -> Attempt:
+        kind = claim.task.handler_type
+        if kind not in self._handlers:  # a run by hand, or a retry of a task that was edited meanwhile
+            return EndedAttempt(Outcome(RunStatus.ERROR, reason=f"no handler of type {kind!r} is installed"))
+        return self._runner(self._handlers[kind], claim.task, self._context(claim))
 
     def _context(self, claim: Claim) -> HandlerContext:
         seconds = task_policy(claim.task.policy).timeout_seconds
@@ -298,14 +328,19 @@ class SchedulerEngine:
     def _write_kept_outcomes(self) -> None:
         with self._guard:
             kept, self._unwritten = self._unwritten, []
+            over, self._unreleased = self._unreleased, []
         for ended in kept:
             self._record(ended)
+        for claim in over:
+            self._release(claim)
 
     def _release(self, claim: Claim) -> None:
         try:
             self.memory_store.release_run(claim.run_id)
         except StoreError as error:
-            _logger.error("Task %r stays blocked until the next start: %s", claim.task.name, error)
+            _logger.error("Task %r stays blocked, as that cannot be written now: %s", claim.task.name, error)
+            with self._guard:
+                self._unreleased.append(claim)
 
     def _prune(self, now: datetime) -> None:
         """Delete old history once a day, a part at each tick, so that no tick is held up by it."""
@@ -360,7 +395,7 @@ def default_handlers(folder: Path) -> Mapping[str, Handler]:
     built_in = handlers.built_in(
         inbox_dir=folder / "webhook-inbox", approvals=Approvals(folder / "approved-commands.json"), notify=notify
     )
-    return {**handlers.installed(), **built_in}
+    return handlers.Handlers(built_in)
 
 
 def default_reports(store: MemoryStore, clock: Clock) -> Reports:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from jarvis_trio.errors import ScheduleError
 from jarvis_trio.firing import Firing, Moment, firing_of, moment_of
 from jarvis_trio.forecast import stored_next_run
 from jarvis_trio.models import Run, ScheduledTask, Trigger, require_id
-from jarvis_trio.schedule import Schedule, task_schedule, task_zone
+from jarvis_trio.schedule import Interval, Schedule, task_schedule, task_zone
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.text import printable
 
@@ -76,8 +76,7 @@ def _case(
         firing = Firing(None, f"its schedule cannot be understood: {printable(str(error))}", None, None)
     else:
         moment = moment_of(at, zone)
-        first = min((run.scheduled_for for run in runs if run.trigger is Trigger.SCHEDULE), default=next_run)
-        firing = firing_of(schedule, moment, next_run=next_run, first_slot=first)
+        firing = firing_of(schedule, moment, next_run=next_run, first_slot=_first_slot(schedule, runs))
 
     def anything_ran(start: datetime, end: datetime) -> bool:
         return any(run.started_at < end for run in store.list_runs(since=start))
@@ -94,3 +93,11 @@ def _case(
         daemon_runs=daemon_runs,
         anything_ran=anything_ran,
     )
+
+
+def _first_slot(schedule: Schedule, runs: Sequence[Run]) -> datetime | None:
+    """The first slot of an interval that the history knows; the oldest row may stand for some before it."""
+    slots = [run for run in runs if run.trigger is Trigger.SCHEDULE]
+    if not slots or not isinstance(schedule, Interval):
+        return None
+    return slots[0].scheduled_for - slots[0].collapsed * schedule.step

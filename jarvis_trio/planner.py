@@ -61,7 +61,7 @@ class Planner:
             self._reports.mended(task, now)
             _logger.info("Task %r was mended and is scheduled again", task.name, extra={"task": task.name})
         if slot is None or task.next_run_at is None:
-            self._store.set_next_run(task_id, slot)
+            self._store.set_next_run(task_id, slot, waits_from=now)
         else:
             self._store.enqueue(task_id, slot)
 
@@ -76,7 +76,7 @@ class Planner:
 
     def set_aside(self, task: ScheduledTask, reason: str, now: datetime) -> None:
         """Disable a task that cannot be scheduled, with the reason in its history; told once."""
-        task_id = require_id(task)
+        task_id, reason = require_id(task), reason[:1000]  # it can quote as much as the row holds
         if not task.enabled and self._store.reason_set_aside(task_id) == reason:
             self._store.dequeue(task_id)
             return
@@ -99,13 +99,13 @@ class Planner:
                     moved = schedule.at if isinstance(schedule, Once) else schedule.next_after(now)
                 self._store.set_next_run(require_id(task), moved, waits_from=waits_from)
 
-    def rewind(self, now: datetime) -> None:
-        """The wall clock was set back: no interval waits longer than it says, no slot runs twice."""
+    def rewind(self, now: datetime, back: timedelta) -> None:
+        """The wall clock was set back by `back`: no interval waits longer than it says, no slot runs twice."""
         with self._store.transaction():
             for task, schedule, slot, waits_from in self._queued():
                 if isinstance(schedule, Interval):
-                    if waits_from is not None and waits_from > now + CLOCK_SLACK:
-                        self._restart_interval(require_id(task), schedule, now)
+                    if waits_from is not None:
+                        self._move_interval(require_id(task), schedule, min(waits_from - back, now))
                 elif not isinstance(schedule, Once):
                     self._go_back(require_id(task), schedule, now, slot)
 
@@ -114,13 +114,13 @@ class Planner:
             with suppress(ScheduleError):  # it is set aside when it comes due
                 yield task, task_schedule(task, self._clock.zone()), slot, waits_from
 
-    def _restart_interval(self, task_id: int, schedule: Interval, now: datetime) -> None:
-        # Its old slots up to the clock's former time have run, so it counts anew from
-        # here; a microsecond earlier where that very instant was a slot before.
-        slot = now + schedule.step
+    def _move_interval(self, task_id: int, schedule: Interval, waits_from: datetime) -> None:
+        # Elapsed time is what it counts, so it moves with the clock; a microsecond
+        # earlier where that very instant was a slot before.
+        slot = waits_from + schedule.step
         while self._store.slot_has_run(task_id, slot):
             slot -= timedelta(microseconds=1)
-        self._store.set_next_run(task_id, slot, waits_from=now)
+        self._store.set_next_run(task_id, slot, waits_from=waits_from)
 
     def _go_back(self, task_id: int, schedule: Schedule, now: datetime, queued: datetime) -> None:
         """Queue the first slot after `now` that has no row, where that is before the queued one."""

@@ -22,6 +22,7 @@ import queue
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from random import Random
@@ -34,10 +35,11 @@ from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.instants import as_utc, parse_duration, parse_instant, parse_zone
+from jarvis_trio.instants import as_utc, local_text, parse_duration, parse_instant, parse_zone
 from jarvis_trio.models import Handler, HandlerContext, Policy, Run, ScheduledTask, ScheduleType
 from jarvis_trio.reports import AlertChannel, Reports
 from jarvis_trio.runner import run_inline
+from jarvis_trio.schedule import Once, task_schedule
 from jarvis_trio.store import MemoryStore
 
 
@@ -131,6 +133,7 @@ class Simulation:
         self._path = Path(folder or self._temporary.name) / "memory.db"  # type: ignore[union-attr]  # one of both is set
         self._owners = itertools.count(1)
         self._boot()
+        self.store = MemoryStore(self._path, clock=self.clock)
         self._world = _World(self._mock)
 
     def __enter__(self) -> Self:
@@ -139,6 +142,7 @@ class Simulation:
     def __exit__(self, *_: object) -> None:
         self._world.end()
         self.store.close()
+        self._memory.close()
         if self._temporary is not None:
             self._temporary.cleanup()
 
@@ -159,10 +163,23 @@ class Simulation:
         """
         kind, config = _schedule_columns(every, cron, at)
         self.handlers[name] = handler or _do_nothing
-        text = (policy or Policy()).to_json()
-        return self.store.store_scheduled_task(
-            ScheduledTask(name=name, schedule_type=kind, schedule_config=config, handler_type=name, policy=text)
+        task = ScheduledTask(
+            name=name,
+            schedule_type=kind,
+            schedule_config=config,
+            handler_type=name,
+            policy=(policy or Policy()).to_json(),
         )
+        now, zone = self.clock.now(), self.clock.zone()
+        schedule = task_schedule(task, zone)
+        slot = schedule.at if isinstance(schedule, Once) else schedule.next_after(now)
+        stored = self.store.store_scheduled_task(replace(task, next_run_at=None if slot is None else local_text(slot, zone)))
+        self.wake()
+        return stored
+
+    def wake(self) -> None:
+        """Have the daemon look at once what is due, as a command does that changed something."""
+        self._world.do(self._wake)
 
     def run(self, duration: timedelta | None = None, **units: float) -> None:
         """Let time pass: `run(days=365)`, `run(timedelta(hours=2))`.
@@ -188,56 +205,59 @@ class Simulation:
 
     def crash_after(self, writes: int = 0) -> None:
         """Kill the process as soon as it has made that many more writes; with 0 at once."""
-        self.store.dies_after = self.store.writes + writes
+        self._memory.dies_after = self._memory.writes + writes
         if writes == 0:
-            self._world.do(self._die)
+            self._world.do(self._end_process)
 
     @property
     def crashed(self) -> bool:
         """Whether the process has died and was not started again."""
-        return self.store.dead
+        return self._memory.dead
 
     def restart(self) -> None:
         """Start a new process on the same database, after a crash or a clean stop of the old one."""
-        if not self.crashed:
-            self._world.do(self._stop)
-        self.store.close()
+        self._world.do(self._end_process)
+        self._memory.close()
         self._boot()
 
     def run_now(self, name: str) -> dict[str, Any]:
-        """Run a task by hand, as another process would."""
-        return self.engine.run_now(name)
+        """Run a task by hand, in another process than the daemon's."""
+        return self._engine(self.store, "person").run_now(name)
 
     def history(self, name: str | None = None) -> list[Run]:
         """The runs, of one task or of all, the oldest first."""
         return self.store.list_runs(task=name)[::-1]
 
     def _boot(self) -> None:
-        owner = f"simulated-{next(self._owners)}"
-        self.store = CrashingStore(self._path, clock=self.clock)
-        self.store.stop_syncing()
-        self.engine = SchedulerEngine(
-            self.store,
-            clock=self.clock,
-            handlers=self.handlers,
-            runner=run_inline,
-            owner=owner,
-            is_alive=lambda other: other == owner,
-            reports=Reports(self.store, self.clock, self._deliver, AlertChannel("simulated")),
-            random=Random(0),
-            keep_days=36_600,
-            keep_runs=1_000_000_000,
-        )
+        self._memory = CrashingStore(self._path, clock=self.clock)
+        self._memory.stop_syncing()
+        self._owner = f"daemon {next(self._owners)}"
         self.daemon = JarvisDaemon(
-            self.store,
+            self._memory,
             self._tick_interval,
-            engine=self.engine,
+            engine=self._engine(self._memory, self._owner),
             clock=self.clock,
             max_concurrent_ticks=1,
             run_sync=self._call_inline,
         )
         self._started = False
         self._death = trio.Event()
+        self._gone = trio.Event()
+
+    def _engine(self, store: MemoryStore, owner: str) -> SchedulerEngine:
+        return SchedulerEngine(
+            store,
+            clock=self.clock,
+            handlers=self.handlers,
+            runner=run_inline,
+            owner=owner,
+            is_alive=lambda other: other == self._owner,
+            end_orphans=lambda other: None,
+            reports=Reports(store, self.clock, self._deliver, AlertChannel("simulated")),
+            random=Random(0),
+            keep_days=36_600,
+            keep_runs=1_000_000_000,
+        )
 
     def _deliver(self, channel: str, config: Mapping[str, Any], message: Message) -> str:
         self.delivered.append((channel, message))
@@ -258,18 +278,22 @@ class Simulation:
             task_status.started()
             await self._death.wait()
             process.cancel_scope.cancel()
+        self._gone.set()
 
-    async def _die(self) -> None:
-        self._death.set()
+    async def _wake(self) -> None:
+        self.daemon.wake()
 
-    async def _stop(self) -> None:
-        self.daemon.shutdown()
+    async def _end_process(self) -> None:
+        if not self.crashed:
+            self.daemon.shutdown()
+            await trio.testing.wait_all_tasks_blocked()
         self._death.set()
-        await trio.testing.wait_all_tasks_blocked()
+        if self._started:
+            await self._gone.wait()
 
     async def _call_inline(self, call: Callable[[], Any]) -> Any:
         result = call()
-        if self.store.dead:
+        if self.crashed:
             self._death.set()
             await trio.sleep_forever()
         return result

@@ -8,17 +8,19 @@ in its title what it stands for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from jarvis_trio.models import RunStatus
 from jarvis_trio.text import printable
-from jarvis_trio.timeline import BY_WEIGHT, FAILED, Bar, Lane, Timeline
+from jarvis_trio.timeline import BY_WEIGHT, FAILED, UNRUN, Bar, Lane, Timeline
 from jarvis_trio.words import counted, duration_words, moment_words, shortened
 
+_TITLE = "Runs of the scheduled tasks"
 _WIDTH = 960
+_MARGIN = 16
 _LEFT = 170
 _RIGHT = 24
 _TOP = 64
@@ -48,7 +50,12 @@ _COLOURS = {  # light, dark
     "failed": ("#c44900", "#ff8c42"),
     "unrun": ("#8a6d00", "#f0c239"),
 }
-_GROUPS = {RunStatus.EXECUTED: "executed", RunStatus.RUNNING: "running"} | dict.fromkeys(FAILED, "failed")
+_KINDS = {
+    RunStatus.EXECUTED: "executed",
+    RunStatus.RUNNING: "running",
+    **dict.fromkeys(FAILED, "failed"),
+    **dict.fromkeys(UNRUN, "unrun"),
+}
 
 
 def chart_svg(timeline: Timeline) -> str:
@@ -61,24 +68,18 @@ class _Picture:
         self._timeline = timeline
         self._unit = (timeline.end - timeline.start) / (_WIDTH - _LEFT - _RIGHT)
         self._bottom = _TOP + _LANE * len(timeline.lanes)
-        size = {"width": str(_WIDTH), "height": str(self._bottom + _BOTTOM)}
-        self._root = Element(
-            "svg",
-            {
-                "xmlns": "http://www.w3.org/2000/svg",
-                "viewBox": f"0 0 {_WIDTH} {self._bottom + _BOTTOM}",
-                **size,
-                "role": "img",
-                "aria-labelledby": "title description",
-            },
-        )
-        SubElement(self._root, "title", {"id": "title"}).text = "Runs of the scheduled tasks"
-        SubElement(self._root, "desc", {"id": "description"}).text = self._summary()
+        height = self._bottom + _BOTTOM
+        self._root = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {_WIDTH} {height}"})
+        self._root.attrib |= {"width": str(_WIDTH), "height": str(height)}
+        self._root.attrib |= {"role": "img", "aria-labelledby": "title description"}
+        _add(self._root, "title", _TITLE, id="title")
+        _add(self._root, "desc", self._summary(), id="description")
         SubElement(self._root, "style").text = _style_sheet()
-        SubElement(self._root, "rect", {**size, "class": "paper"})
+        _add(self._root, "rect", kind="paper", width=_WIDTH, height=height)
 
     def text(self) -> str:
-        self._heading()
+        _add(self._root, "text", _TITLE, kind="heading", x=_MARGIN, y=24)
+        _add(self._root, "text", self._summary(), kind="faint", x=_MARGIN, y=42)
         for number, lane in enumerate(self._timeline.lanes):
             self._ground(lane, _TOP + _LANE * number, striped=number % 2 == 0)
         self._axis()
@@ -95,48 +96,38 @@ class _Picture:
         return f"{counted(len(self._timeline.lanes), 'task')}, {counted(len(bars), 'run')}, {failed:,} failed, {span}"
 
     def _when(self, instant: datetime) -> str:
-        return moment_words(instant.replace(microsecond=0), self._timeline.zone)
+        return moment_words(instant, self._timeline.zone)
 
     def _x(self, instant: datetime) -> float:
-        return round(_LEFT + (instant - self._timeline.start) / self._unit, 1)
+        return _LEFT + (instant - self._timeline.start) / self._unit
 
-    def _write(self, text: str, x: float, y: float, **attributes: str) -> Element:
-        element = SubElement(self._root, "text", {"x": str(x), "y": str(y), **attributes})
-        element.text = _drawable(text)
-        return element
-
-    def _heading(self) -> None:
-        self._write("Runs of the scheduled tasks", 16, 24, **{"class": "heading"})
-        self._write(self._summary(), 16, 42, **{"class": "faint"})
+    def _ground(self, lane: Lane, top: float, *, striped: bool) -> None:
+        if striped:
+            _add(self._root, "rect", kind="stripe", y=top, width=_WIDTH, height=_LANE)
+        label = _add(self._root, "text", x=_MARGIN, y=top + _LANE / 2 + 4)
+        label.text = shortened(_drawable(lane.task), _LONGEST_NAME)
+        _add(label, "title", lane.task)
 
     def _axis(self) -> None:
         for instant, label in self._timeline.ticks(self._unit * _TICK_GAP):
             x = self._x(instant)
-            self._line(x, "tick")
-            self._write(label, x, self._bottom + 16, **{"class": "faint", "text-anchor": "middle"})
+            self._upright(x, "tick")
+            _add(self._root, "text", label, kind="faint middle", x=x, y=self._bottom + 16)
         x = self._x(self._timeline.now)
-        self._line(x, "now")
-        self._write("now", x, _TOP - 6, **{"class": "faint", "text-anchor": "middle"})
+        self._upright(x, "now")
+        _add(self._root, "text", "now", kind="faint middle", x=x, y=_TOP - 6)
 
-    def _line(self, x: float, kind: str) -> None:
-        ends = {"x1": str(x), "x2": str(x), "y1": str(_TOP), "y2": str(self._bottom)}
-        SubElement(self._root, "line", {**ends, "class": kind})
-
-    def _ground(self, lane: Lane, top: float, *, striped: bool) -> None:
-        if striped:
-            place = {"x": "0", "y": str(top), "width": str(_WIDTH), "height": str(_LANE)}
-            SubElement(self._root, "rect", {**place, "class": "stripe"})
-        name = _drawable(lane.task)
-        SubElement(self._write(shortened(name, _LONGEST_NAME), 16, top + _LANE / 2 + 4), "title").text = name
+    def _upright(self, x: float, kind: str) -> None:
+        _add(self._root, "line", kind=kind, x1=x, x2=x, y1=_TOP, y2=self._bottom)
 
     def _lane(self, lane: Lane, middle: float) -> None:
         group = SubElement(self._root, "g", {"role": "list", "aria-label": _drawable(lane.task)})
         for slot in self._thinned(lane.ahead):
-            SubElement(group, "path", {"class": "ahead", "d": f"M{self._x(slot)},{middle - 4} v8"})
+            _stroke(group, self._x(slot), middle)
         bars = sorted(lane.bars, key=lambda bar: -BY_WEIGHT.index(bar.status))  # what failed is drawn last, on top
-        for status, same in groupby(bars, key=lambda bar: bar.status):
-            for merged in self._merged(list(same)):
-                self._bar(group, merged, status, middle)
+        for _, same in groupby(bars, key=lambda bar: bar.status):
+            for merged in self._merged(same):
+                self._bar(group, merged, middle)
 
     def _thinned(self, slots: Sequence[datetime]) -> Iterator[datetime]:
         """The slots, without those that would be drawn over another."""
@@ -146,7 +137,7 @@ class _Picture:
                 yield slot
                 drawn = slot
 
-    def _merged(self, bars: Sequence[Bar]) -> Iterator[list[Bar]]:
+    def _merged(self, bars: Iterable[Bar]) -> Iterator[list[Bar]]:
         """The bars, those together that are not a pixel apart."""
         together: list[Bar] = []
         for bar in bars:
@@ -157,47 +148,54 @@ class _Picture:
         if together:
             yield together
 
-    def _bar(self, parent: Element, bars: Sequence[Bar], status: RunStatus, middle: float) -> None:
-        kind = _GROUPS.get(status, "unrun")
-        group = SubElement(parent, "g", {"role": "listitem", "class": kind})
-        SubElement(group, "title").text = self._describe(bars)
+    def _bar(self, parent: Element, bars: Sequence[Bar], middle: float) -> None:
+        status = bars[0].status
+        group = _add(parent, "g", kind=_KINDS[status], role="listitem")
+        _add(group, "title", self._describe(bars))
         left = max(self._x(bars[0].start), _LEFT)
-        width = round(max(self._x(bars[-1].end) - left, 2), 1)
-        if kind != "unrun":
-            place = {"x": str(left), "y": str(middle - _BAR / 2), "width": str(width), "height": str(_BAR), "rx": "1"}
-            SubElement(group, "rect", {**place, "class": "bar"})
-        if status in _SHAPES:
-            x = left + width if status is RunStatus.RUNNING else left
-            _shape(group, status, x, middle)
+        width = max(self._x(bars[-1].end) - left, 2)
+        if status not in UNRUN:
+            _add(group, "rect", kind="bar", x=left, y=middle - _BAR / 2, width=width, height=_BAR, rx=1)
+        _shape(group, status, left + width if status is RunStatus.RUNNING else left, middle)
 
     def _describe(self, bars: Sequence[Bar]) -> str:
-        run = bars[0].run
+        run, start = bars[0].run, self._when(bars[0].start)
         if len(bars) > 1:
-            span = f"from {self._when(bars[0].start)} to {self._when(bars[-1].end)}"
-            return _drawable(f"{run.task_name}: {counted(len(bars), 'run')} {run.status}, {span}")
-        took = duration_words(bars[0].end - bars[0].start)
-        detail = f": {run.reason}" if run.reason else f", took {took}"
-        return _drawable(f"{run.task_name}: {run.status}, {self._when(bars[0].start)}{detail}")
+            return f"{run.task_name}: {len(bars):,} runs {run.status}, from {start} to {self._when(bars[-1].end)}"
+        detail = f": {run.reason}" if run.reason else f", took {duration_words(bars[0].end - bars[0].start)}"
+        return f"{run.task_name}: {run.status}, {start}{detail}"
 
     def _legend(self) -> None:
         seen = {bar.status for lane in self._timeline.lanes for bar in lane.bars}
-        x, y = 16.0, self._bottom + 40
+        x, y = float(_MARGIN), self._bottom + 40
         for status in reversed([status for status in BY_WEIGHT if status in seen]):
-            group = SubElement(self._root, "g", {"class": _GROUPS.get(status, "unrun")})
+            group = _add(self._root, "g", kind=_KINDS[status])
             if status is RunStatus.EXECUTED:
-                place = {"x": str(x), "y": str(y - 10), "width": "10", "height": str(_BAR), "rx": "1"}
-                SubElement(group, "rect", {**place, "class": "bar"})
-            else:
-                _shape(group, status, x + 6, y - 4)
-            self._write(status, x + 18, y, **{"class": "faint"})
+                _add(group, "rect", kind="bar", x=x, y=y - 10, width=10, height=_BAR, rx=1)
+            _shape(group, status, x + 6, y - 4)
+            _add(self._root, "text", status, kind="faint", x=x + 18, y=y)
             x += 34 + 7 * len(status)
-        SubElement(self._root, "path", {"class": "ahead", "d": f"M{x + 4},{y - 8} v8"})
-        self._write("to come", x + 12, y, **{"class": "faint"})
+        _stroke(self._root, x + 4, y - 4)
+        _add(self._root, "text", "to come", kind="faint", x=x + 12, y=y)
+
+
+def _add(parent: Element, tag: str, text: str | None = None, *, kind: str = "", **attributes: str | float) -> Element:
+    """A new element; `kind` is its class, numbers are rounded to a tenth of a pixel."""
+    element = SubElement(parent, tag, {"class": kind} if kind else {})
+    for name, value in attributes.items():
+        element.set(name, value if isinstance(value, str) else f"{value:.1f}".removesuffix(".0"))
+    element.text = None if text is None else _drawable(text)
+    return element
+
+
+def _stroke(parent: Element, x: float, middle: float) -> None:
+    _add(parent, "path", kind="ahead", d=f"M{x:.1f},{middle - 4:.1f} v8")
 
 
 def _shape(parent: Element, status: RunStatus, x: float, y: float) -> None:
-    for layer in ("halo", "mark"):  # the halo sets it off from a bar beneath
-        SubElement(parent, "path", {"class": layer, "d": _SHAPES[status], "transform": f"translate({x} {y})"})
+    if status in _SHAPES:
+        for layer in ("halo", "mark"):  # the halo sets it off from a bar beneath
+            _add(parent, "path", kind=layer, d=_SHAPES[status], transform=f"translate({x:.1f} {y:.1f})")
 
 
 def _drawable(text: str) -> str:
@@ -210,6 +208,7 @@ def _style_sheet() -> str:
         "text { font: 13px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif; }\n"
         ".heading { font-size: 16px; font-weight: 600; }\n"
         "text.faint { font-size: 12px; }\n"
+        "text.middle { text-anchor: middle; }\n"
         ".mark, .halo, .ahead, .tick, .now { fill: none; stroke-width: 2; }\n"
         ".halo { stroke-width: 6; }\n"
         ".failed .bar { opacity: 0.45; }\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import groupby
 
 from jarvis_trio.models import RunStatus
 from jarvis_trio.text import printable
@@ -79,11 +80,11 @@ class _Grid:
         return "".join(line).rstrip()
 
     def segments(self, lane: Lane) -> Iterator[Segment]:
-        cells = self._ahead(lane) | self._blocks(lane) | self._marks(lane)
-        for column in range(self._columns):
-            if column == self._now:
-                yield _NOW, "dim"
-            yield cells.get(column, (" ", ""))
+        drawn = self._ahead(lane) | self._blocks(lane) | self._marks(lane)
+        cells = [drawn.get(column, (" ", "")) for column in range(self._columns)]
+        cells.insert(self._now, (_NOW, "dim"))
+        for style, alike in groupby(cells, key=lambda cell: cell[1]):
+            yield "".join(text for text, _ in alike), style
 
     def _ahead(self, lane: Lane) -> dict[int, Segment]:
         return {max(self._column(slot), self._now): (_AHEAD, "dim") for slot in lane.ahead}

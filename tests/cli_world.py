@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pty
 import select
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 from core_fakes import PATIENCE, FakeClock
 
-from jarvis_trio.cli import main
+from jarvis_trio.cli import NOTES, main
 from jarvis_trio.models import Run, ScheduledTask
 from jarvis_trio.store import MemoryStore
 
@@ -95,13 +96,15 @@ class Cli:
 @pytest.fixture
 def cli(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Cli:
+) -> Iterator[Cli]:
     """Commands on an empty database."""
     bare = Cli(tmp_path / "data", clock, capsys)
     monkeypatch.setenv("JARVIS_DATA_DIR", str(bare.data))
     bare.data.mkdir(mode=0o700)
     MemoryStore(bare.path, clock=clock).close()
-    return bare
+    yield bare
+    logging.getLogger().removeHandler(NOTES)
+    logging.getLogger("jarvis_trio").setLevel(logging.NOTSET)
 
 
 class Program:
@@ -198,7 +201,7 @@ def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
     return found
 
 
-def read_rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
-    """What a query of another program finds."""
-    with closing(sqlite3.connect(path)) as connection:
+def execute(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    """What another program finds, or does, in a database."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         return connection.execute(sql).fetchall()

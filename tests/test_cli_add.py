@@ -11,6 +11,7 @@ from core_fakes import START
 
 from jarvis_trio.approvals import Approvals
 
+ADD_HOURLY = ("add", "job", "--every", "1h", "--handler", "alert_eval")
 OWNERS_SCRIPT = "#!/bin/sh\necho done\n"
 
 
@@ -71,7 +72,7 @@ def test_a_time_with_an_offset_stays_that_instant(cli: Cli) -> None:
 
 def test_the_policy_holds_only_what_was_said(cli: Cli) -> None:
     cli.ok(
-        *("add", "job", "--every", "1h", "--handler", "alert_eval", "--timezone", "Europe/Berlin", "--timeout", "30s"),
+        *(*ADD_HOURLY, "--timezone", "Europe/Berlin", "--timeout", "30s"),
         *("--retries", "2", "--retry-delay", "1m30s", "--grace", "1h", "--on-interrupt", "skip", "--alert-after", "2d"),
     )
     assert json.loads(cli.task("job").policy or "") == {
@@ -107,13 +108,13 @@ def test_a_relative_path_is_made_absolute(cli: Cli, tmp_path: Path, monkeypatch:
 
 def test_a_delivery_is_stored(cli: Cli) -> None:
     config = '{"title_template": "$task_name"}'
-    cli.ok("add", "job", "--every", "1h", "--handler", "alert_eval", "--deliver", "notification", "--deliver-config", config)
+    cli.ok(*ADD_HOURLY, "--deliver", "notification", "--deliver-config", config)
     task = cli.task("job")
     assert (task.delivery_channel, task.delivery_config) == ("notification", config)
 
 
 def test_json_is_the_row_and_the_next_times(cli: Cli) -> None:
-    shown = cli.json("add", "job", "--every", "1h", "--handler", "alert_eval")
+    shown = cli.json(*ADD_HOURLY)
     assert (shown["name"], shown["schedule_config"], shown["last_status"]) == ("job", '{"hours": 1}', None)
     assert shown["next"] == [f"2026-03-02T{hour}:00:00+00:00" for hour in (10, 11, 12)]
 
@@ -175,7 +176,8 @@ def test_an_unknown_handler_is_refused_with_the_nearest_and_all_that_there_are(c
 
 
 def test_a_program_that_is_not_there_is_refused(cli: Cli) -> None:
-    assert "there is no program 'nosuchprogram' on PATH" in cli.fails("add", "job", "--every", "5m", "--", "nosuchprogram")
+    said = cli.fails("add", "job", "--every", "5m", "--", "nosuchprogram")
+    assert "there is no program 'nosuchprogram' on PATH; give the path of an executable" in said
 
 
 def test_a_configured_command_without_a_program_is_refused(cli: Cli) -> None:

@@ -52,8 +52,9 @@ def test_help_lists_all_commands_without_importing_one(cli: Cli) -> None:
     out = cli.ok("--help")
     for command in ALL:
         assert re.search(rf"^  {command.name} +\S", out, re.MULTILINE), command.name
-    assert not {name for name in imported("--help") if name.startswith("jarvis_trio.cli.")} - {
+    assert {name for name in imported("--help") if name.startswith("jarvis_trio.cli.")} == {
         "jarvis_trio.cli.group",
+        "jarvis_trio.cli.names",
         "jarvis_trio.cli.session",
     }
 
@@ -96,6 +97,7 @@ def test_a_name_that_is_nearly_right_is_suggested(cli: Cli) -> None:
 
 
 def test_control_characters_never_reach_the_terminal(cli: Cli) -> None:
+    cli.ok("allow", "true")
     cli.ok("add", "plain", "--every", "5m", "--", "true")
     cli.change("plain", name="bad\x1b]0;owned\x07\nname\u202e", description="\x9b2J")
     cli.ok("run-now", "bad\x1b]0;owned\x07\nname\u202e")
@@ -171,6 +173,13 @@ def test_completion_prints_a_script_for_the_program(cli: Cli, shell: str) -> Non
 def test_completion_knows_the_commands_and_imports_none(program: Program) -> None:
     done = program(_JARVIS_TRIO_COMPLETE="bash_complete", COMP_WORDS="jarvis-trio h", COMP_CWORD="1")
     assert done.out == "plain,history\n"
+
+
+@pytest.mark.slow
+def test_completion_knows_the_tasks(program: Program) -> None:
+    program("init")
+    done = program(_JARVIS_TRIO_COMPLETE="bash_complete", COMP_WORDS="jarvis-trio pause a", COMP_CWORD="2")
+    assert done.out == "plain,alert_eval\n"
 
 
 def test_no_two_commands_share_a_name() -> None:

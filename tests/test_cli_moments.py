@@ -51,7 +51,7 @@ def test_an_instant_stays_an_instant(text: str, instant: datetime) -> None:
     "text", ["", "soon", "10/11", "tomorrow 25:00", "tomorrow 9", "friday", "in", "in 5", "in 99999999d", "noday 9:00"]
 )
 def test_what_has_no_single_meaning_is_refused_with_the_forms_that_have(text: str) -> None:
-    with pytest.raises(ScheduleError, match="not a time: .*; write it like 2026-12-01T09:00, tomorrow 9:00"):
+    with pytest.raises(ScheduleError, match=r"not a time: .*; write it like 2026-12-01T09:00, tomorrow 9:00"):
         read_moment(text, START, DENVER)
 
 

@@ -142,6 +142,8 @@ def test_goes_to_the_end_of_the_calendar_and_no_further(zone: str) -> None:
         cron.next_time(at("9999-12-31 12:00", zone))
     with pytest.raises(CronError, match="ends, with the year 9999"):
         CronExpression("* * * * *").next_time(at("9999-12-31 23:59:59", zone))
+    with pytest.raises(CronError, match="ends, with the year 9999"):
+        CronExpression("0 0 29 2 *").next_time(at("9997-01-01 00:00", zone))
     assert cron.latest(at("9999-12-30 12:00", zone), at("9999-12-31 23:59:59", zone)) == (
         at("9999-12-31 12:00", zone),
         1,

@@ -57,7 +57,7 @@ class Drop:
     def poll(self, now: datetime = NOON) -> dict[str, Any]:
         return WebhookPoll(self.inbox)(a_task(), a_context(self.store, now=now))
 
-    def events(self) -> list[tuple[str, ...]]:
+    def events(self) -> list[tuple[object, ...]]:
         return [tuple(row) for row in self.store.read("SELECT * FROM webhook_events ORDER BY id")]
 
     def payloads(self) -> list[Any]:

@@ -20,13 +20,13 @@ from protocol import answer, tell
 from sqlalchemy import create_engine, event
 
 
-def scheduler(folder: str) -> BackgroundScheduler:
-    """A scheduler as durable as ours: WAL, and each commit on the disk when it returns."""
+def scheduler(folder: str, journal: str = "WAL") -> BackgroundScheduler:
+    """A scheduler as durable as ours: each commit is on the disk when it returns. As it comes `journal` is DELETE."""
     engine = create_engine(f"sqlite:///{Path(folder) / 'jobs.db'}")
 
     @event.listens_for(engine, "connect")
     def make_durable(connection, _):  # type: ignore[no-untyped-def]
-        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA journal_mode={journal}")
         connection.execute("PRAGMA synchronous=FULL")
 
     return BackgroundScheduler(
@@ -37,9 +37,9 @@ def scheduler(folder: str) -> BackgroundScheduler:
     )
 
 
-def throughput(folder: str, count: int) -> float:
+def throughput(folder: str, count: int, journal: str = "WAL") -> float:
     """Seconds until so many due recurring jobs have run and are stored with their next time."""
-    made = scheduler(folder)
+    made = scheduler(folder, journal)
     made.start(paused=True)
     for number in range(count):
         made.add_job(no_op, "interval", hours=1, next_run_time=datetime.now(UTC), id=str(number))

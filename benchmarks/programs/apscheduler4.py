@@ -81,7 +81,7 @@ async def lateness(backend: str, folder: str, count: int, gap_seconds: float, bu
             await made.add_job(hold)
         for nominal in nominal_times(count, gap_seconds, lead_seconds=3):
             await made.add_schedule(record, DateTrigger(datetime.fromtimestamp(nominal, UTC)), args=[nominal])
-        late_ms = await anyio.to_thread.run_sync(arrivals.wait_for, count)
+        late_ms: list[float] = await anyio.to_thread.run_sync(arrivals.wait_for, count)
         released.set()
         return late_ms
 

@@ -60,10 +60,8 @@ def idle(folder: str) -> None:
     no_op = huey.task()(jobs.no_op)
     for _ in range(10):
         no_op.schedule(delay=3600)
-    consumer = huey.create_consumer(workers=4, periodic=False)
-    consumer.start()
-    tell("ready")
-    consumer.run()
+    huey.on_startup()(lambda: tell("ready"))
+    huey.create_consumer(workers=1, periodic=False).run()
 
 
 if __name__ == "__main__":

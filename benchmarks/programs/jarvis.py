@@ -97,7 +97,8 @@ def lateness(folder: str, count: int, gap_seconds: float, busy: int) -> list[flo
                 daemon.shutdown()
             return late_ms
 
-        return trio.run(observe)
+        late_ms: list[float] = trio.run(observe)
+        return late_ms
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from protocol import answer
 
 from jarvis_trio.testing import Simulation
 
 
-def simulate(schedules: list[dict[str, str]], days: int) -> dict[str, float]:
+def simulate(schedules: list[dict[str, Any]], days: int) -> dict[str, float]:
     """Real seconds, and runs, of so many simulated days in America/Denver at 60 s ticks."""
     with Simulation("2026-01-01T00:00", zone="America/Denver") as simulation:
         for number, schedule in enumerate(schedules):

@@ -51,6 +51,9 @@ SECTIONS = {
         _command("run-now", "evaluate:run_now", "Run a task here and now, and print its result."),
         _command("tick", "evaluate:tick", "Run what is due, once, in this process."),
         _command("history", "history:history", "List the runs, the newest first."),
+        _command("timeline", "timeline:timeline_command", "Draw the runs of the last hours, a lane for each task."),
+        _command("forecast", "forecast:forecast_command", "Say what will run when, in order."),
+        _command("explain", "explain:explain_command", "Say why a task ran, did not run, or will run."),
     ],
     "The shell": [
         _command("completion", "completion:completion", "Print the script that completes commands in a shell."),

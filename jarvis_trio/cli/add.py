@@ -13,12 +13,12 @@ from jarvis_trio.cli.definition import (
     changes,
     check_delivery,
     check_handler,
-    check_name,
     definition_options,
     first_slot,
     note_warnings,
 )
 from jarvis_trio.cli.describe import next_slots, outlook_lines, schedule_words, task_json
+from jarvis_trio.cli.names import check_name
 from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.cli.session import Session
 from jarvis_trio.errors import DuplicateTaskError

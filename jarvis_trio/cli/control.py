@@ -10,7 +10,7 @@ import click
 
 from jarvis_trio.cli.describe import next_slots, outlook_lines, schedule_words
 from jarvis_trio.cli.output import say
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import Session, name_argument
 from jarvis_trio.errors import ScheduleError, TaskError
 from jarvis_trio.instants import local_text
 from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
@@ -18,7 +18,7 @@ from jarvis_trio.schedule import Once, task_schedule
 
 
 @click.command()
-@click.argument("name")
+@name_argument
 @click.pass_obj
 def pause(session: Session, name: str) -> None:
     """Stop scheduling a task, until it is resumed.
@@ -35,7 +35,7 @@ def pause(session: Session, name: str) -> None:
 
 
 @click.command()
-@click.argument("name")
+@name_argument
 @click.pass_obj
 def resume(session: Session, name: str) -> None:
     """Schedule a paused task again.
@@ -57,7 +57,7 @@ def resume(session: Session, name: str) -> None:
 
 
 @click.command()
-@click.argument("name")
+@name_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def remove(session: Session, name: str, yes: bool) -> None:

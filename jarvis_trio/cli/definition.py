@@ -17,8 +17,9 @@ from jarvis_trio.app import make_channels, make_handlers
 from jarvis_trio.approvals import Approvals, find_executable
 from jarvis_trio.cli.describe import schedule_words
 from jarvis_trio.cli.moments import read_moment
+from jarvis_trio.cli.names import nearest
 from jarvis_trio.cli.output import note, say
-from jarvis_trio.cli.session import Session, nearest
+from jarvis_trio.cli.session import Session
 from jarvis_trio.cron import CronExpression
 from jarvis_trio.errors import CronError, NotApprovedError, ScheduleError, TaskError
 from jarvis_trio.handlers.custom import command_words
@@ -26,12 +27,10 @@ from jarvis_trio.instants import parse_duration
 from jarvis_trio.lint import lint
 from jarvis_trio.models import Policy, ScheduledTask, ScheduleType, json_object
 from jarvis_trio.schedule import task_schedule, task_zone
-from jarvis_trio.text import printable
 
 NONE = "none"
 """What an option is given to take back what it said."""
 
-_LONGEST_NAME = 100
 _UNITS = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -224,15 +223,6 @@ def _json_text(text: str, option: str) -> str:
 
 def _unless_none(text: str) -> str | None:
     return None if text == NONE else text
-
-
-def check_name(name: str) -> None:
-    """Raises TaskError for a name that would be a nuisance on a terminal or in a log."""
-    if not name.strip() or name != name.strip() or len(name) > _LONGEST_NAME or printable(name) != name:
-        raise TaskError(
-            f"not a name for a task: {name[:_LONGEST_NAME]!r}; use 1 to {_LONGEST_NAME} characters on one line, "
-            "without control characters, and no space at either end"
-        )
 
 
 def first_slot(task: ScheduledTask, now: datetime, machine_zone: tzinfo) -> datetime:

@@ -21,7 +21,7 @@ from jarvis_trio.cli.definition import (
 )
 from jarvis_trio.cli.describe import definition_words, outlook_lines, task_json
 from jarvis_trio.cli.output import json_option, print_json, say
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import Session, name_argument
 from jarvis_trio.instants import local_text
 from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
 
@@ -31,7 +31,7 @@ _DELIVERY = {"delivery_channel", "delivery_config"}
 
 
 @click.command()
-@click.argument("name")
+@name_argument
 @definition_options
 @json_option
 @click.pass_obj

@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from jarvis_trio.app import make_engine
+from jarvis_trio.claims import end_orphans
 from jarvis_trio.cli import NOTES
 from jarvis_trio.cli.definition import check_handler
 from jarvis_trio.cli.describe import result_summary
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, say, say_text
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import Session, name_argument
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.owner import current_owner
@@ -45,7 +46,7 @@ def tick(session: Session, as_json: bool) -> None:
 
 
 @click.command("run-now")
-@click.argument("name")
+@name_argument
 @click.option("--verbose", "-v", is_flag=True, help="Show where in a Python handler an error came from.")
 @json_option
 @click.pass_obj
@@ -78,8 +79,6 @@ def _engine(session: Session) -> Iterator[SchedulerEngine]:
     try:
         yield make_engine(session.settings, session.store, session.clock, session.environment)
     except KeyboardInterrupt:
-        from jarvis_trio.handlers.processes import end_orphans  # noqa: PLC0415  # psutil: 20 ms, where it is interrupted
-
         end_orphans(current_owner())
         raise
     finally:

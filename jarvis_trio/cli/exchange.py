@@ -11,9 +11,10 @@ from typing import Any, TextIO
 
 import click
 
-from jarvis_trio.cli.definition import approve_command, check_delivery, check_name, first_slot, same_schedule
+from jarvis_trio.cli.definition import approve_command, check_delivery, first_slot, same_schedule
 from jarvis_trio.cli.describe import definition_words
 from jarvis_trio.cli.edit import difference
+from jarvis_trio.cli.names import check_name
 from jarvis_trio.cli.output import say
 from jarvis_trio.cli.session import Session
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError
@@ -27,7 +28,7 @@ _REQUIRED = ("name", "schedule_type", "schedule_config", "handler_type")
 
 
 @click.command()
-@click.option("--format", "kind", type=click.Choice(["toml", "json"]), default="toml", help="TOML, unless JSON is wanted.")
+@click.option("--format", "kind", type=click.Choice(["toml", "json"]), default="toml", help="TOML by default.")
 @click.pass_obj
 def export(session: Session, kind: str) -> None:
     """Print the tasks as TOML or JSON, to be kept in a file.
@@ -150,7 +151,7 @@ def _checked(task: ScheduledTask, present: ScheduledTask | None, session: Sessio
         Policy.from_json(task.policy)
         json_object(task.handler_config, "handler_config")
         check_delivery(task, session)
-        if present is not None and same_schedule(present, task, zone):
+        if present is not None and present.enabled == task.enabled and same_schedule(present, task, zone):
             return replace(task, next_run_at=present.next_run_at)
         return replace(task, next_run_at=local_text(first_slot(task, now, zone), zone))
     except JarvisError as error:

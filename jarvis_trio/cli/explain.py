@@ -12,7 +12,7 @@ from jarvis_trio.cli.describe import run_json, schedule_words
 from jarvis_trio.cli.history import print_runs
 from jarvis_trio.cli.moments import read_moment
 from jarvis_trio.cli.output import Cell, Column, Fit, console, json_option, print_json, print_table, say
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import Session, name_argument
 from jarvis_trio.errors import JarvisError, ScheduleError
 from jarvis_trio.explain import Explanation, explain
 from jarvis_trio.instants import local_text
@@ -26,7 +26,7 @@ _FIELDS = (Column("FIELD"), Column("SCHEDULE SAYS", Fit.FOLD), Column("IT IS"), 
 
 
 @click.command("explain")
-@click.argument("name")
+@name_argument
 @click.option("--at", metavar="TIME", help="When, in the task's zone: 2027-03-14T02:30, tomorrow 9:00. [default: now]")
 @json_option
 @click.pass_obj

@@ -9,9 +9,10 @@ import click
 from jarvis_trio.cli.describe import run_json, run_summary
 from jarvis_trio.cli.moments import read_past
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, relative, say, short
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import Session, complete_task
 from jarvis_trio.models import Run, RunStatus
 
+_SCREEN = 20
 _COLUMNS = (
     Column("RUN"),
     Column("TASK", Fit.FOLD),
@@ -24,11 +25,11 @@ _COLUMNS = (
 
 
 @click.command()
-@click.argument("name", required=False)
-@click.option("--task", metavar="NAME", help="Only the runs of this task; the same as NAME.")
+@click.argument("name", required=False, shell_complete=complete_task)
+@click.option("--task", metavar="NAME", shell_complete=complete_task, help="Only the runs of this task; the same as NAME.")
 @click.option("--status", type=click.Choice([str(status) for status in RunStatus]), help="Only those that ended so.")
 @click.option("--since", metavar="TIME", help="Only those that started since then: 2h (ago), yesterday, 2026-12-01.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
+@click.option("--limit", type=click.IntRange(min=1), help=f"At most so many; by default {_SCREEN}, with --json all.")
 @json_option
 @click.pass_obj
 def history(
@@ -38,7 +39,7 @@ def history(
     task: str | None,
     status: str | None,
     since: str | None,
-    limit: int,
+    limit: int | None,
     as_json: bool,
 ) -> None:
     """List the runs, the newest first.
@@ -54,7 +55,7 @@ def history(
         task=name or task,
         status=RunStatus(status) if status else None,
         since=read_past(since, session.now(), session.zone()) if since else None,
-        limit=limit,
+        limit=limit or (-1 if as_json else _SCREEN),
     )
     if not runs and (wanted := name or task) and not session.store.list_runs(task=wanted, limit=1):
         session.task(wanted)

@@ -9,13 +9,14 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
+from jarvis_trio.cli.application import Application, application_folder, application_options
 from jarvis_trio.cli.session import Session
 from jarvis_trio.errors import LaunchdError, StoreError
 from jarvis_trio.launchd.checks import check
@@ -41,41 +42,30 @@ def launchd() -> None:
     """
 
 
-def _application_options(command: Callable[..., None]) -> Callable[..., None]:
-    folder = click.Path(exists=True, file_okay=False, path_type=Path)
-    for option in (
-        click.option("--store", metavar="MODULE:ATTR", help="That application's store."),
-        click.option("--engine", metavar="MODULE:ATTR", help="That application's engine."),
-        click.option("--app-dir", type=folder, help="Let the agent run an existing application, as `run` does."),
-    ):
-        command = option(command)
-    return command
-
-
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Print each step and do nothing.")
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @launchd.command("render")
-@_application_options
+@application_options
 @_json_option
 @click.pass_obj
-def render_command(session: Session, /, as_json: bool, **application: Any) -> None:
+def render_command(session: Session, /, application: Application | None, as_json: bool) -> None:
     """Print the agent's property list with the settings in force.
 
     \b
     Example:
       jarvis-trio launchd render | plutil -lint -
     """
-    agent = _agent_to_be(session, **application)
+    agent = _agent_to_be(session, application)
     click.echo(json.dumps(property_list(agent), indent=2) if as_json else render(agent).decode(), nl=as_json)
 
 
 @launchd.command("install")
-@_application_options
+@application_options
 @_dry_run_option
 @click.pass_obj
-def install_command(session: Session, /, dry_run: bool, **application: Any) -> None:
+def install_command(session: Session, /, application: Application | None, dry_run: bool) -> None:
     """Check, retire the three old agents, and load this one; again, to update it.
 
     The agent gets the settings that are in force here and now. When a step
@@ -87,7 +77,7 @@ def install_command(session: Session, /, dry_run: bool, **application: Any) -> N
       jarvis-trio launchd install --dry-run
       jarvis-trio launchd install
     """
-    agent, launchctl = _agent_to_be(session, **application), _launchctl()
+    agent, launchctl = _agent_to_be(session, application), _launchctl()
     check(agent, launchctl)
     if _carry_out(install_steps(agent, launchctl), dry_run):
         _say(f"{LABEL} runs in {launchctl.domain}. Its log: {agent.settings['DAEMON_LOG_FILE']}")
@@ -132,7 +122,7 @@ def status_command(session: Session, as_json: bool) -> None:
     Example:
       jarvis-trio launchd status --json
     """
-    seen = status(_agent_as_installed(session), _launchctl())
+    seen = status(agent_as_installed(session), _launchctl())
     if as_json:
         click.echo(json.dumps(seen, indent=2))
         return
@@ -141,8 +131,8 @@ def status_command(session: Session, as_json: bool) -> None:
 
 
 def _agent(session: Session, arguments: Sequence[str] = (), longest_timeout_seconds: float = 0) -> Agent:
-    if "--app-dir" in arguments:
-        session.use_application(Path(arguments[arguments.index("--app-dir") + 1]))
+    if (folder := application_folder(arguments)) is not None:
+        session.use_application(folder)
     return Agent(
         home=Path.home(),
         python=Path(sys.executable),
@@ -153,17 +143,14 @@ def _agent(session: Session, arguments: Sequence[str] = (), longest_timeout_seco
     )
 
 
-def _agent_to_be(session: Session, app_dir: Path | None, engine: str | None, store: str | None) -> Agent:
+def _agent_to_be(session: Session, application: Application | None) -> Agent:
     """The agent that is asked for: ours, or one that runs an application, which knows no time limit of a task."""
-    if app_dir is None and engine is None and store is None:
+    if application is None:
         return _agent(session, longest_timeout_seconds=session.longest_timeout_seconds())
-    if engine is None or store is None:
-        raise click.UsageError("--engine and --store go together, and --app-dir goes with them")
-    folder = [] if app_dir is None else ["--app-dir", str(app_dir.absolute())]
-    return _agent(session, ["run", *folder, "--engine", engine, "--store", store])
+    return _agent(session, application.arguments)
 
 
-def _agent_as_installed(session: Session) -> Agent:
+def agent_as_installed(session: Session) -> Agent:
     """The agent that `install` would write now with the arguments that are installed."""
     arguments = installed_arguments(Path.home()) or ()
     longest = 0.0

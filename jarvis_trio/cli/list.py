@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, tzinfo
 
 import click
@@ -9,8 +10,9 @@ import click
 from jarvis_trio.cli.describe import schedule_words, task_json
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, relative, say
 from jarvis_trio.cli.session import Session
+from jarvis_trio.errors import ScheduleError
 from jarvis_trio.forecast import stored_next_run
-from jarvis_trio.models import Run, ScheduledTask, require_id
+from jarvis_trio.models import Run, ScheduledTask, ScheduleType, require_id, task_policy
 from jarvis_trio.words import moment_words
 
 _COLUMNS = (
@@ -56,12 +58,20 @@ def _row(task: ScheduledTask, last: Run | None, set_aside: bool, now: datetime, 
     slot = stored_next_run(task, zone)
     return [
         Cell(task.name, "bold"),
-        Cell(schedule_words(task, zone)),
+        Cell(_schedule(task, zone)),
         Cell(task.handler_type),
         _next(task, slot, set_aside, now),
         Cell(moment_words(slot, zone) if slot is not None and task.enabled else "", "dim"),
         Cell("never", "dim") if last is None else Cell(_last(last, now), STYLES[last.status]),
     ]
+
+
+def _schedule(task: ScheduledTask, zone: tzinfo) -> str:
+    words = schedule_words(task, zone)
+    with suppress(ScheduleError):
+        own_zone = task_policy(task.policy).timezone
+        return words if own_zone is None or task.schedule_type != ScheduleType.CRON else f"{words} ({own_zone})"
+    return words
 
 
 def _next(task: ScheduledTask, slot: datetime | None, set_aside: bool, now: datetime) -> Cell:

@@ -6,23 +6,29 @@ Each part is made when it is first asked for, so that `completion` needs no data
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
+import click
+
+from jarvis_trio.cli.names import nearest
 from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.errors import JarvisError, ScheduleError, StoreMissingError, UnknownTaskError
 from jarvis_trio.lock import wake
 from jarvis_trio.models import ScheduledTask, task_policy
 from jarvis_trio.settings import Settings, settings_of
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.text import printable
+
+_LOOKING_TIMEOUT = timedelta(seconds=5)
+"""How long to wait for a program that locks out even readers: long for a transaction, short for a person."""
 
 
 class Session:
@@ -52,13 +58,19 @@ class Session:
     @cached_property
     def settings(self) -> Settings:
         """The settings that `config` holds. Raises JarvisError."""
-        return settings_of(import_module("config"), self.environment)
+        return settings_of(_import_config(), self.environment)
 
     @cached_property
     def store(self) -> MemoryStore:
         """The database. Raises StoreMissingError where there is none: only `init` makes one; StoreError."""
         require_database(self.settings)
         return MemoryStore(self.settings.memory_db_path, clock=self.clock)
+
+    def look(self) -> MemoryStore:
+        """The database as it is, to be read without any change to it. Raises as `store` does."""
+        return MemoryStore(
+            self.settings.memory_db_path, clock=self.clock, busy_timeout=_LOOKING_TIMEOUT, read_only=True
+        )
 
     def now(self) -> datetime:
         """The present instant, aware and in UTC."""
@@ -81,10 +93,13 @@ class Session:
         wake(self.settings.lock_file)
 
     def longest_timeout_seconds(self) -> float:
-        """The longest time limit that a task has of its own; 0 where none has or there is no database."""
+        """The longest time limit that a task has of its own; 0 where none has or there is no database.
+
+        The database is only looked at: who asks has not decided to let us change it.
+        """
         longest = 0.0
-        with suppress(StoreMissingError):
-            for task in self.store.list_scheduled_tasks():
+        with suppress(StoreMissingError), self.look() as store:
+            for task in store.list_scheduled_tasks():
                 with suppress(ScheduleError):
                     longest = max(longest, task_policy(task.policy).timeout_seconds or 0.0)
         return longest
@@ -96,17 +111,23 @@ def require_database(settings: Settings) -> None:
         raise StoreMissingError(f"Memory DB not found at {settings.memory_db_path}; make it with: jarvis-trio init")
 
 
-def import_module(name: str) -> ModuleType:
-    """Import a module that need not be ours. Raises JarvisError, whatever its code raises."""
+def _import_config() -> ModuleType:
+    """The module `config`, which need not be ours. Raises JarvisError, whatever its code raises."""
     try:
-        return importlib.import_module(name)
+        return importlib.import_module("config")
     except JarvisError:
         raise
     except (Exception, SystemExit) as error:  # another program's code, which may do anything
-        raise JarvisError(f"cannot import the module {name}: {type(error).__name__}: {error}") from error
+        raise JarvisError(f"cannot import the module config: {type(error).__name__}: {error}") from error
 
 
-def nearest(name: str, names: list[str]) -> str:
-    """`did you mean 'backup'? ` where one of the names is near; else nothing."""
-    found = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {found[0]!r}? " if found else ""
+def complete_task(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The names of tasks that begin so, for a shell."""
+    with Session(os.environ) as session, suppress(JarvisError):
+        names = [task.name for task in session.store.list_scheduled_tasks()]
+        return [name for name in names if name.startswith(incomplete) and printable(name) == name]
+    return []
+
+
+name_argument = click.argument("name", shell_complete=complete_task)
+"""The task that a command is about."""

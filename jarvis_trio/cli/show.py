@@ -10,7 +10,7 @@ import click
 from jarvis_trio.cli.describe import definition_words, next_slots, outlook_lines, run_json, task_json
 from jarvis_trio.cli.history import print_runs, took
 from jarvis_trio.cli.output import json_option, print_json, relative, say, say_text
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import Session, complete_task
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.instants import local_text
 from jarvis_trio.models import Run, ScheduledTask, require_id
@@ -20,7 +20,7 @@ _LAST_RUNS = 5
 
 
 @click.command()
-@click.argument("name", metavar="NAME|RUN")
+@click.argument("name", metavar="NAME|RUN", shell_complete=complete_task)
 @json_option
 @click.pass_obj
 def show(session: Session, name: str, as_json: bool) -> None:

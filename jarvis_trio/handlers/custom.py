@@ -54,7 +54,7 @@ class Custom:
     def __call__(self, task: ScheduledTask, context: HandlerContext) -> dict[str, Any]:
         """Run the task's command.
 
-        Returns `status`, `exit_code`, `stdout` and `stderr`, with `error` where it failed
+        Returns `status`, `exit_code`, `stdout` and `stderr`, with `error` where it failed,
         `left_behind`, a count, where processes of it had to be ended, and `survivors`,
         their PIDs, where some could not be.
         Raises HandlerError where it cannot be started, NotApprovedError where it may not,

@@ -34,8 +34,8 @@ TERM_GRACE = timedelta(seconds=5)
 KILL_GRACE = timedelta(seconds=2)
 """How long they have to be gone after SIGKILL; only what hangs in the kernel needs longer."""
 
-_KEPT_BYTES = 8 * 1024
-"""Kept of the beginning, and of the end, of each output: together they fit into a result."""
+_KEPT_BYTES = 6 * 1024
+"""Kept of the beginning, and of the end, of each output: so both fit, as JSON, into what is kept of a result."""
 
 _CHUNK_BYTES = 64 * 1024
 """What a pipe holds (pipe(7)), so that one read empties it."""

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -41,9 +41,12 @@ class Database:
         path: the file; made, with mode 0600, where it is missing.
         clock: what the time is, for the columns that hold one.
         busy_timeout: how long a write waits for another process's lock.
+        read_only: only look. Nothing is made, added or changed, each write is refused with
+            StoreError, and a file that lacks our tables is shown as if it had them, empty.
 
     Raises:
-        StoreError: the file cannot be used; it is left as it was.
+        StoreError: the file cannot be used; it is left as it was. StoreMissingError where
+            there is none to look at.
     """
 
     def __init__(
@@ -52,8 +55,10 @@ class Database:
         *,
         clock: Clock | None = None,
         busy_timeout: timedelta = timedelta(seconds=90),
+        read_only: bool = False,
     ) -> None:
         self.path = Path(path)
+        self.read_only = read_only
         self.clock: Clock = clock or SystemClock()
         self._busy_timeout = busy_timeout
         self._lock = threading.RLock()
@@ -130,6 +135,14 @@ class Database:
             others: int = self._execute("PRAGMA data_version").fetchone()[0]
             return others, self._connection.total_changes
 
+    def find_damage(self) -> str | None:
+        """What SQLite's `integrity_check` finds first; None where the file is whole. Raises StoreError.
+
+        It reads all of the file: about a second for 100 MB.
+        """
+        found = " ".join(self.value("PRAGMA integrity_check(1)").split())
+        return None if found == "ok" else found
+
     def _execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
             return self._connection.execute(sql, parameters)
@@ -176,8 +189,12 @@ class Database:
         self._identity = None
 
     def _open(self) -> sqlite3.Connection:
+        if self.read_only and not os.path.lexists(self.path):
+            raise StoreMissingError(f"Memory DB not found at {self.path}; make it with: jarvis-trio init")
         try:
-            _create_private(self.path)
+            if not self.read_only:
+                _create_private(self.path)
+            _check_usable(self.path, os.R_OK if self.read_only else os.R_OK | os.W_OK)
         except OSError as error:
             raise StoreError(f"cannot use the database {self.path}: {error.strerror}") from None
         try:
@@ -190,13 +207,21 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=self._busy_timeout.total_seconds(), isolation_level=None, check_same_thread=False
+            _read_only_uri(self.path) if self.read_only else self.path,
+            uri=self.read_only,
+            timeout=self._busy_timeout.total_seconds(),
+            isolation_level=None,
+            check_same_thread=False,
         )
         try:
             connection.row_factory = sqlite3.Row
             connection.text_factory = _TEXT
-            schema.prepare(connection, self.path)
-            _set_durability(connection)
+            if self.read_only:
+                schema.stand_in(connection, self.path)
+                connection.execute("PRAGMA query_only=ON")
+            else:
+                schema.prepare(connection, self.path)
+                _set_durability(connection)
         except BaseException:
             connection.close()
             raise
@@ -209,18 +234,39 @@ class Database:
 
 
 def _create_private(path: Path) -> None:
-    """Make a missing file with mode 0600; refuse what is no plain file, or may not be written.
+    """Make the file with mode 0600 where it is missing."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def _check_usable(path: Path, access: int) -> None:
+    """Refuse what is no plain file, or may not be used so.
 
     A file that is there is not opened: to close any descriptor of it would drop the
     locks of this process's other connections (sqlite.org/howtocorrupt.html, 2.2).
     """
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        if not path.is_file():
-            raise OSError(errno.EINVAL, "it is not a plain file") from None
-        if not os.access(path, os.R_OK | os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a plain file")
+    if not os.access(path, access):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _read_only_uri(path: Path) -> str:
+    """How to open the file so that nothing on the disk changes (sqlite.org/uri.html).
+
+    A reader of a database in WAL mode makes the log and its index where they are missing,
+    and may not remove them. They are missing where no program has the file open; then
+    nothing changes under us, and `immutable` does without them.
+    """
+    place = path.resolve()
+    unused = not os.path.lexists(f"{place}-wal") and _is_in_wal_mode(place)
+    return f"{place.as_uri()}?mode=ro{'&immutable=1' if unused else ''}"
+
+
+def _is_in_wal_mode(path: Path) -> bool:
+    # To be asked only where there is no log: then no connection of this process has locks to lose.
+    with path.open("rb") as file:
+        return file.read(20)[18:] == b"\2\2"  # sqlite.org/fileformat2.html, 1.3: write and read version
 
 
 def _set_durability(connection: sqlite3.Connection) -> None:

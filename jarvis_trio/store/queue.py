@@ -98,6 +98,11 @@ class TaskQueue(Database):
             (task_id, attempt, to_microseconds(slot)),
         )
 
+    def queued_slot(self, task_id: int) -> datetime | None:
+        """The task's next slot, or None where it has none."""
+        query = "SELECT scheduled_for FROM task_queue WHERE task_id = ? AND attempt = 1"
+        return _instant_or_none(self.value(query, (task_id,)))
+
     def queued_slots(self) -> list[tuple[ScheduledTask, datetime, datetime | None]]:
         """Every enabled task's next slot, and the one before it where we counted it ourselves."""
         rows = self.read(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import re
 import sqlite3
 from pathlib import Path
 
@@ -118,18 +119,34 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
 
     Raises StoreError for a file that a newer program made, before anything is changed.
     """
-    found = _version(connection)
-    if found > VERSION:
-        raise StoreError(
-            f"the database {path} has schema {found}, this program knows {VERSION}: install a newer jarvis-trio"
-        )
-    if found == VERSION:
+    if _checked_version(connection, path) == VERSION:
         return
     if _has_table(connection, "scheduled_tasks"):
         copy = _back_up(connection, path)
         _logger.info("Adding our tables to %s; a copy as it was is at %s", path, copy)
     _use_wal(connection)
     _migrate(connection)
+
+
+def stand_in(connection: sqlite3.Connection, path: Path) -> None:
+    """Let a file that is not at `VERSION` be read as if it were, without a change to it.
+
+    What is missing is made, empty, in the connection's own temporary schema, where names
+    are looked up first (sqlite.org/lang_naming.html). Raises StoreError as `prepare` does.
+    """
+    if _checked_version(connection, path) == VERSION:
+        return
+    connection.execute("PRAGMA temp_store=MEMORY")
+    for statement in _statements(_ASSISTANT_TABLES + _OUR_TABLES):
+        table = re.match(r"\s*CREATE TABLE IF NOT EXISTS (\w+)", statement)
+        if table is not None and not _has_table(connection, table[1]):
+            connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+    missing = _missing_columns(connection)
+    if _has_table(connection, "scheduled_tasks"):
+        columns = ", ".join(["*", *(f"NULL AS {column}" for column in missing)])
+        connection.execute(f"CREATE TEMP VIEW scheduled_tasks AS SELECT {columns} FROM main.scheduled_tasks")
+    else:
+        _add_columns(connection, missing)
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
@@ -153,10 +170,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
     try:
         for statement in _statements(_ASSISTANT_TABLES):
             connection.execute(statement)
-        present = {row[1] for row in connection.execute("PRAGMA table_info(scheduled_tasks)")}
-        for column in _LATER_COLUMNS:
-            if column not in present:
-                connection.execute(f"ALTER TABLE scheduled_tasks ADD COLUMN {column} TEXT")
+        _add_columns(connection, _missing_columns(connection))
         for statement in _statements(_OUR_TABLES + _TRIGGERS):
             connection.execute(statement)
         connection.execute(
@@ -179,6 +193,25 @@ def _statements(script: str) -> list[str]:
             statements.append(pending)
             pending = ""
     return statements
+
+
+def _missing_columns(connection: sqlite3.Connection) -> list[str]:
+    present = {row[1] for row in connection.execute("PRAGMA table_info(scheduled_tasks)")}
+    return [column for column in _LATER_COLUMNS if column not in present]
+
+
+def _add_columns(connection: sqlite3.Connection, columns: list[str]) -> None:
+    for column in columns:
+        connection.execute(f"ALTER TABLE scheduled_tasks ADD COLUMN {column} TEXT")
+
+
+def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
+    found = _version(connection)
+    if found > VERSION:
+        raise StoreError(
+            f"the database {path} has schema {found}, this program knows {VERSION}: install a newer jarvis-trio"
+        )
+    return found
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -46,7 +46,7 @@ class Task:
 GENTLE = [
     Task("every-second", 1, good=True),
     Task("every-3s", 3, "1 ok", good=True),
-    Task("busy", 2, "8 ok"),
+    Task("busy", 2, "5 ok"),
     Task("at-most-once", 2, "3 ok", {"on_interrupt": "skip"}),
     Task("punctual", 2, policy={"misfire_grace_seconds": 1}),
     Task("fails", 3, "1 fail", {"retries": 2, "retry_delay_seconds": 0.3}),

@@ -241,9 +241,17 @@ def _sigterm_lets_what_runs_finish(evidence: Evidence) -> Iterator[str]:
     for pid, code in stopped.items():
         if code != 0:
             yield f"PID {pid} exited with {code}"
+    # What cannot be written at the very end, since the disk is full, is all that may be lost: the slot runs again.
+    forgiven = {event["pid"] for event in evidence.happened("term") if _disk_was_full(evidence, event["at"])}
     for row in evidence.rows("SELECT * FROM task_runs WHERE status = 'interrupted'"):
-        if int(row["owner"].partition(":")[0]) in stopped:
+        if int(row["owner"].partition(":")[0]) in stopped.keys() - forgiven:
             yield f"its process was only asked to stop: {_text(row)}"
+
+
+def _disk_was_full(evidence: Evidence, at: float) -> bool:
+    changes = [event for event in evidence.events if event["event"] in ("disk filled", "disk freed")]
+    before = [event["event"] for event in changes if event["at"] < at]
+    return before[-1:] == ["disk filled"]
 
 
 def _what_ends_by_itself_says_why(evidence: Evidence) -> Iterator[str]:

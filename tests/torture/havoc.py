@@ -26,7 +26,7 @@ CALM_SECONDS = 10
 LONG_LOCK_SECONDS = 60
 
 _KINDS = ("interval", "cron", "once", "", "monthly")
-_BAD_SCHEDULES = ("", "{", "[]", b"\xff", "\0\x1b[2J", '{"minutes": 0}', '{"days": NaN}', '{"expression": "61 * * * *"}')
+_BAD_SCHEDULES = ("", "{", "[]", b"\xff", "\0\x1b[2J", '{"hours": 0}', '{"days": NaN}', '{"expression": "61 * * * *"}')
 _BAD_POLICIES = (None, "{", b"\xff")
 _BAD_TIMES = (None, 7, "soon")
 _STOPS = ([signal.SIGTERM], [signal.SIGHUP, signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM])
@@ -92,7 +92,7 @@ class Havoc:
     def _daemons_killed(self, chance: random.Random) -> None:
         """One life of a daemon, which seldom ends well."""
         daemon = self._arena.start("run")
-        end = chance.choices([self._kill, self._freeze, self._ask, self._let_live], [75, 10, 10, 5])[0]
+        end = chance.choices([self._kill, self._freeze, self._ask, self._let_live], [85, 5, 7, 3])[0]
         if chance.random() < 0.8:
             daemon.wait_until_started(PATIENCE_SECONDS)
         end(daemon, chance)
@@ -104,27 +104,27 @@ class Havoc:
         self._ask(daemon, chance)
         daemon.forget()
 
-    def _kill(self, daemon: Program, chance: random.Random, within_seconds: float = 0.9) -> None:
+    def _kill(self, daemon: Program, chance: random.Random, within_seconds: float = 0.5) -> None:
         self._over.wait(chance.uniform(0, within_seconds))
         self._kill_now(daemon, "daemon")
 
     def _freeze(self, daemon: Program, chance: random.Random) -> None:
-        self._over.wait(chance.uniform(0, 0.9))
+        self._over.wait(chance.uniform(0, 0.5))
         daemon.process.send_signal(signal.SIGSTOP)
         self._arena.record("freeze", pid=daemon.process.pid)
-        self._over.wait(chance.uniform(0.1, 3))
+        self._over.wait(chance.uniform(0.1, 2))
         if chance.random() < 0.5:
             daemon.process.send_signal(signal.SIGCONT)
         self._kill(daemon, chance)
 
     def _let_live(self, daemon: Program, chance: random.Random) -> None:
-        self._kill(daemon, chance, within_seconds=8)
+        self._kill(daemon, chance, within_seconds=5)
 
     def _ask(self, daemon: Program, chance: random.Random) -> None:
         if not daemon.wait_until_started(PATIENCE_SECONDS):
             self._note_exit(daemon)
             return
-        self._over.wait(chance.uniform(0, 1))
+        self._over.wait(chance.uniform(0, 0.6))
         for number in chance.choices(_STOPS, [8, 1, 1])[0]:
             daemon.process.send_signal(number)
         stop(self._arena, daemon)
@@ -146,7 +146,7 @@ class Havoc:
         command = chance.choice([["tick"], ["run-now", "every-second"], ["run-now", "busy"], ["run-now", "every-3s"]])
         program = self._arena.start(*command)
         with suppress(subprocess.TimeoutExpired):
-            program.process.wait(chance.uniform(0.3, 1.5))
+            program.process.wait(chance.uniform(0.1, 0.8))
         if chance.random() < 0.7:
             self._kill_now(program, command[0])
         program.process.wait()
@@ -195,6 +195,7 @@ class Havoc:
         with self._disk.filled():
             self._arena.record("disk filled")
             self._over.wait(chance.uniform(0.3, 3))
+        self._arena.record("disk freed")
 
 
 def stop(arena: Arena, daemon: Program) -> None:

@@ -1,0 +1,46 @@
+"""`python -m benchmarks [--quick] [ROW ...]`: measure everything, or only the rows that are named."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from benchmarks.environments import CHECKOUT, HERE, Environment
+from benchmarks.report import verdict, write
+from benchmarks.rows import ROWS
+from benchmarks.running import BenchmarkError
+
+
+def main() -> int:
+    """Run the measurements and write the results. Returns 1 where a program failed."""
+    rows = {row.__name__.rpartition(".")[2]: row for row in ROWS}
+    parser = argparse.ArgumentParser("python -m benchmarks", description="Measure jarvis-trio beside its peers.")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller numbers, written to build/")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"only these, written to build/: {', '.join(rows)}")
+    asked = parser.parse_args()
+    if unknown := set(asked.rows) - set(rows):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; the rows are {', '.join(rows)}")
+    for environment in Environment:
+        environment.prepare()
+    start = time.monotonic()
+    measured = []
+    try:
+        for name in asked.rows or rows:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            found = rows[name].measure(asked.quick)
+            measured.append((rows[name], found))
+            for comparison in found:
+                for goal in comparison.goals:
+                    print(f"  {comparison.title}: {verdict(goal)}", file=sys.stderr)
+    except BenchmarkError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    whole = not (asked.quick or asked.rows)
+    folder = HERE if whole else CHECKOUT / "build" / "bench"
+    print(write(measured, folder, asked.quick, time.monotonic() - start))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""What was measured: series of rounds, and whether they reach the goals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+from typing import Protocol, TypeVar
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What one contestant showed: a value for each round, and how its work differs."""
+
+    name: str
+    values: tuple[float, ...]
+    offers: str = ""
+
+    @property
+    def median(self) -> float:
+        """The middle of the rounds."""
+        return median(self.values)
+
+    def ratio_to(self, other: Series) -> float:
+        """How many times the other's value this one is: the middle of the rounds' own ratios.
+
+        Within a round both met the same machine; over the rounds that may have changed.
+        """
+        return median(mine / theirs for mine, theirs in zip(self.values, other.values, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What was to be reached, and what was: at most `limit`, or at least where `at_least`."""
+
+    text: str
+    value: float
+    limit: float
+    unit: str
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether it was reached."""
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One thing that was measured, for ourselves (the first series) and for the others."""
+
+    key: str
+    title: str
+    unit: str
+    series: Sequence[Series]
+    goals: Sequence[Goal]
+    notes: Sequence[str] = field(default=())
+
+
+class Named(Protocol):
+    """Something with a name and what it offers."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the tables."""
+
+    @property
+    def offers(self) -> str:
+        """How its work differs."""
+
+
+_Named = TypeVar("_Named", bound=Named)
+
+
+def in_rounds(contestants: Sequence[_Named], rounds: int, measure: Callable[[_Named], float]) -> list[Series]:
+    """Measure all of them in each round, one after the other, so that each round met one state of the machine."""
+    values = [[measure(contestant) for contestant in contestants] for _ in range(rounds)]
+    columns = zip(*values, strict=True)
+    return [Series(each.name, column, each.offers) for each, column in zip(contestants, columns, strict=True)]
+
+
+def percentile99(values: Sequence[float]) -> float:
+    """The value that 99 of 100 do not exceed."""
+    return quantiles(values, n=100, method="inclusive")[98]
+
+
+def best_of(series: Sequence[Series]) -> Series:
+    """The one with the lowest median."""
+    return min(series, key=lambda each: each.median)

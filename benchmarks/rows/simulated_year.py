@@ -1,0 +1,58 @@
+"""jarvis-trio's simulation kit, which runs the real daemon, engine and store on trio's mock clock, with a tick each
+minute. No peer can be simulated: APScheduler, huey and cronstable read the clock themselves. The first set is what an
+assistant has, thirty tasks of all kinds; the second has so many runs that they decide."""
+
+from __future__ import annotations
+
+from benchmarks.environments import Environment
+from benchmarks.results import Comparison, Goal, Series
+from benchmarks.running import ask
+
+USUAL = (
+    [{"every": "2h"}, {"every": "1h"}, {"every": "6h"}, {"every": "1d"}]
+    + [{"cron": f"{minute} {hour} * * *"} for minute, hour in ((0, 7), (30, 8), (0, 12), (30, 2), (15, 23), (0, 18))]
+    + [{"cron": f"0 9 * * {days}"} for days in ("MON-FRI", "MON", "TUE", "WED", "THU", "FRI", "SAT,SUN")]
+    + [{"cron": f"15 6 {day} * *"} for day in (1, 5, 10, 15, 20, 28, 31)]
+    + [{"cron": text} for text in ("0 */4 * * *", "30 1 1 1 *", "0 0 29 2 *", "@weekly", "@monthly")]
+    + [{"at": "2026-07-04T12:00"}]
+)
+BUSY = (
+    [{"every": "10m"}] * 2
+    + [{"every": "15m"}] * 3
+    + [{"every": "30m"}] * 3
+    + [{"cron": "*/20 * * * *"}] * 2
+    + [{"cron": "7 * * * *"}] * 2
+    + USUAL[4:22]
+)
+
+
+def measure(quick: bool) -> list[Comparison]:
+    """Real seconds for a year of each."""
+    rounds, days = (1, 30) if quick else (3, 365)
+    usual, runs = _year(USUAL, days, rounds)
+    busy, busy_runs = _year(BUSY, days, rounds)
+    scaled = f" (from {days} days)" if days < 365 else ""
+    return [
+        Comparison(
+            "simulated-year",
+            f"A simulated year at 60 s ticks, thirty tasks{scaled}",
+            "s",
+            [usual],
+            [Goal(f"thirty tasks, {runs:,.0f} runs", usual.median, 20, "s")],
+        ),
+        Comparison(
+            "simulated-busy-year",
+            f"A simulated year at 60 s ticks, thirty busy tasks{scaled}",
+            "s",
+            [busy],
+            [Goal(f"thirty tasks, {busy_runs:,.0f} runs", busy.median, 60, "s")],
+            [f"{busy.median / busy_runs * 1e6:,.0f} us a run, its tick included"],
+        ),
+    ]
+
+
+def _year(schedules: list[dict[str, str]], days: int, rounds: int) -> tuple[Series, float]:
+    """Seconds for a year, and its runs."""
+    found = [ask(Environment.OWN, "jarvis_year", "simulate", schedules=schedules, days=days) for _ in range(rounds)]
+    scale = 365 / days
+    return Series("jarvis-trio", tuple(each["seconds"] * scale for each in found)), found[0]["runs"] * scale

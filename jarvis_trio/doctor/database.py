@@ -1,0 +1,65 @@
+"""Checks of the database file, which is only read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.words import counted
+
+_LARGE_WAL_BYTES = 100_000_000
+_RESTORE = "stop the daemon and restore a backup; docs/operations.md tells how"
+
+
+def check_database(store: MemoryStore) -> Iterator[Finding]:
+    """What is in the file, and how large it is."""
+    path = store.path
+    log = _size(Path(f"{path.resolve()}-wal"))
+    schema = store.note("schema_version")
+    tables = f"schema {schema}" if schema else "without our tables yet: `run` adds them, and makes a copy first"
+    tasks = counted(store.count_scheduled_tasks(), "task")
+    yield Finding("database", f"{path}: {size_words(_size(path))}, log {size_words(log)}, {tables}, {tasks}")
+    if log > _LARGE_WAL_BYTES:
+        mend = "end the program that has it open for reading all the time: see `open in`"
+        yield warning("database", f"its log has grown to {size_words(log)}", mend)
+
+
+def check_integrity(store: MemoryStore) -> Iterator[Finding]:
+    """Whether the file is whole (SQLite's `integrity_check`); that takes about a second for 100 MB."""
+    damage = store.find_damage()
+    if damage is None:
+        yield Finding("integrity", "the database is whole")
+    else:
+        yield problem("integrity", f"the database is damaged: {damage}", _RESTORE)
+
+
+def check_users(path: Path) -> Iterator[Finding]:
+    """Which other programs have the file open, as far as the system tells."""
+    users = _users(path)
+    if users is None:
+        yield Finding("open in", "unknown: the system does not tell")
+    else:
+        yield Finding("open in", ", ".join(users) if users else "no other program of yours")
+
+
+def _users(path: Path) -> list[str] | None:
+    import psutil  # noqa: PLC0415  # 20 ms of import, for this alone
+
+    place, asked, users = str(path.resolve()), 0, []
+    for process in psutil.process_iter():
+        try:
+            files = {file.path for file in process.open_files()}
+            name = process.name()
+        except (psutil.Error, OSError):  # another user's, or gone by now
+            continue
+        asked += 1
+        if process.pid != os.getpid() and place in files:
+            users.append(f"{name} (PID {process.pid})")
+    return users if asked else None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

@@ -1,0 +1,94 @@
+"""Checks of files and folders: who may open them, how large the logs are, what waits in the inbox."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shlex
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from jarvis_trio.delivery.secrets import FILE_NAME, Secrets
+from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
+from jarvis_trio.models import ScheduledTask
+from jarvis_trio.settings import Settings
+from jarvis_trio.words import counted
+
+_OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_LARGE_LOG_BYTES = 10_000_000  # of one that nobody rotates
+_POLL = "webhook_poll"
+
+
+def check_permissions(settings: Settings) -> Iterator[Finding]:
+    """Whether others may open what only its owner should."""
+    database, log = settings.memory_db_path, settings.log_file
+    files = [database, *_beside(database, "-*"), *_logs(log), settings.lock_file, settings.approvals_file]
+    paths = dict.fromkeys([settings.data_dir, settings.webhook_inbox_dir, *files])
+    open_ones = [path for path in paths if path.exists() and path.stat().st_mode & _OF_OTHERS]
+    if open_ones:
+        listed = shlex.join(map(str, open_ones))
+        yield warning("permissions", f"others may open {listed}", f"chmod go-rwx {listed}")
+    else:
+        yield Finding("permissions", "only you may open the files")
+
+
+def check_secrets(settings: Settings) -> Iterator[Finding]:
+    """Whether the file with the channels' secrets would be refused. Raises DeliveryError where it would."""
+    path = settings.data_dir / FILE_NAME
+    if path.exists():
+        Secrets({}, path).get("PATH")
+        yield Finding("secrets", f"{path}")
+
+
+def check_logs(log: Path, unrotated: Iterable[Path]) -> Iterator[Finding]:
+    """Whether the program's log can be written, and how large it and launchd's `unrotated` ones are."""
+    files = _logs(log)
+    place = next(place for place in (log, *log.parents) if place.exists())
+    if not os.access(place, os.W_OK):
+        yield problem("log", f"{log} cannot be written", f"chmod u+w {shlex.quote(str(place))}")
+    elif files:
+        yield Finding("log", f"{log}: {counted(len(files), 'file')}, {_size(files)}")
+    else:
+        yield Finding("log", f"{log}: nothing is logged yet")
+    for path in unrotated:
+        if path.exists() and path.stat().st_size > _LARGE_LOG_BYTES:
+            mend = f"read its end, mend what it says, and empty it: : > {shlex.quote(str(path))}"
+            yield warning("log", f"{path}: {_size([path])}, and nobody rotates it", mend)
+
+
+def check_inbox(inbox: Path, tasks: Sequence[ScheduledTask]) -> Iterator[Finding]:
+    """How much waits in the inbox, and whether a task takes it in. No file is opened."""
+    waiting, failed = (_count_files(folder) for folder in (inbox, inbox / "failed"))
+    pollers = [task for task in tasks if task.handler_type == _POLL]
+    says = f"{inbox}: {counted(waiting, 'file')} waiting"
+    if waiting and not any(task.enabled for task in pollers):
+        resume = shlex.join(["jarvis-trio", "resume", *(task.name for task in pollers[:1])])
+        mend = resume if pollers else f"jarvis-trio add inbox --every 5m --handler {_POLL}"
+        yield problem("inbox", f"{says}, and no task takes them in", mend)
+    else:
+        yield Finding("inbox", says)
+    if failed:
+        place = inbox / "failed"
+        mend = "read the reason beside each, drop what is mended into the inbox again, and remove it there"
+        yield warning("inbox", f"{place}: {counted(failed, 'file')} could not be taken in", mend)
+
+
+def _count_files(folder: Path) -> int:
+    try:
+        with os.scandir(folder) as entries:
+            return sum(entry.name.endswith(".json") and not entry.name.startswith(".") for entry in entries)
+    except FileNotFoundError:
+        return 0
+
+
+def _logs(log: Path) -> list[Path]:
+    return [path for path in (log, *_beside(log, ".[0-9]*")) if path.exists()]
+
+
+def _beside(path: Path, suffix: str) -> list[Path]:
+    return sorted(path.parent.glob(glob.escape(path.name) + suffix))
+
+
+def _size(files: Iterable[Path]) -> str:
+    return size_words(sum(path.stat().st_size for path in files))

@@ -1,0 +1,69 @@
+"""Checks of what the program stands on: interpreter and packages, clock and zone, room on the disk."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta, tzinfo
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from jarvis_trio import __version__
+from jarvis_trio.doctor.findings import Finding, problem, size_words
+from jarvis_trio.errors import ScheduleError
+from jarvis_trio.instants import parse_zone
+from jarvis_trio.words import duration_words, moment_words
+
+_PACKAGES = ("trio", "click", "rich", "psutil", "tzdata")
+_CLOCK_SLACK = timedelta(minutes=2)
+_LEAST_FREE_BYTES = 100_000_000
+
+
+def check_program(packages: Iterable[str] = _PACKAGES) -> Iterator[Finding]:
+    """Which program this is, and whether what it needs is installed."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("program", f"jarvis-trio {__version__}, Python {python} ({sys.executable})")
+    present = [f"SQLite {sqlite3.sqlite_version}"]
+    for name in packages:
+        try:
+            present.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            mend = f"{shlex.quote(sys.executable)} -m pip install {name}"
+            yield problem("packages", f"{name} is not installed for {sys.executable}", mend)
+    yield Finding("packages", ", ".join(present))
+
+
+def check_clock(now: datetime, zone: tzinfo, newest: datetime | None) -> Iterator[Finding]:
+    """What time it is taken for. `newest` is the latest time on record; both are aware UTC."""
+    reads = f"{moment_words(now, zone)}, zone {zone}"
+    if newest is None or newest <= now + _CLOCK_SLACK:
+        yield Finding("clock", reads)
+        return
+    ahead = f"{moment_words(newest, zone)} is on record: it was set back by {duration_words(newest - now)}"
+    yield problem("clock", f"{reads}; but {ahead}", "set the machine's clock, best by network time (NTP)")
+
+
+def check_zone(environment: Mapping[str, str], zone: tzinfo) -> Iterator[Finding]:
+    """Whether `TZ`, where it is set, names a zone."""
+    name = environment.get("TZ", "").removeprefix(":")
+    if not name or os.path.isabs(name):
+        return
+    try:
+        parse_zone(name)
+    except ScheduleError:
+        mend = "unset TZ, or set it to a name like Europe/Berlin"
+        yield problem("clock", f"TZ is {name!r}, which is no zone; {zone} is used instead", mend)
+
+
+def check_disk(folder: Path) -> Iterator[Finding]:
+    """Whether there is room where the database is."""
+    free = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
+    says = f"{size_words(free)} are free at {folder}"
+    if free < _LEAST_FREE_BYTES:
+        yield problem("disk", f"only {says}", "make room: what cannot be recorded does not run")
+    else:
+        yield Finding("disk", says)

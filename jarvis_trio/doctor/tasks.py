@@ -1,0 +1,112 @@
+"""Checks of the tasks: what keeps one from running, or its result from arriving."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+from jarvis_trio.approvals import Approvals, find_executable
+from jarvis_trio.delivery.secrets import reference
+from jarvis_trio.doctor.findings import Finding, failed, problem, warning
+from jarvis_trio.errors import DeliveryError, HandlerError, ScheduleError
+from jarvis_trio.handlers.custom import command_words
+from jarvis_trio.lint import Code, lint
+from jarvis_trio.models import ScheduledTask, TroubleKind, json_object
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.words import counted, moment_words
+
+_SET_ASIDE = "mend it: jarvis-trio edit {}"
+_TROUBLED = "see why: jarvis-trio history {}"
+_SCHEDULE_MENDS = {
+    Code.NEVER: "give it another schedule: jarvis-trio edit {}",
+    Code.PAST: "if it is not wanted any more: jarvis-trio remove {}",
+}
+_OTHER_TIME = "if that matters, give it another time, or --timezone UTC: jarvis-trio edit {}"
+_DELIVERY = "mend it: jarvis-trio edit {} --deliver CHANNEL --deliver-config JSON"
+_REFERENCE = "keep the URL in delivery-secrets.env, and name it: jarvis-trio edit {} --deliver-config JSON"
+
+
+def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzinfo) -> Iterator[Finding]:
+    """Which tasks fail, missed slots, or are set aside."""
+    names = {task.id: task.name for task in tasks}
+    troubles = [trouble for trouble in store.troubles() if trouble.task_id in names]
+    for trouble in troubles:
+        name = names[trouble.task_id]
+        mend = _SET_ASIDE if trouble.kind is TroubleKind.SET_ASIDE else _TROUBLED
+        since = f"{trouble.kind} since {moment_words(trouble.since, zone)}"
+        yield problem("task", f"{name}: {since}: {trouble.reason}", _for(mend, name))
+    count = f"{counted(len(tasks), 'task')}, of which {sum(task.enabled for task in tasks)} enabled"
+    if not troubles:
+        yield Finding("tasks", f"{count}; none is in trouble")
+
+
+def check_schedules(tasks: Iterable[ScheduledTask], zone: tzinfo, now: datetime) -> Iterator[Finding]:
+    """Which schedules never fire, and which ones a change of the clock touches."""
+    for task in tasks:
+        for found in lint(task, zone, now):
+            says, mend = f"{task.name}: {found.sentence}", _for(_SCHEDULE_MENDS.get(found.code, _OTHER_TIME), task.name)
+            if found.harmless:
+                yield Finding("schedule", says)
+            else:
+                yield (problem if found.code is Code.NEVER else warning)("schedule", says, mend)
+
+
+def check_handlers(tasks: Iterable[ScheduledTask], known: Container[str]) -> Iterator[Finding]:
+    """Which tasks are skipped, since nobody brings their handler."""
+    for task in tasks:
+        if task.handler_type not in known:
+            says = f"{task.name}: no handler of type {task.handler_type} is installed, so it is skipped"
+            mend = _for("install the package that brings it, or: jarvis-trio pause {}", task.name)
+            yield warning("handler", says, mend)
+
+
+def check_commands(tasks: Iterable[ScheduledTask], approvals: Approvals, search_path: str) -> Iterator[Finding]:
+    """Which commands the daemon, with that PATH, would not find or would refuse."""
+    for task in tasks:
+        if task.handler_type != "custom":
+            continue
+        try:
+            program = command_words(task)[0]
+            found = find_executable(program, search_path)
+            if found is None:
+                raise HandlerError(f"{program} is not on the daemon's PATH ({search_path}); give its absolute path")
+            approvals.check(found)
+        except HandlerError as error:
+            yield failed("command", f"{task.name}: {error}", _for("mend it: jarvis-trio edit {}", task.name))
+
+
+def check_delivery(
+    tasks: Iterable[ScheduledTask], check: Callable[[str, Mapping[str, Any]], None]
+) -> Iterator[Finding]:
+    """Which results cannot arrive as their task has it, and which addresses with secrets are in the database."""
+    for task in tasks:
+        if not task.delivery_channel:
+            continue
+        try:
+            config = json_object(task.delivery_config, "delivery_config")
+            check(task.delivery_channel, config)
+        except (DeliveryError, ScheduleError) as error:
+            yield failed("delivery", f"{task.name}: {error}", _for(_DELIVERY, task.name))
+            continue
+        if task.delivery_channel == "apprise" and any(reference(url) is None for url in _urls(config)):
+            says = f"{task.name}: an Apprise URL, with its secrets, is in the database"
+            yield warning("delivery", says, _for(_REFERENCE, task.name))
+
+
+def check_undelivered(store: MemoryStore) -> Iterator[Finding]:
+    """How many messages wait for another try."""
+    waiting = store.letters_waiting()
+    if waiting:
+        says = f"{counted(waiting, 'message')} could not be delivered yet, and will be tried again"
+        yield warning("delivery", says, "see why: jarvis-trio history; try a channel: jarvis-trio deliver-test CHANNEL")
+
+
+def _urls(config: Mapping[str, Any]) -> list[str]:
+    urls = config["urls"]
+    return [urls] if isinstance(urls, str) else list(urls)
+
+
+def _for(mend: str, name: str) -> str:
+    return mend.format(shlex.quote(name))

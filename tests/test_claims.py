@@ -1,0 +1,717 @@
+"""Tests of which slot is run next and by whom (laws 2 and 3), through the engine, on a clock that tests set.
+
+Some use threads, one real processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from core_fakes import PATIENCE, START, FakeClock, Gate, Notes, a_task, finish, history, in_thread
+
+from jarvis_trio.clock import SystemClock
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.errors import ScheduleError, TaskRunningError
+from jarvis_trio.models import RunStatus, Trigger, require_id
+from jarvis_trio.owner import current_owner
+from jarvis_trio.runner import run_in_thread
+from jarvis_trio.store import MemoryStore
+
+MakeEngine = Callable[..., SchedulerEngine]
+MINUTE = timedelta(minutes=1)
+DENVER, TOKYO = ZoneInfo("America/Denver"), ZoneInfo("Asia/Tokyo")
+
+
+def tick(engine: SchedulerEngine) -> list[tuple[str, str]]:
+    return [(result["name"], result["status"]) for result in engine.evaluate_due_tasks()]
+
+
+@pytest.mark.law(3)
+def test_an_interval_starts_one_interval_after_it_was_added(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes
+) -> None:
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    assert tick(engine) == []
+    clock.advance(minutes=5)
+    assert tick(engine) == [("job", "executed")]
+    assert notes.slots == [START + 5 * MINUTE]
+
+
+@pytest.mark.law(3)
+def test_interval_slots_are_anchored_however_late_the_ticks_are(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes
+) -> None:
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    engine.evaluate_due_tasks()
+    for _ in range(10):
+        clock.advance(minutes=5, seconds=17)
+        engine.evaluate_due_tasks()
+    assert notes.slots[:3] == [START + 5 * MINUTE, START + 10 * MINUTE, START + 15 * MINUTE]
+    assert {(slot - START) % (5 * MINUTE) for slot in notes.slots} == {timedelta(0)}
+
+
+@pytest.mark.law(3)
+def test_missed_slots_collapse_into_one_late_run_with_the_count_of_the_others(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    engine.evaluate_due_tasks()
+    clock.set(minutes=33)
+    assert tick(engine) == [("job", "executed")]
+    run = store.list_runs()[0]
+    assert (run.scheduled_for, run.collapsed, run.started_at) == (START + 30 * MINUTE, 5, START + 33 * MINUTE)
+    clock.advance(minutes=2)
+    assert tick(engine) == [("job", "executed")]
+    assert store.list_runs()[0].scheduled_for == START + 35 * MINUTE
+
+
+@pytest.mark.law(3)
+def test_after_a_long_sleep_what_is_overdue_runs_in_the_order_of_its_nominal_times(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes
+) -> None:
+    store.store_scheduled_task(a_task("hourly", cron="0 * * * *"))
+    store.store_scheduled_task(a_task("daily", cron="30 4 * * *"))
+    store.store_scheduled_task(a_task("often", every={"minutes": 7}))
+    store.store_scheduled_task(a_task("once", at="2026-03-03T11:00"))
+    engine.evaluate_due_tasks()
+    clock.set(days=1, hours=3, minutes=10)  # Tuesday, 12:10
+    engine.evaluate_due_tasks()
+    assert notes.names == ["daily", "once", "hourly", "often"]
+    assert notes.slots == sorted(notes.slots)
+
+
+@pytest.mark.law(3)
+def test_late_is_useless_beyond_the_misfire_grace(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes
+) -> None:
+    store.store_scheduled_task(a_task(cron="0 10 * * *", policy={"misfire_grace_seconds": 600}))
+    engine.evaluate_due_tasks()
+    clock.set(hours=1, minutes=10)
+    assert tick(engine) == [("job", "executed")]
+    clock.set(days=2, seconds=1)
+    assert tick(engine) == [("job", "missed")]
+    run = store.list_runs()[0]
+    assert (run.status, run.collapsed) == (RunStatus.MISSED, 1)
+    assert "10m1s late" in str(run.reason)
+    assert len(notes.calls) == 1
+
+
+@pytest.mark.law(3)
+def test_a_once_that_came_due_while_nothing_ran_runs_late_and_once(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes
+) -> None:
+    task = store.store_scheduled_task(a_task(at="2026-03-02T08:00"))  # an hour ago
+    for _ in range(3):
+        engine.evaluate_due_tasks()
+        clock.advance(hours=1)
+    assert notes.slots == [START - 60 * MINUTE]
+    after = store.get_scheduled_task(require_id(task))
+    assert after is not None
+    assert after.next_run_at is None
+
+
+@pytest.mark.law(2)
+def test_a_once_that_has_run_does_not_run_again_when_its_row_is_touched(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes, other: sqlite3.Connection
+) -> None:
+    store.store_scheduled_task(a_task(at="2026-03-02T10:00"))
+    engine.evaluate_due_tasks()
+    clock.advance(hours=1)
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET enabled = 0")
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET enabled = 1")
+    engine.evaluate_due_tasks()
+    assert len(notes.calls) == 1
+    other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"run_at\": \"2026-03-02T10:30\"}'")
+    clock.advance(hours=1)
+    engine.evaluate_due_tasks()
+    assert notes.slots == [START + 60 * MINUTE, START + 90 * MINUTE]
+
+
+@pytest.mark.law(3)
+def test_a_paused_task_does_not_run(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes, other: sqlite3.Connection
+) -> None:
+    store.store_scheduled_task(a_task())
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET enabled = 0")
+    clock.advance(hours=1)
+    assert tick(engine) == []
+    assert engine.next_due_at() is None
+    other.execute("UPDATE scheduled_tasks SET enabled = 1, next_run_at = NULL")
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    assert notes.slots == [START + 65 * MINUTE]
+
+
+@pytest.mark.law(5)
+def test_a_naive_next_run_of_another_program_is_local_time(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes, other: sqlite3.Connection
+) -> None:
+    clock.machine_zone = DENVER
+    engine = make_engine()
+    task = store.store_scheduled_task(a_task(cron="0 9 * * *"))
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET next_run_at = '2026-03-02T02:05:00'")
+    assert engine.next_due_at() == datetime(1970, 1, 1, tzinfo=UTC)  # to be read at once
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == START + 5 * MINUTE
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    assert notes.slots == [START + 5 * MINUTE]
+    after = store.get_scheduled_task(require_id(task))
+    assert after is not None
+    assert after.next_run_at == "2026-03-02T09:00:00-07:00"
+
+
+@pytest.mark.law(8)
+@pytest.mark.parametrize(
+    ("sql", "slots"),
+    [
+        ("UPDATE OR IGNORE scheduled_tasks SET next_run_at = '2026-03-02T09:01:00'", [1]),
+        ("UPDATE OR REPLACE scheduled_tasks SET next_run_at = '2026-03-02T09:01:00'", [1]),
+        (
+            "INSERT OR REPLACE INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, enabled)"
+            " VALUES ('job', 'interval', '{\"minutes\": 2}', 'note', 1)",
+            [2],
+        ),
+        (
+            "REPLACE INTO scheduled_tasks (id, name, schedule_type, schedule_config, handler_type, enabled)"
+            " VALUES (1, 'job', 'interval', '{\"minutes\": 2}', 'note', 1)",
+            [2],
+        ),
+        ("DELETE FROM scheduled_tasks", []),
+        ("UPDATE scheduled_tasks SET policy = '{\"timezone\": \"Asia/Tokyo\"}'", [5]),
+    ],
+)
+def test_what_another_program_writes_is_noticed_at_the_next_tick(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes, other: sqlite3.Connection,
+    sql: str, slots: list[int],
+) -> None:  # fmt: skip
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    engine.evaluate_due_tasks()
+    other.execute(sql)
+    engine.evaluate_due_tasks()
+    for _ in range(5):
+        if len(notes.calls) < 1:
+            clock.advance(minutes=1)
+            engine.evaluate_due_tasks()
+    assert notes.slots == [START + minute * MINUTE for minute in slots]
+
+
+@pytest.mark.law(2)
+def test_two_engines_share_a_slot_and_one_runs_it(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> None:
+    ours, theirs = make_engine(), make_engine(owner="theirs", is_alive=lambda owner: True)
+    store.store_scheduled_task(a_task())
+    ours.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    assert len(tick(ours) + tick(theirs)) == 1
+
+
+@pytest.mark.law(2)
+def test_engines_in_many_threads_and_connections_never_run_a_slot_twice(path: Path, make_engine: MakeEngine) -> None:
+    clock, notes = FakeClock(), Notes()
+    stores = [MemoryStore(path, clock=clock) for _ in range(3)]
+    engines = [
+        make_engine({"note": notes}, store=store, clock=clock, owner=f"{number}", is_alive=lambda owner: True)
+        for number, store in enumerate(stores)
+    ]
+    for number in range(25):
+        stores[0].store_scheduled_task(a_task(f"t{number}", every={"minutes": 1}))
+    engines[0].evaluate_due_tasks()
+    clock.advance(minutes=1)
+    together = threading.Barrier(6)
+
+    def work(engine: SchedulerEngine) -> None:
+        together.wait(PATIENCE)
+        engine.evaluate_due_tasks()
+
+    finish(*[in_thread(lambda engine=engine: work(engine)) for engine in engines * 2])  # type: ignore[misc]  # bound
+    assert Counter(notes.names) == Counter(f"t{number}" for number in range(25))
+    assert {run.status for run in stores[0].list_runs()} == {RunStatus.EXECUTED}
+    for store in stores:
+        store.close()
+
+
+WORKER = """
+import os, sys, time
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.store import MemoryStore
+
+trace = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND)
+
+def note(task, context):
+    os.write(trace, f"{task.name} {context.scheduled_for.isoformat()}\\n".encode())
+
+with MemoryStore(sys.argv[1]) as store:
+    engine = SchedulerEngine(store, handlers={"note": note})
+    print("ready", flush=True)
+    sys.stdin.readline()
+    end = time.monotonic() + 0.8
+    while time.monotonic() < end:
+        engine.evaluate_due_tasks()
+"""
+STEP = timedelta(milliseconds=50)
+
+
+@pytest.mark.law(2)
+@pytest.mark.law(3)
+@pytest.mark.slow
+def test_processes_that_share_a_database_run_each_slot_once_or_say_why_not(path: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    trace.touch()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", WORKER, str(path), str(trace)]
+    pipe = subprocess.PIPE
+    with MemoryStore(path) as store:
+        for number in range(30):
+            store.store_scheduled_task(a_task(f"once {number}", at="2026-01-01T00:00"))
+        for number in range(5):
+            store.store_scheduled_task(a_task(f"interval {number}", every={"seconds": STEP.total_seconds()}))
+        workers = [subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) for _ in range(3)]
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "ready\n"
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+        for worker in workers:
+            worker.communicate(timeout=30)
+            assert worker.returncode == 0
+        runs = store.list_runs()
+    ran = trace.read_text().splitlines()
+    assert len(ran) == len(set(ran))
+    executed = [f"{run.task_name} {run.scheduled_for.isoformat()}" for run in runs if run.status is RunStatus.EXECUTED]
+    assert sorted(ran) == sorted(executed)
+    assert sum(line.startswith("once") for line in ran) == 30
+    assert all(run.reason for run in runs if run.status is not RunStatus.EXECUTED)
+    for number in range(5):
+        of_task = [run for run in runs if run.task_name == f"interval {number}"]
+        slots = [run.scheduled_for for run in of_task]
+        first = of_task[-1].scheduled_for - of_task[-1].collapsed * STEP
+        assert sum(1 + run.collapsed for run in of_task) == (max(slots) - first) / STEP + 1
+
+
+@pytest.mark.law(2)
+def test_a_slot_that_comes_due_while_its_task_runs_is_skipped_with_the_reason(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    gate = Gate()
+    engine = make_engine({"note": gate})
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    slow = in_thread(engine.evaluate_due_tasks)
+    gate.wait()
+    clock.advance(minutes=5)
+    assert tick(engine) == [("job", "skipped")]
+    assert store.list_runs(status=RunStatus.SKIPPED)[0].reason == "still running since 2026-03-02T09:05:00+00:00"
+    gate.opened.set()
+    finish(slow)
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    assert [status for _, _, status in history(store)] == ["executed", "skipped", "executed"]
+    assert gate.most_inside == 1
+
+
+@pytest.mark.law(2)
+def test_a_manual_run_does_not_overlap_the_scheduled_one(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    gate = Gate()
+    engine = make_engine({"note": gate})
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    slow = in_thread(engine.evaluate_due_tasks)
+    gate.wait()
+    with pytest.raises(TaskRunningError, match="'job'"):
+        make_engine(owner="by hand", is_alive=lambda owner: True).run_now("job")
+    gate.opened.set()
+    finish(slow)
+
+
+@pytest.mark.law(2)
+def test_a_scheduled_run_does_not_overlap_the_manual_one(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    gate = Gate()
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    engine = make_engine(is_alive=lambda owner: True)
+    engine.evaluate_due_tasks()
+    by_hand = make_engine({"note": gate}, owner="by hand", is_alive=lambda owner: True)
+    slow = in_thread(lambda: by_hand.run_now("job"))
+    gate.wait()
+    clock.advance(minutes=5)
+    assert tick(engine) == [("job", "skipped")]
+    gate.opened.set()
+    finish(slow)
+
+
+@pytest.mark.law(3)
+def test_a_manual_run_moves_no_slot(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes) -> None:
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=2)
+    assert engine.run_now("job")["status"] == "executed"
+    clock.advance(minutes=3)
+    engine.evaluate_due_tasks()
+    assert notes.slots == [START + 2 * MINUTE, START + 5 * MINUTE]
+
+
+@pytest.mark.law(3)
+def test_a_manual_run_at_the_instant_of_a_slot_takes_nothing_from_it(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes
+) -> None:
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    assert engine.run_now("job")["status"] == "executed"  # before the slot's own run
+    assert tick(engine) == [("job", "executed")]
+    assert engine.run_now("job")["status"] == "executed"  # and after it
+    assert len(notes.calls) == 3
+    assert notes.slots.count(START + 5 * MINUTE) == 1
+
+
+@pytest.mark.law(3)
+def test_a_manual_run_at_the_latest_of_many_missed_slots_takes_nothing_from_it(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    engine.evaluate_due_tasks()
+    clock.set(minutes=50)
+    engine.run_now("job")
+    assert tick(engine) == [("job", "executed")]
+    late = [(run.scheduled_for, run.collapsed) for run in store.list_runs() if run.trigger is Trigger.SCHEDULE]
+    assert late == [(START + 50 * MINUTE, 9)]
+
+
+@pytest.mark.law(4)
+@pytest.mark.parametrize("columns", [{"handler": "morning_brief"}, {"policy": {"timezone": "Mars/Olympus"}}])
+def test_a_manual_run_that_cannot_be_made_leaves_nothing_behind(
+    store: MemoryStore, engine: SchedulerEngine, columns: dict[str, object]
+) -> None:
+    store.store_scheduled_task(a_task(**columns))  # type: ignore[arg-type]  # of two kinds
+    try:
+        outcome = engine.run_now("job")
+    except ScheduleError as refused:
+        outcome = {"status": "error", "error": str(refused)}
+    assert outcome["status"] == "error"
+    assert any(word in outcome["error"] for word in ("morning_brief", "Mars/Olympus"))
+    assert engine.running() == []
+    assert not store.list_runs(status=RunStatus.RUNNING)
+
+
+@pytest.mark.law(2)
+def test_a_thread_beyond_its_time_limit_blocks_its_task_until_it_ends(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    gate = Gate()
+    engine = make_engine({"hang": gate}, runner=run_in_thread)
+    store.store_scheduled_task(a_task(handler="hang", policy={"timeout_seconds": 0.02, "retries": 1}))
+    store.store_scheduled_task(a_task("good"))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    assert sorted(tick(engine)) == [("good", "executed"), ("job", "timeout")]
+    clock.advance(minutes=5)  # the retry is due as well, and waits
+    assert sorted(tick(engine)) == [("good", "executed"), ("job", "skipped")]
+    with pytest.raises(TaskRunningError):
+        engine.run_now("job")
+    gate.opened.set()
+    wait_until(lambda: not store.value("SELECT count(*) FROM task_runs WHERE live = 1"))
+    clock.advance(minutes=5)
+    assert sorted(tick(engine)) == [("good", "executed"), ("job", "executed"), ("job", "executed")]
+    assert [(attempt, status) for _, attempt, status in history(store)] == [
+        (1, "timeout"),
+        (1, "skipped"),
+        (2, "executed"),
+        (1, "executed"),
+    ]
+    assert gate.most_inside == 1
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Poll for an outcome that another thread brings about."""
+    pause, left = threading.Event(), PATIENCE
+    while not condition():
+        assert left > 0, "it did not come about"
+        pause.wait(0.01)
+        left -= 0.01
+
+
+@pytest.fixture
+def interrupted(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> Callable[..., None]:
+    """Has a task's slot at 09:05 claimed by a process that then dies."""
+
+    def die(attempts: int = 1, **policy: object) -> None:
+        class Killed(BaseException):
+            pass
+
+        def killed(*_: object) -> None:
+            raise Killed
+
+        store.store_scheduled_task(a_task(policy=policy or None))
+        make_engine().evaluate_due_tasks()
+        clock.advance(minutes=5)
+        for number in range(attempts):
+            dying = make_engine(owner=f"dead {number}", runner=killed)
+            with pytest.raises(Killed):
+                dying.evaluate_due_tasks()
+
+    return die
+
+
+@pytest.mark.law(3)
+def test_a_run_whose_process_died_is_interrupted_and_its_slot_runs_again(
+    store: MemoryStore, engine: SchedulerEngine, interrupted: Callable[..., None], clock: FakeClock
+) -> None:
+    interrupted()
+    clock.advance(seconds=10)
+    assert tick(engine) == [("job", "executed")]
+    assert history(store) == [(START + 5 * MINUTE, 1, "interrupted"), (START + 5 * MINUTE, 2, "executed")]
+    first = store.list_runs()[-1]
+    assert first.reason
+    assert first.finished_at == START + 5 * MINUTE + timedelta(seconds=10)
+
+
+@pytest.mark.law(3)
+def test_a_slot_that_kills_its_process_is_tried_three_times(
+    store: MemoryStore, engine: SchedulerEngine, interrupted: Callable[..., None]
+) -> None:
+    interrupted(attempts=3)
+    assert tick(engine) == []
+    assert [(attempt, status) for _, attempt, status in history(store)] == [(n, "interrupted") for n in (1, 2, 3)]
+
+
+@pytest.mark.law(3)
+def test_an_interrupted_slot_is_left_where_its_task_says_skip(
+    store: MemoryStore, engine: SchedulerEngine, interrupted: Callable[..., None]
+) -> None:
+    interrupted(on_interrupt="skip")
+    assert tick(engine) == []
+    assert history(store) == [(START + 5 * MINUTE, 1, "interrupted")]
+
+
+@pytest.mark.law(3)
+def test_a_stale_row_never_blocks_a_task(
+    store: MemoryStore, engine: SchedulerEngine, interrupted: Callable[..., None], clock: FakeClock
+) -> None:
+    interrupted(on_interrupt="skip")
+    clock.advance(minutes=5)
+    assert tick(engine) == [("job", "executed")]
+
+
+@pytest.mark.law(2)
+def test_the_runs_of_a_living_process_are_not_touched(
+    store: MemoryStore, make_engine: MakeEngine, interrupted: Callable[..., None], clock: FakeClock
+) -> None:
+    interrupted()
+    clock.advance(minutes=1)
+    assert tick(make_engine(is_alive=lambda owner: True)) == []
+    assert history(store) == [(START + 5 * MINUTE, 1, "running")]
+
+
+@pytest.mark.law(2)
+def test_a_process_that_ends_its_run_just_before_it_goes_is_not_interrupted(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    gate = Gate()
+    theirs = make_engine({"note": gate}, owner="theirs")
+    store.store_scheduled_task(a_task())
+    theirs.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    running = in_thread(theirs.evaluate_due_tasks)
+    gate.wait()
+
+    def goes_while_we_look(owner: str) -> bool:
+        gate.opened.set()
+        finish(running)
+        return False
+
+    assert tick(make_engine(is_alive=goes_while_we_look)) == []
+    assert history(store) == [(START + 5 * MINUTE, 1, "executed")]
+    assert notes.calls == []
+
+
+@pytest.mark.law(3)
+def test_a_manual_run_whose_process_died_is_not_run_again(
+    store: MemoryStore, engine: SchedulerEngine, make_engine: MakeEngine, notes: Notes
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    store.store_scheduled_task(a_task())
+    with pytest.raises(KeyboardInterrupt):
+        make_engine(owner="dead", runner=killed).run_now("job")
+    assert tick(engine) == []
+    assert [status for _, _, status in history(store)] == ["interrupted"]
+    assert notes.calls == []
+
+
+KILLED = """
+import os, sys
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.store import MemoryStore
+with MemoryStore(sys.argv[1]) as store:
+    SchedulerEngine(store, handlers={"note": lambda task, context: os._exit(9)}).evaluate_due_tasks()
+"""
+
+
+@pytest.mark.law(3)
+def test_a_real_process_that_dies_in_a_handler_is_recovered(path: Path, tmp_path: Path) -> None:
+    with MemoryStore(path) as store:
+        store.store_scheduled_task(a_task(at="2026-03-02T08:00"))
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        died = subprocess.run([sys.executable, "-c", KILLED, path], env=environment, timeout=30, check=False)
+        assert died.returncode == 9
+        notes = Notes()
+        engine = SchedulerEngine(store, clock=SystemClock(), handlers={"note": notes})
+        assert tick(engine) == [("job", "executed")]
+        assert [(attempt, status) for _, attempt, status in history(store)] == [(1, "interrupted"), (2, "executed")]
+        assert current_owner().partition(":")[0] not in str(store.list_runs()[-1].reason)
+
+
+@pytest.mark.law(5)
+def test_tasks_without_a_zone_follow_the_machines(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    clock.machine_zone = DENVER  # 02:00 there
+    engine = make_engine()
+    store.store_scheduled_task(a_task("local", cron="0 9 * * *"))
+    store.store_scheduled_task(a_task("fixed", cron="0 9 * * *", policy={"timezone": "Europe/Berlin"}))
+    store.store_scheduled_task(a_task("interval", every={"hours": 3}))
+    store.store_scheduled_task(a_task("once", at="2026-03-03T09:00"))
+    engine.evaluate_due_tasks()
+    clock.advance(hours=1)
+    clock.machine_zone = TOKYO  # 19:00 there
+    engine.evaluate_due_tasks()
+    slots = {task.name: task.next_run_at for task in store.list_scheduled_tasks()}
+    assert slots == {
+        "local": "2026-03-03T09:00:00+09:00",
+        "fixed": "2026-03-03T17:00:00+09:00",
+        "interval": "2026-03-02T21:00:00+09:00",
+        "once": "2026-03-03T09:00:00+09:00",
+    }
+
+
+@pytest.mark.law(3)
+def test_what_is_overdue_when_the_zone_changes_stays_due(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    clock.machine_zone = DENVER
+    engine = make_engine()
+    store.store_scheduled_task(a_task(cron="30 2 * * *"))
+    engine.evaluate_due_tasks()
+    clock.set(hours=1)
+    clock.machine_zone = TOKYO
+    engine.evaluate_due_tasks()
+    assert len(notes.calls) == 1
+
+
+@pytest.mark.law(5)
+def test_a_zone_that_changed_while_nothing_ran_is_noticed_at_the_start(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    clock.machine_zone = DENVER
+    store.store_scheduled_task(a_task(cron="0 9 * * *"))
+    make_engine().evaluate_due_tasks()
+    clock.machine_zone = TOKYO
+    restarted = make_engine()
+    restarted.evaluate_due_tasks()
+    assert restarted.next_due_at() == datetime(2026, 3, 3, 0, tzinfo=UTC)
+
+
+@pytest.mark.law(2)
+@pytest.mark.parametrize("back", [{"minutes": -3}, {"hours": -1}, {"days": -40}])
+def test_a_clock_that_is_set_back_runs_no_slot_twice(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes, back: dict[str, float]
+) -> None:
+    store.store_scheduled_task(a_task("interval", every={"minutes": 5}))
+    store.store_scheduled_task(a_task("cron", cron="*/10 * * * *"))
+    engine.evaluate_due_tasks()
+    for minute in range(90):
+        if minute == 31:
+            clock.set(**back)
+        clock.advance(minutes=1)
+        engine.evaluate_due_tasks()
+    assert len(set(notes.calls)) == len(notes.calls)
+    assert {status for _, _, status in history(store, "interval") + history(store, "cron")} == {"executed"}
+
+
+@pytest.mark.law(3)
+@pytest.mark.parametrize("back", [{"seconds": -40}, {"minutes": -3}, {"hours": -1}, {"days": -40}])
+@pytest.mark.parametrize("at", [1, 17, 29, 30, 31])
+def test_a_clock_that_is_set_back_makes_no_interval_wait_longer_than_its_interval(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, back: dict[str, float], at: int
+) -> None:
+    """By the monotonic clock; a tick a minute, and the clock's slack, are allowed for."""
+    started: list[float] = [clock.monotonic()]
+    handlers = engine._handlers
+    handlers["note"] = lambda task, context: started.append(clock.monotonic())  # type: ignore[index]  # a dict, here
+    store.store_scheduled_task(a_task(every={"minutes": 10}))
+    engine.evaluate_due_tasks()
+    for minute in range(70):
+        clock.advance(seconds=30)
+        if minute == at:
+            clock.set(**back)
+        clock.advance(seconds=30)
+        engine.evaluate_due_tasks()
+    waits = [after - before for before, after in zip(started, started[1:], strict=False)]
+    assert len(waits) >= 6
+    assert max(waits) <= 600 + 60 + 5
+
+
+@pytest.mark.law(3)
+def test_a_clock_that_is_set_forward_runs_each_task_once_and_late(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    store.store_scheduled_task(a_task("interval", every={"minutes": 5}))
+    store.store_scheduled_task(a_task("cron", cron="*/10 * * * *"))
+    engine.evaluate_due_tasks()
+    clock.set(days=3)
+    assert sorted(tick(engine)) == [("cron", "executed"), ("interval", "executed")]
+    assert tick(engine) == []
+    assert [run.collapsed for run in store.list_runs(task="interval")] == [3 * 24 * 12 - 1]
+
+
+@pytest.mark.law(3)
+def test_a_clock_set_back_while_nothing_ran_is_noticed_at_the_start(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    engine = make_engine()
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    clock.set(days=-10)
+    restarted = make_engine()
+    restarted.evaluate_due_tasks()
+    due_at = restarted.next_due_at()
+    assert due_at is not None
+    assert due_at - clock.now() <= 5 * MINUTE
+
+
+@pytest.mark.law(3)
+def test_a_queue_that_survives_a_restart_keeps_its_anchor(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    make_engine().evaluate_due_tasks()
+    clock.advance(minutes=12)
+    make_engine().evaluate_due_tasks()
+    assert notes.slots == [START + 10 * MINUTE]
+    assert json.loads(str(store.list_scheduled_tasks()[0].last_result)) == {"ok": True}

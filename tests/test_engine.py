@@ -1,0 +1,731 @@
+"""Tests of one tick: what it returns, keeps, retries and survives (laws 2, 3, 4), on a clock that tests set."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from core_fakes import START, FakeClock, Gate, Notes, a_task, finish, history, in_thread
+
+from jarvis_trio.delivery import Message
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.errors import DeliveryError, StoreError, StoreMissingError, UnknownTaskError
+from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, require_id
+from jarvis_trio.reports import Reports
+from jarvis_trio.runner import run_in_thread
+from jarvis_trio.store import MemoryStore
+
+MakeEngine = Callable[..., SchedulerEngine]
+MINUTE = timedelta(minutes=1)
+INSERT = (
+    "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, next_run_at, policy)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+
+
+def fail(*_: object) -> None:
+    raise ValueError("no net")
+
+
+@pytest.fixture
+def due(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock) -> Callable[..., ScheduledTask]:
+    """Adds a task whose slot at 09:05 is due when it returns."""
+
+    def add(name: str = "job", **columns: Any) -> ScheduledTask:
+        task = store.store_scheduled_task(a_task(name, **columns))
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+        return task
+
+    return add
+
+
+def test_a_result_tells_what_was_done(engine: SchedulerEngine, due: Callable[..., ScheduledTask]) -> None:
+    task = due()
+    assert engine.evaluate_due_tasks() == [
+        {
+            "task_id": task.id,
+            "name": "job",
+            "handler_type": "note",
+            "status": "executed",
+            "next_run_at": "2026-03-02T09:10:00+00:00",
+            "result": '{"ok": true}',
+        }
+    ]
+
+
+def test_an_error_is_told_with_its_reason(make_engine: MakeEngine, due: Callable[..., ScheduledTask]) -> None:
+    due(handler="fail")
+    result = make_engine({"fail": fail}).evaluate_due_tasks()[0]
+    assert (result["status"], result["error"], "result" in result) == ("error", "ValueError: no net", False)
+
+
+def test_nothing_due_is_an_empty_list(store: MemoryStore, engine: SchedulerEngine) -> None:
+    assert engine.evaluate_due_tasks() == []
+    store.store_scheduled_task(a_task())
+    assert engine.evaluate_due_tasks() == []
+
+
+def test_a_handler_is_told_its_circumstances(
+    make_engine: MakeEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock
+) -> None:
+    seen: list[HandlerContext] = []
+    due(handler="look", policy={"timeout_seconds": 7, "timezone": "Asia/Tokyo"})
+    clock.advance(seconds=3)
+    make_engine({"look": lambda task, context: seen.append(context)}).evaluate_due_tasks()
+    context = seen[0]
+    assert (context.scheduled_for, context.attempt) == (START + 5 * MINUTE, 1)
+    assert context.started_at == START + 5 * MINUTE + timedelta(seconds=3)
+    assert context.timeout == timedelta(seconds=7)
+    assert context.deadline == START + 5 * MINUTE + timedelta(seconds=10)
+    assert str(context.zone) == "Asia/Tokyo"
+    assert context.store is store
+
+
+@pytest.mark.law(5)
+@pytest.mark.parametrize("now", [START + 5 * MINUTE, (START + 5 * MINUTE).replace(tzinfo=None)])
+def test_the_instant_may_be_given_and_a_naive_one_is_local(
+    store: MemoryStore, engine: SchedulerEngine, notes: Notes, now: datetime
+) -> None:
+    store.store_scheduled_task(a_task())
+    engine.evaluate_due_tasks()
+    assert engine.evaluate_due_tasks(now - MINUTE) == []
+    assert len(engine.evaluate_due_tasks(now)) == 1
+    assert notes.slots == [START + 5 * MINUTE]
+    assert store.list_runs()[0].started_at == START + 5 * MINUTE
+
+
+@pytest.mark.law(1)
+def test_what_comes_due_during_a_tick_is_the_next_ones(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    def slow(*_: object) -> None:
+        clock.advance(minutes=5)
+
+    engine = make_engine({"note": slow})
+    store.store_scheduled_task(a_task())
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    assert len(engine.evaluate_due_tasks()) == 1
+    assert len(engine.evaluate_due_tasks()) == 1
+
+
+def test_the_next_instant_is_the_first_of_all(store: MemoryStore, engine: SchedulerEngine) -> None:
+    assert engine.next_due_at() is None
+    store.store_scheduled_task(a_task("a", every={"minutes": 5}))
+    store.store_scheduled_task(a_task("b", every={"minutes": 3}))
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == START + 3 * MINUTE
+
+
+@pytest.mark.law(8)
+def test_an_unknown_type_is_skipped_and_said_so_once(
+    engine: SchedulerEngine, due: Callable[..., ScheduledTask], clock: FakeClock, store: MemoryStore,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    due(handler="morning_brief")
+    for _ in range(3):
+        result = engine.evaluate_due_tasks()[0]
+        assert (result["status"], "morning_brief" in result["error"]) == ("skipped", True)
+        clock.advance(minutes=5)
+    assert [record.message for record in caplog.records if "morning_brief" in record.message] == [
+        "Task 'job' skipped: no handler of type 'morning_brief' is installed"
+    ]
+    task = store.get_scheduled_task_by_name("job")
+    assert task is not None
+    assert (task.enabled, task.last_result) == (True, None)
+
+
+@pytest.mark.law(3)
+def test_a_failure_is_retried_with_growing_pauses_that_are_recorded_as_attempts(
+    make_engine: MakeEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock
+) -> None:
+    due(handler="fail", every={"minutes": 5, "days": 0}, policy={"retries": 3, "retry_delay_seconds": 10})
+    store.update_scheduled_task(1, schedule_config='{"days": 1}', next_run_at="2026-03-02T09:05:00+00:00")
+    engine = make_engine({"fail": fail})
+    engine.evaluate_due_tasks()
+    pauses = []
+    while (due_at := engine.next_due_at()) is not None and due_at < START + timedelta(hours=1):
+        pauses.append((due_at - clock.now()).total_seconds())
+        clock.instant = due_at
+        engine.evaluate_due_tasks()
+    assert [attempt for _, attempt, _ in history(store)] == [1, 2, 3, 4]
+    assert len(pauses) == 3
+    for pause, base in zip(pauses, [10, 20, 40], strict=True):
+        assert base <= pause <= base * 1.1
+
+
+@pytest.mark.law(3)
+def test_a_pause_is_at_most_an_hour(
+    make_engine: MakeEngine, due: Callable[..., ScheduledTask], clock: FakeClock
+) -> None:
+    due(handler="fail", policy={"retries": 1, "retry_delay_seconds": 86_400 * 3660})
+    engine = make_engine({"fail": fail})
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=66)
+    assert [result["status"] for result in engine.evaluate_due_tasks()] == ["error", "error"]
+
+
+@pytest.mark.law(3)
+def test_a_pending_retry_survives_a_restart(
+    make_engine: MakeEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock, notes: Notes
+) -> None:
+    due(policy={"retries": 1, "retry_delay_seconds": 10})
+    make_engine({"note": fail}).evaluate_due_tasks()
+    clock.advance(seconds=12)
+    make_engine(owner="restarted").evaluate_due_tasks()
+    assert notes.calls == [("job", START + 5 * MINUTE, 2)]
+    assert history(store) == [(START + 5 * MINUTE, 1, "error"), (START + 5 * MINUTE, 2, "executed")]
+
+
+@pytest.mark.law(4)
+def test_a_retry_whose_handler_is_gone_is_an_error_and_blocks_nothing(
+    make_engine: MakeEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock,
+    other: sqlite3.Connection,
+) -> None:  # fmt: skip
+    due(handler="fail", policy={"retries": 1, "retry_delay_seconds": 10})
+    store.store_scheduled_task(a_task("good", at="2026-03-02T09:05:20"))
+    engine = make_engine({"fail": fail})
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET handler_type = 'gone' WHERE name = 'job'")
+    clock.advance(seconds=30)
+    assert [result["status"] for result in engine.evaluate_due_tasks()] == ["error", "executed"]
+    assert engine.running() == []
+    assert "'gone'" in str(store.list_runs(task="job")[0].reason)
+
+
+@pytest.mark.law(4)
+def test_a_retry_whose_policy_became_rubbish_blocks_nothing(
+    make_engine: MakeEngine, due: Callable[..., ScheduledTask], clock: FakeClock, other: sqlite3.Connection
+) -> None:
+    due(handler="fail", policy={"retries": 1, "retry_delay_seconds": 10})
+    engine = make_engine({"fail": fail})
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET policy = 'rubbish'")
+    clock.advance(seconds=30)
+    engine.evaluate_due_tasks()
+    assert (engine.running(), engine.next_due_at()) == ([], None)
+
+
+@pytest.mark.law(4)
+@pytest.mark.parametrize(
+    "error", [ValueError("no net"), SystemExit(0), KeyboardInterrupt(), GeneratorExit(), OSError("\ud800 \n \x1b")]
+)
+@pytest.mark.parametrize("threads", [False, True], ids=["inline", "thread"])
+def test_whatever_a_handler_raises_the_others_run(
+    make_engine: MakeEngine, due: Callable[..., ScheduledTask], store: MemoryStore, notes: Notes,
+    error: BaseException, threads: bool,
+) -> None:  # fmt: skip
+    def bad(*_: object) -> None:
+        raise error
+
+    store.store_scheduled_task(a_task("a bad one", handler="bad"))
+    due("good")
+    engine = make_engine({"bad": bad}, **({"runner": run_in_thread} if threads else {}))
+    assert [result["status"] for result in engine.evaluate_due_tasks()] == ["error", "executed"]
+    assert notes.names == ["good"]
+    told = store.get_scheduled_task_by_name("a bad one")
+    assert told is not None
+    assert json.loads(told.last_result or "")["status"] == "error"
+
+
+@pytest.mark.law(4)
+def test_what_a_handler_does_to_the_process_is_its_own_matter(
+    make_engine: MakeEngine, due: Callable[..., ScheduledTask], notes: Notes, store: MemoryStore, tmp_path: Path
+) -> None:
+    def rude(*_: object) -> str:
+        os.chdir("/")
+        os.environ["RUDE"] = "1"
+        sys.setrecursionlimit(sys.getrecursionlimit())
+        return "x" * 2_000_000
+
+    before = os.getcwd()
+    try:
+        store.store_scheduled_task(a_task("a rude one", handler="rude"))
+        due("good")
+        results = make_engine({"rude": rude}).evaluate_due_tasks()
+    finally:
+        os.chdir(before)
+        os.environ.pop("RUDE", None)
+    assert [result["status"] for result in results] == ["executed", "executed"]
+    assert len(str(results[0]["result"])) < 200_000
+
+
+BAD_ROWS: list[tuple[Any, ...]] = [
+    ("interval", "nonsense", "note", None, None),
+    ("interval", '{"minutes": 0}', "note", None, None),
+    ("interval", '{"minutes": 1e308}', "note", None, None),
+    ("interval", '{"days": 2912300}', "note", None, None),
+    ("interval", b"\xff\xfe", "note", None, None),
+    ("interval", 5, "note", None, None),
+    ("cron", '{"expression": "0 0 30 2 *"}', "note", None, None),
+    ("cron", '{"expression": "* * * * *"}', "note", "0002-01-01T00:00:00", None),
+    ("cron", '{"expression": "* * * * *"}', "note", "0001-01-01T00:00:00", None),
+    ("cron", '{"expression": "* * * * *"}', "note", "9999-12-31T23:59:59+00:00", None),
+    ("once", '{"run_at": "9999-12-31T23:59:59"}', "note", None, None),
+    ("once", '{"run_at": "0001-01-01T00:00:00+14:00"}', "note", None, None),
+    ("once", '{"run_at": "\\ud800"}', "note", None, None),
+    ("often", "{}", "note", None, None),
+    (b"\xff", b"\xff", b"\xff", b"\xff", b"\xff"),
+    (1, 2.5, 3, 4, 5),
+    ("interval", '{"minutes": 5}', "note", "soon", None),
+    ("interval", '{"minutes": 5}', "note", "", None),
+    ("interval", '{"minutes": 5}', "note", 1764000000, None),
+    ("interval", '{"minutes": 5}', "note", None, "rubbish"),
+    ("interval", '{"minutes": 5}', "note", None, '{"timezone": "Mars/Olympus"}'),
+    ("interval", '{"minutes": 5}', "note", None, '{"timeout_seconds": 1' + "0" * 400 + "}"),
+    ("interval", '{"minutes": 5}', "note", None, '{"retries": "many"}'),
+    ("interval", "[" * 100_000, "note", None, None),
+    ("interval", '{"minutes": "' + "x" * 1_000_000 + '"}', "note", None, None),
+]
+
+
+@pytest.mark.law(4)
+@pytest.mark.parametrize("zone", ["America/Denver", "Asia/Tokyo"])
+@pytest.mark.parametrize("row", BAD_ROWS, ids=lambda row: repr(row)[:60])
+def test_whatever_a_row_holds_the_good_task_beside_it_is_on_time(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes, other: sqlite3.Connection,
+    row: tuple[Any, ...], zone: str,
+) -> None:  # fmt: skip
+    clock.machine_zone = ZoneInfo(zone)
+    engine = make_engine()
+    other.execute(INSERT, ("a bad one", *row))
+    store.store_scheduled_task(a_task("good"))
+    for _ in range(3):
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+    assert [slot for name, slot, _ in notes.calls if name == "good"] == [START + 5 * MINUTE, START + 10 * MINUTE]
+    for run in store.list_runs():
+        assert run.status is RunStatus.EXECUTED or run.reason
+        assert len(run.reason or "") < 2000
+    assert len(store.list_scheduled_tasks()) == 2
+
+
+@pytest.mark.law(4)
+def test_a_row_that_cannot_be_scheduled_is_set_aside_once_with_its_reason(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    other.execute(INSERT, ("job", "interval", "{}", "note", None, None))
+    for _ in range(4):
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+    run = store.list_runs()[0]
+    assert [status for _, _, status in history(store)] == ["skipped"]
+    assert str(run.reason).startswith("set aside: interval")
+    assert store.reasons_set_aside() == {1: str(run.reason).removeprefix("set aside: ")}
+    assert other.execute("SELECT enabled, schedule_config FROM scheduled_tasks").fetchone() == (0, "{}")
+    assert len([record for record in caplog.records if "set aside" in record.message]) == 1
+    assert engine.next_due_at() is None
+
+
+@pytest.mark.law(4)
+def test_what_was_set_aside_comes_back_when_another_program_mends_it(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection, notes: Notes
+) -> None:
+    other.execute(INSERT, ("job", "interval", "{}", "note", None, None))
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"minutes\": 0}'")
+    engine.evaluate_due_tasks()
+    assert "interval must be greater" in store.reasons_set_aside()[1]
+    other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"minutes\": 1}'")
+    engine.evaluate_due_tasks()
+    assert store.reasons_set_aside() == {}
+    assert other.execute("SELECT enabled FROM scheduled_tasks").fetchone() == (1,)
+    clock.advance(minutes=1)
+    engine.evaluate_due_tasks()
+    assert notes.slots == [START + MINUTE]
+
+
+@pytest.mark.law(4)
+def test_what_was_set_aside_and_is_enabled_unmended_is_told_again(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection
+) -> None:
+    other.execute(INSERT, ("job", "interval", "{}", "note", None, None))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=1)
+    other.execute("UPDATE scheduled_tasks SET enabled = 1")
+    for _ in range(3):
+        engine.evaluate_due_tasks()
+    assert [status for _, _, status in history(store)] == ["skipped", "skipped"]
+    assert other.execute("SELECT enabled FROM scheduled_tasks").fetchone() == (0,)
+
+
+@pytest.mark.law(3)
+def test_an_outcome_that_cannot_be_written_is_kept_and_written_later(
+    path: Path, clock: FakeClock, make_engine: MakeEngine, other: sqlite3.Connection, notes: Notes
+) -> None:
+    """Another program takes the write lock while the handler runs, and keeps it."""
+    store = MemoryStore(path, clock=clock, busy_timeout=timedelta(milliseconds=20))
+
+    def lock(task: ScheduledTask, context: HandlerContext) -> dict[str, bool]:
+        if not other.in_transaction:
+            other.execute("BEGIN IMMEDIATE")
+        return {"ran": True}
+
+    with store:
+        engine = make_engine({"lock": lock}, store=store)
+        store.store_scheduled_task(a_task(handler="lock"))
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+        assert [result["status"] for result in engine.evaluate_due_tasks()] == ["executed"]
+        assert history(store) == [(START + 5 * MINUTE, 1, "running")]
+        clock.advance(minutes=5)
+        with pytest.raises(StoreError):
+            engine.evaluate_due_tasks()  # nothing is started that cannot be claimed
+        other.execute("COMMIT")
+        engine.evaluate_due_tasks()
+        assert history(store)[0] == (START + 5 * MINUTE, 1, "executed")
+        run = store.list_runs()[-1]
+        assert (run.result, run.finished_at) == ('{"ran": true}', START + 5 * MINUTE)
+
+
+@pytest.mark.law(3)
+def test_an_outcome_that_finds_the_disk_full_is_kept_until_there_is_room(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    def fill(*_: object) -> str:
+        store.read(f"PRAGMA max_page_count = {store.value('PRAGMA page_count')}")
+        return "x" * 60_000
+
+    engine = make_engine({"note": fill})
+    store.store_scheduled_task(a_task(at="2026-03-02T09:05"))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    assert [status for _, _, status in history(store)] == ["running"]
+    store.read("PRAGMA max_page_count = 1000000")
+    engine.evaluate_due_tasks()
+    assert [status for _, _, status in history(store)] == ["executed"]
+
+
+@pytest.mark.law(3)
+def test_what_is_kept_at_the_end_is_written_by_finish(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    def fill(*_: object) -> str:
+        store.read(f"PRAGMA max_page_count = {store.value('PRAGMA page_count')}")
+        return "x" * 60_000
+
+    engine = make_engine({"note": fill})
+    store.store_scheduled_task(a_task(at="2026-03-02T09:05"))
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    store.read("PRAGMA max_page_count = 1000000")
+    engine.finish()
+    assert [status for _, _, status in history(store)] == ["executed"]
+
+
+@pytest.mark.law(3)
+def test_a_full_disk_starts_nothing(store: MemoryStore, due: Callable[..., ScheduledTask], notes: Notes,
+                                    engine: SchedulerEngine, other: sqlite3.Connection) -> None:  # fmt: skip
+    due()
+    other.execute("BEGIN IMMEDIATE")
+    store.read("PRAGMA busy_timeout = 1")
+    with pytest.raises(StoreError):
+        engine.evaluate_due_tasks()
+    assert notes.calls == []
+
+
+@pytest.mark.law(2)
+def test_a_thread_that_ends_while_nothing_can_be_written_releases_its_task_later(
+    path: Path, clock: FakeClock, make_engine: MakeEngine, other: sqlite3.Connection
+) -> None:
+    gate = Gate()
+    with MemoryStore(path, clock=clock, busy_timeout=timedelta(milliseconds=20)) as store:
+        engine = make_engine({"note": gate}, store=store, runner=run_in_thread)
+        store.store_scheduled_task(a_task(policy={"timeout_seconds": 0.02}))
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+        engine.evaluate_due_tasks()
+        assert [status for _, _, status in history(store)] == ["timeout"]
+        other.execute("BEGIN IMMEDIATE")
+        gate.opened.set()
+        finish(*[thread for thread in _threads() if thread.name.startswith("handler of task")])
+        other.execute("COMMIT")
+        clock.advance(minutes=5)
+        engine.evaluate_due_tasks()
+        assert [status for _, _, status in history(store)] == ["timeout", "executed"]
+
+
+def _threads() -> list[Any]:
+    return threading.enumerate()
+
+
+@pytest.mark.law(3)
+def test_a_deleted_file_fails_the_tick_until_it_is_back(
+    store: MemoryStore, engine: SchedulerEngine, due: Callable[..., ScheduledTask], path: Path, notes: Notes
+) -> None:
+    due()
+    path.rename(path.with_name("aside"))
+    with pytest.raises(StoreMissingError, match="not found"):
+        engine.evaluate_due_tasks()
+    assert notes.calls == []
+    path.with_name("aside").rename(path)
+    assert len(engine.evaluate_due_tasks()) == 1
+
+
+@pytest.mark.law(3)
+def test_a_replaced_file_is_gone_on_with(
+    store: MemoryStore, engine: SchedulerEngine, due: Callable[..., ScheduledTask], path: Path, tmp_path: Path,
+    clock: FakeClock, notes: Notes, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    due("old")
+    with MemoryStore(tmp_path / "new.db", clock=clock) as new:
+        new.store_scheduled_task(a_task("new", at="2026-03-02T09:00"))
+    os.replace(tmp_path / "new.db", path)
+    engine.evaluate_due_tasks()
+    assert notes.names == ["new"]
+    assert "replaced" in caplog.text
+
+
+@pytest.mark.law(3)
+def test_an_outcome_is_not_written_into_a_file_that_does_not_know_its_run(
+    store: MemoryStore, make_engine: MakeEngine, due: Callable[..., ScheduledTask], path: Path, tmp_path: Path,
+    clock: FakeClock,
+) -> None:  # fmt: skip
+    gate = Gate()
+    due("old")
+    engine = make_engine({"note": gate})
+    slow = in_thread(engine.evaluate_due_tasks)
+    gate.wait()
+    with MemoryStore(tmp_path / "new.db", clock=clock) as new:
+        other = new.store_scheduled_task(a_task("new"))
+        new.claim_run(other, START, 1, started_at=START, owner="another")
+    os.replace(tmp_path / "new.db", path)
+    store.ensure_same_file()
+    gate.opened.set()
+    finish(slow)
+    assert [(run.task_name, str(run.status)) for run in store.list_runs()] == [("new", "running")]
+
+
+@pytest.mark.law(4)
+def test_a_delivery_that_takes_long_holds_up_no_other_task(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    gate = Gate()
+
+    def send(*_: object) -> str:
+        gate()
+        return "sent"
+
+    engine = make_engine(reports=Reports(store, clock, send))
+    store.store_scheduled_task(a_task("a", delivery_channel="email"))
+    store.store_scheduled_task(a_task("b"))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    first = in_thread(engine.evaluate_due_tasks)
+    gate.wait()
+    assert [run.task_name for run in store.list_runs(status=RunStatus.RUNNING)] == []
+    assert [result["name"] for result in engine.evaluate_due_tasks()] == ["b"]
+    gate.opened.set()
+    finish(first)
+    assert notes.names == ["a", "b"]
+
+
+@pytest.mark.law(4)
+def test_a_delivery_that_fails_never_fails_the_run(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    def send(channel: str, config: object, message: Message) -> str:
+        raise DeliveryError("no net")
+
+    engine = make_engine(reports=Reports(store, clock, send))
+    store.store_scheduled_task(a_task(delivery_channel="email"))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    result = engine.evaluate_due_tasks()[0]
+    assert (result["status"], result["delivery"]["status"], result["delivery"]["error"]) == (
+        "executed",
+        "failed",
+        "no net",
+    )
+
+
+def test_what_runs_is_told_while_it_runs(
+    make_engine: MakeEngine, due: Callable[..., ScheduledTask], clock: FakeClock
+) -> None:
+    gate = Gate()
+    due()
+    engine = make_engine({"note": gate})
+    slow = in_thread(engine.evaluate_due_tasks)
+    gate.wait()
+    assert engine.running() == [("job", START + 5 * MINUTE)]
+    gate.opened.set()
+    finish(slow)
+    assert engine.running() == []
+
+
+@pytest.mark.law(3)
+def test_a_run_starts_when_the_write_lock_was_had_and_not_when_it_was_asked_for(
+    store: MemoryStore, engine: SchedulerEngine, due: Callable[..., ScheduledTask], clock: FakeClock,
+    other: sqlite3.Connection,
+) -> None:  # fmt: skip
+    due()
+    other.execute("BEGIN IMMEDIATE")
+    waiting = in_thread(engine.evaluate_due_tasks)
+    waiting.join(0.05)
+    clock.advance(seconds=50)
+    other.execute("COMMIT")
+    finish(waiting)
+    assert store.list_runs()[0].started_at == START + 5 * MINUTE + timedelta(seconds=50)
+
+
+@pytest.mark.law(5)
+def test_a_tick_that_waited_long_does_not_take_the_clock_for_set_back(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.store_scheduled_task(a_task())
+    engine.evaluate_due_tasks()
+    with store._lock:  # as while another thread of this process waits for the file
+        waiting = in_thread(engine.evaluate_due_tasks)
+        waiting.join(0.05)
+        clock.advance(minutes=1)
+        engine.evaluate_due_tasks()
+    finish(waiting)
+    assert "set back" not in caplog.text
+
+
+def test_running_by_hand_tells_the_result(store: MemoryStore, engine: SchedulerEngine) -> None:
+    task = store.store_scheduled_task(a_task(enabled=False))
+    result = engine.run_now("job")
+    assert (result["task_id"], result["status"], result["result"]) == (task.id, "executed", '{"ok": true}')
+    assert str(store.list_runs()[0].trigger) == "manual"
+    with pytest.raises(UnknownTaskError):
+        engine.run_now("nobody")
+
+
+@pytest.mark.law(3)
+def test_a_run_by_hand_that_fails_is_not_retried(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> None:
+    store.store_scheduled_task(a_task(policy={"retries": 5}))
+    engine = make_engine({"note": fail})
+    assert engine.run_now("job")["error"] == "ValueError: no net"
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == START + 5 * MINUTE
+
+
+def test_history_is_pruned(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> None:
+    engine = make_engine(keep_days=1, keep_runs=1000)
+    store.store_scheduled_task(a_task(every={"hours": 1}))
+    engine.evaluate_due_tasks()
+    for _ in range(60):
+        clock.advance(hours=1)
+        engine.evaluate_due_tasks()
+    assert 24 <= len(store.list_runs()) <= 49
+
+
+class Work:
+    """Counts the statements and the commits of a store, while it is inside."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.connection = store._connection
+        self.statements: list[str] = []
+
+    def __enter__(self) -> Work:
+        self.connection.set_trace_callback(self.statements.append)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.set_trace_callback(None)
+
+    @property
+    def commits(self) -> int:
+        return self.statements.count("COMMIT")
+
+
+@pytest.mark.parametrize("tasks", [10, 2000])
+def test_an_idle_tick_asks_one_question_and_writes_nothing(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, tasks: int
+) -> None:
+    with store.transaction():
+        for number in range(tasks):
+            store.store_scheduled_task(a_task(f"t{number}", every={"hours": 1}))
+    engine.evaluate_due_tasks()
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=1)
+    with Work(store) as work:
+        engine.evaluate_due_tasks()
+    assert work.commits == 0
+    assert len(work.statements) <= 4
+
+
+def test_a_claimed_run_costs_one_commit_and_few_statements(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    for number in range(50):
+        store.store_scheduled_task(a_task(f"t{number}"))
+    engine.evaluate_due_tasks()
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    with Work(store) as work:
+        assert len(engine.evaluate_due_tasks()) == 50
+    assert work.commits <= 51 + 1
+    assert len(work.statements) / 50 <= 16
+
+
+def test_what_is_not_due_is_not_read(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock) -> None:
+    """SQLite's own count of steps is the same with many tasks as with few."""
+    steps: list[int] = []
+    store.store_scheduled_task(a_task("due"))
+    for tasks in (10, 2000):
+        with store.transaction():
+            for number in range(tasks):
+                store.store_scheduled_task(a_task(f"t{number}", every={"days": 9}))
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+        count = 0
+
+        def step() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        store._connection.set_progress_handler(step, 10)
+        assert len(engine.evaluate_due_tasks()) == 1
+        store._connection.set_progress_handler(None, 0)
+        steps.append(count)
+    assert steps[1] <= steps[0] * 1.5 + 5
+
+
+@pytest.mark.law(6)
+def test_the_engine_needs_no_other_clock_than_the_one_it_is_given(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    clock.instant = datetime(2100, 1, 1, tzinfo=UTC)
+    engine = make_engine()
+    store.store_scheduled_task(a_task())
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    run = store.list_runs()[0]
+    assert (run.scheduled_for, run.started_at, run.finished_at) == (clock.now(), clock.now(), clock.now())
+    task = store.get_scheduled_task(require_id(store.list_scheduled_tasks()[0]))
+    assert task is not None
+    assert str(task.last_run_at).startswith("2100-01-01")
+
+
+def test_without_handlers_it_has_those_that_come_with_the_program(store: MemoryStore) -> None:
+    engine = SchedulerEngine(store)
+    assert {"alert_eval", "custom", "webhook_poll"} <= set(engine._handlers)
+    assert engine.memory_store is store
+
+
+@pytest.mark.law(4)
+def test_what_fails_is_said_in_the_log_with_its_task(
+    make_engine: MakeEngine, due: Callable[..., ScheduledTask], caplog: pytest.LogCaptureFixture
+) -> None:
+    due(handler="fail")
+    with caplog.at_level(logging.WARNING):
+        make_engine({"fail": fail}).evaluate_due_tasks()
+    assert any(getattr(record, "task", None) == "job" for record in caplog.records)
+    assert "no net" in caplog.text
