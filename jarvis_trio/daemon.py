@@ -24,6 +24,7 @@ from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import as_utc, duration_text, local_text
+from jarvis_trio.text import error_text
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _logger = logging.getLogger(__name__)
@@ -154,11 +155,11 @@ class JarvisDaemon:
         try:
             self.engine.finish()
         except BaseException as error:  # noqa: BLE001  # border of law 4: the exit must not fail for it
-            _logger.error("The engine could not finish: %s", error)
+            _logger.error("The engine could not finish: %s", error_text(error))
 
     def _log_failure(self, error: BaseException) -> None:
         """One line for each failed tick; the traceback only where it is new, and no error of our own."""
-        text = _text_of(error)
+        text = error_text(error)
         unknown = not isinstance(error, JarvisError) and text != self._last_failure
         self._last_failure = text
         _logger.error("The tick failed: %s", text, exc_info=error if unknown else None)
@@ -223,7 +224,7 @@ class JarvisDaemon:
                 raise TypeError(f"it answered {due_at!r}, which is no datetime")
             return as_utc(due_at, self._clock.zone())
         except BaseException as error:  # noqa: BLE001  # border of law 4: it is ticked at the interval then
-            _logger.error("The engine could not say what is due next: %s", _text_of(error))
+            _logger.error("The engine could not say what is due next: %s", error_text(error))
             return None
 
     async def _sleep(self, seconds: float) -> None:
@@ -254,14 +255,16 @@ class JarvisDaemon:
             _logger.warning("%s again: still waiting for %s", number.name, self._still_running())
 
     def _still_running(self) -> str:
-        running = self.engine.running() if callable(getattr(self.engine, "running", None)) else []
-        running = running or [("the tick", at) for at in self._ticking.values()]
         zone = self._clock.zone()
-        return ", ".join(f"{name!r} since {local_text(at, zone)}" for name, at in running)
+        try:
+            told = ", ".join(f"{name!r} since {local_text(at, zone)}" for name, at in self.engine.running())
+        except BaseException:  # noqa: BLE001  # border of law 4: an engine may have nothing of that name, or another thing
+            told = ""
+        return told or ", ".join(f"the tick since {local_text(at, zone)}" for at in self._ticking.values())
 
 
 def _log_tick(results: list[dict[str, Any]], took: timedelta) -> None:
-    count = Counter(result.get("status") for result in results if isinstance(result, Mapping))
+    count = Counter(str(result.get("status")) for result in results if isinstance(result, Mapping))
     _logger.info(
         "Tick: %d evaluated, %d executed, %d errors, %d timeouts, %d skipped or missed, in %s",
         len(results),
@@ -271,3 +274,10 @@ def _log_tick(results: list[dict[str, Any]], took: timedelta) -> None:
         count["skipped"] + count["missed"],
         duration_text(took),
     )
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:  # noqa: BLE001  # border of law 4: an exception's own text may raise
+        return type(error).__name__

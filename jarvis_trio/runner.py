@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from jarvis_trio.errors import HandlerError, HandlerTimeoutError
 from jarvis_trio.instants import duration_text
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, Outcome, RunStatus, ScheduledTask
+from jarvis_trio.text import error_text, storable
 
 RESULT_LIMIT = 64 * 1024
 """Characters of a result that are kept; the count of all is kept with them."""
@@ -110,9 +111,9 @@ def call_handler(handler: Handler, task: ScheduledTask, context: HandlerContext)
     try:
         return _outcome_of(handler(task, context))
     except HandlerTimeoutError as error:
-        return Outcome(RunStatus.TIMEOUT, reason=_text_of(error) or "it stopped at its time limit")
+        return Outcome(RunStatus.TIMEOUT, reason=error_text(error) or "it stopped at its time limit")
     except HandlerError as error:
-        return Outcome(RunStatus.ERROR, reason=_text_of(error) or "it failed and does not say why")
+        return Outcome(RunStatus.ERROR, reason=error_text(error) or "it failed and does not say why")
     except BaseException as error:  # border of law 4: SystemExit, KeyboardInterrupt, anything, is the task's
         context.logger.error("The handler raised %s", type(error).__name__, exc_info=error)
         return Outcome(RunStatus.ERROR, reason=_describe(error))
@@ -136,7 +137,7 @@ def _reported_error(result: HandlerResult) -> str | None:
             return None
     if not isinstance(value, Mapping) or value.get("status") != "error":
         return None
-    return _storable(str(value.get("error") or value.get("message") or "the handler reported an error"))
+    return storable(str(value.get("error") or value.get("message") or "the handler reported an error"))
 
 
 def _json_text(result: object) -> str:
@@ -169,20 +170,8 @@ def _refuse(constant: str) -> None:
 
 
 def _describe(error: BaseException) -> str:
-    text = _text_of(error)
+    text = error_text(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return _storable(str(error))
-    except BaseException:  # noqa: BLE001  # border of law 4: an exception's own text may raise
-        return "(its text cannot be had)"
-
-
-def _storable(text: str) -> str:
-    """The text cut, and with lone surrogates escaped, which no database takes."""
-    return text[:1000].encode("utf-8", "backslashreplace").decode()
 
 
 def result_value(result: str | None) -> Any:

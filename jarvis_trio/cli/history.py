@@ -26,9 +26,9 @@ _COLUMNS = (
 
 @click.command()
 @click.argument("name", required=False, shell_complete=complete_task)
-@click.option("--task", metavar="NAME", shell_complete=complete_task, help="Only the runs of this task; the same as NAME.")
+@click.option("--task", metavar="NAME", shell_complete=complete_task, help="Only this task; the same as NAME.")
 @click.option("--status", type=click.Choice([str(status) for status in RunStatus]), help="Only those that ended so.")
-@click.option("--since", metavar="TIME", help="Only those that started since then: 2h (ago), yesterday, 2026-12-01.")
+@click.option("--since", metavar="TIME", help="Only those that started since: 2h (ago), yesterday, 2026-12-01.")
 @click.option("--limit", type=click.IntRange(min=1), help=f"At most so many; by default {_SCREEN}, with --json all.")
 @json_option
 @click.pass_obj

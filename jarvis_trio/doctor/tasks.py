@@ -7,11 +7,11 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from datetime import datetime, tzinfo
 from typing import Any
 
-from jarvis_trio.approvals import Approvals, find_executable
+from jarvis_trio.approvals import Approvals
 from jarvis_trio.delivery.secrets import reference
 from jarvis_trio.doctor.findings import Finding, failed, problem, warning
 from jarvis_trio.errors import DeliveryError, HandlerError, ScheduleError
-from jarvis_trio.handlers.custom import command_words
+from jarvis_trio.handlers.custom import approved_program, command_words
 from jarvis_trio.lint import Code, lint
 from jarvis_trio.models import ScheduledTask, TroubleKind, json_object
 from jarvis_trio.store import MemoryStore
@@ -68,11 +68,7 @@ def check_commands(tasks: Iterable[ScheduledTask], approvals: Approvals, search_
         if task.handler_type != "custom":
             continue
         try:
-            program = command_words(task)[0]
-            found = find_executable(program, search_path)
-            if found is None:
-                raise HandlerError(f"{program} is not on the daemon's PATH ({search_path}); give its absolute path")
-            approvals.check(found)
+            approved_program(command_words(task)[0], search_path, approvals)
         except HandlerError as error:
             yield failed("command", f"{task.name}: {error}", _for("mend it: jarvis-trio edit {}", task.name))
 

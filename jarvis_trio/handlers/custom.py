@@ -64,7 +64,7 @@ class Custom:
 
         arguments = command_words(task)
         done = run_command(
-            [self._executable(arguments[0]), *arguments[1:]],
+            [approved_program(arguments[0], self._environment["PATH"], self._approvals), *arguments[1:]],
             environment=self._environment | _told(task, context),
             folder=self._folder(),
             timeout=context.timeout,
@@ -73,13 +73,6 @@ class Custom:
         if not done.in_time:
             raise HandlerTimeoutError(_timeout_reason(done, context.timeout))
         return _result(done)
-
-    def _executable(self, name: str) -> str:
-        search_path = self._environment["PATH"]
-        found = find_executable(name, search_path)
-        if found is None:
-            raise HandlerError(f"{printable(name)} is not on the daemon's PATH ({search_path}); give its absolute path")
-        return str(self._approvals.check(found))
 
     def _folder(self) -> str:
         home = self._environment.get("HOME", "")
@@ -98,6 +91,17 @@ def command_words(task: ScheduledTask) -> list[str]:
     if not arguments[0] or "\0" in "".join(arguments):
         raise HandlerError(f"the command needs a program's name, and no NUL character: {arguments!r:.100}")
     return arguments
+
+
+def approved_program(name: str, search_path: str, approvals: Approvals) -> str:
+    """The path of the program that a command names.
+
+    Raises HandlerError where it is not on `search_path`, NotApprovedError where it may not be run.
+    """
+    found = find_executable(name, search_path)
+    if found is None:
+        raise HandlerError(f"{printable(name)} is not on the daemon's PATH ({search_path}); give its absolute path")
+    return str(approvals.check(found))
 
 
 def _told(task: ScheduledTask, context: HandlerContext) -> dict[str, str]:
