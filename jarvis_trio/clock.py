@@ -68,11 +68,12 @@ def _zone_named(name: str) -> tzinfo | None:
 
 def _zone_of_localtime() -> tzinfo:
     try:
-        # Both macOS and Linux keep a link into a folder named "zoneinfo".
-        target = os.path.realpath(_LOCALTIME)
-        _, marker, key = target.partition("/zoneinfo/")
-        if marker and (zone := _zone_named(key)) is not None:
-            return zone
+        # Both macOS and Linux keep a link into a folder named "zoneinfo". Its own text says enough:
+        # realpath would cost ten times as much, several times for each run.
+        if _LOCALTIME.is_symlink():
+            _, marker, key = os.readlink(_LOCALTIME).partition("/zoneinfo/")
+            if marker and (zone := _zone_named(key)) is not None:
+                return zone
         return _zone_in_file(_LOCALTIME)
     except (ValueError, OSError):
         return UTC

@@ -27,6 +27,9 @@ class MemoryStore:
 """
 ENGINE = """
 import asyncio
+import atexit
+import os
+import signal
 import sys
 import threading
 from config import SECRET
@@ -52,6 +55,22 @@ class SchedulerEngine:
             return [{"task_id": 1, "name": "brief", "status": "executed", "result": "done"}]
         finally:
             inside.release()
+
+class Signalled(SchedulerEngine):
+    # Its constructor runs when the lock is held and trio's receiver is not open yet.
+    number = signal.SIGTERM
+    def __init__(self, store):
+        super().__init__(store)
+        os.kill(os.getpid(), self.number)
+
+class Woken(Signalled):
+    number = signal.SIGHUP
+
+class SignalledAtTheEnd(SchedulerEngine):
+    # At exit trio's receiver is closed again.
+    def __init__(self, store):
+        super().__init__(store)
+        atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))
 
 class Breaks:
     def __init__(self, store):
@@ -102,6 +121,29 @@ def test_it_is_ticked_one_at_a_time_with_its_own_config_and_survives_its_exits(a
     assert "ticked twice" not in err
     assert f"database {app.data}/memory.db" in err
     assert f"engine {ENGINE_NAME}" in err
+
+
+@pytest.mark.law(1)
+def test_a_signal_before_the_first_tick_is_neither_lost_nor_deadly(app: Program) -> None:
+    done = app(*wrap(app, engine="scheduler.engine:Signalled"))
+    assert done.code == 0
+    assert "Stopped by SIGTERM" in done.err
+    assert execute(app.data / "memory.db", "SELECT * FROM calls") == []
+
+
+def test_a_hang_up_before_the_first_tick_kills_nobody(app: Program) -> None:
+    daemon = app.start(*wrap(app, engine="scheduler.engine:Woken"))
+    eventually(lambda: execute(app.data / "memory.db", "SELECT * FROM calls"))
+    daemon.send_signal(signal.SIGINT)
+    assert daemon.wait(20) == 0
+
+
+@pytest.mark.law(1)
+def test_a_signal_after_the_last_tick_kills_nobody(app: Program) -> None:
+    daemon = app.start(*wrap(app, engine="scheduler.engine:SignalledAtTheEnd"))
+    eventually(lambda: execute(app.data / "memory.db", "SELECT * FROM calls"))
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait(20) == 0
 
 
 def test_nothing_of_ours_is_added_to_its_database(app: Program) -> None:

@@ -73,25 +73,6 @@ def test_a_signal_in_a_tick_lets_the_command_finish_and_record(
     assert json.loads(home("history", "slow", "--json").out)[0]["status"] == "executed"
 
 
-@pytest.mark.law(1)
-def test_a_signal_before_the_first_tick_is_neither_lost_nor_deadly(home: Program) -> None:
-    lock = home.data / "jarvis-daemon.lock"
-    daemon = home.start("run")
-    eventually(lambda: holder(lock))
-    daemon.send_signal(signal.SIGTERM)
-    assert ended(daemon)[0] == 0
-
-
-def test_a_hang_up_before_the_first_tick_kills_nobody(home: Program) -> None:
-    lock = home.data / "jarvis-daemon.lock"
-    daemon = home.start("run")
-    eventually(lambda: holder(lock))
-    daemon.send_signal(signal.SIGHUP)
-    eventually(lambda: home.status()["last_tick_at"])
-    daemon.send_signal(signal.SIGTERM)
-    assert ended(daemon)[0] == 0
-
-
 def test_a_second_daemon_is_refused_and_told_the_pid_of_the_first(home: Program) -> None:
     daemon = home.daemon()
     second = home("run")

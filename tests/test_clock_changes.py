@@ -51,6 +51,7 @@ def test_the_range_includes_its_start_and_excludes_its_end() -> None:
     day = timedelta(days=1)
     assert [change.at for change in clock_changes(DENVER, at, at + day)] == [at]
     assert clock_changes(DENVER, at - day, at) == ()
+    assert clock_changes(DENVER, at + timedelta(seconds=1), at + day) == ()
 
 
 @pytest.mark.parametrize(

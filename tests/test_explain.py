@@ -253,6 +253,15 @@ def test_a_slot_that_a_later_run_caught_up_says_so(world: Simulation) -> None:
     assert said(world, "beat", "2026-03-06T01:00")[0] is Verdict.RAN
 
 
+def test_a_run_by_hand_in_between_does_not_hide_what_caught_a_slot_up(world: Simulation) -> None:
+    world.add("beat", every="30m")
+    world.run(minutes=40)
+    world.suspend(hours=3)
+    world.run_now("beat")
+    world.run(minutes=5)
+    assert "caught up by the run for Fri 2026-03-06 03:30 MST" in ask(world, "beat", "2026-03-06T02:00").answer
+
+
 def test_a_slot_that_was_counted_with_a_missed_one_says_so(world: Simulation) -> None:
     world.add("beat", every="30m", policy=Policy(misfire_grace_seconds=1))
     world.suspend(hours=2, minutes=10)

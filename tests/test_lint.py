@@ -120,6 +120,15 @@ def test_only_changes_of_the_next_two_years_are_told_and_none_that_is_over() -> 
     assert lint_cron("30 2 8 3 *") == []  # the clock changed on 8 March 2026, and not so soon again
 
 
+def test_a_change_earlier_today_is_over() -> None:
+    task = ScheduledTask(
+        name="job", schedule_type="cron", schedule_config='{"expression": "30 2 14 3 *"}', handler_type="custom"
+    )
+    before, after = datetime(2027, 3, 14, 8, tzinfo=UTC), datetime(2027, 3, 14, 10, tzinfo=UTC)
+    assert [warning.code for warning in lint(task, ZoneInfo("America/Denver"), before)] == [Code.MOVED]
+    assert lint(task, ZoneInfo("America/Denver"), after) == []
+
+
 def test_the_tasks_own_zone_counts() -> None:
     own = lint_of("cron", {"expression": "30 2 * * *"}, policy='{"timezone": "UTC"}')
     assert own == []

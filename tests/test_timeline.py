@@ -156,6 +156,19 @@ def test_what_is_not_well_has_a_mark_and_the_legend_says_which(
     assert f"{mark} {status}" in "".join(text for line in chart_lines(chart, 80) for text, _ in line)
 
 
+def test_what_runs_is_drawn_up_to_now_and_not_beyond(store: MemoryStore) -> None:
+    ran(store, add(store, "backup"), NOW - 2 * HOUR, HOUR, RunStatus.RUNNING)
+    assert "█»│" in rows(timeline(store, DAY, NOW))["backup"]
+
+
+def test_where_marks_meet_the_worst_is_shown(store: MemoryStore) -> None:
+    task = add(store, "backup")
+    store.record_unrun(task, NOW - 5 * HOUR, RunStatus.SKIPPED, "still running", at=NOW)
+    ran(store, task, NOW - 5 * HOUR + timedelta(seconds=1), timedelta(seconds=1), RunStatus.ERROR)
+    store.record_unrun(task, NOW - 5 * HOUR + timedelta(seconds=2), RunStatus.MISSED, "late", at=NOW)
+    assert "".join(rows(timeline(store, DAY, NOW))["backup"].split()) == "backup✗│"
+
+
 def test_what_never_ran_has_a_mark(store: MemoryStore) -> None:
     task = add(store, "backup")
     store.record_unrun(task, NOW - 9 * HOUR, RunStatus.MISSED, "late", at=NOW)

@@ -33,6 +33,7 @@ SECTIONS = {
         _command("run", "run:run", "Run the daemon in the foreground, until it is stopped."),
         _command("init", "init:init", "Make the data folder and the database, with the two usual tasks."),
         _command("status", "status:status", "Say whether the daemon runs, and how the tasks stand."),
+        _command("doctor", "doctor:doctor", "Look for what is wrong with this set-up, and say what mends it."),
         _command("launchd", "launchd:launchd", "Run the daemon as a macOS launchd agent."),
     ],
     "Tasks": [
@@ -110,17 +111,12 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
     try:
         with Session(os.environ, clock) as session:
             code = commands.main(arguments, _PROGRAM, standalone_mode=False, obj=session)
-        sys.stdout.flush()
     except click.ClickException as error:
         return _complain(_usage(error), error.exit_code)
     except JarvisError as error:
         return _complain(str(error))
     except (click.Abort, KeyboardInterrupt):
         return _complain("interrupted")
-    except BrokenPipeError:
-        # Who read our output has enough. What is still to be flushed must not raise again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     return code if isinstance(code, int) else 0
 
 

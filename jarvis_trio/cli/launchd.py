@@ -77,7 +77,7 @@ def install_command(session: Session, /, application: Application | None, dry_ru
       jarvis-trio launchd install --dry-run
       jarvis-trio launchd install
     """
-    agent, launchctl = _agent_to_be(session, application), _launchctl()
+    agent, launchctl = _agent_to_be(session, application), find_launchctl()
     check(agent, launchctl)
     if _carry_out(install_steps(agent, launchctl), dry_run):
         _say(f"{LABEL} runs in {launchctl.domain}. Its log: {agent.settings['DAEMON_LOG_FILE']}")
@@ -96,7 +96,7 @@ def uninstall_command(session: Session, dry_run: bool) -> None:
     Example:
       jarvis-trio launchd uninstall
     """
-    _carry_out(uninstall_steps(_agent(session), _launchctl()), dry_run)
+    _carry_out(uninstall_steps(_agent(session), find_launchctl()), dry_run)
 
 
 @launchd.command("rollback")
@@ -109,7 +109,7 @@ def rollback_command(session: Session, dry_run: bool) -> None:
     Example:
       jarvis-trio launchd rollback
     """
-    _carry_out(rollback_steps(_agent(session), _launchctl()), dry_run)
+    _carry_out(rollback_steps(_agent(session), find_launchctl()), dry_run)
 
 
 @launchd.command("status")
@@ -122,7 +122,7 @@ def status_command(session: Session, as_json: bool) -> None:
     Example:
       jarvis-trio launchd status --json
     """
-    seen = status(agent_as_installed(session), _launchctl())
+    seen = status(agent_as_installed(session), find_launchctl())
     if as_json:
         click.echo(json.dumps(seen, indent=2))
         return
@@ -151,7 +151,10 @@ def _agent_to_be(session: Session, application: Application | None) -> Agent:
 
 
 def agent_as_installed(session: Session) -> Agent:
-    """The agent that `install` would write now with the arguments that are installed."""
+    """The agent that `install` would write now with the arguments that are installed.
+
+    Where they run an application, its settings are the session's from then on.
+    """
     arguments = installed_arguments(Path.home()) or ()
     longest = 0.0
     with suppress(StoreError):  # whether the agent runs can be told without the database
@@ -165,7 +168,8 @@ def _checkout() -> Path | None:
     return folder if (folder / "pyproject.toml").is_file() else None
 
 
-def _launchctl() -> Launchctl:
+def find_launchctl() -> Launchctl:
+    """launchd's own program. Raises LaunchdError where it is not on PATH."""
     program = shutil.which("launchctl")
     if program is None:
         raise LaunchdError(NO_LAUNCHCTL)

@@ -39,6 +39,18 @@ def check_daemon(
         yield Finding("daemon", f"{runs}, has not ticked yet")
 
 
+def runs_application(daemon: Holder | None) -> bool:
+    """Whether the daemon runs another program's engine, as far as the system tells."""
+    import psutil  # noqa: PLC0415  # 20 ms of import, for this alone
+
+    if daemon is None or daemon.pid is None:
+        return False
+    try:
+        return "--engine" in psutil.Process(daemon.pid).cmdline()
+    except psutil.Error:
+        return False
+
+
 def check_agent(seen: Mapping[str, Any]) -> Iterator[Finding]:
     """How our launchd agent and the old ones stand; `seen` is what `launchd.operations.status` tells."""
     install = shlex.join(["jarvis-trio", "launchd", "install", *seen["arguments"][1:]])

@@ -11,7 +11,7 @@ from jarvis_trio.store import MemoryStore
 from jarvis_trio.words import counted
 
 _LARGE_WAL_BYTES = 100_000_000
-_RESTORE = "stop the daemon and restore a backup; docs/operations.md tells how"
+RESTORE = "stop the daemon and restore a backup; docs/operations.md tells how"
 
 
 def check_database(store: MemoryStore) -> Iterator[Finding]:
@@ -33,7 +33,7 @@ def check_integrity(store: MemoryStore) -> Iterator[Finding]:
     if damage is None:
         yield Finding("integrity", "the database is whole")
     else:
-        yield problem("integrity", f"the database is damaged: {damage}", _RESTORE)
+        yield problem("integrity", f"the database is damaged: {damage}", RESTORE)
 
 
 def check_users(path: Path) -> Iterator[Finding]:

@@ -14,18 +14,21 @@ from jarvis_trio.errors import DeliveryError, HandlerError, ScheduleError
 from jarvis_trio.handlers.custom import approved_program, command_words
 from jarvis_trio.lint import Code, lint
 from jarvis_trio.models import ScheduledTask, TroubleKind, json_object
+from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.words import counted, moment_words
 
-_SET_ASIDE = "mend it: jarvis-trio edit {}"
-_TROUBLED = "see why: jarvis-trio history {}"
+_EDIT = "jarvis-trio edit {}"
+_HISTORY = "jarvis-trio history {} tells why"
 _SCHEDULE_MENDS = {
-    Code.NEVER: "give it another schedule: jarvis-trio edit {}",
+    Code.NEVER: "give it another schedule: jarvis-trio edit {} --every 1h",
     Code.PAST: "if it is not wanted any more: jarvis-trio remove {}",
 }
-_OTHER_TIME = "if that matters, give it another time, or --timezone UTC: jarvis-trio edit {}"
-_DELIVERY = "mend it: jarvis-trio edit {} --deliver CHANNEL --deliver-config JSON"
-_REFERENCE = "keep the URL in delivery-secrets.env, and name it: jarvis-trio edit {} --deliver-config JSON"
+_OTHER_TIME = "if that matters, give it another time: jarvis-trio edit {}"
+_DELIVERY = "jarvis-trio edit {} --deliver CHANNEL --deliver-config JSON"
+_REFERENCE = (
+    "put the URL into delivery-secrets.env under a name: jarvis-trio edit {} --deliver-config '{{\"urls\": [\"env:NAME\"]}}'"
+)
 
 
 def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzinfo) -> Iterator[Finding]:
@@ -34,7 +37,7 @@ def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzi
     troubles = [trouble for trouble in store.troubles() if trouble.task_id in names]
     for trouble in troubles:
         name = names[trouble.task_id]
-        mend = _SET_ASIDE if trouble.kind is TroubleKind.SET_ASIDE else _TROUBLED
+        mend = _EDIT if trouble.kind is TroubleKind.SET_ASIDE else _HISTORY
         since = f"{trouble.kind} since {moment_words(trouble.since, zone)}"
         yield problem("task", f"{name}: {since}: {trouble.reason}", _for(mend, name))
     count = f"{counted(len(tasks), 'task')}, of which {sum(task.enabled for task in tasks)} enabled"
@@ -70,7 +73,7 @@ def check_commands(tasks: Iterable[ScheduledTask], approvals: Approvals, search_
         try:
             approved_program(command_words(task)[0], search_path, approvals)
         except HandlerError as error:
-            yield failed("command", f"{task.name}: {error}", _for("mend it: jarvis-trio edit {}", task.name))
+            yield failed("command", f"{task.name}: {error}", _for(_EDIT, task.name))
 
 
 def check_delivery(
@@ -91,12 +94,21 @@ def check_delivery(
             yield warning("delivery", says, _for(_REFERENCE, task.name))
 
 
+def check_alerts(settings: Settings, check: Callable[[str, Mapping[str, Any]], None]) -> Iterator[Finding]:
+    """Whether anybody is told of a task in trouble. Raises DeliveryError, ScheduleError for a bad setting."""
+    if settings.alert_channel:
+        check(settings.alert_channel, json_object(settings.alert_config, "JARVIS_ALERT_CONFIG"))
+        yield Finding("alerts", f"tasks in trouble are told by {settings.alert_channel}")
+    else:
+        yield Finding("alerts", "tasks in trouble are told to nobody: JARVIS_ALERT_CHANNEL is not set")
+
+
 def check_undelivered(store: MemoryStore) -> Iterator[Finding]:
     """How many messages wait for another try."""
     waiting = store.letters_waiting()
     if waiting:
         says = f"{counted(waiting, 'message')} could not be delivered yet, and will be tried again"
-        yield warning("delivery", says, "see why: jarvis-trio history; try a channel: jarvis-trio deliver-test CHANNEL")
+        yield warning("delivery", says, "jarvis-trio history tells why; to try a channel: jarvis-trio deliver-test CHANNEL")
 
 
 def _urls(config: Mapping[str, Any]) -> list[str]:
