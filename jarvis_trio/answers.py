@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.firing import Firing, Moment, firing_of, moment_of
+from jarvis_trio.firing import YEARS, Firing, Moment, firing_of, moment_of
 from jarvis_trio.instants import parse_instant
 from jarvis_trio.models import Run, RunStatus, ScheduledTask, Trigger, task_policy
 from jarvis_trio.schedule import Once, Schedule
@@ -84,13 +84,16 @@ class Case:
 
     @property
     def created_at(self) -> datetime | None:
+        """When the task was added, where its row says so (aware UTC)."""
         return self._instant(self.task.created_at)
 
     @property
     def changed_at(self) -> datetime | None:
+        """When the task was last changed, where its row says so (aware UTC)."""
         return self._instant(self.task.updated_at)
 
     def when(self, instant: datetime) -> str:
+        """The instant in the task's zone, for people."""
         return moment_words(instant, self.moment.zone)
 
     def _instant(self, text: str | None) -> datetime | None:
@@ -153,13 +156,16 @@ def _next(case: Case) -> Answer:
     if case.next_run is None:
         if isinstance(case.schedule, Once) and case.runs:
             return Answer(Verdict.WILL_NOT_RUN, f"does not run again: its only time was {case.when(case.schedule.at)}")
-        return Answer(Verdict.DUE, f"has no next run yet: {_no_daemon(case) or 'the daemon sets it when it sees it'}")
+        reason = _no_daemon(case) or "the daemon sets it when it sees the task"
+        return Answer(Verdict.DUE, f"has no next run yet: {reason}")
     if case.next_run <= case.now:
         return _due(case, case.next_run)
+    sentence = f"runs next at {case.when(case.next_run)}, in {duration_words(case.next_run - case.now)}"
+    if case.next_run.year not in YEARS:
+        return Answer(Verdict.WILL_RUN, sentence, notes=_daemon_note(case))
     then = firing_of(case.schedule, moment_of(case.next_run, case.moment.zone), next_run=case.next_run)
     why = f": {then.why}" if then.by_clock_change else ""
-    sentence = f"runs next at {case.when(case.next_run)}, in {duration_words(case.next_run - case.now)}{why}"
-    return Answer(Verdict.WILL_RUN, sentence, notes=[then.note, *_daemon_note(case)])
+    return Answer(Verdict.WILL_RUN, sentence + why, notes=[then.note, *_daemon_note(case)])
 
 
 def _no_daemon(case: Case) -> str:
@@ -183,24 +189,24 @@ def _recorded(case: Case, rows: Sequence[Run]) -> Answer:
     notes = [_collapsed_note(first), _idle_note(case, first), _retry_note(case, last)]
     if case.firing.slot is None and last.trigger is Trigger.SCHEDULE:
         notes.append(_changed_note(case) or "Its schedule, as it is now, has no slot then.")
-    how = _how(case, first)
     if last.status is RunStatus.RUNNING:
-        return Answer(Verdict.RUNNING, f"is running{how}", rows, notes)
+        sentence = f"is running, since {case.when(last.started_at)}, for its slot of {case.when(last.scheduled_for)}"
+        return Answer(Verdict.RUNNING, sentence, rows, notes)
     if last.status in _UNRUN:
         sentence = f"did not run at {case.when(last.scheduled_for)}: {outcome_words(last)}"
         return Answer(Verdict.DID_NOT_RUN, sentence, rows, notes)
-    return Answer(Verdict.RAN, f"ran{how}; {outcome_words(last)}", rows, notes)
+    return Answer(Verdict.RAN, f"ran {_how(case, first)}; {outcome_words(last)}", rows, notes)
 
 
 def _how(case: Case, first: Run) -> str:
     """When the first attempt started and why then, to go on after `ran`."""
     when, late = case.when(first.scheduled_for), first.started_at - first.scheduled_for
     if first.trigger is Trigger.MANUAL:
-        return f" at {when}, since a person asked for it"
+        return f"at {when}, since a person asked for it"
     why = f": {case.firing.why}" if case.firing.by_clock_change else ""
     if late < _LATE:
-        return f" at {when}{why}"
-    return f" for its slot of {when}, but {duration_words(late)} late, at {case.when(first.started_at)}{why}"
+        return f"at {when}{why}"
+    return f"for its slot of {when}, but {duration_words(late)} late, at {case.when(first.started_at)}{why}"
 
 
 def _started(case: Case, started: Sequence[Run]) -> Answer:
@@ -224,7 +230,7 @@ def _idle_note(case: Case, run: Run) -> str:
     if run.started_at - run.scheduled_for < _LATE or case.anything_ran(run.scheduled_for, run.started_at):
         return ""
     span = f"from {case.when(run.scheduled_for)} to {case.when(run.started_at)}"
-    return f"No task ran {span}: the daemon was stopped, or the machine slept."
+    return f"No task ran {span}: the daemon was stopped, the machine slept, or its clock was set on."
 
 
 def _retry_note(case: Case, last: Run) -> str:

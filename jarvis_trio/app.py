@@ -13,8 +13,10 @@ from jarvis_trio.approvals import Approvals
 from jarvis_trio.clock import Clock
 from jarvis_trio.delivery import Channels
 from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.errors import DeliveryError, ScheduleError, SettingError
 from jarvis_trio.handlers import Handlers, built_in
-from jarvis_trio.reports import Reports
+from jarvis_trio.models import json_object
+from jarvis_trio.reports import AlertChannel, Reports
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
 
@@ -40,7 +42,18 @@ def make_engine(
         clock=clock,
         handlers=make_handlers(settings, channels),
         timeout=timedelta(seconds=settings.handler_timeout_seconds),
-        reports=Reports(store, clock, channels.send),
+        reports=Reports(store, clock, channels.send, _alert_channel(settings, channels)),
         keep_days=settings.history_days,
         keep_runs=settings.history_runs,
     )
+
+
+def _alert_channel(settings: Settings, channels: Channels) -> AlertChannel | None:
+    """Where troubles of tasks are told. Raises SettingError for a channel that cannot work."""
+    if not settings.alert_channel:
+        return None
+    try:
+        channels.check(settings.alert_channel, json_object(settings.alert_config, "JARVIS_ALERT_CONFIG"))
+    except (DeliveryError, ScheduleError) as error:
+        raise SettingError(f"JARVIS_ALERT_CHANNEL {settings.alert_channel!r} cannot be used: {error}") from None
+    return AlertChannel(settings.alert_channel, settings.alert_config or None)

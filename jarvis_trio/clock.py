@@ -67,13 +67,15 @@ def _zone_named(name: str) -> tzinfo | None:
 
 
 def _zone_of_localtime() -> tzinfo:
+    # Both macOS and Linux keep a link into a folder named "zoneinfo". The link's own text
+    # says enough: realpath costs ten times as much, and this is asked several times a run.
     try:
-        # Both macOS and Linux keep a link into a folder named "zoneinfo". Its own text says enough:
-        # realpath would cost ten times as much, several times for each run.
-        if _LOCALTIME.is_symlink():
-            _, marker, key = os.readlink(_LOCALTIME).partition("/zoneinfo/")
-            if marker and (zone := _zone_named(key)) is not None:
-                return zone
+        key = os.readlink(_LOCALTIME).partition("/zoneinfo/")[2]
+    except OSError:  # a plain file, or none
+        key = ""
+    if key and (zone := _zone_named(key)) is not None:
+        return zone
+    try:
         return _zone_in_file(_LOCALTIME)
     except (ValueError, OSError):
         return UTC

@@ -29,9 +29,6 @@ from jarvis_trio.text import error_text
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _logger = logging.getLogger(__name__)
 
-_INSTANT = 1e-6
-"""Seconds that are no wait: instants have microseconds, and sums of floats miss by less."""
-
 _FIRST_PAUSE = 0.002
 """Seconds between the second tick and the third that found nothing where there should have been something."""
 
@@ -131,6 +128,10 @@ class JarvisDaemon:
             _logger.info("Stopped by %s; what ran was awaited for %s", self._stopped_by, duration_text(drained))
             nursery.cancel_scope.cancel()
 
+    def run_until_stopped(self) -> None:
+        """`run`, in an event loop that begins and ends with it."""
+        trio.run(self.run)
+
     async def tick(self) -> list[dict[str, Any]]:
         """Call the engine once, in a thread; never raises what the engine raises.
 
@@ -159,7 +160,7 @@ class JarvisDaemon:
 
     def _log_failure(self, error: BaseException) -> None:
         """One line for each failed tick; the traceback only where it is new, and no error of our own."""
-        text = error_text(error)
+        text = f"{type(error).__name__}: {error_text(error)}"
         unknown = not isinstance(error, JarvisError) and text != self._last_failure
         self._last_failure = text
         _logger.error("The tick failed: %s", text, exc_info=error if unknown else None)
@@ -192,11 +193,13 @@ class JarvisDaemon:
             self._change_seen = False
             free = len(self._ticking) < self._slots
             seconds = await self._seconds_to_next_tick() if free else math.inf
-            if free and (self._wake_asked or seconds < _INSTANT):
+            if free and (self._wake_asked or seconds <= 0):
                 self._wake_asked = False
                 return
             if not self._change_seen:
                 await self._sleep(seconds)
+                if not self._change_seen:  # slept out
+                    return
 
     async def _seconds_to_next_tick(self) -> float:
         regular = self._regular_at - trio.current_time()
@@ -274,10 +277,3 @@ def _log_tick(results: list[dict[str, Any]], took: timedelta) -> None:
         count["skipped"] + count["missed"],
         duration_text(took),
     )
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"
-    except BaseException:  # noqa: BLE001  # border of law 4: an exception's own text may raise
-        return type(error).__name__

@@ -10,7 +10,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from random import Random
@@ -30,10 +29,9 @@ from jarvis_trio.models import (
     Outcome,
     RunStatus,
     ScheduledTask,
-    Trigger,
-    require_id,
     task_policy,
 )
+from jarvis_trio.outcomes import FAILED, Ended, Outcomes
 from jarvis_trio.owner import current_owner, owner_alive
 from jarvis_trio.planner import CLOCK_SLACK, Planner
 from jarvis_trio.reports import Reports
@@ -43,20 +41,10 @@ from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Outlook
 
 DEFAULT_TIMEOUT = timedelta(seconds=300)
-LONGEST_RETRY_DELAY = timedelta(hours=1)
 _PRUNE_EVERY = timedelta(days=1)
 _PRUNE_AT_ONCE = 1000
 
-_FAILED = (RunStatus.ERROR, RunStatus.TIMEOUT)
 _logger = logging.getLogger(__name__)
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """An attempt that has ended or was given up, and when."""
-
-    claim: Claim
-    attempt: Attempt
-    at: datetime
 
 
 class SchedulerEngine:
@@ -102,7 +90,7 @@ class SchedulerEngine:
         self._timeout = timeout
         self._runner = runner
         self._keep = (timedelta(days=keep_days), keep_runs)
-        self._random = random or Random()
+        self._outcomes = Outcomes(memory_store, self._reports, random or Random())
         self._owner = owner or current_owner()
         self._planner = Planner(memory_store, self._clock, self._reports)
         self._claims = Claims(
@@ -118,8 +106,6 @@ class SchedulerEngine:
         self._seen: tuple[tuple[int, int] | None, Outlook | None] = (None, None)
         self._guard = threading.Lock()
         self._running: dict[int, Claim] = {}
-        self._unwritten: list[_Ended] = []
-        self._unreleased: list[Claim] = []
         self._told_unknown: set[str] = set()
         self._zone: tzinfo | None = None
         self._zero: datetime | None = None  # what the wall clock read when the monotonic one read 0
@@ -145,8 +131,10 @@ class SchedulerEngine:
         if ahead.others_run:
             self._claims.recover(instant)
             ahead = self._look_ahead()
-        results = self._run_due(instant, clock) if _is_due(ahead.slot_at, instant) else []
-        ahead = self._look_ahead()
+        results: list[dict[str, Any]] = []
+        if _is_due(ahead.slot_at, instant):
+            results = self._run_due(instant, clock)
+            ahead = self._look_ahead()
         if _is_due(ahead.deadline_at, instant):
             self._reports.check_deadlines(instant)
             ahead = self._look_ahead()
@@ -160,7 +148,7 @@ class SchedulerEngine:
         The outcome of one and the claim of the next are one transaction: half the commits.
         """
         results: list[dict[str, Any]] = []
-        ended: _Ended | None = None
+        ended: Ended | None = None
         while True:
             step = self._record_and_claim(ended, instant, clock)
             if ended is not None:
@@ -171,20 +159,20 @@ class SchedulerEngine:
                 return results
             if ended is not None and ended.claim.task.delivery_channel:
                 # Nothing is claimed while a message is on its way: another tick can have it.
-                self._record(ended)
+                self._outcomes.record(ended)
                 results.append(self._report(ended, clock.now()))
                 ended = None
 
-    def _record_and_claim(self, ended: _Ended | None, instant: datetime, clock: Clock) -> Step:
+    def _record_and_claim(self, ended: Ended | None, instant: datetime, clock: Clock) -> Step:
         try:
             with self.memory_store.transaction():
                 if ended is not None:
-                    self._write_outcome(ended)
+                    self._outcomes.write(ended)
                 return self._claims.step(instant, clock.now())  # the wait for the write lock is over
         except StoreError:
             if ended is None:
                 raise
-            self._record(ended)
+            self._outcomes.record(ended)
             return Step(None, [], more=False)
 
     def run_now(self, name: str) -> dict[str, Any]:
@@ -196,7 +184,7 @@ class SchedulerEngine:
         now = self._clock.now()
         self._claims.recover(now)
         ended = self._run(self._claims.claim_manually(self.memory_store.require_task(name), now), self._clock)
-        self._record(ended)
+        self._outcomes.record(ended)
         return self._report(ended, self._clock.now())
 
     def next_due_at(self) -> datetime | None:
@@ -205,7 +193,7 @@ class SchedulerEngine:
 
     def finish(self) -> None:
         """Write what could not be written so far; call it when no tick runs any more."""
-        self._write_kept_outcomes()
+        self._outcomes.write_kept()
 
     def running(self) -> list[tuple[str, datetime]]:
         """What runs in this process, and since when."""
@@ -216,7 +204,7 @@ class SchedulerEngine:
         if not self.memory_store.ensure_same_file():
             _logger.warning("The database %s was replaced; the new one is used", self.memory_store.path)
             self._seen = (None, None)
-        self._write_kept_outcomes()
+        self._outcomes.write_kept()
         if follows_clock:
             self._notice_zone(now)
             self._notice_clock()
@@ -260,7 +248,7 @@ class SchedulerEngine:
             _logger.warning("The clock was set back by %s; schedules are read anew", duration_text(back))
             self._planner.rewind(now, back)
 
-    def _run(self, claim: Claim, clock: Clock) -> _Ended:
+    def _run(self, claim: Claim, clock: Clock) -> Ended:
         with self._guard:
             self._running[claim.run_id] = claim
         try:
@@ -268,7 +256,7 @@ class SchedulerEngine:
         finally:
             with self._guard:
                 del self._running[claim.run_id]
-        return _Ended(claim, attempt, clock.now())
+        return Ended(claim, attempt, clock.now())
 
     def _attempt(self, claim: Claim) -> Attempt:
         kind = claim.task.handler_type
@@ -288,60 +276,6 @@ class SchedulerEngine:
             zone=task_zone(claim.task, self._clock.zone()),
         )
 
-    def _record(self, ended: _Ended) -> None:
-        """Write the outcome; where that cannot be done now, keep it for the next tick.
-
-        Until it is written the run stays `running`, so its task does not start again.
-        """
-        try:
-            with self.memory_store.transaction():
-                self._write_outcome(ended)
-        except StoreError as error:
-            name = ended.claim.task.name
-            _logger.error("The outcome of task %r is kept, as it cannot be written now: %s", name, error)
-            with self._guard:
-                self._unwritten.append(ended)
-
-    def _write_outcome(self, ended: _Ended) -> None:
-        claim, outcome = ended.claim, ended.attempt.outcome
-        if not self.memory_store.finish_run(claim, outcome, ended.at):
-            _logger.error("Run %d of task %r is not in the database any more", claim.run_id, claim.task.name)
-            return
-        retries = task_policy(claim.task.policy).retries
-        if outcome.status in _FAILED and claim.trigger is Trigger.SCHEDULE and claim.attempt <= retries:
-            due_at = ended.at + self._retry_delay(claim)
-            self.memory_store.enqueue_retry(require_id(claim.task), claim.scheduled_for, claim.attempt + 1, due_at)
-        else:
-            self._reports.run_ended(claim, outcome, ended.at)
-        if outcome.lingers:
-            ended.attempt.when_over(lambda: self._release(claim))
-
-    def _retry_delay(self, claim: Claim) -> timedelta:
-        """Twice as long with each attempt, at most an hour, and up to a tenth longer by chance.
-
-        The chance keeps tasks that failed together from coming back together.
-        """
-        base = timedelta(seconds=task_policy(claim.task.policy).retry_delay_seconds)
-        doubled = min(base * (1 << min(claim.attempt - 1, 16)), LONGEST_RETRY_DELAY)
-        return doubled * (1 + self._random.random() / 10)
-
-    def _write_kept_outcomes(self) -> None:
-        with self._guard:
-            kept, self._unwritten = self._unwritten, []
-            over, self._unreleased = self._unreleased, []
-        for ended in kept:
-            self._record(ended)
-        for claim in over:
-            self._release(claim)
-
-    def _release(self, claim: Claim) -> None:
-        try:
-            self.memory_store.release_run(claim.run_id)
-        except StoreError as error:
-            _logger.error("Task %r stays blocked, as that cannot be written now: %s", claim.task.name, error)
-            with self._guard:
-                self._unreleased.append(claim)
-
     def _prune(self, now: datetime) -> None:
         """Delete old history once a day, a part at each tick, so that no tick is held up by it."""
         with self._guard:
@@ -355,13 +289,13 @@ class SchedulerEngine:
         if deleted >= _PRUNE_AT_ONCE:
             self._pruned_at = None
 
-    def _report(self, ended: _Ended, now: datetime) -> dict[str, Any]:
+    def _report(self, ended: Ended, now: datetime) -> dict[str, Any]:
         claim, outcome = ended.claim, ended.attempt.outcome
         report = self._describe(claim.task, outcome.status)
-        if outcome.status in _FAILED:
+        if outcome.status in FAILED:
             extra = {"task": claim.task.name, "run_id": claim.run_id}
             _logger.warning("Task %r ended as %s: %s", claim.task.name, outcome.status, outcome.reason, extra=extra)
-        report |= {"error": outcome.reason} if outcome.status in _FAILED else {"result": outcome.result}
+        report |= {"error": outcome.reason} if outcome.status in FAILED else {"result": outcome.result}
         if claim.task.delivery_channel and (account := self._reports.send_run(claim.run_id, now)) is not None:
             report["delivery"] = account
         return report

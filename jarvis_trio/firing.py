@@ -16,7 +16,8 @@ _MINUTE = timedelta(minutes=1)
 _TICK = timedelta(microseconds=1)
 # 29 February on a given weekday comes every 28 years, or every 40 around a year like 2100.
 _LOOK_BACK = tuple(timedelta(days=days) for days in (1, 32, 366, 366 * 40))
-_YEARS = range(1900, 9900)
+YEARS = range(1900, 9900)
+"""The years that can be asked about: so that there is room to look for slots around."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ def moment_of(asked: datetime, zone: tzinfo) -> Moment:
 
     Raises ScheduleError outside the years 1900 to 9899.
     """
-    if asked.year not in _YEARS:
-        raise ScheduleError(f"time out of range: {asked.isoformat()}; use a year from {_YEARS[0]} to {_YEARS[-1]}")
+    if asked.year not in YEARS:
+        raise ScheduleError(f"time out of range: {asked.isoformat()}; use a year from {YEARS[0]} to {YEARS[-1]}")
     local = asked.astimezone(zone) if asked.tzinfo else asked
     reading = local.replace(tzinfo=None, fold=0)
     change = change_at(reading, zone)
@@ -73,7 +74,9 @@ class Firing:
     """Whether a schedule has a slot in a minute, and why, as a clause that goes on after a colon.
 
     `before` and `after` are the nearest slots around the minute. Instants are aware
-    UTC. `fields` are a cron expression's, for the local time asked about.
+    UTC. `fields` are a cron expression's, for the local time asked about;
+    `by_clock_change` says that a change of the clock decides, not they alone, and
+    `note` is a sentence on a change that is near.
     """
 
     slot: datetime | None
@@ -150,9 +153,7 @@ def _jump(change: ClockChange | None, zone: tzinfo) -> str:
     return f"That day the clock goes {direction} {change.before:%H:%M} to {change.after:%H:%M} in {zone}."
 
 
-def _interval(
-    step: timedelta, moment: Moment, next_run: datetime | None, first_slot: datetime | None
-) -> Firing:
+def _interval(step: timedelta, moment: Moment, next_run: datetime | None, first_slot: datetime | None) -> Firing:
     every = f"it has a slot every {duration_words(step)}"
     if next_run is None:
         return Firing(None, f"{every}, and the daemon has not seen it yet", None, None)
@@ -167,10 +168,16 @@ def _interval(
         return Firing(after, every, before, one_after)
     clauses = []
     if before is not None:
-        clauses.append(f"{duration_words(moment.at - before)} after its slot of {time_words(before, moment.zone)}")
+        clauses.append(f"{duration_words(moment.at - before)} after its slot of {_near(before, moment)}")
     if after is not None:
-        clauses.append(f"{duration_words(after - moment.at)} before the next, {time_words(after, moment.zone)}")
+        clauses.append(f"{duration_words(after - moment.at)} before the next, {_near(after, moment)}")
     return Firing(None, f"that is {joined(clauses)}", before, after)
+
+
+def _near(instant: datetime, moment: Moment) -> str:
+    """The time alone where it is the same day."""
+    same_day = instant.astimezone(moment.zone).date() == moment.reading.date()
+    return time_words(instant, moment.zone) if same_day else moment_words(instant, moment.zone)
 
 
 def _grid(origin: datetime, step: timedelta, count: int, first: datetime) -> datetime | None:

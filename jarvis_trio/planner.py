@@ -50,7 +50,8 @@ class Planner:
             self._store.dequeue(task_id)
             return
         try:
-            slot = self._slot_of_row(task, now)
+            schedule = task_schedule(task, self._clock.zone())
+            slot = self._slot_of_row(task, schedule, now)
         except ScheduleError as error:
             self.set_aside(task, str(error), now)
             return
@@ -61,15 +62,13 @@ class Planner:
             self._reports.mended(task, now)
             _logger.info("Task %r was mended and is scheduled again", task.name, extra={"task": task.name})
         if slot is None or task.next_run_at is None:
-            self._store.set_next_run(task_id, slot, waits_from=now)
+            self._store.set_next_run(task_id, slot, waits_from=_waits_from(schedule, slot, now))
         else:
-            self._store.enqueue(task_id, slot)
+            self._store.enqueue(task_id, slot, waits_from=_waits_from(schedule, slot, now))
 
-    def _slot_of_row(self, task: ScheduledTask, now: datetime) -> datetime | None:
-        zone = self._clock.zone()
-        schedule = task_schedule(task, zone)
+    def _slot_of_row(self, task: ScheduledTask, schedule: Schedule, now: datetime) -> datetime | None:
         if task.next_run_at is not None:
-            return parse_instant(task.next_run_at, zone)
+            return parse_instant(task.next_run_at, self._clock.zone())
         if isinstance(schedule, Once):
             return None if self._store.slot_has_run(require_id(task), schedule.at) else schedule.at
         return schedule.next_after(now)
@@ -130,3 +129,10 @@ class Planner:
                 self._store.set_next_run(task_id, slot)
                 return
             slot = schedule.next_after(slot)
+
+
+def _waits_from(schedule: Schedule, slot: datetime | None, now: datetime) -> datetime | None:
+    """Since when an interval waits for `slot`; None where somebody put that further off than one interval."""
+    if slot is None or not isinstance(schedule, Interval) or not now <= slot <= now + schedule.step:
+        return None
+    return slot - schedule.step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,48 +49,71 @@ def run_inline(handler: Handler, task: ScheduledTask, context: HandlerContext) -
 
 
 def run_in_thread(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Attempt:
-    """Call the handler in a thread of its own, and wait for at most its time limit.
+    """Call the handler in another thread, and wait for at most its time limit.
 
     A Python thread cannot be killed. One that outlives the limit is left alone: it is
     a daemon thread, so it does not hold up the exit. A handler that ends its own work
     at the limit says by its attribute `grace` (timedelta) how long that may take.
     """
-    call = _ThreadedCall(handler, task, context)
+    call = _Call(handler, task, context)
     limit = context.timeout + getattr(handler, "grace", timedelta(0))
     try:
-        call.start()
+        _threads.make(call)
     except RuntimeError as error:  # "can't start new thread"
         return EndedAttempt(Outcome(RunStatus.ERROR, reason=f"no thread could be started: {error}"))
-    call.join(limit.total_seconds())
-    return call.give_up()
+    return call.wait(limit)
 
 
-class _ThreadedCall(threading.Thread):
+class _Threads:
+    """Threads that make one call after the other; to start a new one costs more than all the SQL of a run."""
+
+    def __init__(self) -> None:
+        self._idle: list[queue.SimpleQueue[_Call]] = []
+
+    def make(self, call: _Call) -> None:
+        """Have an idle thread, or else a new one, make the call. Raises RuntimeError where none can be started."""
+        try:
+            calls = self._idle.pop()
+        except IndexError:
+            calls = queue.SimpleQueue()
+            threading.Thread(target=self._serve, args=(calls,), name="handlers", daemon=True).start()
+        calls.put(call)
+
+    def _serve(self, calls: queue.SimpleQueue[_Call]) -> None:
+        while True:
+            calls.get().run()
+            self._idle.append(calls)
+
+
+_threads = _Threads()
+
+
+class _Call:
     def __init__(self, handler: Handler, task: ScheduledTask, context: HandlerContext) -> None:
-        super().__init__(name=f"handler of task {task.id}", daemon=True)
-        self._call = (handler, task, context)
+        self._what = (handler, task, context)
         self._context = context
         self._guard = threading.Lock()
-        self._ended = False
+        self._ended = threading.Event()
         self._release: Callable[[], None] | None = None
         self._outcome: Outcome | None = None
 
     def run(self) -> None:
-        outcome = call_handler(*self._call)
+        outcome = call_handler(*self._what)
         with self._guard:
             self._outcome = self._outcome or outcome
-            self._ended = True
+            self._ended.set()
             release = self._release
         if release is not None:
             self._context.logger.warning("The handler has ended at last, beyond its time limit")
             release()
 
-    def give_up(self) -> _ThreadedCall:
+    def wait(self, limit: timedelta) -> Attempt:
+        self._ended.wait(limit.total_seconds())
         with self._guard:
             if self._outcome is None:
                 self._context.cancelled.set()
-                limit = duration_text(self._context.timeout)
-                reason = f"no end after {limit}; its thread cannot be killed, the task starts again when it is over"
+                allowed = duration_text(self._context.timeout)
+                reason = f"no end after {allowed}; its thread cannot be killed, the task starts again when it is over"
                 self._outcome = Outcome(RunStatus.TIMEOUT, reason=reason, lingers=True)
         return self
 
@@ -100,7 +124,7 @@ class _ThreadedCall(threading.Thread):
 
     def when_over(self, release: Callable[[], None]) -> None:
         with self._guard:
-            if not self._ended:
+            if not self._ended.is_set():
                 self._release = release
                 return
         release()

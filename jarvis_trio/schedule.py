@@ -20,6 +20,7 @@ from jarvis_trio.models import ScheduledTask, ScheduleType, json_object, task_po
 
 _UNITS = ("days", "hours", "minutes", "seconds")
 _TICK = timedelta(microseconds=1)
+_LONGEST = timedelta(days=366_000)
 
 
 class Schedule(Protocol):
@@ -110,7 +111,9 @@ def _interval_step(values: Mapping[str, Any]) -> timedelta:
     try:
         step = timedelta(**amounts)
     except (OverflowError, ValueError):
-        raise ScheduleError(f"interval out of range: {amounts}") from None
+        step = timedelta.max
+    if step > _LONGEST:
+        raise ScheduleError(f"interval out of range: {amounts}; it may be up to 1000 years")
     if step < _TICK:
         raise ScheduleError(f"interval must be greater than zero in days, hours, minutes or seconds: {dict(values)}")
     return step

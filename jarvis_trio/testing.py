@@ -154,20 +154,23 @@ class Simulation:
         cron: str | None = None,
         at: str | datetime | None = None,
         handler: Handler | None = None,
+        config: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
     ) -> ScheduledTask:
         """Add a task with one of the three schedules.
 
-        `handler` is called for each run; without one the run does nothing and succeeds.
-        Raises ScheduleError where the task cannot be scheduled.
+        `handler` is called for each run, with `config` in its task's `handler_config`;
+        without a handler the run does nothing and succeeds. Raises ScheduleError where the
+        task cannot be scheduled.
         """
-        kind, config = _schedule_columns(every, cron, at)
+        kind, schedule_config = _schedule_columns(every, cron, at)
         self.handlers[name] = handler or _do_nothing
         task = ScheduledTask(
             name=name,
             schedule_type=kind,
-            schedule_config=config,
+            schedule_config=schedule_config,
             handler_type=name,
+            handler_config=None if config is None else json.dumps(dict(config)),
             policy=(policy or Policy()).to_json(),
         )
         now, zone = self.clock.now(), self.clock.zone()
@@ -204,9 +207,12 @@ class Simulation:
         self.clock.move(parse_zone(name))
 
     def crash_after(self, writes: int = 0) -> None:
-        """Kill the process as soon as it has made that many more writes; with 0 at once."""
+        """Kill the process as soon as it has made that many more writes; with 0 at once.
+
+        A handler may call it too: what it does is then the last that the process did.
+        """
         self._memory.dies_after = self._memory.writes + writes
-        if writes == 0:
+        if writes == 0 and not self._world.is_current():
             self._world.do(self._end_process)
 
     @property
@@ -315,6 +321,10 @@ class _World:
         self._requests.put(request)
         if (error := self._answers.get()) is not None:
             raise error
+
+    def is_current(self) -> bool:
+        """Whether the caller is a part of the world."""
+        return threading.current_thread() is self._thread
 
     def end(self) -> None:
         """Stop everything in it."""

@@ -26,9 +26,9 @@ _MARKS = {
     RunStatus.SKIPPED: "◇",
     RunStatus.RUNNING: "»",
 }
-# Blue and vermilion, which all people tell apart; the marks say the same without colour.
+# Blue and red, which nearly all people tell apart; the marks say the same without colour.
 _STYLES = {
-    RunStatus.EXECUTED: "blue",
+    RunStatus.EXECUTED: "bright_blue",
     RunStatus.RUNNING: "cyan",
     RunStatus.MISSED: "yellow",
     RunStatus.SKIPPED: "yellow",

@@ -676,6 +676,33 @@ def test_a_clock_that_is_set_back_makes_no_interval_wait_longer_than_its_interva
 
 
 @pytest.mark.law(3)
+@pytest.mark.parametrize("written", [True, False], ids=["by add", "by the engine"])
+def test_a_clock_set_back_right_after_a_task_was_added_does_not_put_its_first_run_off(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes, written: bool
+) -> None:
+    first = (START + 10 * MINUTE).isoformat() if written else None
+    store.store_scheduled_task(a_task(every={"minutes": 10}, next_run_at=first))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=1)
+    clock.set(days=-3)
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=9)
+    engine.evaluate_due_tasks()
+    assert len(notes.calls) == 1
+
+
+@pytest.mark.law(3)
+def test_a_first_run_that_a_person_put_off_is_not_moved_by_the_clock(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    store.store_scheduled_task(a_task(every={"minutes": 10}, next_run_at="2026-04-01T00:00:00+00:00"))
+    engine.evaluate_due_tasks()
+    clock.set(days=-3)
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == datetime(2026, 4, 1, tzinfo=UTC)
+
+
+@pytest.mark.law(3)
 def test_a_clock_that_is_set_forward_runs_each_task_once_and_late(
     store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
 ) -> None:

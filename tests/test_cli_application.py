@@ -100,6 +100,14 @@ def app(tmp_path: Path) -> Iterator[Program]:
     program.end()
 
 
+@pytest.fixture
+def deadly_hang_up() -> Iterator[None]:
+    """SIGHUP does to a new process what it does by default; under nohup it would be ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def wrap(program: Program, engine: str = ENGINE_NAME, store: str = STORE_NAME) -> list[str]:
     return ["run", "--app-dir", str(program.data.parent), "--engine", engine, "--store", store]
 
@@ -117,7 +125,7 @@ def test_it_is_ticked_one_at_a_time_with_its_own_config_and_survives_its_exits(a
     daemon.send_signal(signal.SIGTERM)
     _, err = daemon.communicate(timeout=20)
     assert daemon.returncode == 0
-    assert err.count("The tick failed: SystemExit: a handler leaves") == 1
+    assert len(re.findall("The tick failed: .*a handler leaves", err)) == 1
     assert "ticked twice" not in err
     assert f"database {app.data}/memory.db" in err
     assert f"engine {ENGINE_NAME}" in err
@@ -131,7 +139,7 @@ def test_a_signal_before_the_first_tick_is_neither_lost_nor_deadly(app: Program)
     assert execute(app.data / "memory.db", "SELECT * FROM calls") == []
 
 
-def test_a_hang_up_before_the_first_tick_kills_nobody(app: Program) -> None:
+def test_a_hang_up_before_the_first_tick_kills_nobody(app: Program, deadly_hang_up: None) -> None:
     daemon = app.start(*wrap(app, engine="scheduler.engine:Woken"))
     eventually(lambda: execute(app.data / "memory.db", "SELECT * FROM calls"))
     daemon.send_signal(signal.SIGINT)

@@ -120,7 +120,7 @@ class Script:
     def _perhaps_die(self) -> None:
         """Die here, after the deed and before the next write tells of it."""
         if len(self.calls) + len(self.sent) == self.dies_in_event:
-            self.simulation.store.dies_after = self.simulation.store.writes
+            self.simulation.crash_after()
 
 
 class Mailbox(list[tuple[str, Message]]):
@@ -204,7 +204,7 @@ def test_a_slot_whose_every_attempt_kills_its_process_is_given_up_after_three() 
     with Simulation(START) as simulation:
 
         def die(task: ScheduledTask, context: HandlerContext) -> None:
-            simulation.store.dies_after = simulation.store.writes
+            simulation.crash_after()
 
         simulation.add("deadly", at=START + timedelta(minutes=1), handler=die)
         deaths = 0

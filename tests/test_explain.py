@@ -188,7 +188,7 @@ def test_a_missed_slot_says_why(world: Simulation) -> None:
     assert found.verdict is Verdict.DID_NOT_RUN
     assert found.answer.startswith("work did not run at Fri 2026-03-06 09:00 MST: it was missed: 2h")
     assert "more than 1h late is useless to it" in found.answer
-    assert "the daemon was stopped, or the machine slept" in found.notes[0]
+    assert "the daemon was stopped, the machine slept, or its clock was set on" in found.notes[0]
 
 
 def test_a_skipped_slot_says_why(world: Simulation) -> None:
@@ -284,7 +284,10 @@ def test_a_running_task_says_since_when(world: Simulation) -> None:
     slot = datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
     world.store.claim_run(task, slot, 1, started_at=slot + timedelta(seconds=2), owner="test")
     world.clock.shift(timedelta(hours=1, minutes=10))
-    assert said(world, "long", "2026-03-06T01:00") == (Verdict.RUNNING, "long is running at Fri 2026-03-06 01:00 MST.")
+    assert said(world, "long", "2026-03-06T01:00") == (
+        Verdict.RUNNING,
+        "long is running, since Fri 2026-03-06 01:00:02 MST, for its slot of Fri 2026-03-06 01:00 MST.",
+    )
     assert said(world, "long")[1] == "long is running, since Fri 2026-03-06 01:00:02 MST (9 minutes and 58 seconds)."
 
 
@@ -419,6 +422,11 @@ def test_a_task_that_was_set_aside_says_why_and_keeps_its_history(world: Simulat
     assert found.answer.endswith("mend it with `jarvis-trio edit`.")
     assert said(world, "backup", "2026-03-06T02:30")[0] is Verdict.RAN
     assert "its schedule cannot be understood" in said(world, "backup", "2026-03-06T05:00")[1]
+
+
+def test_a_slot_at_the_end_of_the_calendar_is_explained_too(world: Simulation) -> None:
+    world.add("far", at="9998-06-01T00:00")
+    assert said(world, "far")[1].startswith("far runs next at Mon 9998-06-01 00:00")
 
 
 def test_a_row_of_nonsense_is_explained_too(world: Simulation) -> None:

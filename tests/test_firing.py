@@ -136,6 +136,14 @@ def test_an_interval_says_how_far_the_nearest_slots_are() -> None:
     assert (found.before, found.after) == (utc("2026-03-02T08:30:15"), utc("2026-03-02T09:00:15"))
 
 
+def test_an_interval_of_days_says_on_which_days_the_nearest_slots_are() -> None:
+    found = firing_of(Interval(timedelta(days=2)), moment_of(utc("2026-03-03T09:30:15"), UTC), next_run=ANCHOR)
+    assert found.why == (
+        "that is 1 day after its slot of Mon 2026-03-02 09:30:15 UTC "
+        "and 1 day before the next, Wed 2026-03-04 09:30:15 UTC"
+    )
+
+
 def test_an_interval_fires_in_the_minute_that_holds_a_slot() -> None:
     found = firing_of(HALF_HOURS, moment_of(utc("2026-03-02T10:00"), UTC), next_run=ANCHOR)
     assert found.slot == utc("2026-03-02T10:00:15")

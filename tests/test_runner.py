@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from core_fakes import PATIENCE, START, Gate, a_task
 
+from jarvis_trio import runner
 from jarvis_trio.errors import HandlerError, HandlerTimeoutError
 from jarvis_trio.models import HandlerContext, Outcome, RunStatus
 from jarvis_trio.runner import RESULT_LIMIT, call_handler, result_value, run_in_thread, run_inline
@@ -284,9 +285,10 @@ def test_release_comes_when_the_thread_has_ended_and_not_before(gate: Gate) -> N
 @pytest.mark.law(2)
 def test_release_comes_at_once_where_the_thread_has_ended_meanwhile(gate: Gate) -> None:
     attempt = run_in_thread(gate, TASK, context(SOON))
+    ended = threading.Event()
+    attempt.when_over(ended.set)
     gate.opened.set()
-    assert isinstance(attempt, threading.Thread)
-    attempt.join(PATIENCE)
+    assert ended.wait(PATIENCE)
     released = threading.Event()
     attempt.when_over(released.set)
     assert released.is_set()
@@ -322,6 +324,7 @@ def test_without_threads_the_run_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
+    monkeypatch.setattr(runner, "_threads", runner._Threads())  # of which none is idle
     monkeypatch.setattr(threading.Thread, "start", refuse)
     attempt = run_in_thread(lambda task, context: None, TASK, context())
     assert (attempt.outcome.status, "thread" in str(attempt.outcome.reason)) == (RunStatus.ERROR, True)

@@ -33,6 +33,7 @@ SECTIONS = {
         _command("run", "run:run", "Run the daemon in the foreground, until it is stopped."),
         _command("init", "init:init", "Make the data folder and the database, with the two usual tasks."),
         _command("status", "status:status", "Say whether the daemon runs, and how the tasks stand."),
+        _command("logs", "logs:logs", "Show the last lines of the log."),
         _command("doctor", "doctor:doctor", "Look for what is wrong with this set-up, and say what mends it."),
         _command("launchd", "launchd:launchd", "Run the daemon as a macOS launchd agent."),
     ],

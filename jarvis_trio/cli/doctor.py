@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 import click
 
@@ -115,7 +114,7 @@ def _of_daemon(session: Session) -> Iterator[Finding]:
 
 
 def _latest_on_record(session: Session, daemon: Holder | None) -> datetime | None:
-    known = [daemon and daemon.last_tick_at]
+    known = [daemon.last_tick_at if daemon else None]
     with suppress(JarvisError), session.look() as store:
         known.append(store.last_started_at())
     return max((instant for instant in known if instant is not None), default=None)
@@ -153,7 +152,7 @@ def _of_tasks(session: Session, store: MemoryStore, agent: Agent | None) -> Iter
     yield from check_troubles(store, tasks, zone)
     yield from check_schedules(enabled, zone, now)
     yield from guarded("inbox", _PERMISSION, partial(check_inbox, settings.webhook_inbox_dir, tasks))
-    if not runs_application(holder(settings.lock_file)):  # whose handlers are its own
+    if not runs_application(settings.lock_file):  # whose handlers are its own
         installed = agent is not None and agent.plist.exists()
         search_path = SEARCH_PATH if installed else session.environment.get("PATH", "")
         yield from check_handlers(enabled, make_handlers(settings, channels))
@@ -163,20 +162,23 @@ def _of_tasks(session: Session, store: MemoryStore, agent: Agent | None) -> Iter
     yield from check_undelivered(store)
 
 
-def _settings_in_force(session: Session) -> dict[str, dict[str, Any]]:
+def _settings_in_force(session: Session) -> dict[str, dict[str, str]]:
     try:
         settings = session.settings
     except JarvisError:
         return {}
+    values = {name: str(getattr(settings, name)) for name in TABLE}
+    # People send what doctor prints to others, and an address of a channel can hold secrets.
+    values["alert_config"] = "set, and not shown" if settings.alert_config else ""
     return {
-        setting.variable: {"value": str(getattr(settings, name)), "source": str(settings.sources[name])}
+        setting.variable: {"value": values[name], "source": str(settings.sources[name])}
         for name, setting in TABLE.items()
     }
 
 
-def _print(findings: list[Finding], settings: dict[str, dict[str, Any]]) -> None:
+def _print(findings: list[Finding], settings: dict[str, dict[str, str]]) -> None:
     """All on one screen, and the worst last, where the eye is."""
-    rows = [[Cell(name), Cell(setting["value"]), Cell(setting["source"], "dim")] for name, setting in settings.items()]
+    rows = [[Cell(name), Cell(it["value"] or "-"), Cell(it["source"], "dim")] for name, it in settings.items()]
     print_table((Column("SETTING"), Column("VALUE", Fit.FOLD), Column("FROM")), rows)
     say("")
     columns = (Column(""), Column("WHAT"), Column("FOUND", Fit.FOLD))
@@ -192,7 +194,7 @@ def _rows(findings: list[Finding]) -> Iterator[list[Cell]]:
             style = _STYLES[finding.level]
             yield [Cell("" if not style else finding.level, style), Cell(finding.subject), Cell(finding.says)]
             if finding.mend:
-                yield [Cell(""), Cell(""), Cell(f"mend: {finding.mend}", "bold")]
+                yield [Cell(""), Cell(""), Cell(f"-> {finding.mend}", "bold")]
     for subject, count in seen.items():
         if count > _MOST_OF_A_KIND:
             yield [Cell(""), Cell(subject), Cell(f"and {count - _MOST_OF_A_KIND} more; --json shows all", "dim")]

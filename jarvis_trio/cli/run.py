@@ -11,7 +11,6 @@ from types import FrameType
 from typing import Any
 
 import click
-import trio
 
 from jarvis_trio import __version__, logs
 from jarvis_trio.app import make_engine
@@ -65,15 +64,14 @@ def run(session: Session, /, application: Application | None, log_format: str) -
             on_tick=lock.pulse,
         )
         stop.hand_over(daemon)
-        lock.pulse(session.clock.now())  # the first tick begins now: from here on a change may wake the daemon
-        trio.run(daemon.run)
+        daemon.run_until_stopped()
 
 
 class _Stop:
     """A SIGTERM or SIGINT that comes while trio's receiver is not open: it is not lost, and kills nobody.
 
     So a signal before the first tick means that there is none, and one after the last tick
-    changes nothing. SIGHUP has nothing to wake then.
+    changes nothing. SIGHUP is the lock's affair.
     """
 
     def __init__(self) -> None:
@@ -81,7 +79,6 @@ class _Stop:
         self._reason: str | None = None
 
     def __enter__(self) -> _Stop:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         for number in _ENDING:
             signal.signal(number, self._receive)
         return self

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Any
 
 from jarvis_trio.doctor.findings import Finding, problem, warning
+from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import duration_text
 from jarvis_trio.launchd.checks import check_privacy
 from jarvis_trio.launchd.plist import LABEL, Agent
-from jarvis_trio.lock import Holder
+from jarvis_trio.lock import Holder, holder
 from jarvis_trio.words import duration_words, moment_words
 
 _MARGIN = timedelta(minutes=1)
@@ -39,15 +41,15 @@ def check_daemon(
         yield Finding("daemon", f"{runs}, has not ticked yet")
 
 
-def runs_application(daemon: Holder | None) -> bool:
+def runs_application(lock_file: Path) -> bool:
     """Whether the daemon runs another program's engine, as far as the system tells."""
     import psutil  # noqa: PLC0415  # 20 ms of import, for this alone
 
-    if daemon is None or daemon.pid is None:
-        return False
     try:
-        return "--engine" in psutil.Process(daemon.pid).cmdline()
-    except psutil.Error:
+        daemon = holder(lock_file)
+        pid = None if daemon is None else daemon.pid
+        return pid is not None and "--engine" in psutil.Process(pid).cmdline()
+    except (JarvisError, psutil.Error):
         return False
 
 

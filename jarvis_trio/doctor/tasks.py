@@ -18,7 +18,7 @@ from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.words import counted, moment_words
 
-_EDIT = "jarvis-trio edit {}"
+_EDIT = "set right what it says: jarvis-trio edit {}"
 _HISTORY = "jarvis-trio history {} tells why"
 _SCHEDULE_MENDS = {
     Code.NEVER: "give it another schedule: jarvis-trio edit {} --every 1h",
@@ -26,9 +26,7 @@ _SCHEDULE_MENDS = {
 }
 _OTHER_TIME = "if that matters, give it another time: jarvis-trio edit {}"
 _DELIVERY = "jarvis-trio edit {} --deliver CHANNEL --deliver-config JSON"
-_REFERENCE = (
-    "put the URL into delivery-secrets.env under a name: jarvis-trio edit {} --deliver-config '{{\"urls\": [\"env:NAME\"]}}'"
-)
+_REFERENCE = "put the URL into delivery-secrets.env and name it in its place, as env:NAME: jarvis-trio edit {}"
 
 
 def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzinfo) -> Iterator[Finding]:
@@ -108,7 +106,8 @@ def check_undelivered(store: MemoryStore) -> Iterator[Finding]:
     waiting = store.letters_waiting()
     if waiting:
         says = f"{counted(waiting, 'message')} could not be delivered yet, and will be tried again"
-        yield warning("delivery", says, "jarvis-trio history tells why; to try a channel: jarvis-trio deliver-test CHANNEL")
+        mend = "jarvis-trio history tells why; to try a channel: jarvis-trio deliver-test CHANNEL"
+        yield warning("delivery", says, mend)
 
 
 def _urls(config: Mapping[str, Any]) -> list[str]:

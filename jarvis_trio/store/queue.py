@@ -67,7 +67,7 @@ class TaskQueue(Database):
     def enqueue(
         self, task_id: int, slot: datetime, *, collapsed: int = 0, waits_from: datetime | None = None
     ) -> None:
-        """Make `slot` the task's next one. `waits_from` is the slot before it, where we counted it ourselves."""
+        """Make `slot` the task's next one. `waits_from` is from when an interval counts to it."""
         instant = to_microseconds(slot)
         origin = None if waits_from is None else to_microseconds(waits_from)
         self.write(
@@ -104,7 +104,7 @@ class TaskQueue(Database):
         return _instant_or_none(self.value(query, (task_id,)))
 
     def queued_slots(self) -> list[tuple[ScheduledTask, datetime, datetime | None]]:
-        """Every enabled task's next slot, and the one before it where we counted it ourselves."""
+        """Every enabled task's next slot, and from when an interval counts to it."""
         rows = self.read(
             f"SELECT t.*, q.scheduled_for AS q_slot, q.waits_from AS q_from {_QUEUE}"
             " WHERE q.attempt = 1 AND q.due_at > 0 AND t.enabled = 1"

@@ -230,8 +230,8 @@ def _each_run_has_a_target_of_its_own(evidence: Evidence) -> Iterator[str]:
         sure = row["status"] == "executed"
         # Commands tell full seconds, and a run asked for by hand has fractions.
         (required if sure else allowed)[row["task_name"]].append(microseconds(row["scheduled_for"]) // SECOND)
-    for task, times in starts.items():
-        found = findings(required[task], times, TOLERANCE_SECONDS, allowed=allowed[task])
+    for task in starts.keys() | {name for name, task in evidence.tasks.items() if task["traced"]}:
+        found = findings(required[task], starts[task], TOLERANCE_SECONDS, allowed=allowed[task])
         if found:
             yield f"{task}: no run for {found.unmet[:3]}, nothing asked for {found.surplus[:3]}"
 

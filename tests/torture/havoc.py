@@ -21,8 +21,6 @@ from tests.torture.disk import SmallDisk
 PATIENCE_SECONDS = 120
 """How long a daemon that was asked to stop may finish what runs: a lock is held for a minute at the most."""
 
-CATCH_UP_SECONDS = 5
-CALM_SECONDS = 10
 LONG_LOCK_SECONDS = 60
 
 _KINDS = ("interval", "cron", "once", "", "monthly")
@@ -58,7 +56,7 @@ class Havoc:
         self._locks_long = locks_long
         self._over = threading.Event()
         self._failures: list[BaseException] = []
-        roles = [self._daemons_killed if kills else self._daemons_stopped, self._locks, self._garbage, self._inbox]
+        roles = [self._kill_a_daemon if kills else self.stop_a_daemon, self._locks, self._garbage, self._inbox]
         roles += [self._bystanders] if kills else []
         roles += [self._full_disk] if disk is not None else []
         self._threads = [threading.Thread(target=self._play, args=[role]) for role in roles]
@@ -89,7 +87,7 @@ class Havoc:
             self._failures.append(error)
             self._over.set()
 
-    def _daemons_killed(self, chance: random.Random) -> None:
+    def _kill_a_daemon(self, chance: random.Random) -> None:
         """One life of a daemon, which seldom ends well."""
         daemon = self._arena.start("run")
         end = chance.choices([self._kill, self._freeze, self._ask, self._let_live], [85, 5, 7, 3])[0]
@@ -98,7 +96,7 @@ class Havoc:
         end(daemon, chance)
         daemon.forget()
 
-    def _daemons_stopped(self, chance: random.Random) -> None:
+    def stop_a_daemon(self, chance: random.Random) -> None:
         """One life of a daemon that is asked to stop at a random moment of a busy tick."""
         daemon = self._arena.start("run")
         self._ask(daemon, chance)
@@ -207,13 +205,13 @@ def stop(arena: Arena, daemon: Program) -> None:
     arena.record("term", pid=daemon.process.pid, code=code)
 
 
-def calm_down(arena: Arena) -> None:
+def calm_down(arena: Arena, catch_up_seconds: float = 5, calm_seconds: float = 10) -> None:
     """Let one daemon catch up and go on in peace; then stop it, and note what it leaves behind."""
     daemon = arena.start("run")
     daemon.wait_until_started(PATIENCE_SECONDS)
-    time.sleep(CATCH_UP_SECONDS)
+    time.sleep(catch_up_seconds)
     arena.record("calm")
-    time.sleep(CALM_SECONDS)
+    time.sleep(calm_seconds)
     arena.record("last stop")
     daemon.process.terminate()
     stop(arena, daemon)

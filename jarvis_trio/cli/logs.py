@@ -1,0 +1,141 @@
+"""`jarvis-trio logs`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import count, takewhile
+from pathlib import Path
+
+import click
+
+from jarvis_trio.cli.output import console, note
+from jarvis_trio.cli.session import Session
+from jarvis_trio.errors import JarvisError
+from jarvis_trio.text import printable
+
+_POLL_SECONDS = 0.25
+_LEVEL = re.compile(r'\S+ \S+ (WARN|ERROR|FATAL) |.*"level": "(WARNING|ERROR|CRITICAL)"')
+_STYLES = {"WARN": "yellow", "WARNING": "yellow"}
+
+
+@click.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on as the log grows, until Ctrl-C.")
+@click.option("--task", metavar="NAME", help="Only what is said of this task.")
+@click.option("--lines", "-n", type=click.IntRange(min=0), default=20, show_default=True, help="How many to begin with.")
+@click.pass_obj
+def logs(session: Session, /, follow: bool, task: str | None, lines: int) -> None:
+    """Show the last lines of the log.
+
+    It is the daemon's own log, also where that was rotated meanwhile.
+
+    \b
+    Example:
+      jarvis-trio logs
+      jarvis-trio logs -f --task backup
+    """
+    path = session.settings.log_file
+    try:
+        with _Log(path) as log:
+            shown = _last(log, task, lines)
+            _print(shown)
+            if not shown and task is not None and lines:
+                note(f"the log says nothing of {task!r}")
+            if follow:
+                _print(_about(task, log.follow()))
+    except KeyboardInterrupt:
+        pass  # how a person ends it
+    except FileNotFoundError:
+        raise JarvisError(f"there is no log yet at {path}; the daemon writes it: jarvis-trio run") from None
+    except OSError as error:
+        raise JarvisError(f"cannot read the log {path}: {error.strerror}; check its permissions") from None
+
+
+class _Log:
+    """The log, read line by line; it may be rotated while it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._unfinished = b""
+
+    def __enter__(self) -> _Log:
+        self._file = self._path.open("rb")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def new_lines(self) -> Iterator[str]:
+        """The lines that have come since the last call."""
+        # Asked first: once it was moved away, its writer has done with it, and the rest of it can be read.
+        moved = self._was_moved()
+        *whole, self._unfinished = (self._unfinished + self._file.read()).split(b"\n")
+        yield from (line.decode(errors="replace") for line in whole)
+        if moved:
+            self._file.close()
+            self._file = self._path.open("rb")
+            yield from self.new_lines()
+
+    def follow(self) -> Iterator[str]:
+        """The lines to come; never ends."""
+        while True:
+            yield from self.new_lines()
+            time.sleep(_POLL_SECONDS)
+
+    def older_files(self) -> Iterator[list[str]]:
+        """The lines of the files that were rotated away, the newest file first."""
+        places = (self._path.with_name(f"{self._path.name}.{number}") for number in count(1))
+        for place in takewhile(Path.exists, places):
+            yield place.read_bytes().decode(errors="replace").removesuffix("\n").split("\n")
+
+    def _was_moved(self) -> bool:
+        status = os.fstat(self._file.fileno())
+        if status.st_size < self._file.tell():  # emptied by hand
+            self._file.seek(0)
+        try:
+            return not os.path.samestat(status, self._path.stat())
+        except FileNotFoundError:  # it will come
+            return False
+
+
+def _last(log: _Log, task: str | None, number: int) -> list[str]:
+    found = list(deque(_about(task, log.new_lines()), number))
+    older = log.older_files()
+    while len(found) < number and (lines := next(older, None)) is not None:
+        found = [*deque(_about(task, lines), number - len(found)), *found]
+    return found
+
+
+def _about(task: str | None, lines: Iterable[str]) -> Iterator[str]:
+    """The lines about a task, each with those below it that are indented; all where no task is named."""
+    wanted = False
+    for line in lines:
+        if not line.startswith(" "):
+            wanted = task is None or _tells_of(task, line)
+        if wanted:
+            yield line
+
+
+def _tells_of(task: str, line: str) -> bool:
+    """A line of JSON says it in a field; in every line names of tasks are quoted."""
+    if line.startswith("{"):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return False
+        return bool(event.get("task") == task or repr(task) in str(event.get("message")))
+    return printable(repr(task)) in line
+
+
+def _print(lines: Iterable[str]) -> None:
+    from rich.text import Text  # noqa: PLC0415  # 40 ms, only where something is drawn
+
+    target = console()
+    for line in lines:
+        level = _LEVEL.match(line)
+        style = _STYLES.get(level[1] or level[2], "bold red") if level else ""
+        target.print(Text(printable(line), style), soft_wrap=True)
