@@ -89,7 +89,7 @@ class _ReadableLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         level = _SHORT_LEVELS.get(record.levelname, record.levelname)
-        event = f"{self._time(record):%Y-%m-%d %H:%M:%S%z} {level:<5} {printable(record.getMessage())}"
+        event = f"{self._time(record):%Y-%m-%d %H:%M:%S%z} {level:<5} {printable(_with_task(record))}"
         # Whatever an exception's text holds, none of its lines can pass for an event.
         return "\n    ".join([event, *(printable(line) for line in self._traceback(record).splitlines())])
 
@@ -117,6 +117,13 @@ class _JsonLines(_ReadableLines):
             fields["exception"] = trace
         extra = {name: value for name, value in vars(record).items() if name not in _ATTRIBUTES_OF_EVERY_RECORD}
         return json.dumps(extra | fields, default=str)
+
+
+def _with_task(record: logging.LogRecord) -> str:
+    """The message; where a handler says it, also of which task, which `extra` holds."""
+    message = record.getMessage()
+    task = getattr(record, "task", None)
+    return message if task is None or repr(task) in message else f"Task {task!r}: {message}"
 
 
 def _opened(log_file: Path, stderr: TextIO | None) -> _LogFile:

@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -134,7 +135,7 @@ def test_a_once_that_has_run_does_not_run_again_when_its_row_is_touched(
     other.execute("UPDATE scheduled_tasks SET enabled = 1")
     engine.evaluate_due_tasks()
     assert len(notes.calls) == 1
-    other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"run_at\": \"2026-03-02T10:30\"}'")
+    other.execute('UPDATE scheduled_tasks SET schedule_config = \'{"run_at": "2026-03-02T10:30"}\'')
     clock.advance(hours=1)
     engine.evaluate_due_tasks()
     assert notes.slots == [START + 60 * MINUTE, START + 90 * MINUTE]
@@ -194,13 +195,18 @@ def test_a_naive_next_run_of_another_program_is_local_time(
             [2],
         ),
         ("DELETE FROM scheduled_tasks", []),
-        ("UPDATE scheduled_tasks SET policy = '{\"timezone\": \"Asia/Tokyo\"}'", [5]),
+        ('UPDATE scheduled_tasks SET policy = \'{"timezone": "Asia/Tokyo"}\'', [5]),
     ],
 )
 def test_what_another_program_writes_is_noticed_at_the_next_tick(
-    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes, other: sqlite3.Connection,
-    sql: str, slots: list[int],
-) -> None:  # fmt: skip
+    store: MemoryStore,
+    engine: SchedulerEngine,
+    clock: FakeClock,
+    notes: Notes,
+    other: sqlite3.Connection,
+    sql: str,
+    slots: list[int],
+) -> None:
     store.store_scheduled_task(a_task(every={"minutes": 5}))
     engine.evaluate_due_tasks()
     other.execute(sql)
@@ -213,7 +219,9 @@ def test_what_another_program_writes_is_noticed_at_the_next_tick(
 
 
 @pytest.mark.law(2)
-def test_two_engines_share_a_slot_and_one_runs_it(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> None:
+def test_two_engines_share_a_slot_and_one_runs_it(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
     ours, theirs = make_engine(), make_engine(owner="theirs", is_alive=lambda owner: True)
     store.store_scheduled_task(a_task())
     ours.evaluate_due_tasks()
@@ -363,7 +371,9 @@ def test_a_scheduled_run_does_not_overlap_the_manual_one(
 
 
 @pytest.mark.law(3)
-def test_a_manual_run_moves_no_slot(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes) -> None:
+def test_a_manual_run_moves_no_slot(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes
+) -> None:
     store.store_scheduled_task(a_task(every={"minutes": 5}))
     engine.evaluate_due_tasks()
     clock.advance(minutes=2)
@@ -670,7 +680,7 @@ def test_a_clock_that_is_set_back_makes_no_interval_wait_longer_than_its_interva
             clock.set(**back)
         clock.advance(seconds=30)
         engine.evaluate_due_tasks()
-    waits = [after - before for before, after in zip(started, started[1:], strict=False)]
+    waits = [after - before for before, after in pairwise(started)]
     assert len(waits) >= 6
     assert max(waits) <= 600 + 60 + 5
 

@@ -136,7 +136,7 @@ def test_what_a_command_changes_reaches_the_daemon_at_once(home: Program) -> Non
     eventually(lambda: home.status()["tasks"]["overdue"] == 0)
     home("add", "soon", "--every", "1s", "--", "echo", "here")
     ran = ("history", "soon", "--status", "executed", "--json")
-    runs = eventually(lambda: json.loads(home(*ran).out), seconds=10)
+    runs = eventually(lambda: json.loads(home(*ran).out))
     assert runs[-1]["result"]["stdout"] == "here\n"
 
 

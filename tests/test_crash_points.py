@@ -199,24 +199,6 @@ def test_whatever_handler_or_delivery_it_dies_in_no_attempt_is_made_twice() -> N
         the_same_happened(script, expected)
 
 
-@pytest.mark.law(3)
-def test_a_slot_whose_every_attempt_kills_its_process_is_given_up_after_three() -> None:
-    with Simulation(START) as simulation:
-
-        def die(task: ScheduledTask, context: HandlerContext) -> None:
-            simulation.crash_after()
-
-        simulation.add("deadly", at=START + timedelta(minutes=1), handler=die)
-        deaths = 0
-        simulation.run(minutes=2)
-        while simulation.crashed:
-            deaths += 1
-            simulation.restart()
-            simulation.run(minutes=2)
-        assert [run.status for run in simulation.history("deadly")] == [RunStatus.INTERRUPTED] * deaths
-        assert deaths == 3
-
-
 # A real process on the database argv[1]: it runs what is due until nothing is, appends to argv[2] what
 # its handlers were told, and kills itself after as many commits as argv[3] says.
 MORTAL = """

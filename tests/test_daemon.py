@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from unittest.mock import MagicMock
+from zoneinfo import ZoneInfo
 
 import pytest
 import trio
@@ -43,14 +45,11 @@ class Bare:
         self.threads: set[threading.Thread] = set()
 
     def evaluate_due_tasks(self) -> Any:
-        self.times.append(trio.lowlevel.current_clock().current_time() if in_trio() else math_nan)
+        self.times.append(trio.current_time() if in_trio() else math.nan)
         self.threads.add(threading.current_thread())
         if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
-
-
-math_nan = float("nan")
 
 
 def in_trio() -> bool:
@@ -126,14 +125,18 @@ async def outside(condition: Callable[[], object]) -> None:
 
 
 @pytest.mark.law(1)
-async def test_an_engine_with_one_method_is_ticked_at_once_and_then_at_the_interval(autojump_clock: MockClock, world: SimulatedClock) -> None:
+async def test_an_engine_with_one_method_is_ticked_at_once_and_then_at_the_interval(
+    autojump_clock: MockClock, world: SimulatedClock
+) -> None:
     engine = Bare([])
     await run_for(JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=inline), 121)
     assert engine.times == [0, 60, 120]
 
 
 @pytest.mark.parametrize("again", range(20))
-async def test_an_engine_that_says_nothing_gets_one_tick_at_a_time(again: int, autojump_clock: MockClock, world: SimulatedClock) -> None:
+async def test_an_engine_that_says_nothing_gets_one_tick_at_a_time(
+    again: int, autojump_clock: MockClock, world: SimulatedClock
+) -> None:
     taking = Taking()
     engine = Bare([{"status": "executed", "takes": 10}])
     await run_for(JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=taking), 141)
@@ -148,7 +151,9 @@ async def test_the_interval_may_be_a_part_of_a_second(autojump_clock: MockClock,
 
 
 @pytest.mark.law(3)
-async def test_the_sleep_ends_at_the_exact_instant_of_what_is_due_next(autojump_clock: MockClock, world: SimulatedClock) -> None:
+async def test_the_sleep_ends_at_the_exact_instant_of_what_is_due_next(
+    autojump_clock: MockClock, world: SimulatedClock
+) -> None:
     engine = Planned(world, 0.5, 7.25, 61, 61.000001, 130)
     await run_for(JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=inline), 140)
     assert engine.started == [0.5, 7.25, 61, pytest.approx(61.000001, abs=1e-9), 130]
@@ -163,10 +168,16 @@ async def test_without_work_ahead_the_ticks_are_regular(autojump_clock: MockCloc
 @pytest.mark.law(5)
 async def test_a_naive_instant_of_an_engine_is_local_time(autojump_clock: MockClock, world: SimulatedClock) -> None:
     engine = Planned(world, 7)
-    world.move(trio_zone := datetime.now(UTC).astimezone().tzinfo or UTC)
+    zone = ZoneInfo("America/Denver")
+    world.move(zone)
     daemon = JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=inline)
     aware = engine.next_due_at
-    engine.next_due_at = lambda: (at := aware()) and at.astimezone(trio_zone).replace(tzinfo=None)  # type: ignore[method-assign]  # the point
+
+    def naive() -> datetime | None:
+        at = aware()
+        return at and at.astimezone(zone).replace(tzinfo=None)
+
+    engine.next_due_at = naive  # type: ignore[method-assign]  # the point
     await run_for(daemon, 20)
     assert engine.started == [7]
 
@@ -184,7 +195,9 @@ async def test_an_engine_that_is_always_due_and_does_nothing_does_not_spin(
 
 
 @pytest.mark.law(1)
-async def test_an_engine_that_is_due_by_a_clock_that_runs_does_not_spin(autojump_clock: MockClock, world: SimulatedClock) -> None:
+async def test_an_engine_that_is_due_by_a_clock_that_runs_does_not_spin(
+    autojump_clock: MockClock, world: SimulatedClock
+) -> None:
     """The real time goes on while trio's stands."""
     engine = Bare([])
     moved = FakeClock()
@@ -201,7 +214,9 @@ async def test_an_engine_that_is_due_by_a_clock_that_runs_does_not_spin(autojump
 
 
 @pytest.mark.law(3)
-async def test_work_that_comes_due_right_after_an_idle_tick_is_on_time(autojump_clock: MockClock, world: SimulatedClock) -> None:
+async def test_work_that_comes_due_right_after_an_idle_tick_is_on_time(
+    autojump_clock: MockClock, world: SimulatedClock
+) -> None:
     engine = Planned(world, *[60 * minute + 0.001 for minute in range(10)])
     await run_for(JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=inline), 601)
     late = [at - (60 * minute + 0.001) for minute, at in enumerate(engine.started)]
@@ -210,7 +225,9 @@ async def test_work_that_comes_due_right_after_an_idle_tick_is_on_time(autojump_
 
 
 @pytest.mark.law(3)
-async def test_overlapping_ticks_reach_their_limit_and_never_exceed_it(autojump_clock: MockClock, world: SimulatedClock) -> None:
+async def test_overlapping_ticks_reach_their_limit_and_never_exceed_it(
+    autojump_clock: MockClock, world: SimulatedClock
+) -> None:
     taking = Taking()
     engine = Overlapping(world, *[1] * 10, takes=100)
     daemon = JarvisDaemon(None, 60, engine=engine, clock=world, max_concurrent_ticks=3, run_sync=taking)
@@ -220,7 +237,9 @@ async def test_overlapping_ticks_reach_their_limit_and_never_exceed_it(autojump_
 
 
 @pytest.mark.law(4)
-async def test_work_starts_at_its_instant_while_all_slots_but_one_are_busy(autojump_clock: MockClock, world: SimulatedClock) -> None:
+async def test_work_starts_at_its_instant_while_all_slots_but_one_are_busy(
+    autojump_clock: MockClock, world: SimulatedClock
+) -> None:
     taking = Taking()
     engine = Overlapping(world, 1, 1, 1, takes=1000)
     daemon = JarvisDaemon(None, 60, engine=engine, clock=world, max_concurrent_ticks=4, run_sync=taking)
@@ -235,7 +254,9 @@ async def test_work_starts_at_its_instant_while_all_slots_but_one_are_busy(autoj
     assert engine.started[3:] == [7.5, 8, 99.125]
 
 
-async def test_an_engine_that_does_not_allow_it_is_never_overlapped(autojump_clock: MockClock, world: SimulatedClock) -> None:
+async def test_an_engine_that_does_not_allow_it_is_never_overlapped(
+    autojump_clock: MockClock, world: SimulatedClock
+) -> None:
     taking = Taking()
     engine = Planned(world, 1, 1, 1, takes=100)
     engine.allows_concurrent_ticks = 1  # type: ignore[attr-defined]  # true-ish is not True
@@ -269,10 +290,24 @@ async def test_whatever_the_engine_raises_is_logged_and_the_loop_goes_on(
 @pytest.mark.law(4)
 @pytest.mark.parametrize(
     "answer",
-    [None, 5, "text", object(), [None], [5, "x", []], {"status": "executed"}, [{}], [{"status": ["a"]}],
-     [{"status": object()}], [{"status": None}], iter([{"status": "executed"}])],
-)  # fmt: skip
-async def test_whatever_the_engine_gives_back_the_loop_goes_on(autojump_clock: MockClock, world: SimulatedClock, answer: Any) -> None:
+    [
+        None,
+        5,
+        "text",
+        object(),
+        [None],
+        [5, "x", []],
+        {"status": "executed"},
+        [{}],
+        [{"status": ["a"]}],
+        [{"status": object()}],
+        [{"status": None}],
+        iter([{"status": "executed"}]),
+    ],
+)
+async def test_whatever_the_engine_gives_back_the_loop_goes_on(
+    autojump_clock: MockClock, world: SimulatedClock, answer: Any
+) -> None:
     engine = Bare(answer)
     await run_for(JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=inline), 61)
     assert engine.times == [0, 60]
@@ -292,8 +327,8 @@ def raising(error: BaseException) -> Callable[[], Any]:
         lambda: "soon",
         lambda: 5,
         lambda: date(2026, 3, 2),
-        lambda: datetime.max,
-        lambda: datetime.min,
+        lambda: datetime.max.replace(tzinfo=None),
+        lambda: datetime.min.replace(tzinfo=None),
         lambda: datetime.max.replace(tzinfo=UTC),
         MagicMock(),
         "not callable",
@@ -321,7 +356,9 @@ async def test_an_engine_of_mocks_is_ticked_too(autojump_clock: MockClock, world
     assert engine.evaluate_due_tasks.call_count == 3
 
 
-async def test_a_tick_returns_the_engines_results_and_never_raises(autojump_clock: MockClock, world: SimulatedClock) -> None:
+async def test_a_tick_returns_the_engines_results_and_never_raises(
+    autojump_clock: MockClock, world: SimulatedClock
+) -> None:
     results = [{"status": "executed", "name": "a"}]
     assert await JarvisDaemon(None, engine=Bare(results), clock=world).tick() == results
     assert await JarvisDaemon(None, engine=Bare(SystemExit(1)), clock=world).tick() == []
@@ -340,7 +377,9 @@ async def test_a_tick_that_did_something_is_logged_with_its_counts(
     ]
 
 
-async def test_the_same_failure_shows_its_traceback_once(autojump_clock: MockClock, world: SimulatedClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_same_failure_shows_its_traceback_once(
+    autojump_clock: MockClock, world: SimulatedClock, caplog: pytest.LogCaptureFixture
+) -> None:
     engine = Bare(ValueError("no net"))
     await run_for(JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=inline), 121)
     assert [record.exc_info is not None for record in caplog.records if "no net" in record.message] == [
@@ -372,7 +411,9 @@ def test_without_an_engine_it_builds_ours_on_the_store(store: MemoryStore) -> No
 
 
 @pytest.mark.law(1)
-async def test_shutdown_ends_the_sleep_at_once_and_starts_nothing(autojump_clock: MockClock, world: SimulatedClock) -> None:
+async def test_shutdown_ends_the_sleep_at_once_and_starts_nothing(
+    autojump_clock: MockClock, world: SimulatedClock
+) -> None:
     engine = Bare([])
     daemon = JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=inline)
     await run_for(daemon, 10)
@@ -497,6 +538,17 @@ async def test_a_signal_ends_a_sleeping_daemon_at_once(number: signal.Signals, m
     assert time.monotonic() - before < PATIENCE
 
 
+FURTHER_SIGNALS = (
+    (signal.SIGTERM, "stopping"),
+    (signal.SIGINT, "SIGINT again"),
+    (signal.SIGTERM, "SIGTERM again"),
+)
+
+
+def said_in(caplog: pytest.LogCaptureFixture, text: str) -> bool:
+    return text in caplog.text
+
+
 @pytest.mark.law(1)
 async def test_a_further_signal_tells_what_runs_and_since_when_and_waits(
     gate: Gate, caplog: pytest.LogCaptureFixture
@@ -509,9 +561,9 @@ async def test_a_further_signal_tells_what_runs_and_since_when_and_waits(
         async with trio.open_nursery() as nursery:
             await nursery.start(daemon.run)
             await wait_thread(gate.wait)
-            for number, said in ((signal.SIGTERM, "stopping"), (signal.SIGINT, "SIGINT again"), (signal.SIGTERM, "SIGTERM again")):
+            for number, said in FURTHER_SIGNALS:
                 os.kill(os.getpid(), number)
-                await outside(lambda said=said: said in caplog.text)
+                await outside(functools.partial(said_in, caplog, said))
             assert gate.passed == 0
             clock.advance(seconds=90)
             gate.opened.set()
@@ -520,7 +572,9 @@ async def test_a_further_signal_tells_what_runs_and_since_when_and_waits(
 
 
 @pytest.mark.law(4)
-@pytest.mark.parametrize("running", [True, "yes", lambda: 5, lambda: [5], lambda: [("a", "b")], raising(SystemExit(3)), MagicMock()])
+@pytest.mark.parametrize(
+    "running", [True, "yes", lambda: 5, lambda: [5], lambda: [("a", "b")], raising(SystemExit(3)), MagicMock()]
+)
 async def test_an_engine_with_another_idea_of_running_drains_too(gate: Gate, running: Any) -> None:
     engine = Guarded(gate)
     engine.running = running  # type: ignore[attr-defined]  # as an engine of somebody else's may have it
@@ -647,6 +701,3 @@ async def test_it_leaves_no_thread_of_ours_behind(gate: Gate) -> None:
     await run_for(JarvisDaemon(None, 60, engine=Guarded(gate)), 0.02)
     with trio.fail_after(PATIENCE):
         await trio.testing.wait_all_threads_completed()
-
-
-Runner = Callable[[Callable[[], Any]], Awaitable[Any]]

@@ -130,9 +130,12 @@ def test_the_next_instant_is_the_first_of_all(store: MemoryStore, engine: Schedu
 
 @pytest.mark.law(8)
 def test_an_unknown_type_is_skipped_and_said_so_once(
-    engine: SchedulerEngine, due: Callable[..., ScheduledTask], clock: FakeClock, store: MemoryStore,
+    engine: SchedulerEngine,
+    due: Callable[..., ScheduledTask],
+    clock: FakeClock,
+    store: MemoryStore,
     caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+) -> None:
     due(handler="morning_brief")
     for _ in range(3):
         result = engine.evaluate_due_tasks()[0]
@@ -190,9 +193,12 @@ def test_a_pending_retry_survives_a_restart(
 
 @pytest.mark.law(4)
 def test_a_retry_whose_handler_is_gone_is_an_error_and_blocks_nothing(
-    make_engine: MakeEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock,
+    make_engine: MakeEngine,
+    due: Callable[..., ScheduledTask],
+    store: MemoryStore,
+    clock: FakeClock,
     other: sqlite3.Connection,
-) -> None:  # fmt: skip
+) -> None:
     due(handler="fail", policy={"retries": 1, "retry_delay_seconds": 10})
     store.store_scheduled_task(a_task("good", at="2026-03-02T09:05:20"))
     engine = make_engine({"fail": fail})
@@ -223,9 +229,13 @@ def test_a_retry_whose_policy_became_rubbish_blocks_nothing(
 )
 @pytest.mark.parametrize("threads", [False, True], ids=["inline", "thread"])
 def test_whatever_a_handler_raises_the_others_run(
-    make_engine: MakeEngine, due: Callable[..., ScheduledTask], store: MemoryStore, notes: Notes,
-    error: BaseException, threads: bool,
-) -> None:  # fmt: skip
+    make_engine: MakeEngine,
+    due: Callable[..., ScheduledTask],
+    store: MemoryStore,
+    notes: Notes,
+    error: BaseException,
+    threads: bool,
+) -> None:
     def bad(*_: object) -> None:
         raise error
 
@@ -294,9 +304,14 @@ BAD_ROWS: list[tuple[Any, ...]] = [
 @pytest.mark.parametrize("zone", ["America/Denver", "Asia/Tokyo"])
 @pytest.mark.parametrize("row", BAD_ROWS, ids=lambda row: repr(row)[:60])
 def test_whatever_a_row_holds_the_good_task_beside_it_is_on_time(
-    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes, other: sqlite3.Connection,
-    row: tuple[Any, ...], zone: str,
-) -> None:  # fmt: skip
+    store: MemoryStore,
+    make_engine: MakeEngine,
+    clock: FakeClock,
+    notes: Notes,
+    other: sqlite3.Connection,
+    row: tuple[Any, ...],
+    zone: str,
+) -> None:
     clock.machine_zone = ZoneInfo(zone)
     engine = make_engine()
     other.execute(INSERT, ("a bad one", *row))
@@ -313,9 +328,12 @@ def test_whatever_a_row_holds_the_good_task_beside_it_is_on_time(
 
 @pytest.mark.law(4)
 def test_a_row_that_cannot_be_scheduled_is_set_aside_once_with_its_reason(
-    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection,
+    store: MemoryStore,
+    engine: SchedulerEngine,
+    clock: FakeClock,
+    other: sqlite3.Connection,
     caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+) -> None:
     other.execute(INSERT, ("job", "interval", "{}", "note", None, None))
     for _ in range(4):
         engine.evaluate_due_tasks()
@@ -427,8 +445,13 @@ def test_what_is_kept_at_the_end_is_written_by_finish(
 
 
 @pytest.mark.law(3)
-def test_a_full_disk_starts_nothing(store: MemoryStore, due: Callable[..., ScheduledTask], notes: Notes,
-                                    engine: SchedulerEngine, other: sqlite3.Connection) -> None:  # fmt: skip
+def test_a_full_disk_starts_nothing(
+    store: MemoryStore,
+    due: Callable[..., ScheduledTask],
+    notes: Notes,
+    engine: SchedulerEngine,
+    other: sqlite3.Connection,
+) -> None:
     due()
     other.execute("BEGIN IMMEDIATE")
     store.read("PRAGMA busy_timeout = 1")
@@ -477,9 +500,15 @@ def test_a_deleted_file_fails_the_tick_until_it_is_back(
 
 @pytest.mark.law(3)
 def test_a_replaced_file_is_gone_on_with(
-    store: MemoryStore, engine: SchedulerEngine, due: Callable[..., ScheduledTask], path: Path, tmp_path: Path,
-    clock: FakeClock, notes: Notes, caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+    store: MemoryStore,
+    engine: SchedulerEngine,
+    due: Callable[..., ScheduledTask],
+    path: Path,
+    tmp_path: Path,
+    clock: FakeClock,
+    notes: Notes,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     due("old")
     with MemoryStore(tmp_path / "new.db", clock=clock) as new:
         new.store_scheduled_task(a_task("new", at="2026-03-02T09:00"))
@@ -491,9 +520,13 @@ def test_a_replaced_file_is_gone_on_with(
 
 @pytest.mark.law(3)
 def test_an_outcome_is_not_written_into_a_file_that_does_not_know_its_run(
-    store: MemoryStore, make_engine: MakeEngine, due: Callable[..., ScheduledTask], path: Path, tmp_path: Path,
+    store: MemoryStore,
+    make_engine: MakeEngine,
+    due: Callable[..., ScheduledTask],
+    path: Path,
+    tmp_path: Path,
     clock: FakeClock,
-) -> None:  # fmt: skip
+) -> None:
     gate = Gate()
     due("old")
     engine = make_engine({"note": gate})
@@ -568,9 +601,12 @@ def test_what_runs_is_told_while_it_runs(
 
 @pytest.mark.law(3)
 def test_a_run_starts_when_the_write_lock_was_had_and_not_when_it_was_asked_for(
-    store: MemoryStore, engine: SchedulerEngine, due: Callable[..., ScheduledTask], clock: FakeClock,
+    store: MemoryStore,
+    engine: SchedulerEngine,
+    due: Callable[..., ScheduledTask],
+    clock: FakeClock,
     other: sqlite3.Connection,
-) -> None:  # fmt: skip
+) -> None:
     due()
     other.execute("BEGIN IMMEDIATE")
     waiting = in_thread(engine.evaluate_due_tasks)

@@ -192,7 +192,7 @@ def test_without_its_file_nothing_starts_and_all_goes_on_when_it_is_put_back(
     engine.evaluate_due_tasks()
     clock.advance(minutes=6)
     path.rename(path.with_name("elsewhere"))
-    with pytest.raises(StoreMissingError, match="Memory DB not found at .*put it back"):
+    with pytest.raises(StoreMissingError, match=r"Memory DB not found at .*put it back"):
         engine.evaluate_due_tasks()
     assert notes.calls == []
     path.with_name("elsewhere").rename(path)

@@ -24,12 +24,15 @@ from jarvis_trio.instants import (
 
 DENVER = ZoneInfo("America/Denver")  # 2026: forward on 8 March at 02:00, back on 1 November at 02:00
 TOKYO = ZoneInfo("Asia/Tokyo")
-instants = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC))
+microseconds = st.integers(
+    to_microseconds(datetime(2, 1, 1, tzinfo=UTC)), to_microseconds(datetime(9998, 12, 31, tzinfo=UTC))
+)
+instants = microseconds.map(from_microseconds)
 
 
-@given(instants)
-def test_microseconds_are_exact_both_ways(instant: datetime) -> None:
-    assert from_microseconds(to_microseconds(instant)) == instant
+@given(microseconds)
+def test_microseconds_are_exact_both_ways(count: int) -> None:
+    assert to_microseconds(from_microseconds(count)) == count
 
 
 def test_microseconds_count_from_1970() -> None:
@@ -72,7 +75,9 @@ def test_what_is_no_time_is_refused_in_one_line(text: str) -> None:
 
 
 @pytest.mark.law(4)
-@pytest.mark.parametrize("text", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00", "0001-01-01T00:00", "9999-01-01T00:00Z"])
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00", "0001-01-01T00:00", "9999-01-01T00:00Z"]
+)
 def test_an_instant_outside_the_calendar_is_refused(text: str) -> None:
     with pytest.raises(ScheduleError, match="out of range"):
         parse_instant(text, timezone(timedelta(hours=5)))

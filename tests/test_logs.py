@@ -167,6 +167,14 @@ def test_a_traceback_keeps_its_lines_indented_and_without_control_characters(
     assert trace[-1] == r"    2026-11-21 19:31:05-0700 INFO  forged\x1b[2J"
 
 
+def test_a_readable_line_names_the_task_that_extra_holds_once(configure: Configure, log_file: Path) -> None:
+    configure()
+    LOGGER.info("connecting", extra={"task": "tidy\nup"})
+    LOGGER.info("Task %r ended", "tidy", extra={"task": "tidy"})
+    events = [line.partition("INFO  ")[2] for line in log_file.read_text("utf-8").splitlines()]
+    assert events == [r"Task 'tidy\nup': connecting", "Task 'tidy' ended"]
+
+
 def test_json_lines_have_stable_names_and_what_extra_held(configure: Configure, log_file: Path) -> None:
     configure(json_lines=True)
     LOGGER.info("Ran %s", "a\n\x1b", extra={"task": "tidy\x9b", "run_id": 7, "path": Path("/x"), "level": "mine"})

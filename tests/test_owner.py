@@ -18,11 +18,11 @@ LINUX = Path("/proc/self/stat").exists()
 
 
 @pytest.fixture(params=["here", "elsewhere"])
-def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], str | None]]:
+def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str | None]:
     """Both ways to tell a process from the next one with its PID."""
     if request.param == "elsewhere":
         monkeypatch.setattr(module, "_start", module._start_elsewhere)
-    yield module._start
+    return module._start
 
 
 @pytest.fixture

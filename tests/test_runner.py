@@ -336,6 +336,8 @@ def test_a_handler_may_close_the_standard_streams(monkeypatch: pytest.MonkeyPatc
     assert outcome_of_raising(ValueError()).status is RunStatus.ERROR
 
 
-@pytest.mark.parametrize(("text", "value"), [(None, None), ('{"n": 1}', {"n": 1}), ("plain", "plain"), ("[" * 9, "[" * 9)])
+@pytest.mark.parametrize(
+    ("text", "value"), [(None, None), ('{"n": 1}', {"n": 1}), ("plain", "plain"), ("[" * 9, "[" * 9)]
+)
 def test_a_stored_result_is_read_back(text: str | None, value: object) -> None:
     assert result_value(text) == value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -22,7 +22,9 @@ def task(store: MemoryStore) -> ScheduledTask:
     return store.store_scheduled_task(a_task())
 
 
-def claim(store: MemoryStore, task: ScheduledTask, slot: datetime = START, attempt: int = 1, owner: str = "me") -> Claim:
+def claim(
+    store: MemoryStore, task: ScheduledTask, slot: datetime = START, attempt: int = 1, owner: str = "me"
+) -> Claim:
     claimed = store.claim_run(task, slot, attempt, started_at=slot, owner=owner)
     assert claimed is not None
     return claimed
@@ -76,9 +78,7 @@ def test_the_database_itself_refuses_a_second_row_for_an_attempt(
 
 
 @pytest.mark.law(3)
-def test_an_end_is_told_in_the_run_and_in_the_task(
-    store: MemoryStore, task: ScheduledTask, clock: FakeClock
-) -> None:
+def test_an_end_is_told_in_the_run_and_in_the_task(store: MemoryStore, task: ScheduledTask, clock: FakeClock) -> None:
     clock.machine_zone = ZoneInfo("America/Denver")
     assert store.finish_run(claim(store, task), DONE, START + HOUR)
     stored, told = store.list_runs()[0], store.get_scheduled_task(require_id(task))
@@ -200,7 +200,9 @@ def past(store: MemoryStore, task: ScheduledTask) -> ScheduledTask:
 
 
 def test_runs_are_listed_the_newest_first(store: MemoryStore, past: ScheduledTask) -> None:
-    assert [found.scheduled_for for found in store.list_runs(task="job")] == [START + n * HOUR for n in (5, 4, 3, 2, 1, 0)]
+    assert [found.scheduled_for for found in store.list_runs(task="job")] == [
+        START + n * HOUR for n in (5, 4, 3, 2, 1, 0)
+    ]
 
 
 def test_runs_are_filtered(store: MemoryStore, past: ScheduledTask) -> None:

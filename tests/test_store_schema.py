@@ -40,7 +40,7 @@ CREATE INDEX theirs ON facts (category);
 """
 ROWS = """
 INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, enabled, next_run_at, last_result)
-VALUES ('morning', 'cron', '{"expression": "0 7 * * 0"}', 'morning_brief', 1, '2026-03-02T07:00:00', '{"status": "ok"}'),
+VALUES ('morning', 'cron', '{"expression": "0 7 * * 0"}', 'morning_brief', 1, '2026-03-02T07:00:00', '{"a": "ok"}'),
        ('backup', 'interval', '{"hours": 24}', 'custom', 0, NULL, NULL),
        ('old style', 'interval', '{"minutes": 5}', 'note', 1, '2026-03-02 08:59:59.123456', NULL),
        (CAST(x'ff00fe' AS TEXT), 'interval', x'00ff', 'note', 'yes', 12.5, x'c328');
@@ -173,10 +173,15 @@ def test_an_assistant_that_has_it_open_works_on(path: Path) -> None:
 def test_an_assistant_in_the_middle_of_something_is_waited_for(path: Path, begin: str) -> None:
     build(path)
     opened = threading.Event()
+
+    def open_it() -> None:
+        MemoryStore(path).close()
+        opened.set()
+
     with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
         theirs.execute(begin)
         theirs.execute("SELECT count(*) FROM facts").fetchall()
-        opener = in_thread(lambda: (MemoryStore(path).close(), opened.set()))
+        opener = in_thread(open_it)
         opener.join(0.05)
         assert not opened.is_set()
         theirs.execute("COMMIT")

@@ -47,7 +47,11 @@ FIXED: dict[str, tuple[str, Matches]] = {
     "quarterly": ("0 6 1 1,4,7,10 *", lambda t: (t.hour, t.minute, t.day) == (6, 0, 1) and t.month in (1, 4, 7, 10)),
     "last day of some": ("59 23 31 * *", lambda t: (t.hour, t.minute, t.day) == (23, 59, 31)),
 }
-ONCE = {"in the repeated hour": "2026-11-01T01:30", "at noon": "2026-07-04T12:00", "in the lost hour": "2026-03-08T02:15"}
+ONCE = {
+    "in the repeated hour": "2026-11-01T01:30",
+    "at noon": "2026-07-04T12:00",
+    "in the lost hour": "2026-03-08T02:15",
+}
 
 
 def grid(step: timedelta) -> list[datetime]:
@@ -67,9 +71,9 @@ def wall_slots(minutes: list[tuple[datetime, datetime]], matches: Matches, fixed
     """Debian's law, by looking at every minute: see cron(8)."""
     slots = [at for at, local in minutes if matches(local) and not (fixed and local.fold)]
     if fixed:
-        after_gap, lost = datetime(2026, 3, 8, 9, tzinfo=UTC), datetime(2026, 3, 8, 2)
+        lost = datetime(2026, 3, 8, 2, tzinfo=UTC)  # as wall time, for its fields alone
         if any(matches(lost + k * MINUTE) for k in range(60)):
-            slots = sorted({*slots, after_gap})
+            slots = sorted({*slots, datetime(2026, 3, 8, 9, tzinfo=UTC)})
     return slots
 
 

@@ -56,6 +56,7 @@ SECTIONS = {
         _command("timeline", "timeline:timeline_command", "Draw the runs of the last hours, a lane for each task."),
         _command("forecast", "forecast:forecast_command", "Say what will run when, in order."),
         _command("explain", "explain:explain_command", "Say why a task ran, did not run, or will run."),
+        _command("deliver-test", "deliver_test:deliver_test", "Send a sample to a channel, and say where it went."),
     ],
     "The shell": [
         _command("completion", "completion:completion", "Print the script that completes commands in a shell."),

@@ -26,7 +26,7 @@ _STYLES = {"WARN": "yellow", "WARNING": "yellow"}
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on as the log grows, until Ctrl-C.")
 @click.option("--task", metavar="NAME", help="Only what is said of this task.")
-@click.option("--lines", "-n", type=click.IntRange(min=0), default=20, show_default=True, help="How many to begin with.")
+@click.option("--lines", "-n", type=click.IntRange(min=0), default=20, show_default=True, help="The last so many.")
 @click.pass_obj
 def logs(session: Session, /, follow: bool, task: str | None, lines: int) -> None:
     """Show the last lines of the log.
@@ -73,6 +73,9 @@ class _Log:
         """The lines that have come since the last call."""
         # Asked first: once it was moved away, its writer has done with it, and the rest of it can be read.
         moved = self._was_moved()
+        if os.fstat(self._file.fileno()).st_size < self._file.tell():  # emptied by hand
+            self._file.seek(0)
+            self._unfinished = b""
         *whole, self._unfinished = (self._unfinished + self._file.read()).split(b"\n")
         yield from (line.decode(errors="replace") for line in whole)
         if moved:
@@ -93,11 +96,8 @@ class _Log:
             yield place.read_bytes().decode(errors="replace").removesuffix("\n").split("\n")
 
     def _was_moved(self) -> bool:
-        status = os.fstat(self._file.fileno())
-        if status.st_size < self._file.tell():  # emptied by hand
-            self._file.seek(0)
         try:
-            return not os.path.samestat(status, self._path.stat())
+            return not os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
         except FileNotFoundError:  # it will come
             return False
 

@@ -77,8 +77,8 @@ def _run_words(run: Run, now: datetime, zone: tzinfo) -> Iterator[tuple[str, str
     yield "started", f"{moment_words(run.started_at, zone)} ({relative(run.started_at, now)})"
     yield "took", took(run, now)
     yield "attempt", f"{run.attempt}, by {'its schedule' if run.trigger == 'schedule' else 'run-now'}"
-    if run.collapsed > 1:
-        yield "stands for", f"{run.collapsed} slots that came due meanwhile"
+    if run.collapsed:
+        yield "stands for", f"itself and {run.collapsed} earlier slots that were missed"
     if run.reason:
         yield "reason", run.reason
 

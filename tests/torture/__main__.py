@@ -35,6 +35,7 @@ class Ring:
         self.havoc.stop()
         calm_down(self.arena)
         self.verdict = check(self.arena.folder)
+        self.verdict.violations += self.havoc.failures
 
 
 def main() -> int:
@@ -59,6 +60,8 @@ def main() -> int:
         for ring in rings:
             print(f"{ring.name}: {ring.verdict}")
     finally:
+        for ring in rings:
+            ring.havoc.stop()
         fine = all(ring.verdict is not None and not ring.verdict.violations for ring in rings)
         for ring in rings:
             if ring.disk is not None:
@@ -102,7 +105,7 @@ def _ring(
 
 def _wait(seconds: float, rings: list[Ring]) -> None:
     start = time.monotonic()
-    while (gone := time.monotonic() - start) < seconds and not any(ring.havoc.failed for ring in rings):
+    while (gone := time.monotonic() - start) < seconds and not any(ring.havoc.failures for ring in rings):
         time.sleep(min(_PROGRESS_SECONDS, seconds - gone))
         figures = ", ".join(
             f"{ring.name}: {ring.arena.count(*_KILLED)} kills, {ring.arena.count('term')} stops" for ring in rings

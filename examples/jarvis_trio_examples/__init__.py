@@ -1,0 +1,1 @@
+"""Handlers to learn from and to start with: one in each module."""
