@@ -256,7 +256,7 @@ class _Calendar:
     def _first_day(self, day: int) -> int | None:
         if day > LAST_DAY:
             return None
-        for year in range(_year_of(day), MAXYEAR + 1):
+        for year in range(date.fromordinal(day + 1).year, MAXYEAR + 1):
             first, days = self._year(year)
             start = day if day > first else first
             if rest := days >> start - first:

@@ -184,6 +184,9 @@ def plan(schedule: Schedule, first: datetime, now: datetime) -> Plan:
 
     Its nominal time is the latest of them, since that is the one a person waits for.
     """
+    following = schedule.next_after(first)
+    if following is None or following > now:  # nearly always; counting is dearer
+        return Plan(first, 0, following)
     latest, count = schedule.latest(first, now)
     slot = latest or first
     return Plan(slot, count, schedule.next_after(slot))

@@ -15,13 +15,12 @@ take no simulated time, since trio's autojump clock does not see threads (trio#4
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import queue
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -79,17 +78,16 @@ class CrashingStore(MemoryStore):
     writes = 0
     dies_after: int | None = None
 
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        inner = self._connection.in_transaction
-        if not inner and self.dead:
+    def _begin(self) -> None:
+        if self.dead:
             raise SimulatedCrash
-        with super().transaction():
-            yield
-        if not inner:
-            self.writes += 1
-            if self.dead:
-                raise SimulatedCrash
+        super()._begin()
+
+    def _commit(self) -> None:
+        super()._commit()
+        self.writes += 1
+        if self.dead:
+            raise SimulatedCrash
 
     def stop_syncing(self) -> None:
         """Leave the writes to the operating system: what is simulated is a process's death, not a power cut."""
@@ -176,7 +174,8 @@ class Simulation:
         now, zone = self.clock.now(), self.clock.zone()
         schedule = task_schedule(task, zone)
         slot = schedule.at if isinstance(schedule, Once) else schedule.next_after(now)
-        stored = self.store.store_scheduled_task(replace(task, next_run_at=None if slot is None else local_text(slot, zone)))
+        next_run_at = None if slot is None else local_text(slot, zone)
+        stored = self.store.store_scheduled_task(replace(task, next_run_at=next_run_at))
         self.wake()
         return stored
 

@@ -33,7 +33,7 @@ class Stretch(NamedTuple):
     def datetime_at(self, minute: int, zone: tzinfo | None) -> datetime:
         """The `datetime` in `zone` at the beginning of that minute, with the `fold` of this stretch."""
         moment = at_minute(minute, zone)
-        return moment if _seconds(moment.utcoffset()) == self.offset else at_minute(minute, zone, fold=1)
+        return moment if _seconds(moment.utcoffset()) == self.offset else moment.replace(fold=1)
 
 
 def wall_minute(moment: datetime) -> int:
@@ -46,11 +46,9 @@ def instant_seconds(moment: datetime) -> int:
     return wall_minute(moment) * 60 + moment.second - _seconds(moment.utcoffset())
 
 
-def at_minute(minute: int, zone: tzinfo | None, fold: int = 0) -> datetime:
-    """The `datetime` in `zone` at the beginning of that wall minute, in its first or second pass."""
-    day, minute_of_day = divmod(minute, MINUTES_PER_DAY)
-    on = date.fromordinal(day + 1)
-    return datetime(on.year, on.month, on.day, minute_of_day // 60, minute_of_day % 60, 0, 0, zone, fold=fold)
+def at_minute(minute: int, zone: tzinfo | None) -> datetime:
+    """The `datetime` in `zone` at the beginning of that wall minute, where the clock repeats it the first time."""
+    return _beginning(zone) + timedelta(0, minute * 60)
 
 
 def is_plain(moment: datetime, zone: tzinfo) -> bool:
@@ -92,8 +90,12 @@ def _offset_at(zone: tzinfo | None, second: int) -> int:
         return 0
     if not _FIRST_CONVERTIBLE <= second <= _LAST_CONVERTIBLE:
         second = _FIRST_CONVERTIBLE if second < _FIRST_CONVERTIBLE else _LAST_CONVERTIBLE
-    utc = datetime(1, 1, 1, 0, 0, 0, 0, zone) + timedelta(0, second)
+    utc = _beginning(zone) + timedelta(0, second)
     return _seconds(zone.fromutc(utc) - utc)  # both bear the zone, so this is the difference of what they read
+
+
+def _beginning(zone: tzinfo | None) -> datetime:
+    return datetime(1, 1, 1, 0, 0, 0, 0, zone)  # not `datetime.min.replace`, which takes four times as long
 
 
 def _seconds(offset: timedelta | None) -> int:

@@ -140,3 +140,12 @@ def finish(*threads: threading.Thread) -> None:
     for thread in threads:
         thread.join(PATIENCE)
         assert not thread.is_alive()
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Poll for an outcome that another thread brings about."""
+    pause, left = threading.Event(), PATIENCE
+    while not condition():
+        assert left > 0, "it did not come about"
+        pause.wait(0.01)
+        left -= 0.01

@@ -19,7 +19,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from core_fakes import PATIENCE, START, FakeClock, Gate, Notes, a_task, finish, history, in_thread
+from core_fakes import PATIENCE, START, FakeClock, Gate, Notes, a_task, finish, history, in_thread, wait_until
 
 from jarvis_trio.clock import SystemClock
 from jarvis_trio.engine import SchedulerEngine
@@ -452,15 +452,6 @@ def test_a_thread_beyond_its_time_limit_blocks_its_task_until_it_ends(
         (1, "executed"),
     ]
     assert gate.most_inside == 1
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Poll for an outcome that another thread brings about."""
-    pause, left = threading.Event(), PATIENCE
-    while not condition():
-        assert left > 0, "it did not come about"
-        pause.wait(0.01)
-        left -= 0.01
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from cli_world import Cli, Program
 
-pytest.importorskip("tomli_w", reason="the dependency that writes TOML is not installed")
-
 
 @pytest.fixture
 def full(cli: Cli) -> Cli:

@@ -9,7 +9,6 @@ database, so these points are all that differ.
 from __future__ import annotations
 
 import itertools
-import json
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from core_fakes import a_task
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.errors import HandlerError
@@ -61,10 +61,8 @@ class Script:
         add("manual", at=START + timedelta(days=1), handler=self._note)
         told = add("told", every="9m", handler=self._note)
         store.update_scheduled_task(told.id or 0, delivery_channel="notification")
-        row = {"schedule_type": "interval", "handler_type": "interval"}
-        store.store_scheduled_task(ScheduledTask(name="broken", schedule_config='{"minutes": 0}', **row))
-        row = {"schedule_type": "interval", "handler_type": "nobody's"}
-        store.store_scheduled_task(ScheduledTask(name="foreign", schedule_config='{"minutes": 7}', **row))
+        store.store_scheduled_task(a_task("broken", every={"minutes": 0}, handler="interval"))
+        store.store_scheduled_task(a_task("foreign", every={"minutes": 7}, handler="nobody's"))
 
     def run(self) -> None:
         """Live through it; each crash is followed by a restart at once."""
@@ -247,12 +245,9 @@ def test_a_real_process_killed_after_a_commit_is_taken_up_by_the_next(commits: i
     slots = [START + timedelta(minutes=minute) for minute in range(4)]
     with MemoryStore(database) as store:
         for slot in slots:
-            row = {"schedule_type": "once", "schedule_config": json.dumps({"run_at": slot.isoformat()})}
-            policy = Policy(retries=2, retry_delay_seconds=0.05).to_json()
             handler = "fail_first" if slot == slots[0] else "note"
-            store.store_scheduled_task(
-                ScheduledTask(name=f"{slot:%H:%M}", handler_type=handler, policy=policy, **row)
-            )
+            policy = {"retries": 2, "retry_delay_seconds": 0.05}
+            store.store_scheduled_task(a_task(f"{slot:%H:%M}", at=slot.isoformat(), handler=handler, policy=policy))
     assert _live(database, trace, commits) == -signal.SIGKILL
     assert _live(database, trace, 0) == 0
     with MemoryStore(database) as store:

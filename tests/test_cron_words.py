@@ -23,6 +23,7 @@ from jarvis_trio.cron import CronExpression
         ("*/10 9-17 * * *", "every 10 minutes from 09:00 to 17:50"),
         ("*/10 9,12,15 * * *", "every 10 minutes in the hours 09, 12 and 15"),
         ("3,17 9-17 * * *", "at minutes 03 and 17 in the hours 09 to 17 every day"),
+        ("*/10 9 * * *", "at 09:00, 09:10, 09:20, 09:30, 09:40 and 09:50 every day"),
         ("10-20 3 * * *", "every minute from 03:10 to 03:20"),
         ("*/7 3 * * *", "at 03:00, 03:07, 03:14 and so on to 03:56 every day"),
         ("0 9 * * *", "at 09:00 every day"),

@@ -7,7 +7,6 @@ import logging
 import os
 import sqlite3
 import sys
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from core_fakes import START, FakeClock, Gate, Notes, a_task, finish, history, in_thread
+from core_fakes import START, FakeClock, Gate, Notes, a_task, finish, history, in_thread, wait_until
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
@@ -462,7 +461,11 @@ def test_a_full_disk_starts_nothing(
 
 @pytest.mark.law(2)
 def test_a_thread_that_ends_while_nothing_can_be_written_releases_its_task_later(
-    path: Path, clock: FakeClock, make_engine: MakeEngine, other: sqlite3.Connection
+    path: Path,
+    clock: FakeClock,
+    make_engine: MakeEngine,
+    other: sqlite3.Connection,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate = Gate()
     with MemoryStore(path, clock=clock, busy_timeout=timedelta(milliseconds=20)) as store:
@@ -474,15 +477,11 @@ def test_a_thread_that_ends_while_nothing_can_be_written_releases_its_task_later
         assert [status for _, _, status in history(store)] == ["timeout"]
         other.execute("BEGIN IMMEDIATE")
         gate.opened.set()
-        finish(*[thread for thread in _threads() if thread.name.startswith("handler of task")])
+        wait_until(lambda: "stays blocked" in caplog.text)
         other.execute("COMMIT")
         clock.advance(minutes=5)
         engine.evaluate_due_tasks()
         assert [status for _, _, status in history(store)] == ["timeout", "executed"]
-
-
-def _threads() -> list[Any]:
-    return threading.enumerate()
 
 
 @pytest.mark.law(3)

@@ -125,16 +125,6 @@ def test_a_tick_in_flight_finishes_with_its_writes(assistant: Assistant) -> None
     assert "stopping when what runs has finished: the tick since" in err
 
 
-def test_a_tick_lasts_longer_than_the_interval_and_is_the_only_one(assistant: Assistant) -> None:
-    assistant.add("slow")
-    daemon = assistant.run()
-    eventually(lambda: assistant.has_logged("1 executed"))
-    execute(assistant.database, "UPDATE scheduled_tasks SET next_run_at = '2026-01-01T00:00:00'")
-    eventually(lambda: assistant.log.read_text().count("1 executed") == 2)
-    _, err = stop(daemon)
-    assert "two ticks at a time" not in err
-
-
 @pytest.mark.law(8)
 def test_its_files_its_tables_and_its_naive_times_stay_its_own(assistant: Assistant) -> None:
     assistant.add("brief")

@@ -11,10 +11,12 @@ import json
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -62,16 +64,21 @@ INSERT INTO facts (category, key, value, confidence, created_at, updated_at) VAL
     ('work', 'backup_last_success', '2099-01-01: all', 0.9, '2026-01-05T08:15:00.123456', '2026-01-05 08:15:00'),
     ('personal', 'naïve 日本', x'00ff00', NULL, NULL, '');
 INSERT INTO decisions (title, status, created_at) VALUES ('Move', 'executed', '2026-01-05T08:15:00');
-INSERT INTO delegations (task, delegated_to, due_date, created_at) VALUES ('Ask', 'Bea', '2099-01-01', '2026-01-05 08:15:00');
+INSERT INTO delegations (task, delegated_to, due_date, created_at)
+    VALUES ('Ask', 'Bea', '2099-01-01', '2026-01-05 08:15:00');
 INSERT INTO alert_rules (name, alert_type, condition, created_at)
     VALUES ('late', 'overdue_delegation', '{"days_overdue":  1}', '2026-01-05T08:15:00');
-INSERT INTO webhook_events (source, event_type, payload, received_at) VALUES ('github', 'push', '{"a":  1}', '2026-01-05T08:15:00');
+INSERT INTO webhook_events (source, event_type, payload, received_at)
+    VALUES ('github', 'push', '{"a":  1}', '2026-01-05T08:15:00');
 INSERT INTO scheduled_tasks
     (name, schedule_type, schedule_config, handler_type, enabled, last_run_at, next_run_at, last_result, created_at)
 VALUES
-    ('alerts', 'interval', '{"hours": 2}', 'alert_eval', 1, '2026-01-05T08:15:00.5', '2026-01-05T10:15:00.5', '{"x":  1}', '2026-01-01 00:00:00'),
-    ('later', 'cron', '{"expression": "0 9 * * 0-4"}', 'alert_eval', 1, NULL, '2098-01-06T09:00:00', NULL, '2026-01-01 00:00:00'),
-    ('brief', 'cron', '{"expression": "0 7 * * *"}', 'morning_brief', 1, '2026-01-05T07:00:00', '2098-01-06T07:00:00', 'ok', NULL),
+    ('alerts', 'interval', '{"hours": 2}', 'alert_eval', 1,
+        '2026-01-05T08:15:00.5', '2026-01-05T10:15:00.5', '{"x":  1}', '2026-01-01 00:00:00'),
+    ('later', 'cron', '{"expression": "0 9 * * 0-4"}', 'alert_eval', 1,
+        NULL, '2098-01-06T09:00:00', NULL, '2026-01-01 00:00:00'),
+    ('brief', 'cron', '{"expression": "0 7 * * *"}', 'morning_brief', 1,
+        '2026-01-05T07:00:00', '2026-01-06T07:00:00', 'ok', NULL),
     ('off', 'interval', '{"minutes": 5}', 'webhook_poll', 0, '2026-01-05T08:15:00', '2026-01-05T08:20:00', NULL, NULL);
 PRAGMA user_version = 4;
 """
@@ -88,95 +95,144 @@ class Existing(Program):
         with closing(sqlite3.connect(self.database)) as connection:
             connection.executescript(TABLES.format(delivery=delivery) + ROWS)
 
-    def rows(self, table: str, condition: str = "true") -> list[str]:
-        """The rows of a table in the columns that the assistant knows, each value with its type and its bytes."""
-        with closing(sqlite3.connect(self.database)) as connection:
-            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-            literals = " || ',' || ".join(f"typeof({name}) || hex({name})" for name in columns if name not in ADDED)
-            return [row[0] for row in connection.execute(f"SELECT {literals} FROM {table} WHERE {condition} ORDER BY id")]
-
-    def all_rows(self, tasks: str = "true") -> dict[str, list[str]]:
+    def all_rows(self, of_tasks: str = "true", database: Path | None = None) -> dict[str, list[str]]:
         """Every row of the assistant's, of its tasks those of the condition."""
-        return {table: self.rows(table, tasks if table == "scheduled_tasks" else "true") for table in TABLE_NAMES}
+        conditions = {"scheduled_tasks": of_tasks}
+        return {table: self._rows(database or self.database, table, conditions.get(table)) for table in TABLE_NAMES}
+
+    @staticmethod
+    def _rows(database: Path, table: str, condition: str | None) -> list[str]:
+        """The rows in the columns that the assistant knows, each value with its type and its bytes."""
+        with closing(sqlite3.connect(database)) as connection:
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[1] not in ADDED]
+            literals = " || ',' || ".join(f"typeof({name}) || hex({name})" for name in columns)
+            found = connection.execute(f"SELECT {literals} FROM {table} WHERE {condition or 'true'} ORDER BY id")
+            return [row[0] for row in found]
 
     def copies(self) -> list[Path]:
         return sorted(self.data.glob("memory.db.before-*"))
 
     def is_due(self, name: str, naive_local_now: datetime) -> bool:
         """Whether the assistant, which compares texts, takes a task to be due."""
-        now = naive_local_now.isoformat()
-        return bool(execute(self.database, f"SELECT 1 FROM scheduled_tasks WHERE name = '{name}' AND next_run_at <= '{now}'"))
+        due = f"SELECT name FROM scheduled_tasks WHERE next_run_at <= '{naive_local_now.isoformat()}'"
+        return (name,) in execute(self.database, due)
+
+    def value(self, column: str, name: str) -> object:
+        ((value,),) = execute(self.database, f"SELECT {column} FROM scheduled_tasks WHERE name = '{name}'")
+        return value
+
+    def log(self) -> str:
+        path = self.data / "jarvis-daemon.log"
+        return path.read_text() if path.exists() else ""
 
 
 TABLE_NAMES = ("facts", "context", "decisions", "delegations", "alert_rules", "webhook_events", "scheduled_tasks")
 ADDED = {"policy", "delivery_channel", "delivery_config"}
-NOT_RUN = "name <> 'alerts'"
+NOT_DUE = "name NOT IN ('alerts', 'brief')"
+SCHEMA = "SELECT name, sql FROM sqlite_master ORDER BY name"
 
 
-@pytest.fixture(params=[DELIVERY, ""], ids=["delivery columns", "very old"])
-def existing(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Existing]:
-    existing = Existing(tmp_path / "data", request.param)
+def start(existing: Existing) -> subprocess.Popen[str]:
+    """A daemon that has run what was due."""
+    daemon = existing.start("run")
+    eventually(lambda: "Tick: " in existing.log())
+    return daemon
+
+
+def stop(daemon: subprocess.Popen[str]) -> None:
+    daemon.send_signal(signal.SIGTERM)
+    _, err = daemon.communicate(timeout=20)
+    assert daemon.returncode == 0, err
+
+
+class Before(NamedTuple):
+    """What was in the file before our program saw it, and when it saw it."""
+
+    rows: dict[str, list[str]]
+    rows_not_due: dict[str, list[str]]
+    schema: dict[str, str]
+    at: datetime
+
+
+@pytest.fixture
+def existing(tmp_path: Path) -> Iterator[Existing]:
+    existing = Existing(tmp_path / "data", DELIVERY)
     yield existing
     existing.end()
 
 
-def run_once(existing: Existing) -> str:
-    """The daemon runs what is due, and is stopped. Returns its log."""
-    return stopped(existing, start(existing))
+@pytest.fixture(scope="module", params=[DELIVERY, ""], ids=["delivery columns", "very old"])
+def ran(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> tuple[Existing, Before]:
+    """The file after the daemon has run what was due in it; tests only look at it."""
+    existing = Existing(tmp_path_factory.mktemp("existing") / "data", request.param)
+    schema = dict(execute(existing.database, SCHEMA))
+    before = Before(existing.all_rows(), existing.all_rows(NOT_DUE), schema, datetime.now(ZoneInfo(ZONE)))
+    try:
+        stop(start(existing))
+    finally:
+        existing.end()
+    return existing, before
 
 
-def start(existing: Existing) -> subprocess.Popen[str]:
-    daemon = existing.start("run")
-    eventually(lambda: log(existing).count("Tick:"))
-    return daemon
-
-
-def stopped(existing: Existing, daemon: subprocess.Popen[str]) -> str:
-    daemon.send_signal(signal.SIGTERM)
-    _, err = daemon.communicate(timeout=20)
-    assert daemon.returncode == 0, err
-    return log(existing)
-
-
-def log(existing: Existing) -> str:
-    path = existing.data / "jarvis-daemon.log"
-    return path.read_text() if path.exists() else ""
-
-
-def test_every_row_survives_byte_for_byte_but_what_a_run_says_of_its_task(existing: Existing) -> None:
-    before = existing.all_rows(NOT_RUN)
-    run_once(existing)
-    assert existing.all_rows(NOT_RUN) == before
+def test_every_row_survives_byte_for_byte_but_what_a_run_says_of_its_task(ran: tuple[Existing, Before]) -> None:
+    existing, before = ran
+    assert existing.all_rows(NOT_DUE) == before.rows_not_due
     assert execute(existing.database, "PRAGMA user_version") == [(4,)]
-    assert execute(existing.database, "SELECT created_at FROM scheduled_tasks WHERE name = 'alerts'") == [("2026-01-01 00:00:00",)]
+    assert existing.value("created_at", "alerts") == "2026-01-01 00:00:00"
 
 
-def test_the_change_is_announced_in_the_log_with_the_copy_of_the_file_as_it_was(existing: Existing) -> None:
-    before = existing.all_rows()
-    said = run_once(existing)
+def test_the_change_is_announced_in_the_log_with_the_copy_of_the_file_as_it_was(ran: tuple[Existing, Before]) -> None:
+    existing, before = ran
     (copy,) = existing.copies()
-    assert f"Adding our tables to {existing.database}; a copy as it was is at {copy}" in said
-    existing.database = copy
-    assert existing.all_rows() == before
-    assert execute(copy, "SELECT count(*) FROM sqlite_master WHERE name = 'task_runs'") == [(0,)]
+    assert f"Adding our tables to {existing.database}; a copy as it was is at {copy}" in existing.log()
+    assert existing.all_rows(database=copy) == before.rows
+    assert dict(execute(copy, SCHEMA)) == before.schema
+
+
+def test_all_that_was_there_is_there_and_what_is_new_is_ours(ran: tuple[Existing, Before]) -> None:
+    existing, before = ran
+    after = dict(execute(existing.database, SCHEMA))
+    assert {name for name in before.schema if after[name] != before.schema[name]} == {"scheduled_tasks"}
+    assert after["scheduled_tasks"].startswith(before.schema["scheduled_tasks"].rstrip(")"))
+
+
+def test_comparing_texts_stays_right_for_the_assistant(ran: tuple[Existing, Before]) -> None:
+    """It asks `next_run_at <= ?` with its naive local now; we write local time with the offset."""
+    existing, before = ran
+    slot = datetime.fromisoformat(str(existing.value("next_run_at", "alerts")))
+    assert slot.utcoffset() is not None
+    naive = slot.replace(tzinfo=None)
+    assert before.at < slot
+    assert not existing.is_due("alerts", before.at.replace(tzinfo=None))
+    assert not existing.is_due("alerts", naive - timedelta(seconds=1))
+    assert existing.is_due("alerts", naive + timedelta(seconds=1))
+
+
+def test_the_assistant_reads_what_ran_and_what_came_of_it(ran: tuple[Existing, Before]) -> None:
+    existing, before = ran
+    last_run_at = datetime.fromisoformat(str(existing.value("last_run_at", "alerts")))
+    assert before.at <= last_run_at <= datetime.now(ZoneInfo(ZONE))
+    assert json.loads(str(existing.value("last_result", "alerts")))["status"] == "ok"
+
+
+def test_a_handler_that_only_the_assistant_has_is_said_once_and_its_result_left_alone(
+    ran: tuple[Existing, Before]
+) -> None:
+    existing, _ = ran
+    assert existing.log().count("morning_brief") == 1
+    assert existing.value("last_run_at", "brief") == "2026-01-05T07:00:00"
+    assert existing.value("last_result", "brief") == "ok"
 
 
 def test_it_is_changed_once(existing: Existing) -> None:
-    run_once(existing)
-    before = execute(existing.database, "SELECT name, sql FROM sqlite_master ORDER BY name")
-    stopped(existing, start(existing))
-    assert execute(existing.database, "SELECT name, sql FROM sqlite_master ORDER BY name") == before
+    stop(start(existing))
+    before = execute(existing.database, SCHEMA)
+    again = existing.start("run")
+    eventually(lambda: existing.log().count("Started: ") == 2)
+    stop(again)
+    assert execute(existing.database, SCHEMA) == before
     assert len(existing.copies()) == 1
-    assert log(existing).count("Adding our tables") == 1
-
-
-def test_all_that_was_there_is_there_and_what_is_new_is_ours(existing: Existing) -> None:
-    before = dict(execute(existing.database, "SELECT name, sql FROM sqlite_master"))
-    run_once(existing)
-    after = dict(execute(existing.database, "SELECT name, sql FROM sqlite_master"))
-    changed = {name for name in before if after[name] != before[name]}
-    assert changed == {"scheduled_tasks"}
-    assert after["scheduled_tasks"].startswith(before["scheduled_tasks"].rstrip(")"))
+    assert existing.log().count("Adding our tables") == 1
 
 
 def test_the_assistant_works_on_while_we_change_the_file_and_run(existing: Existing) -> None:
@@ -195,25 +251,28 @@ while True:
     print(number, flush=True)
     time.sleep(0.01)
 """
-    with subprocess.Popen(
-        ["python3", "-c", script, existing.database], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as assistant:
+
+    def written() -> list[int]:
+        keys = execute(existing.database, "SELECT key FROM facts WHERE category = 'theirs' ORDER BY id")
+        return [int(key) for (key,) in keys]
+
+    command = [sys.executable, "-c", script, existing.database]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as assistant:
         try:
             assert assistant.stdout is not None
             assert assistant.stdout.readline() == "ready\n"
             daemon = start(existing)
-            count = len(execute(existing.database, "SELECT 1 FROM facts WHERE category = 'theirs'"))
-            eventually(lambda: len(execute(existing.database, "SELECT 1 FROM facts WHERE category = 'theirs'")) > count + 5)
+            before = len(written())
+            eventually(lambda: len(written()) > before + 5)
             assert assistant.poll() is None
-            said = stopped(existing, daemon)
+            stop(daemon)
         finally:
             assistant.terminate()
             out, err = assistant.communicate(timeout=20)
     assert err == ""
-    written = [int(key) for (key,) in execute(existing.database, "SELECT key FROM facts WHERE category = 'theirs'")]
-    assert sorted(written) == list(range(1, max(written) + 1))
-    assert len(written) >= int(out.split()[-1])
-    assert "ERROR" not in said
+    assert written() == list(range(1, len(written()) + 1))
+    assert len(written()) >= int(out.split()[-1])
+    assert "ERROR" not in existing.log()
 
 
 def test_a_task_that_the_assistant_adds_with_a_naive_time_runs(existing: Existing) -> None:
@@ -224,37 +283,5 @@ def test_a_task_that_the_assistant_adds_with_a_naive_time_runs(existing: Existin
         "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, next_run_at)"
         f" VALUES ('new', 'interval', '{{\"hours\": 1}}', 'alert_eval', '{now}')",
     )
-    eventually(lambda: execute(existing.database, "SELECT last_result FROM scheduled_tasks WHERE name = 'new'") != [(None,)])
-    stopped(existing, daemon)
-
-
-def test_comparing_texts_stays_right_for_the_assistant(existing: Existing) -> None:
-    """It asks `next_run_at <= ?` with its naive local now; we write local time with the offset."""
-    run_once(existing)
-    ((text,),) = execute(existing.database, "SELECT next_run_at FROM scheduled_tasks WHERE name = 'alerts'")
-    slot = datetime.fromisoformat(text)
-    assert slot.utcoffset() is not None
-    naive = slot.replace(tzinfo=None)
-    local = datetime.now(ZoneInfo(ZONE)).replace(tzinfo=None)
-    assert local < naive
-    assert not existing.is_due("alerts", local)
-    assert not existing.is_due("alerts", naive.replace(microsecond=0))
-    assert existing.is_due("alerts", naive.replace(second=naive.second + 1))
-
-
-def test_the_assistant_reads_what_ran_and_what_came_of_it(existing: Existing) -> None:
-    before = datetime.now(ZoneInfo(ZONE))
-    run_once(existing)
-    sql = "SELECT last_run_at, last_result FROM scheduled_tasks WHERE name = 'alerts'"
-    ((last_run_at, last_result),) = execute(existing.database, sql)
-    assert before <= datetime.fromisoformat(last_run_at) <= datetime.now(ZoneInfo(ZONE))
-    assert json.loads(last_result)["status"] == "ok"
-    assert execute(existing.database, "SELECT last_triggered_at FROM alert_rules") == [(None,)]
-
-
-def test_a_handler_that_only_the_assistant_has_is_left_to_it(existing: Existing) -> None:
-    execute(existing.database, "UPDATE scheduled_tasks SET next_run_at = '2026-01-05T07:00:00' WHERE name = 'brief'")
-    said = run_once(existing)
-    assert "no handler of type 'morning_brief' is installed" in said or "morning_brief" in said
-    sql = "SELECT last_run_at, last_result FROM scheduled_tasks WHERE name = 'brief'"
-    assert execute(existing.database, sql) == [("2026-01-05T07:00:00", "ok")]
+    eventually(lambda: existing.value("last_result", "new"))
+    stop(daemon)

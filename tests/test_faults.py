@@ -14,17 +14,20 @@ import signal
 import sqlite3
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 from cli_world import Program, eventually
 from conftest import MakeEngine
 from core_fakes import START, FakeClock, Notes, a_task, history
 
+from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.errors import StoreBusyError, StoreError, StoreFullError, StoreMissingError
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask
@@ -160,6 +163,28 @@ def test_an_outcome_that_the_lock_keeps_out_is_written_when_it_is_free(
 
 
 @pytest.mark.law(3)
+async def test_an_outcome_that_was_kept_is_written_before_the_daemon_ends(
+    path: Path, clock: FakeClock, make_engine: MakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def inline(call: Callable[[], Any]) -> Any:
+        return call()
+
+    with FaultyStore(path, clock=clock) as store:
+        store.store_scheduled_task(a_task())
+        engine = make_engine(store=store)
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+        store.refused = range(store.begun + 2, store.begun + 4)
+        daemon = JarvisDaemon(store, engine=engine, clock=clock, run_sync=inline)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(daemon.run)
+            await trio.testing.wait_all_tasks_blocked()
+            assert "The outcome of task 'job' is kept" in caplog.text
+            daemon.shutdown()
+        assert history(store) == [(START + timedelta(minutes=5), 1, "executed")]
+
+
+@pytest.mark.law(3)
 def test_wherever_the_disk_is_full_nothing_is_lost_and_nothing_runs_twice(
     tmp_path: Path, make_engine: MakeEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -222,24 +247,24 @@ def test_an_outcome_is_not_written_into_another_run_of_a_file_that_took_the_plac
 
 
 @pytest.mark.law(3)
-def test_whatever_page_is_damaged_the_error_is_one_line_and_nothing_runs_unclaimed(
+def test_whatever_page_is_damaged_the_error_is_one_line_that_says_so(
     tmp_path: Path, make_engine: MakeEngine
 ) -> None:
-    whole = tmp_path / "whole.db"
-    with MemoryStore(whole, clock=FakeClock()) as store:
+    whole, clock = tmp_path / "whole.db", FakeClock()
+    with MemoryStore(whole, clock=clock) as store:
         add_tasks(store)
-        live(make_engine({"fails_first": FailsFirst()}, store=store, clock=store.clock), store.clock)
+        live(make_engine({"fails_first": FailsFirst()}, store=store, clock=clock), clock)
         page_size = store.value("PRAGMA page_size")
     messages = set()
     for offset in range(page_size, whole.stat().st_size, page_size):
-        damaged, clock, notes = tmp_path / "damaged.db", FakeClock(START + timedelta(minutes=MINUTES)), Notes()
+        damaged = tmp_path / "damaged.db"
         shutil.copy(whole, damaged)
         with damaged.open("r+b") as file:
             file.seek(offset)
             file.write(b"\xa5" * page_size)
         try:
             with MemoryStore(damaged, clock=clock) as store:
-                make_engine({"note": notes, "fails_first": notes}, store=store, clock=clock).evaluate_due_tasks()
+                make_engine({"fails_first": FailsFirst()}, store=store, clock=clock).evaluate_due_tasks()
         except StoreError as error:
             messages.add(str(error))
     assert messages

@@ -30,7 +30,7 @@ MINUTES = 10
 EVERY = timedelta(minutes=2)
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-odd_numbers = st.sampled_from(
+odd_numbers: st.SearchStrategy[Any] = st.sampled_from(
     [0, -1, 1, 60, 10**9, 10**400, 1e300, 1e-9, float("nan"), float("inf"), True, None, "5", []]
 )
 far_times = ["0001-01-01T00:00:00", "0002-01-01T00:00:00", "9999-12-31T12:00:00+00:00", "9999-12-31T23:59:59.999999"]

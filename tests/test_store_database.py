@@ -241,8 +241,7 @@ def test_a_file_without_permission_is_refused_and_stays_as_it_was(path: Path, mo
 
 def test_a_damaged_page_is_an_error_that_says_so(path: Path) -> None:
     with MemoryStore(path) as store:
-        for number in range(200):
-            store.write(ADD_FACT, ("a", f"{number}" * 50))
+        store.write_many(ADD_FACT, [("a", f"{number}" * 50) for number in range(200)])
         root = store.value("SELECT rootpage FROM sqlite_master WHERE name = 'facts'")
         size = store.value("PRAGMA page_size")
     with path.open("r+b") as file:

@@ -157,6 +157,15 @@ def test_opening_again_changes_nothing(path: Path) -> None:
     assert len(list(path.parent.iterdir())) == 2  # the file and one copy
 
 
+def test_a_restored_copy_is_in_the_right_mode_again(path: Path) -> None:
+    """`VACUUM INTO` makes a file in the mode `delete`, in which a writer locks readers out."""
+    other = path.with_name("other.db")
+    with MemoryStore(other) as store:
+        store.read("VACUUM INTO ?", (str(path),))
+    with MemoryStore(path) as store:
+        assert store.value("PRAGMA journal_mode") == "wal"
+
+
 def test_an_assistant_that_has_it_open_works_on(path: Path) -> None:
     build(path)
     with closing(sqlite3.connect(path, timeout=0)) as theirs:

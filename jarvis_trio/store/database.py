@@ -90,13 +90,19 @@ class Database:
             if self._connection.in_transaction:
                 yield
                 return
-            self._execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield
-                self._execute("COMMIT")
+                self._commit()
             except BaseException:
                 self._roll_back()
                 raise
+
+    def _begin(self) -> None:
+        self._execute("BEGIN IMMEDIATE")
+
+    def _commit(self) -> None:
+        self._execute("COMMIT")
 
     def write(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Execute one statement, in the thread's transaction or else in one of its own.

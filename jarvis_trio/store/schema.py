@@ -119,13 +119,13 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
 
     Raises StoreError for a file that a newer program made, before anything is changed.
     """
-    if _checked_version(connection, path) == VERSION:
-        return
-    if _has_table(connection, "scheduled_tasks"):
+    found = _checked_version(connection, path)
+    if found < VERSION and _has_table(connection, "scheduled_tasks"):
         copy = _back_up(connection, path)
         _logger.info("Adding our tables to %s; a copy as it was is at %s", path, copy)
-    _use_wal(connection)
-    _migrate(connection)
+    _use_wal(connection)  # whatever the version: a copy that VACUUM INTO made is in another mode
+    if found < VERSION:
+        _migrate(connection)
 
 
 def stand_in(connection: sqlite3.Connection, path: Path) -> None:

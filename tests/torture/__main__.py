@@ -1,4 +1,4 @@
-"""`python -m tests.torture`: three arenas at once, and the verdict on each. Exit code 1 where something is wrong."""
+"""`python -m tests.torture`: four arenas at once, and the verdict on each. Exit code 1 where something is wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 
 from tests.torture.arena import GENTLE, ROUGH, Arena, Task
@@ -20,22 +20,52 @@ _KILLED = ("daemon killed", "tick killed", "run-now killed")
 _PROGRESS_SECONDS = 15
 
 
-@dataclass
 class Ring:
-    """An arena, what goes on in it, and the verdict at the end."""
+    """An arena, the havoc in it, and the verdict at the end."""
 
-    name: str
-    arena: Arena
-    havoc: Havoc
-    disk: SmallDisk | None
-    verdict: Verdict | None = None
+    def __init__(
+        self,
+        folder: Path,
+        tasks: list[Task],
+        options: argparse.Namespace,
+        *,
+        kills: bool = False,
+        locks_long: bool = False,
+        small_disk: bool = False,
+    ) -> None:
+        self.name = folder.name
+        self.verdict = Verdict(violations=["it was not judged"])
+        self._folder = folder
+        self._disk = _mounted(folder / "data") if small_disk else None
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self.arena = Arena(folder, tasks, options.minutes * 60)
+        seed = f"{options.seed} {folder.name}"
+        self.havoc = Havoc(self.arena, seed, kills=kills, disk=self._disk, locks_long=locks_long)
 
     def judge(self) -> None:
         """End the havoc, let the arena calm down, and judge it."""
         self.havoc.stop()
         calm_down(self.arena)
-        self.verdict = check(self.arena.folder)
+        self.verdict = check(self._folder)
         self.verdict.violations += self.havoc.failures
+
+    def figures(self) -> str:
+        """How much it has gone through so far."""
+        return f"{self.name}: {self.arena.count(*_KILLED)} kills, {self.arena.count('term')} stops"
+
+    def clean_up(self, *, keep: bool) -> None:
+        """Leave nothing mounted; keep the evidence, or not."""
+        self.havoc.stop()
+        if self._disk is not None:
+            self._disk.remove(keep=keep)
+
+
+def _mounted(folder: Path) -> SmallDisk | None:
+    try:
+        return SmallDisk(folder)
+    except OSError as error:
+        print(f"No disk is filled, since no small one can be mounted ({error}); root can")
+        return None
 
 
 def main() -> int:
@@ -44,30 +74,23 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="jarvis-torture-"))
     print(f"Torture for {options.minutes:g} minutes with --seed {options.seed}, in {folder}", flush=True)
     rings = [
-        _ring(folder / "kills", GENTLE + ROUGH, options, kills=True),
-        _ring(folder / "stops", GENTLE, options, kills=False, locks_long=options.minutes >= 2),
-        _ring(folder / "disk", GENTLE + ROUGH, options, kills=True, small_disk=True),
+        Ring(folder / "kills", GENTLE + ROUGH, options, kills=True),
+        Ring(folder / "disk", GENTLE + ROUGH, options, kills=True, small_disk=True),
+        Ring(folder / "stops", GENTLE, options),
+        Ring(folder / "locks", GENTLE, options, locks_long=True),
     ]
+    fine = False
     try:
-        for ring in rings:
-            ring.havoc.start()
-        _wait(options.minutes * 60, rings)
-        judges = [threading.Thread(target=ring.judge) for ring in rings]
-        for judge in judges:
-            judge.start()
-        for judge in judges:
-            judge.join()
-        for ring in rings:
-            print(f"{ring.name}: {ring.verdict}")
+        _torture(rings, options.minutes * 60)
+        fine = not any(ring.verdict.violations for ring in rings)
     finally:
         for ring in rings:
-            ring.havoc.stop()
-        fine = all(ring.verdict is not None and not ring.verdict.violations for ring in rings)
-        for ring in rings:
-            if ring.disk is not None:
-                ring.disk.remove(keep=not fine)
-    kills, stops = (sum(ring.arena.count(*events) for ring in rings) for events in (_KILLED, ["term"]))
-    print(f"{'Survived' if fine else 'NOT SURVIVED'}: {kills} kills, {stops} stops by SIGTERM")
+            ring.clean_up(keep=not fine)
+    for ring in rings:
+        print(f"{ring.name}: {ring.verdict}")
+    counts = sum((ring.verdict.counts for ring in rings), Counter[str]())
+    kills = sum(counts[what] for what in _KILLED)
+    print(f"{'Survived' if fine else 'NOT SURVIVED'}: {kills} kills, {counts['term']} stops by SIGTERM")
     if fine:
         shutil.rmtree(folder)
     else:
@@ -82,35 +105,18 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _ring(
-    folder: Path,
-    tasks: list[Task],
-    options: argparse.Namespace,
-    *,
-    kills: bool,
-    locks_long: bool = False,
-    small_disk: bool = False,
-) -> Ring:
-    disk = None
-    if small_disk:
-        try:
-            disk = SmallDisk(folder / "data")
-        except OSError as error:
-            print(f"{folder.name}: no full disk, since no small one can be mounted ({error}); root can")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    arena = Arena(folder, tasks, options.minutes * 60)
-    havoc = Havoc(arena, f"{options.seed} {folder.name}", kills=kills, disk=disk, locks_long=locks_long)
-    return Ring(folder.name, arena, havoc, disk)
-
-
-def _wait(seconds: float, rings: list[Ring]) -> None:
+def _torture(rings: list[Ring], seconds: float) -> None:
     start = time.monotonic()
+    for ring in rings:
+        ring.havoc.start()
     while (gone := time.monotonic() - start) < seconds and not any(ring.havoc.failures for ring in rings):
         time.sleep(min(_PROGRESS_SECONDS, seconds - gone))
-        figures = ", ".join(
-            f"{ring.name}: {ring.arena.count(*_KILLED)} kills, {ring.arena.count('term')} stops" for ring in rings
-        )
-        print(f"{time.monotonic() - start:4.0f} s  {figures}", flush=True)
+        print(f"{time.monotonic() - start:4.0f} s  {'; '.join(ring.figures() for ring in rings)}", flush=True)
+    judges = [threading.Thread(target=ring.judge) for ring in rings]
+    for judge in judges:
+        judge.start()
+    for judge in judges:
+        judge.join()
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Havoc:
         seed: of all its random choices.
         kills: whether daemons are killed and stopped; otherwise they are only asked to stop.
         disk: the arena's own small disk, if it has one.
-        locks_long: whether the database's lock is held for a minute once.
+        locks_long: whether the database's lock is held for a minute each time, not for seconds.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Havoc:
         if not daemon.wait_until_started(PATIENCE_SECONDS):
             self._note_exit(daemon)
             return
-        self._over.wait(chance.uniform(0, 0.6))
+        self._over.wait(chance.uniform(0, 0.4))
         for number in chance.choices(_STOPS, [8, 1, 1])[0]:
             daemon.process.send_signal(number)
         stop(self._arena, daemon)
@@ -153,7 +153,6 @@ class Havoc:
         """Another program that holds the write lock."""
         self._over.wait(chance.uniform(2, 12))
         seconds = LONG_LOCK_SECONDS if self._locks_long else chance.uniform(0.2, 3)
-        self._locks_long = False
         with suppress(sqlite3.OperationalError), self._arena.connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
             self._arena.record("lock held", seconds=seconds)

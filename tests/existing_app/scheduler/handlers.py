@@ -34,7 +34,7 @@ def _where(store):
 
 def _slow(store):
     store.note("slow: begun")
-    time.sleep(1.5)
+    time.sleep(0.5)
     store.note("slow: done")
     return {}
 
