@@ -6,6 +6,8 @@
 # make bench         every measurement, beside the peers (bench-quick: under two minutes)
 # make torture       random kills under load, for MINUTES=5
 # make wheel         the wheel, in dist/
+# make docs          docs/commands.md anew, from the commands
+# make pictures      docs/pictures/ anew, from real runs; two minutes
 # make lock          requirements/ anew from pyproject.toml, with the newest versions
 # make clean         removes what the others made, never data/
 #
@@ -21,7 +23,7 @@ VENV_PYTHON := .venv/bin/python
 PIP := -m pip --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench bench-quick torture wheel lock clean anew
+.PHONY: help run test lint bench bench-quick torture wheel docs pictures lock clean anew
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -50,6 +52,12 @@ torture: .venv/dev.stamp
 wheel: .venv/dev.stamp
 	@rm -rf build/lib build/bdist.*  # setuptools keeps in there what the source no longer has
 	@$(VENV_PYTHON) $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+docs: .venv/run.stamp
+	@$(VENV_PYTHON) -m docs.make_commands
+
+pictures: .venv/run.stamp
+	@$(VENV_PYTHON) -m docs.make_pictures
 
 clean:
 	@rm -rf .venv benchmarks/.venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

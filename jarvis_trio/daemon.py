@@ -29,6 +29,9 @@ from jarvis_trio.text import error_text
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _logger = logging.getLogger(__name__)
 
+_COMPANY_AFTER = 1.0
+"""Seconds after which a tick that was not expected to find work, but lasts, is no longer alone."""
+
 _FIRST_PAUSE = 0.002
 """Seconds between the second tick and the third that found nothing where there should have been something."""
 
@@ -88,6 +91,9 @@ class JarvisDaemon:
         self._ticking: dict[int, datetime] = {}
         self._numbers = itertools.count()
         self._regular_at = -math.inf
+        self._tells_due = hasattr(self.engine, "next_due_at")
+        self._due_at: datetime | None = None
+        self._ask_at = math.inf
         self._fruitless_at: datetime | None = None
         self._fruitless_ticks = 0
         self._wake_asked = False
@@ -119,9 +125,10 @@ class JarvisDaemon:
             await nursery.start(self._receive_signals)
             task_status.started()
             async with trio.open_nursery() as ticks:
+                work_known = True
                 while self._stopped_by is None:
-                    await self._start_tick(ticks)
-                    await self._sleep_until_wanted()
+                    await self._start_tick(ticks, work_known)
+                    work_known = await self._sleep_until_wanted()
             if callable(getattr(self.engine, "finish", None)):
                 await self._run_sync(self._finish)
             drained = timedelta(seconds=round(self._clock.monotonic() - self._stopped_at, 3))
@@ -151,6 +158,9 @@ class JarvisDaemon:
         except BaseException as error:  # noqa: BLE001  # border of law 4: also SystemExit, which would end the nursery
             self._log_failure(error)
             return []
+        finally:
+            if self._tells_due:  # asked here, since another change of threads costs more than an idle tick
+                self._due_at = self._next_due_at()
 
     def _finish(self) -> None:
         try:
@@ -165,13 +175,15 @@ class JarvisDaemon:
         self._last_failure = text
         _logger.error("The tick failed: %s", text, exc_info=error if unknown else None)
 
-    async def _start_tick(self, ticks: trio.Nursery) -> None:
+    async def _start_tick(self, ticks: trio.Nursery, work_known: bool) -> None:
         number = next(self._numbers)
         self._ticking[number] = self._clock.now()
         self._regular_at = trio.current_time() + self.tick_interval
         if self._slots == 1:
             await self._numbered_tick(number)
             return
+        if self._tells_due:
+            self._ask_at = trio.current_time() + (0 if work_known else _COMPANY_AFTER)
         ticks.start_soon(self._numbered_tick, number)
         # The tasks of one batch run in random order; after two checkpoints it has begun.
         await trio.lowlevel.checkpoint()
@@ -184,28 +196,37 @@ class JarvisDaemon:
             self._fruitless_ticks = 0 if fruitful else self._fruitless_ticks + 1
         finally:
             del self._ticking[number]
+            self._ask_at = math.inf
             self._regular_at = trio.current_time() + self.tick_interval
             self._end_sleep()
 
-    async def _sleep_until_wanted(self) -> None:
-        """Return when another tick is to start and may, or at the shutdown."""
+    async def _sleep_until_wanted(self) -> bool:
+        """Return when another tick is to start and may, or at the shutdown.
+
+        Returns whether there is work for it: False where only the interval is over.
+        """
         while self._stopped_by is None:
             self._change_seen = False
             free = len(self._ticking) < self._slots
             seconds = await self._seconds_to_next_tick() if free else math.inf
             if free and (self._wake_asked or seconds <= 0):
                 self._wake_asked = False
-                return
+                return True
             if not self._change_seen:
                 await self._sleep(seconds)
                 if not self._change_seen:  # slept out
-                    return
+                    return trio.current_time() < self._regular_at
+        return False
 
     async def _seconds_to_next_tick(self) -> float:
         regular = self._regular_at - trio.current_time()
-        if not hasattr(self.engine, "next_due_at"):
-            return regular
-        due_at: datetime | None = await self._run_sync(self._next_due_at)
+        if self._ask_at <= trio.current_time():
+            self._ask_at = math.inf
+            due_at = await self._run_sync(self._next_due_at)
+            if not self._change_seen:  # a tick that ended meanwhile knows better
+                self._due_at = due_at
+        regular = min(regular, self._ask_at - trio.current_time())
+        due_at = self._due_at
         if due_at is None:
             return regular
         if self._fruitless_at is not None and due_at <= self._fruitless_at:

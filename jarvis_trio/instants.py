@@ -39,10 +39,10 @@ def as_utc(instant: datetime, zone: tzinfo) -> datetime:
 
     Raises ScheduleError for a year outside `YEARS`.
     """
-    if instant.year not in YEARS:
-        raise ScheduleError(f"time out of range: {instant.isoformat()}; use a year from 2 to 9998")
     aware = instant if instant.tzinfo is not None else instant.replace(tzinfo=zone)
-    return aware.astimezone(UTC)
+    if instant.year not in YEARS or (utc := aware.astimezone(UTC)).year not in YEARS:
+        raise ScheduleError(f"time out of range: {instant.isoformat()}; use a year from 2 to 9998")
+    return utc
 
 
 def parse_instant(text: str, zone: tzinfo = UTC) -> datetime:

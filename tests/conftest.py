@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -12,16 +13,14 @@ from typing import Any
 
 import pytest
 from cli_world import cli, program  # noqa: F401  # fixtures
-from core_fakes import FakeClock, Notes
+from core_fakes import FakeClock, MakeEngine, Notes, a_task
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.models import Handler
+from jarvis_trio.models import Handler, ScheduledTask
 from jarvis_trio.reports import Reports
 from jarvis_trio.runner import run_inline
 from jarvis_trio.store import MemoryStore
-
-MakeEngine = Callable[..., SchedulerEngine]
 
 
 @pytest.fixture
@@ -34,8 +33,17 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "memory.db"
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new database, to be copied: to make one takes the disk longer than most tests take."""
+    path = tmp_path_factory.mktemp("database") / "memory.db"
+    MemoryStore(path).close()
+    return path
+
+
 @pytest.fixture
-def store(path: Path, clock: FakeClock) -> Iterator[MemoryStore]:
+def store(empty_database: Path, path: Path, clock: FakeClock) -> Iterator[MemoryStore]:
+    shutil.copy(empty_database, path)
     with MemoryStore(path, clock=clock, busy_timeout=timedelta(seconds=5)) as store:
         yield store
 
@@ -78,7 +86,28 @@ def engine(make_engine: MakeEngine) -> SchedulerEngine:
 
 
 @pytest.fixture
+def due(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock) -> Callable[..., ScheduledTask]:
+    """Adds a task whose slot at 09:05 is due when it returns."""
+
+    def add(name: str = "job", **columns: Any) -> ScheduledTask:
+        task = store.store_scheduled_task(a_task(name, **columns))
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+        return task
+
+    return add
+
+
+@pytest.fixture
 def other(path: Path, store: MemoryStore) -> Iterator[sqlite3.Connection]:
     """The connection of another program, which knows nothing of us."""
     with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
         yield connection
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Lone surrogates, which hostile text has, cannot be sent from one test process to another."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report

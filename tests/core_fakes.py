@@ -8,8 +8,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
+from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.models import HandlerContext, Run, ScheduledTask
 from jarvis_trio.store import MemoryStore
+
+MakeEngine = Callable[..., SchedulerEngine]
+"""Called as `SchedulerEngine` is; see the fixture `make_engine`."""
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """A Monday, a week before the clocks change in America."""
@@ -92,6 +96,11 @@ class Gate:
             assert self.entered.acquire(timeout=PATIENCE), "nobody came to the gate"
 
 
+def fail(*_: object) -> None:
+    """A handler that fails."""
+    raise ValueError("no net")
+
+
 def a_task(
     name: str = "job",
     *,
@@ -126,6 +135,11 @@ def told(runs: list[Run]) -> list[tuple[datetime, int, str]]:
 def history(store: MemoryStore, name: str = "job") -> list[tuple[datetime, int, str]]:
     """A task's runs as (slot, attempt, status), the oldest first."""
     return told(store.list_runs(task=name))
+
+
+def tick(engine: SchedulerEngine) -> list[tuple[str, str]]:
+    """What a tick tells: names and statuses."""
+    return [(result["name"], result["status"]) for result in engine.evaluate_due_tasks()]
 
 
 def in_thread(call: Callable[[], Any]) -> threading.Thread:

@@ -179,6 +179,10 @@ def test_following_shows_what_comes_and_goes_on_after_a_rotation(program: Progra
     write(log, "the first of the new file")
     assert follower.line() == "the last of the old file"
     assert follower.line() == "the first of the new file"
+    write(log, "the second", "the third")
+    with log.open("a") as file:
+        file.write("half a line that never")
+    assert (follower.line(), follower.line()) == ("the second", "the third")
     log.write_bytes(b"")
     write(log, "after it was emptied")
     assert follower.line() == "after it was emptied"

@@ -58,6 +58,13 @@ def test_the_reason_goes_before_the_result() -> None:
     assert run_summary(replace(RUN, result="not JSON")) == "not JSON"
 
 
+def test_a_delivery_that_failed_goes_before_the_result_and_after_the_reason() -> None:
+    failed = replace(RUN, result='"yes"', delivery='{"channel": "email", "error": "email: refused"}')
+    assert run_summary(failed) == "not delivered: email: refused"
+    assert run_summary(replace(failed, status=RunStatus.ERROR, reason="no")) == "no; not delivered: email: refused"
+    assert run_summary(replace(failed, delivery='{"channel": "email", "status": "sent", "to": "me"}')) == "yes"
+
+
 @pytest.mark.parametrize("config", ["}{", "[]", '{"command": 5}', '{"command": ["a"], "more": 1}', None])
 def test_a_configuration_that_makes_no_sense_is_shown_as_it_is(config: str | None) -> None:
     words = definition_words(a_task(handler="custom", handler_config=config, policy=None), UTC)

@@ -83,9 +83,16 @@ def test_a_user_without_a_domain_sends_as_user_of_that_server() -> None:
     assert received(smtp)["From"] == "me@localhost"
 
 
-def test_without_user_and_sender_the_setting_is_named() -> None:
-    with pytest.raises(DeliveryError, match="set JARVIS_MAIL_FROM to the sender's address"):
-        channels("smtp://127.0.0.1:1", sender="").send("email", TO, MESSAGE)
+def test_without_user_and_sender_it_comes_from_whom_it_goes_to() -> None:
+    with server() as smtp:
+        url = f"smtp://127.0.0.1:{smtp.port}"
+        channels(url, sender="").send("email", {"to": "Me <me@example.org>, you@example.org"}, MESSAGE)
+    assert received(smtp)["From"] == "me@example.org"
+
+
+def test_a_sender_that_is_no_address_is_refused_with_the_setting() -> None:
+    with pytest.raises(DeliveryError, match=r"set JARVIS_MAIL_FROM to the sender's address, .* not 'Jarvis'"):
+        channels("smtp://127.0.0.1:1", sender="Jarvis").send("email", TO, MESSAGE)
 
 
 def test_url_and_sender_can_stand_in_the_secrets_file(tmp_path: Path) -> None:

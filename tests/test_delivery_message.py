@@ -45,6 +45,8 @@ def test_a_value_is_never_taken_for_a_template() -> None:
         ('{"one": ["a"], "two": {"b": 1}}', "one:\n  - a\ntwo:\n  b: 1"),
         ('{"output": "one\\ntwo"}', "output:\n  one\n  two"),
         ('{"output": ""}', "output:"),
+        ('{"stdout": "{\\"free\\": {\\"/\\": 12}, \\"late\\": []}\\n"}', "stdout:\n  free:\n    /: 12\n  late: []"),
+        ('{"stdout": "[1] is no JSON"}', "stdout: [1] is no JSON"),
         ('{"cut": "in the mid', '{"cut": "in the mid'),
         ("[" * 100_000, "[" * 100_000),
     ],

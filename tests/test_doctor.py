@@ -109,6 +109,11 @@ def test_it_tells_who_else_has_the_database_open(program: Program) -> None:
     assert users.says.endswith(f"(PID {daemon.pid})")
 
 
+def test_where_the_system_tells_nothing_the_users_are_unknown(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.process_iter", list)
+    assert list(check_users(path)) == [Finding("open in", "unknown: the system does not tell")]
+
+
 def test_without_a_daemon_nothing_runs_and_that_is_a_problem(cli: Cli) -> None:
     seen = report(cli)
     assert not seen["ok"]
@@ -150,6 +155,14 @@ def test_of_many_findings_of_a_kind_only_some_are_printed(cli: Cli) -> None:
     assert out.count("morning_brief") == 10
     assert "and 2 more; --json shows all" in out
     assert len(warnings(cli)) == 12
+
+
+def test_a_check_that_takes_long_is_shown_to_go_on(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jarvis_trio.cli.doctor._SLOW_BYTES", 0)
+    monkeypatch.setenv("TERM", "xterm")
+    assert cli("doctor").err == ""  # nobody is there to see it
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert "of the database" in cli("doctor").err
 
 
 def test_control_characters_of_a_row_do_not_reach_the_terminal(cli: Cli) -> None:
@@ -399,13 +412,13 @@ def test_a_lock_that_cannot_be_used_is_told(cli: Cli) -> None:
 def test_tasks_in_trouble_are_told_with_why(cli: Cli) -> None:
     add(cli, "failing one")
     add(cli, "odd")
+    cli.change("odd", schedule_config='{"minutes": 0}', next_run_at=None)
+    cli.ok("tick")
     with MemoryStore(cli.path) as store:
         task_id = store.require_task("failing one").id
         assert task_id is not None
         store.begin_trouble(task_id, TroubleKind.FAILING, "exit code 2", START)
         store.begin_trouble(task_id + 7, TroubleKind.FAILING, "of a task that is gone", START)
-    cli.change("odd", schedule_config='{"minutes": 0}', next_run_at=None)
-    cli.ok("tick")
     told = {says.split(":")[0]: (says, mend) for (subject, says), mend in problems(cli).items() if subject == "task"}
     assert set(told) == {"failing one", "odd"}
     assert told["failing one"] == (

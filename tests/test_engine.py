@@ -10,11 +10,9 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from core_fakes import START, FakeClock, Gate, Notes, a_task, finish, history, in_thread, wait_until
+from core_fakes import START, FakeClock, Gate, MakeEngine, Notes, a_task, fail, finish, in_thread
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
@@ -24,29 +22,11 @@ from jarvis_trio.reports import Reports
 from jarvis_trio.runner import run_in_thread
 from jarvis_trio.store import MemoryStore
 
-MakeEngine = Callable[..., SchedulerEngine]
 MINUTE = timedelta(minutes=1)
 INSERT = (
     "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, next_run_at, policy)"
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
-
-
-def fail(*_: object) -> None:
-    raise ValueError("no net")
-
-
-@pytest.fixture
-def due(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock) -> Callable[..., ScheduledTask]:
-    """Adds a task whose slot at 09:05 is due when it returns."""
-
-    def add(name: str = "job", **columns: Any) -> ScheduledTask:
-        task = store.store_scheduled_task(a_task(name, **columns))
-        engine.evaluate_due_tasks()
-        clock.advance(minutes=5)
-        return task
-
-    return add
 
 
 def test_a_result_tells_what_was_done(engine: SchedulerEngine, due: Callable[..., ScheduledTask]) -> None:
@@ -148,80 +128,6 @@ def test_an_unknown_type_is_skipped_and_said_so_once(
     assert (task.enabled, task.last_result) == (True, None)
 
 
-@pytest.mark.law(3)
-def test_a_failure_is_retried_with_growing_pauses_that_are_recorded_as_attempts(
-    make_engine: MakeEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock
-) -> None:
-    due(handler="fail", every={"minutes": 5, "days": 0}, policy={"retries": 3, "retry_delay_seconds": 10})
-    store.update_scheduled_task(1, schedule_config='{"days": 1}', next_run_at="2026-03-02T09:05:00+00:00")
-    engine = make_engine({"fail": fail})
-    engine.evaluate_due_tasks()
-    pauses = []
-    while (due_at := engine.next_due_at()) is not None and due_at < START + timedelta(hours=1):
-        pauses.append((due_at - clock.now()).total_seconds())
-        clock.instant = due_at
-        engine.evaluate_due_tasks()
-    assert [attempt for _, attempt, _ in history(store)] == [1, 2, 3, 4]
-    assert len(pauses) == 3
-    for pause, base in zip(pauses, [10, 20, 40], strict=True):
-        assert base <= pause <= base * 1.1
-
-
-@pytest.mark.law(3)
-def test_a_pause_is_at_most_an_hour(
-    make_engine: MakeEngine, due: Callable[..., ScheduledTask], clock: FakeClock
-) -> None:
-    due(handler="fail", policy={"retries": 1, "retry_delay_seconds": 86_400 * 3660})
-    engine = make_engine({"fail": fail})
-    engine.evaluate_due_tasks()
-    clock.advance(minutes=66)
-    assert [result["status"] for result in engine.evaluate_due_tasks()] == ["error", "error"]
-
-
-@pytest.mark.law(3)
-def test_a_pending_retry_survives_a_restart(
-    make_engine: MakeEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock, notes: Notes
-) -> None:
-    due(policy={"retries": 1, "retry_delay_seconds": 10})
-    make_engine({"note": fail}).evaluate_due_tasks()
-    clock.advance(seconds=12)
-    make_engine(owner="restarted").evaluate_due_tasks()
-    assert notes.calls == [("job", START + 5 * MINUTE, 2)]
-    assert history(store) == [(START + 5 * MINUTE, 1, "error"), (START + 5 * MINUTE, 2, "executed")]
-
-
-@pytest.mark.law(4)
-def test_a_retry_whose_handler_is_gone_is_an_error_and_blocks_nothing(
-    make_engine: MakeEngine,
-    due: Callable[..., ScheduledTask],
-    store: MemoryStore,
-    clock: FakeClock,
-    other: sqlite3.Connection,
-) -> None:
-    due(handler="fail", policy={"retries": 1, "retry_delay_seconds": 10})
-    store.store_scheduled_task(a_task("good", at="2026-03-02T09:05:20"))
-    engine = make_engine({"fail": fail})
-    engine.evaluate_due_tasks()
-    other.execute("UPDATE scheduled_tasks SET handler_type = 'gone' WHERE name = 'job'")
-    clock.advance(seconds=30)
-    assert [result["status"] for result in engine.evaluate_due_tasks()] == ["error", "executed"]
-    assert engine.running() == []
-    assert "'gone'" in str(store.list_runs(task="job")[0].reason)
-
-
-@pytest.mark.law(4)
-def test_a_retry_whose_policy_became_rubbish_blocks_nothing(
-    make_engine: MakeEngine, due: Callable[..., ScheduledTask], clock: FakeClock, other: sqlite3.Connection
-) -> None:
-    due(handler="fail", policy={"retries": 1, "retry_delay_seconds": 10})
-    engine = make_engine({"fail": fail})
-    engine.evaluate_due_tasks()
-    other.execute("UPDATE scheduled_tasks SET policy = 'rubbish'")
-    clock.advance(seconds=30)
-    engine.evaluate_due_tasks()
-    assert (engine.running(), engine.next_due_at()) == ([], None)
-
-
 @pytest.mark.law(4)
 @pytest.mark.parametrize(
     "error", [ValueError("no net"), SystemExit(0), KeyboardInterrupt(), GeneratorExit(), OSError("\ud800 \n \x1b")]
@@ -270,179 +176,6 @@ def test_what_a_handler_does_to_the_process_is_its_own_matter(
     assert len(str(results[0]["result"])) < 200_000
 
 
-BAD_ROWS: list[tuple[Any, ...]] = [
-    ("interval", "nonsense", "note", None, None),
-    ("interval", '{"minutes": 0}', "note", None, None),
-    ("interval", '{"minutes": 1e308}', "note", None, None),
-    ("interval", '{"days": 2912300}', "note", None, None),
-    ("interval", b"\xff\xfe", "note", None, None),
-    ("interval", 5, "note", None, None),
-    ("cron", '{"expression": "0 0 30 2 *"}', "note", None, None),
-    ("cron", '{"expression": "* * * * *"}', "note", "0002-01-01T00:00:00", None),
-    ("cron", '{"expression": "* * * * *"}', "note", "0001-01-01T00:00:00", None),
-    ("cron", '{"expression": "* * * * *"}', "note", "9999-12-31T23:59:59+00:00", None),
-    ("once", '{"run_at": "9999-12-31T23:59:59"}', "note", None, None),
-    ("once", '{"run_at": "0001-01-01T00:00:00+14:00"}', "note", None, None),
-    ("once", '{"run_at": "\\ud800"}', "note", None, None),
-    ("often", "{}", "note", None, None),
-    (b"\xff", b"\xff", b"\xff", b"\xff", b"\xff"),
-    (1, 2.5, 3, 4, 5),
-    ("interval", '{"minutes": 5}', "note", "soon", None),
-    ("interval", '{"minutes": 5}', "note", "", None),
-    ("interval", '{"minutes": 5}', "note", 1764000000, None),
-    ("interval", '{"minutes": 5}', "note", None, "rubbish"),
-    ("interval", '{"minutes": 5}', "note", None, '{"timezone": "Mars/Olympus"}'),
-    ("interval", '{"minutes": 5}', "note", None, '{"timeout_seconds": 1' + "0" * 400 + "}"),
-    ("interval", '{"minutes": 5}', "note", None, '{"retries": "many"}'),
-    ("interval", "[" * 100_000, "note", None, None),
-    ("interval", '{"minutes": "' + "x" * 1_000_000 + '"}', "note", None, None),
-]
-
-
-@pytest.mark.law(4)
-@pytest.mark.parametrize("zone", ["America/Denver", "Asia/Tokyo"])
-@pytest.mark.parametrize("row", BAD_ROWS, ids=lambda row: repr(row)[:60])
-def test_whatever_a_row_holds_the_good_task_beside_it_is_on_time(
-    store: MemoryStore,
-    make_engine: MakeEngine,
-    clock: FakeClock,
-    notes: Notes,
-    other: sqlite3.Connection,
-    row: tuple[Any, ...],
-    zone: str,
-) -> None:
-    clock.machine_zone = ZoneInfo(zone)
-    engine = make_engine()
-    other.execute(INSERT, ("a bad one", *row))
-    store.store_scheduled_task(a_task("good"))
-    for _ in range(3):
-        engine.evaluate_due_tasks()
-        clock.advance(minutes=5)
-    assert [slot for name, slot, _ in notes.calls if name == "good"] == [START + 5 * MINUTE, START + 10 * MINUTE]
-    for run in store.list_runs():
-        assert run.status is RunStatus.EXECUTED or run.reason
-        assert len(run.reason or "") < 2000
-    assert len(store.list_scheduled_tasks()) == 2
-
-
-@pytest.mark.law(4)
-def test_a_row_that_cannot_be_scheduled_is_set_aside_once_with_its_reason(
-    store: MemoryStore,
-    engine: SchedulerEngine,
-    clock: FakeClock,
-    other: sqlite3.Connection,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    other.execute(INSERT, ("job", "interval", "{}", "note", None, None))
-    for _ in range(4):
-        engine.evaluate_due_tasks()
-        clock.advance(minutes=5)
-    run = store.list_runs()[0]
-    assert [status for _, _, status in history(store)] == ["skipped"]
-    assert str(run.reason).startswith("set aside: interval")
-    assert store.reasons_set_aside() == {1: str(run.reason).removeprefix("set aside: ")}
-    assert other.execute("SELECT enabled, schedule_config FROM scheduled_tasks").fetchone() == (0, "{}")
-    assert len([record for record in caplog.records if "set aside" in record.message]) == 1
-    assert engine.next_due_at() is None
-
-
-@pytest.mark.law(4)
-def test_what_was_set_aside_comes_back_when_another_program_mends_it(
-    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection, notes: Notes
-) -> None:
-    other.execute(INSERT, ("job", "interval", "{}", "note", None, None))
-    engine.evaluate_due_tasks()
-    other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"minutes\": 0}'")
-    engine.evaluate_due_tasks()
-    assert "interval must be greater" in store.reasons_set_aside()[1]
-    other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"minutes\": 1}'")
-    engine.evaluate_due_tasks()
-    assert store.reasons_set_aside() == {}
-    assert other.execute("SELECT enabled FROM scheduled_tasks").fetchone() == (1,)
-    clock.advance(minutes=1)
-    engine.evaluate_due_tasks()
-    assert notes.slots == [START + MINUTE]
-
-
-@pytest.mark.law(4)
-def test_what_was_set_aside_and_is_enabled_unmended_is_told_again(
-    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection
-) -> None:
-    other.execute(INSERT, ("job", "interval", "{}", "note", None, None))
-    engine.evaluate_due_tasks()
-    clock.advance(minutes=1)
-    other.execute("UPDATE scheduled_tasks SET enabled = 1")
-    for _ in range(3):
-        engine.evaluate_due_tasks()
-    assert [status for _, _, status in history(store)] == ["skipped", "skipped"]
-    assert other.execute("SELECT enabled FROM scheduled_tasks").fetchone() == (0,)
-
-
-@pytest.mark.law(3)
-def test_an_outcome_that_cannot_be_written_is_kept_and_written_later(
-    path: Path, clock: FakeClock, make_engine: MakeEngine, other: sqlite3.Connection, notes: Notes
-) -> None:
-    """Another program takes the write lock while the handler runs, and keeps it."""
-    store = MemoryStore(path, clock=clock, busy_timeout=timedelta(milliseconds=20))
-
-    def lock(task: ScheduledTask, context: HandlerContext) -> dict[str, bool]:
-        if not other.in_transaction:
-            other.execute("BEGIN IMMEDIATE")
-        return {"ran": True}
-
-    with store:
-        engine = make_engine({"lock": lock}, store=store)
-        store.store_scheduled_task(a_task(handler="lock"))
-        engine.evaluate_due_tasks()
-        clock.advance(minutes=5)
-        assert [result["status"] for result in engine.evaluate_due_tasks()] == ["executed"]
-        assert history(store) == [(START + 5 * MINUTE, 1, "running")]
-        clock.advance(minutes=5)
-        with pytest.raises(StoreError):
-            engine.evaluate_due_tasks()  # nothing is started that cannot be claimed
-        other.execute("COMMIT")
-        engine.evaluate_due_tasks()
-        assert history(store)[0] == (START + 5 * MINUTE, 1, "executed")
-        run = store.list_runs()[-1]
-        assert (run.result, run.finished_at) == ('{"ran": true}', START + 5 * MINUTE)
-
-
-@pytest.mark.law(3)
-def test_an_outcome_that_finds_the_disk_full_is_kept_until_there_is_room(
-    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
-) -> None:
-    def fill(*_: object) -> str:
-        store.read(f"PRAGMA max_page_count = {store.value('PRAGMA page_count')}")
-        return "x" * 60_000
-
-    engine = make_engine({"note": fill})
-    store.store_scheduled_task(a_task(at="2026-03-02T09:05"))
-    engine.evaluate_due_tasks()
-    clock.advance(minutes=5)
-    engine.evaluate_due_tasks()
-    assert [status for _, _, status in history(store)] == ["running"]
-    store.read("PRAGMA max_page_count = 1000000")
-    engine.evaluate_due_tasks()
-    assert [status for _, _, status in history(store)] == ["executed"]
-
-
-@pytest.mark.law(3)
-def test_what_is_kept_at_the_end_is_written_by_finish(
-    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
-) -> None:
-    def fill(*_: object) -> str:
-        store.read(f"PRAGMA max_page_count = {store.value('PRAGMA page_count')}")
-        return "x" * 60_000
-
-    engine = make_engine({"note": fill})
-    store.store_scheduled_task(a_task(at="2026-03-02T09:05"))
-    clock.advance(minutes=5)
-    engine.evaluate_due_tasks()
-    store.read("PRAGMA max_page_count = 1000000")
-    engine.finish()
-    assert [status for _, _, status in history(store)] == ["executed"]
-
-
 @pytest.mark.law(3)
 def test_a_full_disk_starts_nothing(
     store: MemoryStore,
@@ -457,31 +190,6 @@ def test_a_full_disk_starts_nothing(
     with pytest.raises(StoreError):
         engine.evaluate_due_tasks()
     assert notes.calls == []
-
-
-@pytest.mark.law(2)
-def test_a_thread_that_ends_while_nothing_can_be_written_releases_its_task_later(
-    path: Path,
-    clock: FakeClock,
-    make_engine: MakeEngine,
-    other: sqlite3.Connection,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    gate = Gate()
-    with MemoryStore(path, clock=clock, busy_timeout=timedelta(milliseconds=20)) as store:
-        engine = make_engine({"note": gate}, store=store, runner=run_in_thread)
-        store.store_scheduled_task(a_task(policy={"timeout_seconds": 0.02}))
-        engine.evaluate_due_tasks()
-        clock.advance(minutes=5)
-        engine.evaluate_due_tasks()
-        assert [status for _, _, status in history(store)] == ["timeout"]
-        other.execute("BEGIN IMMEDIATE")
-        gate.opened.set()
-        wait_until(lambda: "stays blocked" in caplog.text)
-        other.execute("COMMIT")
-        clock.advance(minutes=5)
-        engine.evaluate_due_tasks()
-        assert [status for _, _, status in history(store)] == ["timeout", "executed"]
 
 
 @pytest.mark.law(3)
@@ -515,30 +223,6 @@ def test_a_replaced_file_is_gone_on_with(
     engine.evaluate_due_tasks()
     assert notes.names == ["new"]
     assert "replaced" in caplog.text
-
-
-@pytest.mark.law(3)
-def test_an_outcome_is_not_written_into_a_file_that_does_not_know_its_run(
-    store: MemoryStore,
-    make_engine: MakeEngine,
-    due: Callable[..., ScheduledTask],
-    path: Path,
-    tmp_path: Path,
-    clock: FakeClock,
-) -> None:
-    gate = Gate()
-    due("old")
-    engine = make_engine({"note": gate})
-    slow = in_thread(engine.evaluate_due_tasks)
-    gate.wait()
-    with MemoryStore(tmp_path / "new.db", clock=clock) as new:
-        other = new.store_scheduled_task(a_task("new"))
-        new.claim_run(other, START, 1, started_at=START, owner="another")
-    os.replace(tmp_path / "new.db", path)
-    store.ensure_same_file()
-    gate.opened.set()
-    finish(slow)
-    assert [(run.task_name, str(run.status)) for run in store.list_runs()] == [("new", "running")]
 
 
 @pytest.mark.law(4)
@@ -616,21 +300,6 @@ def test_a_run_starts_when_the_write_lock_was_had_and_not_when_it_was_asked_for(
     assert store.list_runs()[0].started_at == START + 5 * MINUTE + timedelta(seconds=50)
 
 
-@pytest.mark.law(5)
-def test_a_tick_that_waited_long_does_not_take_the_clock_for_set_back(
-    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    store.store_scheduled_task(a_task())
-    engine.evaluate_due_tasks()
-    with store._lock:  # as while another thread of this process waits for the file
-        waiting = in_thread(engine.evaluate_due_tasks)
-        waiting.join(0.05)
-        clock.advance(minutes=1)
-        engine.evaluate_due_tasks()
-    finish(waiting)
-    assert "set back" not in caplog.text
-
-
 def test_running_by_hand_tells_the_result(store: MemoryStore, engine: SchedulerEngine) -> None:
     task = store.store_scheduled_task(a_task(enabled=False))
     result = engine.run_now("job")
@@ -638,15 +307,6 @@ def test_running_by_hand_tells_the_result(store: MemoryStore, engine: SchedulerE
     assert str(store.list_runs()[0].trigger) == "manual"
     with pytest.raises(UnknownTaskError):
         engine.run_now("nobody")
-
-
-@pytest.mark.law(3)
-def test_a_run_by_hand_that_fails_is_not_retried(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> None:
-    store.store_scheduled_task(a_task(policy={"retries": 5}))
-    engine = make_engine({"note": fail})
-    assert engine.run_now("job")["error"] == "ValueError: no net"
-    engine.evaluate_due_tasks()
-    assert engine.next_due_at() == START + 5 * MINUTE
 
 
 def test_history_is_pruned(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> None:

@@ -224,6 +224,14 @@ def test_a_handler_that_only_the_assistant_has_is_said_once_and_its_result_left_
     assert existing.value("last_result", "brief") == "ok"
 
 
+@pytest.mark.parametrize("command", [["doctor"], ["launchd", "render"]])
+def test_who_only_looks_changes_nothing(existing: Existing, command: list[str]) -> None:
+    before = existing.database.read_bytes()
+    existing(*command)
+    assert existing.database.read_bytes() == before
+    assert list(existing.data.iterdir()) == [existing.database]
+
+
 def test_it_is_changed_once(existing: Existing) -> None:
     stop(start(existing))
     before = execute(existing.database, SCHEMA)

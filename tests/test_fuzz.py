@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jarvis_trio.errors import SettingError
@@ -33,7 +33,7 @@ text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 odd_numbers: st.SearchStrategy[Any] = st.sampled_from(
     [0, -1, 1, 60, 10**9, 10**400, 1e300, 1e-9, float("nan"), float("inf"), True, None, "5", []]
 )
-far_times = ["0001-01-01T00:00:00", "0002-01-01T00:00:00", "9999-12-31T12:00:00+00:00", "9999-12-31T23:59:59.999999"]
+far_times = ["0001-01-01T00:00:00", "1900-01-01T00:00:00", "9999-12-31T12:00:00+00:00", "9999-12-31T23:59:59.999999"]
 times = st.sampled_from([*far_times, "2026-03-08T02:30:00", "soon", ""])
 expressions = st.one_of(st.sampled_from(["* * * * *", "30 2 * * *", "0 0 30 2 *", "@yearly", "*/0 * * * *"]), text)
 cells = st.one_of(st.none(), text, st.binary(max_size=8), st.integers(-(2**63), 2**63 - 1), st.floats(), times)
@@ -151,6 +151,7 @@ class World:
     misdeed=misdeeds,
     zone=st.sampled_from(["UTC", "America/Denver", "Pacific/Kiritimati", "Pacific/Pago_Pago"]),
 )
+@example([VALID | {"next_run_at": "0002-01-01T00:00:00"}], [], None, "Pacific/Pago_Pago")  # a year earlier in UTC
 def test_no_row_and_no_handler_makes_the_good_task_late(
     rows: list[dict[str, Any]], changes: list[tuple[str, Any]], misdeed: Any, zone: str
 ) -> None:

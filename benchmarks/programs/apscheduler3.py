@@ -58,7 +58,7 @@ def lateness(folder: str, count: int, gap_seconds: float, busy: int) -> list[flo
     made.start()
     for _ in range(busy):
         made.add_job(hold)
-    for nominal in nominal_times(count, gap_seconds, lead_seconds=3):
+    for nominal in nominal_times(count, gap_seconds):
         made.add_job(record, "date", run_date=datetime.fromtimestamp(nominal, UTC), args=[nominal])
     late_ms = arrivals.wait_for(count)
     released.set()

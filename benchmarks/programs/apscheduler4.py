@@ -79,7 +79,7 @@ async def lateness(backend: str, folder: str, count: int, gap_seconds: float, bu
         await made.start_in_background()
         for _ in range(busy):
             await made.add_job(hold)
-        for nominal in nominal_times(count, gap_seconds, lead_seconds=3):
+        for nominal in nominal_times(count, gap_seconds):
             await made.add_schedule(record, DateTrigger(datetime.fromtimestamp(nominal, UTC)), args=[nominal])
         late_ms: list[float] = await anyio.to_thread.run_sync(arrivals.wait_for, count)
         released.set()

@@ -46,7 +46,7 @@ def lateness(folder: str, count: int, gap_seconds: float, busy: int) -> list[flo
     consumer.start()
     for _ in range(busy):
         hold()
-    for nominal in nominal_times(count, gap_seconds, lead_seconds=3):
+    for nominal in nominal_times(count, gap_seconds):
         record.schedule((nominal,), eta=datetime.fromtimestamp(nominal, UTC))
     late_ms = arrivals.wait_for(count)
     released.set()

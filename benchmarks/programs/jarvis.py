@@ -84,7 +84,7 @@ def lateness(folder: str, count: int, gap_seconds: float, busy: int) -> list[flo
         with store.transaction():
             for number in range(busy):
                 store.store_scheduled_task(a_task(f"hold {number}", "hold", datetime.now(UTC)))
-            for nominal in nominal_times(count, gap_seconds, lead_seconds=3):
+            for nominal in nominal_times(count, gap_seconds):
                 at = datetime.fromtimestamp(nominal, UTC)
                 store.store_scheduled_task(a_task(f"record {nominal}", "record", at))
         daemon = JarvisDaemon(store, engine=make_engine(store))

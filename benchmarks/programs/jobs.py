@@ -48,7 +48,7 @@ def hold() -> None:
     released.wait(60)
 
 
-def nominal_times(count: int, gap_seconds: float, lead_seconds: float = 1.0) -> list[float]:
-    """So many instants (seconds since 1970), that far apart, the first one that far ahead."""
-    first = time.time() + lead_seconds
+def nominal_times(count: int, gap_seconds: float) -> list[float]:
+    """So many instants (seconds since 1970), that far apart, the first so far ahead that all can be stored before."""
+    first = time.time() + 0.5 + count * 0.05
     return [first + number * gap_seconds for number in range(count)]

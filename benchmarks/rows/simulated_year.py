@@ -28,7 +28,7 @@ BUSY = (
 
 def measure(quick: bool) -> list[Comparison]:
     """Real seconds for a year of each."""
-    rounds, days = (1, 30) if quick else (3, 365)
+    rounds, days = (1, 10) if quick else (3, 365)
     usual, runs = _year(USUAL, days, rounds)
     busy, busy_runs = _year(BUSY, days, rounds)
     scaled = f" (from {days} days)" if days < 365 else ""

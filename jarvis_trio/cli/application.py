@@ -40,8 +40,8 @@ class Application(NamedTuple):
     def build(self, database: Path) -> tuple[Any, Any]:
         """Its store and its engine, each called once. Raises JarvisError, whatever goes wrong in there."""
         # What its own programs hand over is what its `config` holds, a path or a text.
-        config = sys.modules.get("config")
-        store = _call(self.store, getattr(config, "MEMORY_DB_PATH", database))
+        configured = getattr(sys.modules.get("config"), "MEMORY_DB_PATH", None)
+        store = _call(self.store, configured or database)
         return store, _call(self.engine, store)
 
 

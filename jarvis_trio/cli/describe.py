@@ -116,8 +116,11 @@ def run_json(run: Run, zone: tzinfo) -> dict[str, Any]:
 
 
 def run_summary(run: Run) -> str:
-    """The most telling line of a run: why it failed, or what came of it."""
-    return run.reason or result_summary(result_value(run.result))
+    """The most telling line of a run: why it failed, why nobody was told, or what came of it."""
+    delivery = result_value(run.delivery)
+    error = delivery.get("error") if isinstance(delivery, Mapping) else None
+    undelivered = f"not delivered: {error}" if error else None
+    return "; ".join(filter(None, (run.reason, undelivered))) or result_summary(result_value(run.result))
 
 
 def result_summary(value: Any) -> str:

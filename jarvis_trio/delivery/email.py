@@ -48,7 +48,7 @@ def prepare(config: Config) -> Sender:
             applescript(host, _SCRIPT, message.line(subject), message.text(body), *to, missing=missing)
             return f"handed to Mail for {', '.join(to)}"
         server = smtp.parse_url(url, _URL)
-        mail = _envelope(_sender(host, server), to, message.timestamp)
+        mail = _envelope(_sender(host, server, to[0]), to, message.timestamp)
         mail["Subject"] = message.line(subject)
         mail.set_content(message.text(body))
         return smtp.deliver(server, mail, host.timeout_seconds)
@@ -65,9 +65,11 @@ def _recipients(to: object) -> list[str]:
     raise DeliveryError(f'to must be an address such as "me@example.org", or a list of them, not {to!r}')
 
 
-def _sender(host: Host, server: SplitResult) -> str:
+def _sender(host: Host, server: SplitResult, recipient: str) -> str:
     user = unquote(server.username or "")
-    sender = host.secrets.get(_FROM, public=True) or (user if "@" in user else f"{user}@{server.hostname}")
+    # A server without login has no account to name; the person who is written to is known there.
+    account = f"{user}@{server.hostname}" if user and "@" not in user else user or recipient
+    sender = host.secrets.get(_FROM, public=True) or account
     if not _ADDRESS.fullmatch(parseaddr(sender)[1]) or not sender.isprintable():
         raise DeliveryError(f"set {_FROM} to the sender's address, such as jarvis@example.org, not {sender!r}")
     return sender

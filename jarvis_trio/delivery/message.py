@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from string import Template
-from typing import Any
+from typing import Any, cast
 
 from jarvis_trio.errors import DeliveryError
 
@@ -97,6 +98,7 @@ def readable(result: str | None) -> str:
 
 
 def _lines(value: object) -> list[str]:
+    value = _opened(value)
     if isinstance(value, dict) and value:
         return [text for key, item in value.items() for text in _entry(f"{key}:", item)]
     if isinstance(value, list) and value:
@@ -105,10 +107,19 @@ def _lines(value: object) -> list[str]:
 
 
 def _entry(label: str, value: object) -> list[str]:
+    value = _opened(value)
     lines = _lines(value)
     if len(lines) == 1 and not (isinstance(value, dict | list) and value):
         return [f"{label} {lines[0]}".rstrip()]
     return [label, *(f"  {text}" for text in lines)]
+
+
+def _opened(value: object) -> object:
+    """What a text holds that is itself a JSON object or array, such as a command prints; else the value."""
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        with suppress(ValueError):
+            return cast(object, json.loads(value))
+    return value
 
 
 def _item(lines: list[str]) -> list[str]:

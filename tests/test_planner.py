@@ -1,0 +1,418 @@
+"""Tests of how the queue keeps in step: with rows that anybody writes, with the zone, with the clock.
+
+Through the engine, on a clock that tests set.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from core_fakes import START, FakeClock, MakeEngine, Notes, a_task, finish, history, in_thread, tick
+
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.models import RunStatus, require_id
+from jarvis_trio.store import MemoryStore
+
+MINUTE = timedelta(minutes=1)
+DENVER, TOKYO = ZoneInfo("America/Denver"), ZoneInfo("Asia/Tokyo")
+INSERT = (
+    "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, next_run_at, policy)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+
+
+@pytest.mark.law(2)
+def test_a_once_that_has_run_does_not_run_again_when_its_row_is_touched(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes, other: sqlite3.Connection
+) -> None:
+    store.store_scheduled_task(a_task(at="2026-03-02T10:00"))
+    engine.evaluate_due_tasks()
+    clock.advance(hours=1)
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET enabled = 0")
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET enabled = 1")
+    engine.evaluate_due_tasks()
+    assert len(notes.calls) == 1
+    other.execute('UPDATE scheduled_tasks SET schedule_config = \'{"run_at": "2026-03-02T10:30"}\'')
+    clock.advance(hours=1)
+    engine.evaluate_due_tasks()
+    assert notes.slots == [START + 60 * MINUTE, START + 90 * MINUTE]
+
+
+@pytest.mark.law(3)
+def test_a_paused_task_does_not_run(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes, other: sqlite3.Connection
+) -> None:
+    store.store_scheduled_task(a_task())
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET enabled = 0")
+    clock.advance(hours=1)
+    assert tick(engine) == []
+    assert engine.next_due_at() is None
+    other.execute("UPDATE scheduled_tasks SET enabled = 1, next_run_at = NULL")
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    assert notes.slots == [START + 65 * MINUTE]
+
+
+@pytest.mark.law(5)
+def test_a_naive_next_run_of_another_program_is_local_time(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes, other: sqlite3.Connection
+) -> None:
+    clock.machine_zone = DENVER
+    engine = make_engine()
+    task = store.store_scheduled_task(a_task(cron="0 9 * * *"))
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET next_run_at = '2026-03-02T02:05:00'")
+    assert engine.next_due_at() == datetime(1970, 1, 1, tzinfo=UTC)  # to be read at once
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == START + 5 * MINUTE
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    assert notes.slots == [START + 5 * MINUTE]
+    after = store.get_scheduled_task(require_id(task))
+    assert after is not None
+    assert after.next_run_at == "2026-03-02T09:00:00-07:00"
+
+
+@pytest.mark.law(8)
+@pytest.mark.parametrize(
+    ("sql", "slots"),
+    [
+        ("UPDATE OR IGNORE scheduled_tasks SET next_run_at = '2026-03-02T09:01:00'", [1]),
+        ("UPDATE OR REPLACE scheduled_tasks SET next_run_at = '2026-03-02T09:01:00'", [1]),
+        (
+            "INSERT OR REPLACE INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, enabled)"
+            " VALUES ('job', 'interval', '{\"minutes\": 2}', 'note', 1)",
+            [2],
+        ),
+        (
+            "REPLACE INTO scheduled_tasks (id, name, schedule_type, schedule_config, handler_type, enabled)"
+            " VALUES (1, 'job', 'interval', '{\"minutes\": 2}', 'note', 1)",
+            [2],
+        ),
+        ("DELETE FROM scheduled_tasks", []),
+        ('UPDATE scheduled_tasks SET policy = \'{"timezone": "Asia/Tokyo"}\'', [5]),
+    ],
+)
+def test_what_another_program_writes_is_noticed_at_the_next_tick(
+    store: MemoryStore,
+    engine: SchedulerEngine,
+    clock: FakeClock,
+    notes: Notes,
+    other: sqlite3.Connection,
+    sql: str,
+    slots: list[int],
+) -> None:
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    engine.evaluate_due_tasks()
+    other.execute(sql)
+    engine.evaluate_due_tasks()
+    for _ in range(5):
+        if len(notes.calls) < 1:
+            clock.advance(minutes=1)
+            engine.evaluate_due_tasks()
+    assert notes.slots == [START + minute * MINUTE for minute in slots]
+
+
+@pytest.mark.law(3)
+def test_a_queue_that_survives_a_restart_keeps_its_anchor(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    make_engine().evaluate_due_tasks()
+    clock.advance(minutes=12)
+    make_engine().evaluate_due_tasks()
+    assert notes.slots == [START + 10 * MINUTE]
+    assert json.loads(str(store.list_scheduled_tasks()[0].last_result)) == {"ok": True}
+
+
+@pytest.mark.law(5)
+def test_tasks_without_a_zone_follow_the_machines(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    clock.machine_zone = DENVER  # 02:00 there
+    engine = make_engine()
+    store.store_scheduled_task(a_task("local", cron="0 9 * * *"))
+    store.store_scheduled_task(a_task("fixed", cron="0 9 * * *", policy={"timezone": "Europe/Berlin"}))
+    store.store_scheduled_task(a_task("interval", every={"hours": 3}))
+    store.store_scheduled_task(a_task("once", at="2026-03-03T09:00"))
+    engine.evaluate_due_tasks()
+    clock.advance(hours=1)
+    clock.machine_zone = TOKYO  # 19:00 there
+    engine.evaluate_due_tasks()
+    slots = {task.name: task.next_run_at for task in store.list_scheduled_tasks()}
+    assert slots == {
+        "local": "2026-03-03T09:00:00+09:00",
+        "fixed": "2026-03-03T17:00:00+09:00",
+        "interval": "2026-03-02T21:00:00+09:00",
+        "once": "2026-03-03T09:00:00+09:00",
+    }
+
+
+@pytest.mark.law(3)
+def test_what_is_overdue_when_the_zone_changes_stays_due(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    clock.machine_zone = DENVER
+    engine = make_engine()
+    store.store_scheduled_task(a_task(cron="30 2 * * *"))
+    engine.evaluate_due_tasks()
+    clock.set(hours=1)
+    clock.machine_zone = TOKYO
+    engine.evaluate_due_tasks()
+    assert len(notes.calls) == 1
+
+
+@pytest.mark.law(5)
+def test_a_zone_that_changed_while_nothing_ran_is_noticed_at_the_start(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    clock.machine_zone = DENVER
+    store.store_scheduled_task(a_task(cron="0 9 * * *"))
+    make_engine().evaluate_due_tasks()
+    clock.machine_zone = TOKYO
+    restarted = make_engine()
+    restarted.evaluate_due_tasks()
+    assert restarted.next_due_at() == datetime(2026, 3, 3, 0, tzinfo=UTC)
+
+
+@pytest.mark.law(2)
+@pytest.mark.parametrize("back", [{"minutes": -3}, {"hours": -1}, {"days": -40}])
+def test_a_clock_that_is_set_back_runs_no_slot_twice(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes, back: dict[str, float]
+) -> None:
+    store.store_scheduled_task(a_task("interval", every={"minutes": 5}))
+    store.store_scheduled_task(a_task("cron", cron="*/10 * * * *"))
+    engine.evaluate_due_tasks()
+    for minute in range(90):
+        if minute == 31:
+            clock.set(**back)
+        clock.advance(minutes=1)
+        engine.evaluate_due_tasks()
+    assert len(set(notes.calls)) == len(notes.calls)
+    assert {status for _, _, status in history(store, "interval") + history(store, "cron")} == {"executed"}
+
+
+@pytest.mark.law(2)
+def test_after_the_clock_was_set_back_the_next_slot_is_the_first_that_has_not_run(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    store.store_scheduled_task(a_task(cron="*/10 * * * *"))
+    for _ in range(70):
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=1)
+    clock.set(minutes=-33)  # it is 09:37 again, and 10:10 was the last to run
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == START + 70 * MINUTE
+
+
+@pytest.mark.law(3)
+@pytest.mark.parametrize("back", [{"seconds": -40}, {"minutes": -3}, {"hours": -1}, {"days": -40}])
+@pytest.mark.parametrize("at", [1, 17, 29, 30, 31])
+def test_a_clock_that_is_set_back_makes_no_interval_wait_longer_than_its_interval(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, back: dict[str, float], at: int
+) -> None:
+    """By the monotonic clock; a tick a minute, and the clock's slack, are allowed for."""
+    started: list[float] = [clock.monotonic()]
+    handlers = engine._handlers
+    handlers["note"] = lambda task, context: started.append(clock.monotonic())  # type: ignore[index]  # a dict, here
+    store.store_scheduled_task(a_task(every={"minutes": 10}))
+    engine.evaluate_due_tasks()
+    for minute in range(70):
+        clock.advance(seconds=30)
+        if minute == at:
+            clock.set(**back)
+        clock.advance(seconds=30)
+        engine.evaluate_due_tasks()
+    waits = [after - before for before, after in pairwise(started)]
+    assert len(waits) >= 6
+    assert max(waits) <= 600 + 60 + 5
+
+
+@pytest.mark.law(3)
+@pytest.mark.parametrize("written", [True, False], ids=["by add", "by the engine"])
+def test_a_clock_set_back_right_after_a_task_was_added_does_not_put_its_first_run_off(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes, written: bool
+) -> None:
+    first = (START + 10 * MINUTE).isoformat() if written else None
+    store.store_scheduled_task(a_task(every={"minutes": 10}, next_run_at=first))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=1)
+    clock.set(days=-3)
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=9)
+    engine.evaluate_due_tasks()
+    assert len(notes.calls) == 1
+
+
+@pytest.mark.law(3)
+def test_a_first_run_that_a_person_put_off_is_not_moved_by_the_clock(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    store.store_scheduled_task(a_task(every={"minutes": 10}, next_run_at="2026-04-01T00:00:00+00:00"))
+    engine.evaluate_due_tasks()
+    clock.set(days=-3)
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == datetime(2026, 4, 1, tzinfo=UTC)
+
+
+@pytest.mark.law(3)
+def test_a_clock_that_is_set_forward_runs_each_task_once_and_late(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    store.store_scheduled_task(a_task("interval", every={"minutes": 5}))
+    store.store_scheduled_task(a_task("cron", cron="*/10 * * * *"))
+    engine.evaluate_due_tasks()
+    clock.set(days=3)
+    assert sorted(tick(engine)) == [("cron", "executed"), ("interval", "executed")]
+    assert tick(engine) == []
+    assert [run.collapsed for run in store.list_runs(task="interval")] == [3 * 24 * 12 - 1]
+
+
+@pytest.mark.law(3)
+def test_a_clock_set_back_while_nothing_ran_is_noticed_at_the_start(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    engine = make_engine()
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    clock.set(days=-10)
+    restarted = make_engine()
+    restarted.evaluate_due_tasks()
+    due_at = restarted.next_due_at()
+    assert due_at is not None
+    assert due_at - clock.now() <= 5 * MINUTE
+
+
+BAD_ROWS: list[tuple[Any, ...]] = [
+    ("interval", "nonsense", "note", None, None),
+    ("interval", '{"minutes": 0}', "note", None, None),
+    ("interval", '{"minutes": 1e308}', "note", None, None),
+    ("interval", '{"days": 2912300}', "note", None, None),
+    ("interval", b"\xff\xfe", "note", None, None),
+    ("interval", 5, "note", None, None),
+    ("cron", '{"expression": "0 0 30 2 *"}', "note", None, None),
+    ("cron", '{"expression": "* * * * *"}', "note", "0002-01-01T00:00:00", None),
+    ("cron", '{"expression": "* * * * *"}', "note", "0001-01-01T00:00:00", None),
+    ("cron", '{"expression": "* * * * *"}', "note", "9999-12-31T23:59:59+00:00", None),
+    ("once", '{"run_at": "9999-12-31T23:59:59"}', "note", None, None),
+    ("once", '{"run_at": "0001-01-01T00:00:00+14:00"}', "note", None, None),
+    ("once", '{"run_at": "\\ud800"}', "note", None, None),
+    ("often", "{}", "note", None, None),
+    (b"\xff", b"\xff", b"\xff", b"\xff", b"\xff"),
+    (1, 2.5, 3, 4, 5),
+    ("interval", '{"minutes": 5}', "note", "soon", None),
+    ("interval", '{"minutes": 5}', "note", "", None),
+    ("interval", '{"minutes": 5}', "note", 1764000000, None),
+    ("interval", '{"minutes": 5}', "note", None, "rubbish"),
+    ("interval", '{"minutes": 5}', "note", None, '{"timezone": "Mars/Olympus"}'),
+    ("interval", '{"minutes": 5}', "note", None, '{"timeout_seconds": 1' + "0" * 400 + "}"),
+    ("interval", '{"minutes": 5}', "note", None, '{"retries": "many"}'),
+    ("interval", "[" * 100_000, "note", None, None),
+    ("interval", '{"minutes": "' + "x" * 1_000_000 + '"}', "note", None, None),
+]
+
+
+@pytest.mark.law(4)
+@pytest.mark.parametrize("zone", ["America/Denver", "Asia/Tokyo"])
+@pytest.mark.parametrize("row", BAD_ROWS, ids=lambda row: repr(row)[:60])
+def test_whatever_a_row_holds_the_good_task_beside_it_is_on_time(
+    store: MemoryStore,
+    make_engine: MakeEngine,
+    clock: FakeClock,
+    notes: Notes,
+    other: sqlite3.Connection,
+    row: tuple[Any, ...],
+    zone: str,
+) -> None:
+    clock.machine_zone = ZoneInfo(zone)
+    engine = make_engine()
+    other.execute(INSERT, ("a bad one", *row))
+    store.store_scheduled_task(a_task("good"))
+    for _ in range(3):
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+    assert [slot for name, slot, _ in notes.calls if name == "good"] == [START + 5 * MINUTE, START + 10 * MINUTE]
+    for run in store.list_runs():
+        assert run.status is RunStatus.EXECUTED or run.reason
+        assert len(run.reason or "") < 2000
+    assert len(store.list_scheduled_tasks()) == 2
+
+
+@pytest.mark.law(4)
+def test_a_row_that_cannot_be_scheduled_is_set_aside_once_with_its_reason(
+    store: MemoryStore,
+    engine: SchedulerEngine,
+    clock: FakeClock,
+    other: sqlite3.Connection,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other.execute(INSERT, ("job", "interval", "{}", "note", None, None))
+    for _ in range(4):
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+    run = store.list_runs()[0]
+    assert [status for _, _, status in history(store)] == ["skipped"]
+    assert str(run.reason).startswith("set aside: interval")
+    assert store.reasons_set_aside() == {1: str(run.reason).removeprefix("set aside: ")}
+    assert other.execute("SELECT enabled, schedule_config FROM scheduled_tasks").fetchone() == (0, "{}")
+    assert len([record for record in caplog.records if "set aside" in record.message]) == 1
+    assert engine.next_due_at() is None
+
+
+@pytest.mark.law(4)
+def test_what_was_set_aside_comes_back_when_another_program_mends_it(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection, notes: Notes
+) -> None:
+    other.execute(INSERT, ("job", "interval", "{}", "note", None, None))
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"minutes\": 0}'")
+    engine.evaluate_due_tasks()
+    assert "interval must be greater" in store.reasons_set_aside()[1]
+    other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"minutes\": 1}'")
+    engine.evaluate_due_tasks()
+    assert store.reasons_set_aside() == {}
+    assert other.execute("SELECT enabled FROM scheduled_tasks").fetchone() == (1,)
+    clock.advance(minutes=1)
+    engine.evaluate_due_tasks()
+    assert notes.slots == [START + MINUTE]
+
+
+@pytest.mark.law(4)
+def test_what_was_set_aside_and_is_enabled_unmended_is_told_again(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection
+) -> None:
+    other.execute(INSERT, ("job", "interval", "{}", "note", None, None))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=1)
+    other.execute("UPDATE scheduled_tasks SET enabled = 1")
+    for _ in range(3):
+        engine.evaluate_due_tasks()
+    assert [status for _, _, status in history(store)] == ["skipped", "skipped"]
+    assert other.execute("SELECT enabled FROM scheduled_tasks").fetchone() == (0,)
+
+
+@pytest.mark.law(5)
+def test_a_tick_that_waited_long_does_not_take_the_clock_for_set_back(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.store_scheduled_task(a_task())
+    engine.evaluate_due_tasks()
+    with store._lock:  # as while another thread of this process waits for the file
+        waiting = in_thread(engine.evaluate_due_tasks)
+        waiting.join(0.05)
+        clock.advance(minutes=1)
+        engine.evaluate_due_tasks()
+    finish(waiting)
+    assert "set back" not in caplog.text
