@@ -1,25 +1,53 @@
 """A scheduler daemon: a trio nursery around a synchronous engine.
 
-The names that a program builds on can be taken from here or from their modules. A module
-is loaded when such a name is asked for, since `list` at the prompt need not pay for trio.
+The names below are the public ones. Each is imported when it is first used, so that
+`import jarvis_trio` costs nothing, and `list` at the prompt does not pay for trio.
 """
 
-from importlib import import_module
-from typing import Any
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jarvis_trio.cron import CronExpression
+    from jarvis_trio.daemon import Engine, JarvisDaemon
+    from jarvis_trio.engine import SchedulerEngine
+    from jarvis_trio.errors import JarvisError
+    from jarvis_trio.models import HandlerContext, Policy, Run, RunStatus, ScheduledTask
+    from jarvis_trio.schedule import calculate_next_run
+    from jarvis_trio.store import MemoryStore
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "CronExpression",
+    "Engine",
+    "HandlerContext",
+    "JarvisDaemon",
+    "JarvisError",
+    "MemoryStore",
+    "Policy",
+    "Run",
+    "RunStatus",
+    "ScheduledTask",
+    "SchedulerEngine",
+    "calculate_next_run",
+]
+
 _HOMES = {
-    "CronExpression": "cron",
-    "Engine": "daemon",
-    "JarvisDaemon": "daemon",
-    "MemoryStore": "store",
-    "SchedulerEngine": "engine",
-    "calculate_next_run": "schedule",
+    "cron": ("CronExpression",),
+    "daemon": ("Engine", "JarvisDaemon"),
+    "engine": ("SchedulerEngine",),
+    "errors": ("JarvisError",),
+    "models": ("HandlerContext", "Policy", "Run", "RunStatus", "ScheduledTask"),
+    "schedule": ("calculate_next_run",),
+    "store": ("MemoryStore",),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -124,7 +124,8 @@ def as_it_stands(case: Case) -> Answer:
     live = [run for run in case.runs if run.status is RunStatus.RUNNING]
     if live:
         since = duration_words(case.now - live[-1].started_at)
-        return Answer(Verdict.RUNNING, f"is running, since {case.when(live[-1].started_at)} ({since})", live)
+        sentence = f"is running, since {case.when(live[-1].started_at)} ({since})"
+        return Answer(Verdict.RUNNING, sentence, live, _orphan_note(case))
     answer = _next(case)
     if not case.runs:
         return answer
@@ -176,12 +177,18 @@ def _daemon_note(case: Case) -> list[str]:
     return ["No daemon is running now: nothing runs until `jarvis-trio run`."] if case.daemon_runs is False else []
 
 
+def _orphan_note(case: Case) -> list[str]:
+    note = "No daemon is running now: where the process of that run is gone, the next one notes it as interrupted."
+    return [note] if case.daemon_runs is False else []
+
+
 # The history has rows.
 
 
 def _rows(case: Case) -> list[Run]:
-    of_slot = [run for run in case.runs if run.scheduled_for == case.firing.slot]
-    return of_slot or [run for run in case.runs if case.moment.start <= run.scheduled_for < case.moment.end]
+    if case.firing.slot is not None:  # other slots of the same minute answer another question
+        return [run for run in case.runs if run.scheduled_for == case.firing.slot]
+    return [run for run in case.runs if case.moment.start <= run.scheduled_for < case.moment.end]
 
 
 def _recorded(case: Case, rows: Sequence[Run]) -> Answer:
@@ -191,7 +198,7 @@ def _recorded(case: Case, rows: Sequence[Run]) -> Answer:
         notes.append(_changed_note(case) or "Its schedule, as it is now, has no slot then.")
     if last.status is RunStatus.RUNNING:
         sentence = f"is running, since {case.when(last.started_at)}, for its slot of {case.when(last.scheduled_for)}"
-        return Answer(Verdict.RUNNING, sentence, rows, notes)
+        return Answer(Verdict.RUNNING, sentence, rows, [*notes, *_orphan_note(case)])
     if last.status in _UNRUN:
         sentence = f"did not run at {case.when(last.scheduled_for)}: {outcome_words(last)}"
         return Answer(Verdict.DID_NOT_RUN, sentence, rows, notes)

@@ -190,6 +190,8 @@ def _unsafe(path: Path) -> str | None:
             # In a sticky folder (/tmp) only the owner of a file can replace it: chmod(1).
             if not _only_ours(status, 0 if status.st_mode & stat.S_ISVTX else stat.S_IWOTH):
                 return f"others can change the folder {_shown(folder)}; make it yours, and: chmod o-w {_shown(folder)}"
+    except FileNotFoundError:
+        return "there is no such file"
     except (OSError, RuntimeError) as error:  # RuntimeError: how pathlib tells of a loop of links
         return str(error)
     return None

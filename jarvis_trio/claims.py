@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.errors import ScheduleError, TaskRunningError
-from jarvis_trio.instants import duration_text, local_text
+from jarvis_trio.instants import duration_text
 from jarvis_trio.models import (
     Claim,
     Due,
@@ -34,6 +34,7 @@ from jarvis_trio.reports import Reports
 from jarvis_trio.schedule import Interval, plan, task_schedule
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.runs import LiveRun
+from jarvis_trio.words import moment_words
 
 MAX_ATTEMPTS_AFTER_INTERRUPT = 3
 """A slot whose attempts die with their process is not tried more often than this."""
@@ -168,13 +169,14 @@ class Claims:
         if due.task.handler_type not in self._known:
             return RunStatus.SKIPPED, f"no handler of type {due.task.handler_type!r} is installed"
         if due.running_since is not None:
-            since = local_text(due.running_since, self._clock.zone())
+            since = moment_words(due.running_since, self._clock.zone())
             return RunStatus.SKIPPED, f"still running since {since}"
         grace = task_policy(due.task.policy).misfire_grace_seconds
         late = now - due.scheduled_for
         if grace is not None and late > timedelta(seconds=grace):
             allowed = duration_text(timedelta(seconds=grace))
-            return RunStatus.MISSED, f"{duration_text(late)} late; more than {allowed} late is useless to it"
+            seconds = timedelta(seconds=max(round(late.total_seconds()), 1))
+            return RunStatus.MISSED, f"{duration_text(seconds)} late; more than {allowed} late is useless to it"
         return None
 
     def claim_manually(self, task: ScheduledTask, now: datetime) -> Claim:

@@ -30,6 +30,7 @@ from jarvis_trio.models import (
 )
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
+from jarvis_trio.words import moment_words
 
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240, 720))
 """How long a message that could not be delivered waits before each further try; then it is given up."""
@@ -145,7 +146,7 @@ class Reports:
     def _well_again(self, task: ScheduledTask, at: datetime) -> None:
         ended = self._store.end_troubles(require_id(task), _WELL_AGAIN)
         if ended:
-            since = local_text(min(trouble.since for trouble in ended), self._clock.zone())
+            since = moment_words(min(trouble.since for trouble in ended), self._clock.zone())
             self._alert(task, "well again", f"in trouble since {since}", at)
 
     def _alert(self, task: ScheduledTask, status: str, reason: str | None, at: datetime) -> None:

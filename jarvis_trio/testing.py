@@ -186,7 +186,8 @@ class Simulation:
     def run(self, duration: timedelta | None = None, **units: float) -> None:
         """Let time pass: `run(days=365)`, `run(timedelta(hours=2))`.
 
-        It ends early where the process crashes: see `crashed`.
+        It ends early where the process crashes: see `crashed`. From then on time passes
+        without a daemon, until `restart`.
         """
         seconds = (duration or timedelta(**units)).total_seconds()
         self._world.do(lambda: self._pass_time(seconds))
@@ -269,6 +270,9 @@ class Simulation:
         return "the simulation"
 
     async def _pass_time(self, seconds: float) -> None:
+        if self.crashed:
+            await trio.sleep(seconds)
+            return
         if not self._started:
             self._started = True
             await self._world.nursery.start(self._live)

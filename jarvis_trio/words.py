@@ -37,9 +37,10 @@ def time_words(instant: datetime, zone: tzinfo) -> str:
 
 
 def duration_words(duration: timedelta) -> str:
-    """The duration in its two largest units: `2 days and 3 hours`, `0.25 seconds`."""
+    """The duration in its two largest units: `2 days and 3 hours`, `250 milliseconds`."""
     if abs(duration) < timedelta(seconds=1):
-        return f"{duration / timedelta(seconds=1):.2g} seconds" if duration else "no time"
+        milliseconds = max(1, round(abs(duration) / timedelta(milliseconds=1)))
+        return counted(milliseconds, "millisecond") if duration else "no time"
     words = []
     for name, unit in _UNITS:
         count, duration = divmod(duration, unit)

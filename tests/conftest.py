@@ -23,6 +23,12 @@ from jarvis_trio.runner import run_inline
 from jarvis_trio.store import MemoryStore
 
 
+@pytest.fixture(autouse=True)
+def _no_width_of_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest-xdist sets COLUMNS in its processes; what a command prints must not depend on that."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()

@@ -118,7 +118,7 @@ def test_an_executable_in_a_folder_of_another_user_is_refused(approvals: Approva
 def test_an_executable_that_is_gone_is_refused(approvals: Approvals, script: Path) -> None:
     approvals.allow(script)
     script.unlink()
-    with pytest.raises(NotApprovedError, match="No such file"):
+    with pytest.raises(NotApprovedError, match="there is no such file"):
         approvals.check(script)
 
 
@@ -128,6 +128,11 @@ def test_what_is_no_executable_file_cannot_be_approved(approvals: Approvals, scr
         with pytest.raises(NotApprovedError, match="is not an executable file"):
             approvals.allow(path)
     assert approvals.list() == ()
+
+
+def test_what_is_not_there_cannot_be_approved(approvals: Approvals, tmp_path: Path) -> None:
+    with pytest.raises(NotApprovedError, match="nowhere/tool cannot be approved: there is no such file"):
+        approvals.allow(tmp_path / "nowhere" / "tool")
 
 
 def test_a_loop_of_links_is_refused(approvals: Approvals, tmp_path: Path) -> None:

@@ -146,6 +146,10 @@ def test_show_tells_all_of_a_task(day: Cli) -> None:
     assert re.search(r"handler: +custom: /\S+/echo 'all is well'\n", shown)
 
 
+def test_show_says_that_there_is_no_run_of_that_number(day: Cli) -> None:
+    assert "no run has the number 987, and no task that name" in day.fails("show", "987")
+
+
 def test_show_says_what_is_wrong_with_a_task(day: Cli) -> None:
     assert day.ok("show", "later").startswith("later (paused)\n")
     assert day.ok("show", "odd").startswith("odd (set aside: interval must be greater than zero")

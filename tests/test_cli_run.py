@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -168,3 +169,39 @@ def test_a_log_that_cannot_be_written_is_one_line(home: Program, tmp_path: Path)
     done = home("run", DAEMON_LOG_FILE=str(tmp_path))
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "cannot write the log" in done.err
+
+
+@pytest.mark.law(1)
+def test_a_thread_that_a_handler_left_does_not_hold_up_the_exit(home: Program, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    metadata = site / "jarvis_leaver-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: jarvis-leaver\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[jarvis_trio.handlers]\nleave = jarvis_leaver:leave\n")
+    (site / "jarvis_leaver.py").write_text(
+        "import threading, time\n"
+        "def leave(task, context):\n"
+        "    threading.Thread(target=time.sleep, args=(60,), daemon=False).start()\n"
+    )
+    home.environment["PYTHONPATH"] += f"{os.pathsep}{site}"
+    assert home("add", "leaver", "--every", "1s", "--handler", "leave").code == 0
+    daemon = home.daemon()
+    eventually(lambda: json.loads(home("history", "leaver", "--status", "executed", "--json").out))
+    daemon.send_signal(signal.SIGTERM)
+    assert ended(daemon)[0] == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
+def test_output_that_cannot_be_written_is_no_success(home: Program) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "jarvis_trio", "status", "--json"],
+            env=home.environment,
+            cwd=home.data.parent,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode != 0
+    assert "No space left on device" in done.stderr

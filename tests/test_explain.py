@@ -253,6 +253,15 @@ def test_a_slot_that_a_later_run_caught_up_says_so(world: Simulation) -> None:
     assert said(world, "beat", "2026-03-06T01:00")[0] is Verdict.RAN
 
 
+def test_other_slots_of_the_same_minute_do_not_answer_for_one_that_was_caught_up(world: Simulation) -> None:
+    world.add("beat", every="10s")
+    world.suspend(seconds=25)
+    world.run(seconds=50)
+    found = ask(world, "beat", "2026-03-06T00:00:10")
+    assert "beat did not run at Fri 2026-03-06 00:00:10 MST: it was caught up by the run for" in found.answer
+    assert [f"{run.scheduled_for:%S}" for run in found.runs] == ["20"]
+
+
 def test_a_run_by_hand_in_between_does_not_hide_what_caught_a_slot_up(world: Simulation) -> None:
     world.add("beat", every="30m")
     world.run(minutes=40)
@@ -289,6 +298,15 @@ def test_a_running_task_says_since_when(world: Simulation) -> None:
         "long is running, since Fri 2026-03-06 01:00:02 MST, for its slot of Fri 2026-03-06 01:00 MST.",
     )
     assert said(world, "long")[1] == "long is running, since Fri 2026-03-06 01:00:02 MST (9 minutes and 58 seconds)."
+
+
+@pytest.mark.parametrize("at", [None, "2026-03-06T01:00"])
+def test_a_run_whose_daemon_is_gone_says_what_becomes_of_it(world: Simulation, at: str | None) -> None:
+    slot = datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
+    world.store.claim_run(world.add("long", cron="0 1 * * *"), slot, 1, started_at=slot, owner="test")
+    world.clock.shift(timedelta(hours=1, minutes=10))
+    assert "the next one notes it as interrupted" in ask(world, "long", at, daemon_runs=False).notes[-1]
+    assert not any("interrupted" in note for note in ask(world, "long", at).notes)
 
 
 def test_an_interrupted_run_says_so(world: Simulation) -> None:

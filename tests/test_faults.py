@@ -103,6 +103,7 @@ def nothing_is_lost_or_doubled(store: MemoryStore, calls: list[tuple[str, dateti
 
 
 @pytest.mark.law(3)
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1, 3])
 def test_whatever_write_is_refused_nothing_is_lost_and_nothing_runs_twice(
     tmp_path: Path, make_engine: MakeEngine, length: int
@@ -185,6 +186,7 @@ async def test_an_outcome_that_was_kept_is_written_before_the_daemon_ends(
 
 
 @pytest.mark.law(3)
+@pytest.mark.slow
 def test_wherever_the_disk_is_full_nothing_is_lost_and_nothing_runs_twice(
     tmp_path: Path, make_engine: MakeEngine, caplog: pytest.LogCaptureFixture
 ) -> None:

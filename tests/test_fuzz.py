@@ -144,6 +144,7 @@ class World:
 
 
 @pytest.mark.law(4)
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     rows=st.lists(tasks, min_size=1, max_size=4),

@@ -35,18 +35,12 @@ def test_both_are_gone_afterwards():
 OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:trio")
 
 
-def run_tests(folder: Path, conftest: str) -> str:
-    (folder / "conftest.py").write_text(conftest)
-    (folder / "test_mine.py").write_text(TESTS)
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); import pytest; pytest.main()"]
-    return subprocess.run([*command, *OPTIONS], cwd=folder, capture_output=True, text=True, timeout=60).stdout
-
-
 @pytest.mark.slow
 def test_what_the_fixture_made_ends_with_its_test_also_where_that_fails(tmp_path: Path) -> None:
-    assert "1 failed, 1 passed" in run_tests(tmp_path, CONFTEST)
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_mine.py").write_text(TESTS)
+    start = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); import pytest; pytest.main()"
+    command = [sys.executable, "-c", start, *OPTIONS]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert "1 failed, 1 passed" in done.stdout, done
 
-
-@pytest.mark.slow
-def test_without_being_named_there_is_no_fixture(tmp_path: Path) -> None:
-    assert "fixture 'simulation' not found" in run_tests(tmp_path, "")

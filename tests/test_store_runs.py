@@ -261,3 +261,20 @@ def test_an_account_of_the_delivery_is_kept(store: MemoryStore, task: ScheduledT
     run_id = run(store, task, START)
     store.record_delivery(run_id, '{"status": "sent"}')
     assert store.list_runs()[0].delivery == '{"status": "sent"}'
+
+
+@pytest.mark.law(4)
+@pytest.mark.parametrize(
+    "change",
+    ["started_at = 'x'", "scheduled_for = x'ff'", "status = 'odd'", "attempt = 'one'", "finished_at = '9999-12-31'"],
+)
+def test_a_row_that_makes_no_sense_is_passed_over_and_told(
+    store: MemoryStore, task: ScheduledTask, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = run(store, task, START)
+    senseless = claim(store, task, START + HOUR).run_id
+    store.write(f"UPDATE task_runs SET {change} WHERE id = ?", (senseless,))
+    assert [found.id for found in store.list_runs()] == [sound]
+    assert (store.get_run(senseless), store.last_started_at(), store.last_runs()) == (None, None, {})
+    assert store.live_runs_of_others("somebody") == []
+    assert f"Row {senseless} of task_runs is passed over" in caplog.text

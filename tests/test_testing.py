@@ -184,10 +184,10 @@ def test_a_crash_ends_the_run_early() -> None:
     with Simulation(START) as simulation:
         simulation.add("job", every="1h")
         simulation.run(minutes=30)
-        simulation.crash_after()
-        assert simulation.crashed
+        simulation.crash_after(1)
+        assert not simulation.crashed
         simulation.run(hours=5)
-        assert simulation.history() == []
+        assert simulation.crashed
         assert simulation.clock.now() < START + 2 * HOUR
 
 
@@ -246,6 +246,34 @@ def test_troubles_are_told_in_the_simulation() -> None:
         channel, message = simulation.delivered[0]
         assert channel == "simulated"
         assert "no net" in str(message)
+
+
+def test_a_recovery_is_told_once_with_its_beginning_in_words() -> None:
+    failures = iter([ValueError("no net"), ValueError("no net")])
+
+    def fail_twice(task: ScheduledTask, context: HandlerContext) -> None:
+        if (error := next(failures, None)) is not None:
+            raise error
+
+    with Simulation("2026-03-02T00:00", zone="America/Denver") as simulation:
+        simulation.add("job", every="1h", handler=fail_twice)
+        simulation.run(hours=5)
+        told = [(message.status, message.result) for _, message in simulation.delivered]
+    assert told == [("failing", "ValueError: no net"), ("well again", "in trouble since Mon 2026-03-02 01:00 MST")]
+
+
+def test_time_passes_without_a_daemon_after_a_crash() -> None:
+    with Simulation("2026-03-02T00:00") as simulation:
+        simulation.add("letter", at="2026-03-02T09:00")
+        simulation.run(hours=1)
+        simulation.crash_after()
+        simulation.run(hours=23)
+        assert simulation.clock.now() == datetime(2026, 3, 3, tzinfo=UTC)
+        assert simulation.history() == []
+        simulation.restart()
+        simulation.run(minutes=1)
+        [run] = simulation.history()
+    assert (run.scheduled_for.hour, run.started_at) == (9, datetime(2026, 3, 3, tzinfo=UTC))
 
 
 def test_the_database_may_be_kept(tmp_path: Path) -> None:

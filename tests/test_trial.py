@@ -73,7 +73,11 @@ def test_the_handler_has_an_empty_store_which_is_gone_afterwards(told: Remembere
 @pytest.mark.law(4)
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(HandlerError("no disk"), "no disk"), (SystemExit(3), "SystemExit: 3"), (ZeroDivisionError(), "ZeroDivisionError")],
+    [
+        (HandlerError("no disk"), "no disk"),
+        (SystemExit(3), "SystemExit: 3"),
+        (ZeroDivisionError(), "ZeroDivisionError"),
+    ],
 )
 def test_law_4_whatever_it_raises_is_an_error_with_a_reason(error: BaseException, reason: str) -> None:
     def fail(task: ScheduledTask, context: HandlerContext) -> None:

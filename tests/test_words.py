@@ -26,7 +26,9 @@ def test_seconds_are_said_only_where_there_are_any() -> None:
     ("duration", "words"),
     [
         (timedelta(0), "no time"),
-        (timedelta(milliseconds=250), "0.25 seconds"),
+        (timedelta(milliseconds=250), "250 milliseconds"),
+        (timedelta(microseconds=9400), "9 milliseconds"),
+        (timedelta(microseconds=3), "1 millisecond"),
         (timedelta(seconds=1), "1 second"),
         (timedelta(minutes=12), "12 minutes"),
         (timedelta(hours=5, minutes=3, seconds=9), "5 hours and 3 minutes"),

@@ -23,7 +23,8 @@ START = datetime(2026, 1, 1, tzinfo=DENVER).astimezone(UTC)
 END = datetime(2027, 1, 1, tzinfo=DENVER).astimezone(UTC)
 MINUTE = timedelta(minutes=1)
 
-INTERVALS = {f"every {minutes}m": timedelta(minutes=minutes) for minutes in (4, 7, 11, 60, 90, 121, 480)}
+INTERVALS = {f"every {minutes}m": timedelta(minutes=minutes) for minutes in (4, 7, 13, 60, 90, 121, 475)}
+INTERVALS |= {"every 8h": timedelta(hours=8), "every 26h": timedelta(hours=26), "every 5d": timedelta(days=5)}
 INTERVALS |= {"every 36h": timedelta(hours=36), "every 10d": timedelta(days=10)}
 
 Matches = Callable[[datetime], bool]

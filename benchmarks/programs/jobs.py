@@ -50,5 +50,5 @@ def hold() -> None:
 
 def nominal_times(count: int, gap_seconds: float) -> list[float]:
     """So many instants (seconds since 1970), that far apart, the first so far ahead that all can be stored before."""
-    first = time.time() + 0.5 + count * 0.05
+    first = time.time() + 0.4 + count * 0.04
     return [first + number * gap_seconds for number in range(count)]

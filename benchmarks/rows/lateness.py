@@ -17,7 +17,7 @@ GAP_SECONDS = 0.05
 
 def measure(quick: bool) -> list[Comparison]:
     """The 99th percentile of the lateness, in milliseconds."""
-    rounds, count = (1, 30) if quick else (5, 400)
+    rounds, count = (1, 20) if quick else (5, 400)
     cronstable_seconds = 3 if quick else 20
 
     def late_ms(contestant: Contestant | Cronstable) -> float:

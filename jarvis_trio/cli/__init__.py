@@ -7,6 +7,8 @@ A command's module is imported when it is invoked, so that `list` does not pay f
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import logging
 import os
@@ -106,6 +108,7 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
     """
     from jarvis_trio.cli.session import Session  # noqa: PLC0415  # `--help` and `--version` need no store
 
+    atexit.register(gc.freeze)  # else the interpreter's end searches all there is for cycles: a tenth of a command
     logging.getLogger().addHandler(NOTES)
     logging.getLogger("jarvis_trio").setLevel(logging.INFO)
     if isinstance(sys.stdout, io.TextIOWrapper):

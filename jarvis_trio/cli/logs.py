@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from jarvis_trio.cli.output import console, note
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import Session, complete_task
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.text import printable
 
@@ -25,7 +25,7 @@ _STYLES = {"WARN": "yellow", "WARNING": "yellow"}
 
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on as the log grows, until Ctrl-C.")
-@click.option("--task", metavar="NAME", help="Only what is said of this task.")
+@click.option("--task", metavar="NAME", shell_complete=complete_task, help="Only what is said of this task.")
 @click.option("--lines", "-n", type=click.IntRange(min=0), default=20, show_default=True, help="The last so many.")
 @click.pass_obj
 def logs(session: Session, /, follow: bool, task: str | None, lines: int) -> None:

@@ -12,6 +12,7 @@ from jarvis_trio.cli.history import print_runs, took
 from jarvis_trio.cli.output import json_option, print_json, relative, say, say_text
 from jarvis_trio.cli.session import Session, complete_task
 from jarvis_trio.delivery.message import readable
+from jarvis_trio.errors import UnknownTaskError
 from jarvis_trio.instants import local_text
 from jarvis_trio.models import Run, ScheduledTask, require_id
 from jarvis_trio.words import moment_words
@@ -34,9 +35,8 @@ def show(session: Session, name: str, as_json: bool) -> None:
       jarvis-trio show 1234
     """
     task = session.store.get_scheduled_task_by_name(name)
-    run = session.store.get_run(int(name)) if task is None and name.isdecimal() and len(name) < 19 else None
-    if run is not None:
-        _show_run(run, session, as_json)
+    if task is None and name.isdecimal() and len(name) < 19:
+        _show_run(_run(int(name), session), session, as_json)
     else:
         _show_task(task or session.task(name), session, as_json)
 
@@ -57,6 +57,13 @@ def _show_task(task: ScheduledTask, session: Session, as_json: bool) -> None:
     if runs:
         say("Last runs:")
         print_runs(runs, now, zone)
+
+
+def _run(number: int, session: Session) -> Run:
+    run = session.store.get_run(number)
+    if run is None:
+        raise UnknownTaskError(f"no run has the number {number}, and no task that name; see: jarvis-trio history")
+    return run
 
 
 def _show_run(run: Run, session: Session, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from jarvis_trio.forecast import stored_next_run
 from jarvis_trio.instants import local_text
 from jarvis_trio.lock import Holder, holder
 from jarvis_trio.models import TroubleKind
-from jarvis_trio.words import moment_words
+from jarvis_trio.words import counted, moment_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -132,7 +132,7 @@ def _rows(seen: Status, now: datetime, zone: tzinfo) -> Iterator[tuple[str, Cell
     if seen.set_aside:
         yield "set aside", Cell(", ".join(seen.set_aside), "bold red")
     if seen.undelivered:
-        yield "undelivered", Cell(f"{seen.undelivered} messages", "yellow")
+        yield "undelivered", Cell(counted(seen.undelivered, "message"), "yellow")
     if seen.next is not None:
         name, slot = seen.next
         yield "next", Cell(f"{name}, {_when(slot, now, zone)}")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import local_text, parse_instant, utc_text
 from jarvis_trio.models import Claim, Outcome, Run, RunStatus, ScheduledTask, Trigger
 from jarvis_trio.store.database import Database
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,8 @@ class RunTable(Database):
     def live_runs_of_others(self, owner: str) -> list[LiveRun]:
         """The runs that can still do something in other processes than `owner`."""
         rows = self.read("SELECT * FROM task_runs WHERE live = 1 AND owner IS NOT ?", (owner,))
-        return [LiveRun(to_run(row), row["owner"]) for row in rows]
+        owners = {row["id"]: row["owner"] for row in rows}
+        return [LiveRun(run, owners[run.id]) for run in _readable(rows)]
 
     def interrupt_run(self, run: Run, reason: str, at: datetime) -> bool:
         """The process of a live run is gone: what ran is interrupted, what lingered has ended.
@@ -152,13 +157,13 @@ class RunTable(Database):
 
     def last_started_at(self) -> datetime | None:
         """When the newest run of any task started."""
-        rows = self.read("SELECT started_at FROM task_runs ORDER BY id DESC LIMIT 1")
-        return parse_instant(rows[0]["started_at"]) if rows else None
+        rows = self.read("SELECT * FROM task_runs ORDER BY id DESC LIMIT 1")
+        return next((run.started_at for run in _readable(rows)), None)
 
     def get_run(self, run_id: int) -> Run | None:
         """The run with that number, or None."""
         rows = self.read("SELECT * FROM task_runs WHERE id = ?", (run_id,))
-        return to_run(rows[0]) if rows else None
+        return next(_readable(rows), None)
 
     def list_runs(
         self,
@@ -185,7 +190,7 @@ class RunTable(Database):
         where = "WHERE " + " AND ".join(condition for condition, _ in conditions) if conditions else ""
         values: Sequence[Any] = [*(value for _, value in conditions), limit]
         rows = self.read(f"SELECT * FROM task_runs {where} ORDER BY started_at DESC, id DESC LIMIT ?", values)
-        return [to_run(row) for row in rows]
+        return list(_readable(rows))
 
     def last_runs(self) -> dict[int, Run]:
         """The newest run of each task, by the task's number."""
@@ -193,18 +198,28 @@ class RunTable(Database):
             "SELECT r.* FROM scheduled_tasks t JOIN task_runs r"
             " ON r.id = (SELECT max(id) FROM task_runs WHERE task_id = t.id)"
         )
-        return {row["task_id"]: to_run(row) for row in rows}
+        return {run.task_id: run for run in _readable(rows)}
 
 
-def to_run(row: sqlite3.Row) -> Run:
-    """The row as a run."""
+def _readable(rows: Iterable[sqlite3.Row]) -> Iterator[Run]:
+    """The rows as runs, without those that make no sense: another program must have written them (law 4)."""
+    for row in rows:
+        try:
+            run = _to_run(row)
+        except (ScheduleError, ValueError) as error:
+            _logger.warning("Row %s of task_runs is passed over, since it cannot be read: %s", row["id"], error)
+        else:
+            yield run
+
+
+def _to_run(row: sqlite3.Row) -> Run:
     finished = row["finished_at"]
     return Run(
         id=row["id"],
         task_id=row["task_id"],
-        task_name=row["task_name"],
+        task_name=str(row["task_name"]),
         scheduled_for=parse_instant(row["scheduled_for"]),
-        attempt=row["attempt"],
+        attempt=int(row["attempt"]),
         started_at=parse_instant(row["started_at"]),
         status=RunStatus(row["status"]),
         finished_at=None if finished is None else parse_instant(finished),

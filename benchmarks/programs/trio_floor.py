@@ -1,0 +1,29 @@
+"""The floor of a daemon on trio: a loop that sleeps and calls nothing in a thread."""
+
+from __future__ import annotations
+
+import signal
+
+import trio
+from protocol import answer, tell
+
+
+async def sleep_and_call(seconds: float) -> None:
+    """For ever: sleep so long, and have a thread do nothing."""
+    while True:
+        await trio.sleep(seconds)
+        await trio.to_thread.run_sync(lambda: None)
+
+
+async def idle(folder: str, seconds: float) -> None:
+    """Sleep and call until SIGTERM."""
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGTERM) as received:
+            nursery.start_soon(sleep_and_call, seconds)
+            tell("ready")
+            async for _ in received:
+                nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    answer({"idle": lambda **arguments: trio.run(lambda: idle(**arguments))})
