@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,6 +30,7 @@ from jarvis_trio.models import (
 )
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
+from jarvis_trio.store.troubles import Trouble
 from jarvis_trio.words import moment_words
 
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240, 720))
@@ -88,8 +89,8 @@ class Reports:
 
     def mended(self, task: ScheduledTask, at: datetime) -> None:
         """Note that a task that was set aside can be scheduled again."""
-        if self._store.end_troubles(require_id(task), [TroubleKind.SET_ASIDE]):
-            self._alert(task, "scheduled again", None, at)
+        if ended := self._store.end_troubles(require_id(task), [TroubleKind.SET_ASIDE]):
+            self._alert(task, "scheduled again", f"set aside since {self._first(ended)}", at)
 
     def watch(self, task: ScheduledTask, since: datetime) -> None:
         """Expect the next success of a task within its `alert_after_seconds` from `since`."""
@@ -146,8 +147,10 @@ class Reports:
     def _well_again(self, task: ScheduledTask, at: datetime) -> None:
         ended = self._store.end_troubles(require_id(task), _WELL_AGAIN)
         if ended:
-            since = moment_words(min(trouble.since for trouble in ended), self._clock.zone())
-            self._alert(task, "well again", f"in trouble since {since}", at)
+            self._alert(task, "well again", f"in trouble since {self._first(ended)}", at)
+
+    def _first(self, troubles: Iterable[Trouble]) -> str:
+        return moment_words(min(trouble.since for trouble in troubles), self._clock.zone())
 
     def _alert(self, task: ScheduledTask, status: str, reason: str | None, at: datetime) -> None:
         if self._alerts is not None:

@@ -386,6 +386,20 @@ def interrupted(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -
 
 
 @pytest.mark.law(3)
+def test_a_row_of_another_program_that_only_says_it_runs_is_interrupted_and_its_slot_runs_again(
+    store: MemoryStore, engine: SchedulerEngine
+) -> None:
+    task = store.store_scheduled_task(a_task(every={"minutes": 5}))
+    store.write(
+        "INSERT INTO task_runs (task_id, task_name, scheduled_for, attempt, started_at, status)"
+        " VALUES (?, 'job', ?, 1, ?, 'running')",
+        (task.id, START.isoformat(), START.isoformat()),
+    )
+    engine.evaluate_due_tasks()
+    assert history(store) == [(START, 1, "interrupted"), (START, 2, "executed")]
+
+
+@pytest.mark.law(3)
 def test_a_run_whose_process_died_is_interrupted_and_its_slot_runs_again(
     store: MemoryStore, engine: SchedulerEngine, interrupted: Callable[..., None], clock: FakeClock
 ) -> None:

@@ -129,6 +129,7 @@ def test_json_is_the_row_and_the_next_times(cli: Cli) -> None:
         (["--at", "2020-01-01T09:00"], "that is past; give a time that is to come"),
         (["--at", "eventually"], "not a time: 'eventually'"),
         (["--every", "5m", "--timezone", "Mars/Olympus"], "unknown time zone: 'Mars/Olympus'"),
+        (["--every", "5m", "--timezone", "Europe/Berln"], "'Europe/Berln'; did you mean 'Europe/Berlin'? "),
         (["--every", "5m", "--timeout", "none of it"], "not a duration: 'none of it'"),
         (["--every", "5m", "--retries", "-1"], "retries must be a whole number from 0 to 1000"),
         (["--every", "5m", "--config", '{"command":'], "--config is not JSON"),

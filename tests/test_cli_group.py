@@ -180,6 +180,8 @@ def test_completion_knows_the_tasks(program: Program) -> None:
     program("init")
     done = program(_JARVIS_TRIO_COMPLETE="bash_complete", COMP_WORDS="jarvis-trio pause a", COMP_CWORD="2")
     assert done.out == "plain,alert_eval\n"
+    logs = program(_JARVIS_TRIO_COMPLETE="bash_complete", COMP_WORDS="jarvis-trio logs --task w", COMP_CWORD="3")
+    assert logs.out == "plain,webhook_poll\n"
 
 
 def test_no_two_commands_share_a_name() -> None:

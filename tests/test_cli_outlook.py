@@ -48,6 +48,13 @@ def test_days_from_a_local_time_are_days_of_the_calendar_and_from_an_instant_24_
     assert len(denver.json("forecast", "hourly", "--from", "2026-03-08T00:00-07:00", "--days", "1")) == 24
 
 
+def test_forecast_aligns_what_follows_a_name_of_wide_characters(denver: Cli) -> None:
+    denver.ok("add", "日本", "--every", "1h", "--handler", "webhook_poll")
+    lines = denver.ok("forecast", "--from", "2026-03-10T00:00", "--days", "1").splitlines()
+    [wide] = [line for line in lines if "日本" in line]
+    assert "日本    and 23 times more" in wide  # four cells, two to be as wide as `backup`, and the gap
+
+
 def test_forecast_prints_an_empty_array_where_nothing_runs(denver: Cli) -> None:
     denver.ok("pause", "backup")
     assert denver.json("forecast") == []

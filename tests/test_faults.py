@@ -24,8 +24,7 @@ import pytest
 import trio
 import trio.testing
 from cli_world import Program, eventually
-from conftest import MakeEngine
-from core_fakes import START, FakeClock, Notes, a_task, history
+from core_fakes import START, FakeClock, MakeEngine, Notes, a_task, history
 
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.engine import SchedulerEngine

@@ -224,8 +224,9 @@ def test_a_daemon_that_cannot_be_signalled_is_no_error(
         raise error
 
     hold()
-    monkeypatch.setattr("jarvis_trio.lock.os.kill", refuse)
-    assert not wake(path)
+    with monkeypatch.context() as patched:
+        patched.setattr("jarvis_trio.lock.os.kill", refuse)
+        assert not wake(path)
 
 
 def _link(path: Path) -> None:

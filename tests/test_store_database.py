@@ -220,6 +220,11 @@ def test_what_is_no_plain_file_is_refused(path: Path, kind: str) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_folder_in_place_of_the_file_is_refused_with_the_setting_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="it is not a plain file; give the right MEMORY_DB_PATH"):
+        MemoryStore(tmp_path)
+
+
 def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="No such file"):
         MemoryStore(tmp_path / "nowhere" / "memory.db")

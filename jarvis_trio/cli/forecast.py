@@ -85,16 +85,18 @@ def _print_stream(objects: Iterable[object]) -> None:
 
 
 def _print_day(target: Console, day: date, slots: list[Upcoming], zone: tzinfo) -> None:
-    from rich.text import Text  # noqa: PLC0415  # 40 ms, which `--json` need not pay
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415  # 40 ms, which `--json` need not pay
+    from rich.text import Text  # noqa: PLC0415  # as above
 
     midnight = as_utc(datetime.combine(day, time()), zone)
     changes = clock_changes(zone, midnight, midnight + timedelta(days=1))
     jumps = "".join(f" (the clock goes from {c.before:%H:%M} to {c.after:%H:%M})" for c in changes)
     target.print(date_words(day) + jumps, style="bold")
     lines = list(_lines(slots, zone, named=bool(changes)))
-    at_width, name_width = (max(len(line[column]) for line in lines) for column in (0, 1))
+    at_width, name_width = (max(cell_len(line[column]) for line in lines) for column in (0, 1))
     for at, name, remark in lines:
-        line = Text.assemble("  ", (at.ljust(at_width), "cyan"), "  ", name.ljust(name_width), "  ", (remark, "dim"))
+        padded = set_cell_size(name, name_width)
+        line = Text.assemble("  ", (at.ljust(at_width), "cyan"), "  ", padded, "  ", (remark, "dim"))
         line.rstrip()
         target.print(line, no_wrap=True, overflow="ellipsis")
     target.print()

@@ -149,6 +149,11 @@ class Database:
         found = " ".join(self.value("PRAGMA integrity_check(1)").split())
         return None if found == "ok" else found
 
+    @property
+    def rows_written(self) -> int:
+        """How many rows this connection has written: the second of `write_marks`, for free."""
+        return self._connection.total_changes
+
     def _execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
             return self._connection.execute(sql, parameters)
@@ -252,7 +257,7 @@ def _check_usable(path: Path, access: int) -> None:
     locks of this process's other connections (sqlite.org/howtocorrupt.html, 2.2).
     """
     if not path.is_file():
-        raise OSError(errno.EINVAL, "it is not a plain file")
+        raise OSError(errno.EINVAL, "it is not a plain file; give the right MEMORY_DB_PATH")
     if not os.access(path, access):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 

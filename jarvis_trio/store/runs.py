@@ -111,6 +111,10 @@ class RunTable(Database):
         owners = {row["id"]: row["owner"] for row in rows}
         return [LiveRun(run, owners[run.id]) for run in _readable(rows)]
 
+    def adopt_running(self) -> None:
+        """Let rows that say no more than that they run, as other programs may write them, be recovered like ours."""
+        self.write("UPDATE OR IGNORE task_runs SET live = 1 WHERE status = 'running' AND live IS NULL")
+
     def interrupt_run(self, run: Run, reason: str, at: datetime) -> bool:
         """The process of a live run is gone: what ran is interrupted, what lingered has ended.
 

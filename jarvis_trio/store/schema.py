@@ -51,6 +51,7 @@ CREATE TABLE IF NOT EXISTS facts (
 # `live` is 1 while an attempt can still do something: it runs, or it ran into its
 # time limit and its thread is alive. The unique index on it is law 2's second half,
 # a task never overlaps itself, kept by the database for all processes together.
+# `task_runs_foreign` holds what other programs wrote as running, so none of our rows.
 #
 # `task_queue` is what is to be done: one row with attempt 1 for a task's next slot,
 # one for each retry. Its times are microseconds since 1970 UTC. due_at 0 marks a row
@@ -68,6 +69,7 @@ CREATE TABLE IF NOT EXISTS task_runs (
     collapsed INTEGER NOT NULL DEFAULT 0, delivery TEXT, owner TEXT, live INTEGER,
     UNIQUE (task_id, scheduled_for, attempt));
 CREATE UNIQUE INDEX IF NOT EXISTS task_runs_live ON task_runs (task_id) WHERE live = 1;
+CREATE INDEX IF NOT EXISTS task_runs_foreign ON task_runs (task_id) WHERE status = 'running' AND live IS NULL;
 CREATE INDEX IF NOT EXISTS task_runs_by_task ON task_runs (task_id);
 CREATE INDEX IF NOT EXISTS task_runs_by_start ON task_runs (started_at);
 CREATE TABLE IF NOT EXISTS task_queue (
