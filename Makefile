@@ -34,7 +34,7 @@ run: .venv/run.stamp
 	@exec $(VENV_PYTHON) -m jarvis_trio
 
 test: .venv/dev.stamp
-	@$(VENV_PYTHON) -m pytest -q
+	@$(VENV_PYTHON) -m pytest -q -n auto --dist loadgroup
 
 lint: .venv/dev.stamp
 	@$(VENV_PYTHON) -m ruff check --quiet .

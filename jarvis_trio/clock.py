@@ -31,28 +31,34 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock.
+
+    `TZ` is read when it is made: nobody outside can change it in a running process, but
+    a handler that does must not move the zone of all other tasks (law 4).
+    """
+
+    def __init__(self) -> None:
+        self._zone_name = os.environ.get("TZ", "")
 
     def now(self) -> datetime:
         return datetime.now(UTC)
 
     def zone(self) -> tzinfo:
-        return machine_zone()
+        return machine_zone(self._zone_name)
 
     def monotonic(self) -> float:
         return time.monotonic()
 
 
-def machine_zone() -> tzinfo:
-    """The zone that `TZ` or else `/etc/localtime` names, read anew at each call.
+def machine_zone(name: str = "") -> tzinfo:
+    """The zone `name`, as `TZ` has it, or else the one that `/etc/localtime` names at this moment.
 
     `datetime.astimezone()` is no substitute: the C library reads the zone once
     and keeps it, and has one offset rather than rules. The package tzlocal was
     tried in thought and left: it raises where `/etc/timezone` contradicts
     `/etc/localtime`, and a daemon has to go on.
     """
-    name = os.environ.get("TZ", "").removeprefix(":")
-    if name and (zone := _zone_named(name)) is not None:
+    if name and (zone := _zone_named(name.removeprefix(":"))) is not None:
         return zone
     return _zone_of_localtime()
 

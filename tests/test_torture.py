@@ -16,7 +16,7 @@ from tests.torture.arena import GENTLE, Arena
 from tests.torture.checker import check
 from tests.torture.havoc import Havoc, calm_down
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torture")]  # one costly fixture for all
 
 STOPS = 10
 

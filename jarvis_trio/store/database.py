@@ -57,7 +57,7 @@ class Database:
         busy_timeout: timedelta = timedelta(seconds=90),
         read_only: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # a handler may change the current folder
         self.read_only = read_only
         self.clock: Clock = clock or SystemClock()
         self._busy_timeout = busy_timeout
