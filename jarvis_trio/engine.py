@@ -169,10 +169,13 @@ class SchedulerEngine:
                 if ended is not None:
                     self._outcomes.write(ended)
                 return self._claims.step(instant, clock.now())  # the wait for the write lock is over
-        except StoreError:
+        except Exception as error:
+            # What is in hand is kept whatever the claim met; it was rolled back with it.
             if ended is None:
                 raise
             self._outcomes.record(ended)
+            if not isinstance(error, StoreError):
+                raise
             return Step(None, [], more=False)
 
     def run_now(self, name: str) -> dict[str, Any]:

@@ -424,3 +424,38 @@ def test_what_fails_is_said_in_the_log_with_its_task(
         make_engine({"fail": fail}).evaluate_due_tasks()
     assert any(getattr(record, "task", None) == "job" for record in caplog.records)
     assert "no net" in caplog.text
+
+
+@pytest.mark.law(3)
+def test_law_3_an_outcome_is_kept_whatever_the_next_claim_meets(
+    store: MemoryStore, engine: SchedulerEngine, notes: Notes, clock: FakeClock, other: sqlite3.Connection
+) -> None:
+    """Another program's trigger refuses the second claim, in the transaction that records the first run."""
+    for name in ("first", "second"):
+        store.store_scheduled_task(a_task(name))
+    engine.evaluate_due_tasks()
+    other.execute(
+        "CREATE TRIGGER theirs BEFORE UPDATE OF next_run_at ON scheduled_tasks WHEN NEW.name = 'second'"
+        " BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+    )
+    clock.advance(minutes=5)
+    with pytest.raises(sqlite3.IntegrityError, match="not this one"):
+        engine.evaluate_due_tasks()
+    assert [name for name, _, _ in notes.calls] == ["first"]
+    assert [run.status for run in store.list_runs(task="first")] == [RunStatus.EXECUTED]
+
+
+@pytest.mark.law(4)
+def test_law_4_a_live_row_with_an_unreadable_start_holds_up_nobody(
+    store: MemoryStore, engine: SchedulerEngine, notes: Notes, clock: FakeClock, other: sqlite3.Connection
+) -> None:
+    for name in ("first", "second"):
+        store.store_scheduled_task(a_task(name))
+    engine.evaluate_due_tasks()
+    other.execute(
+        "INSERT INTO task_runs (task_id, task_name, scheduled_for, attempt, started_at, status, owner, live)"
+        " VALUES (1, 'first', 'some day', 1, 'some day', 'running', 'here', 1)"
+    )
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    assert [name for name, _, _ in notes.calls] == ["second"]

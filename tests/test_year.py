@@ -28,7 +28,7 @@ END = datetime(2027, 1, 1, tzinfo=DENVER).astimezone(UTC)
 HALVES = [pytest.param(START, MIDDLE, id="January to June"), pytest.param(MIDDLE, END, id="July to December")]
 MINUTE = timedelta(minutes=1)
 
-INTERVALS = {f"every {minutes}m": timedelta(minutes=minutes) for minutes in (4, 7, 13, 60, 90, 121, 475)}
+INTERVALS = {f"every {minutes}m": timedelta(minutes=minutes) for minutes in (4, 8, 12, 60, 90, 121, 475)}
 INTERVALS |= {"every 8h": timedelta(hours=8), "every 26h": timedelta(hours=26), "every 5d": timedelta(days=5)}
 INTERVALS |= {"every 36h": timedelta(hours=36), "every 10d": timedelta(days=10)}
 

@@ -6,6 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
+from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import from_microseconds, local_text, parse_instant, to_microseconds
 from jarvis_trio.models import Due, ScheduledTask
 from jarvis_trio.store.database import Database
@@ -159,8 +160,16 @@ def _to_due(row: sqlite3.Row) -> Due:
         scheduled_for=from_microseconds(row["q_slot"]),
         changed=bool(row["q_changed"]),
         collapsed=row["q_collapsed"],
-        running_since=None if since is None else parse_instant(since),
+        running_since=None if since is None else _since(since),
     )
+
+
+def _since(text: str) -> datetime:
+    """When a live run started; a row of another program's making must not hold up the whole queue."""
+    try:
+        return parse_instant(text)
+    except ScheduleError:
+        return from_microseconds(0)
 
 
 def _instant_or_none(microseconds: int | None) -> datetime | None:
