@@ -191,14 +191,8 @@ class SchedulerEngine:
         return self._report(ended, self._clock.now())
 
     def next_due_at(self) -> datetime | None:
-        """When there is something to do next (aware UTC); in the past where there is now.
-
-        What another program writes meanwhile is noticed by the next tick.
-        """
-        seen_at, outlook = self._seen
-        if outlook is None or seen_at is None or seen_at[1] != self.memory_store.rows_written:
-            outlook = self._look_ahead()
-        return outlook.next_at()
+        """When there is something to do next (aware UTC); in the past where there is now."""
+        return self._look_ahead().next_at()
 
     def finish(self) -> None:
         """Write what could not be written so far; call it when no tick runs any more."""

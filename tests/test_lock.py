@@ -32,7 +32,7 @@ with DaemonLock(Path(sys.argv[1]), datetime(2026, 11, 21, 19, 31, 5, tzinfo=UTC)
     print("holds", flush=True)
     sys.stdin.read()
 """
-RECEIVE = "signal.signal(signal.SIGHUP, lambda *_: print('woken', flush=True))"
+RECEIVE = "signal.signal(signal.SIGHUP, lambda *_: os.write(1, b'woken\\n'))"  # print may not interrupt print
 PULSE = "lock.pulse(datetime(2026, 11, 21, 19, 32, 5, 123456, tzinfo=UTC))"
 
 

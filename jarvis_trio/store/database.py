@@ -149,11 +149,6 @@ class Database:
         found = " ".join(self.value("PRAGMA integrity_check(1)").split())
         return None if found == "ok" else found
 
-    @property
-    def rows_written(self) -> int:
-        """How many rows this connection has written: the second of `write_marks`, for free."""
-        return self._connection.total_changes
-
     def _execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
             return self._connection.execute(sql, parameters)
