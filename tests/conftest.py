@@ -111,6 +111,12 @@ def other(path: Path, store: MemoryStore) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that the test processes end together; otherwise the order stays as it is shuffled."""
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("long", "slow")])
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Lone surrogates, which hostile text has, cannot be sent from one test process to another."""

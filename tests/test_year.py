@@ -113,7 +113,7 @@ def expected_in(at: str, start: datetime, end: datetime) -> bool:
     return start <= datetime.fromisoformat(at).replace(tzinfo=DENVER) < end
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.law(2)
 @pytest.mark.law(3)
 @pytest.mark.parametrize(("start", "end"), HALVES)
