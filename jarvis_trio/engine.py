@@ -118,7 +118,8 @@ class SchedulerEngine:
         due. Several threads may each be in a tick; a task is run by one of them.
 
         Args:
-            now: the instant to evaluate at; a naive one is local time; None is the present.
+            now: the instant to evaluate at, which stands still then; a naive one is local
+                time; None is the present.
 
         Returns one mapping for each slot dealt with: `task_id`, `name`, `handler_type`,
         `status`, `next_run_at`, and `result` or `error` (and `delivery` where one was made).
@@ -342,15 +343,14 @@ def default_reports(store: MemoryStore, clock: Clock) -> Reports:
 
 
 class _ClockAt:
-    """A clock that is set to a given instant and goes on from there."""
+    """A clock that stands at a given instant: what is evaluated there is exactly repeatable."""
 
-    def __init__(self, base: Clock, start: datetime) -> None:
+    def __init__(self, base: Clock, instant: datetime) -> None:
         self._base = base
-        self._start = start
-        self._origin = base.monotonic()
+        self._instant = instant
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=self._base.monotonic() - self._origin)
+        return self._instant
 
     def zone(self) -> tzinfo:
         return self._base.zone()

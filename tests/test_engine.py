@@ -84,6 +84,18 @@ def test_the_instant_may_be_given_and_a_naive_one_is_local(
     assert store.list_runs()[0].started_at == START + 5 * MINUTE
 
 
+@pytest.mark.law(6)
+def test_law_6_at_a_given_instant_time_stands_still(tmp_path: Path) -> None:
+    """With the machine's own clock, so that time would pass if it could."""
+    with MemoryStore(tmp_path / "theirs.db") as store:
+        store.store_scheduled_task(a_task("job", next_run_at="2026-02-20T09:00:00+00:00"))
+        engine = SchedulerEngine(store, handlers={"note": lambda task, context: None})
+        engine.evaluate_due_tasks(datetime(2026, 2, 20, 10, tzinfo=UTC))
+        (run,) = store.list_runs()
+        assert run.started_at == run.finished_at == datetime(2026, 2, 20, 10, tzinfo=UTC)
+
+
+
 @pytest.mark.law(1)
 def test_what_comes_due_during_a_tick_is_the_next_ones(
     store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
