@@ -62,6 +62,11 @@ def trace(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
     return rewrite
 
 
+def first_of_many(lines: list[str]) -> str:
+    """The first line of a task that ran often; another task may have run but once in so short a time."""
+    return next(line for line in lines if line.startswith("every-second"))
+
+
 def event(**details: object) -> Callable[[Path], None]:
     def add(folder: Path) -> None:
         with (folder / "events.jsonl").open("a") as file:
@@ -84,7 +89,7 @@ A_RUN = "(SELECT id FROM task_runs WHERE task_name = 'every-second' AND status =
         (sql(f"UPDATE task_runs SET status = 'timeout', reason = 'so' WHERE id = {A_RUN}"), "rows and deeds agree"),
         (trace(lambda lines: [lines[0], *lines]), "no attempt runs twice"),
         (trace(lambda lines: [line for line in lines if " end " not in line]), "rows and deeds agree"),
-        (trace(lambda lines: [*lines, lines[0].replace("start", "beat")]), "no task overlaps itself"),
+        (trace(lambda lines: [*lines, first_of_many(lines).replace("start", "beat")]), "no task overlaps itself"),
         (trace(lambda lines: [line for line in lines if not line.startswith("every-second")]), "each run has a target"),
         (event(event="term", pid=1, code=-15), "sigterm lets what runs finish"),
         (event(event="exit", pid=1, code=-11, said=""), "what ends by itself says why"),
