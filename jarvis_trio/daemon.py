@@ -23,8 +23,9 @@ import trio
 from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.errors import JarvisError
-from jarvis_trio.instants import as_utc, duration_text, local_text
+from jarvis_trio.instants import as_utc, duration_text
 from jarvis_trio.text import error_text
+from jarvis_trio.words import moment_words
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _logger = logging.getLogger(__name__)
@@ -281,10 +282,10 @@ class JarvisDaemon:
     def _still_running(self) -> str:
         zone = self._clock.zone()
         try:
-            told = ", ".join(f"{name!r} since {local_text(at, zone)}" for name, at in self.engine.running())
+            told = ", ".join(f"{name!r} since {moment_words(at, zone)}" for name, at in self.engine.running())
         except BaseException:  # noqa: BLE001  # border of law 4: an engine may have nothing of that name, or another thing
             told = ""
-        return told or ", ".join(f"the tick since {local_text(at, zone)}" for at in self._ticking.values())
+        return told or ", ".join(f"the tick since {moment_words(at, zone)}" for at in self._ticking.values())
 
 
 def _log_tick(results: list[dict[str, Any]], took: timedelta) -> None:

@@ -119,7 +119,7 @@ async def test_a_further_signal_tells_what_runs_and_since_when_and_waits(
             assert gate.passed == 0
             clock.advance(seconds=90)
             gate.opened.set()
-    assert caplog.text.count("'backup\\x1b' since 2026-03-02T09:00:00+00:00") == 3
+    assert caplog.text.count("'backup\\x1b' since Mon 2026-03-02 09:00 UTC") == 3
     assert "Stopped by SIGTERM; what ran was awaited for 1m30s" in caplog.text
 
 
