@@ -26,7 +26,7 @@ from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.lock import DaemonLock
 from jarvis_trio.settings import read_settings
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.testing import SimulatedClock
+from jarvis_trio.simulated import SimulatedClock
 
 ZONE = ZoneInfo("America/Denver")
 START = datetime(2026, 6, 1, 17, 55, tzinfo=ZONE)

@@ -102,7 +102,7 @@ class JarvisDaemon:
         self._last_failure: str | None = None
         self._stopped_by: str | None = None
         self._stopped_at = 0.0
-        self._sleep_scope = trio.CancelScope()
+        self._sleep_scope: trio.CancelScope | None = None
 
     def shutdown(self, reason: str = "shutdown") -> None:
         """Let what runs finish, start no other tick, and let `run` return; idempotent."""
@@ -220,13 +220,12 @@ class JarvisDaemon:
         return False
 
     async def _seconds_to_next_tick(self) -> float:
-        regular = self._regular_at - trio.current_time()
         if self._ask_at <= trio.current_time():
             self._ask_at = math.inf
             due_at = await self._run_sync(self._next_due_at)
             if not self._change_seen:  # a tick that ended meanwhile knows better
                 self._due_at = due_at
-        regular = min(regular, self._ask_at - trio.current_time())
+        regular = min(self._regular_at, self._ask_at) - trio.current_time()
         due_at = self._due_at
         if due_at is None:
             return regular
@@ -255,10 +254,12 @@ class JarvisDaemon:
     async def _sleep(self, seconds: float) -> None:
         with trio.CancelScope(deadline=trio.current_time() + seconds) as self._sleep_scope:
             await trio.sleep_forever()
+        self._sleep_scope = None
 
     def _end_sleep(self) -> None:
         self._change_seen = True
-        self._sleep_scope.cancel()
+        if self._sleep_scope is not None:
+            self._sleep_scope.cancel()
 
     async def _receive_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         if threading.current_thread() is not threading.main_thread():

@@ -245,7 +245,7 @@ class SchedulerEngine:
     def _notice_clock(self) -> None:
         """The wall clock was set back where it lost time against the monotonic one, or against the last run."""
         with self._guard:
-            now = self._clock.now()
+            now = self._clock.now()  # read anew: the tick may have waited long for the database
             zero = now - timedelta(seconds=self._clock.monotonic())
             back = (self.memory_store.last_started_at() or now) - now if self._zero is None else self._zero - zero
             self._zero = zero

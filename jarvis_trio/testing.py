@@ -1,4 +1,4 @@
-"""Simulate the real daemon, engine and store on trio's mock clock: a year in seconds.
+"""Simulate the real daemon, engine and store on a clock of trio's that jumps: a year in seconds.
 
 ```python
 from jarvis_trio.testing import Simulation
@@ -10,19 +10,17 @@ with Simulation("2026-03-07T00:00", zone="America/Denver") as simulation:
 ```
 
 Between two calls the simulated world stands still. Handlers are called inline and
-take no simulated time, since trio's autojump clock does not see threads (trio#456).
+take no simulated time, since such a clock does not see threads (trio#456).
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import queue
 import tempfile
-import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, Self
@@ -39,64 +37,8 @@ from jarvis_trio.models import Handler, HandlerContext, Policy, Run, ScheduledTa
 from jarvis_trio.reports import AlertChannel, Reports
 from jarvis_trio.runner import run_inline
 from jarvis_trio.schedule import Once, task_schedule
+from jarvis_trio.simulated import CrashingStore, JumpingClock, SimulatedClock, SimulatedStore, World
 from jarvis_trio.store import MemoryStore
-
-
-class SimulatedClock:
-    """A wall clock that goes on as trio's mock clock does, and that can be set, as a machine's can."""
-
-    def __init__(self, mock: trio.testing.MockClock, start: datetime, zone: tzinfo) -> None:
-        self._mock = mock
-        self._zero = start
-        self._zone = zone
-
-    def now(self) -> datetime:
-        return self._zero + timedelta(seconds=self.monotonic())
-
-    def zone(self) -> tzinfo:
-        return self._zone
-
-    def monotonic(self) -> float:
-        return self._mock.current_time()
-
-    def shift(self, by: timedelta) -> None:
-        """Set the wall clock on (or back, by a negative time); the monotonic clock notices nothing."""
-        self._zero += by
-
-    def move(self, zone: tzinfo) -> None:
-        """Change the machine's zone."""
-        self._zone = zone
-
-
-class SimulatedCrash(BaseException):
-    """The simulated process died here."""
-
-
-class CrashingStore(MemoryStore):
-    """The real store, in a process that can die after any of its writes."""
-
-    writes = 0
-    dies_after: int | None = None
-
-    def _begin(self) -> None:
-        if self.dead:
-            raise SimulatedCrash
-        super()._begin()
-
-    def _commit(self) -> None:
-        super()._commit()
-        self.writes += 1
-        if self.dead:
-            raise SimulatedCrash
-
-    def stop_syncing(self) -> None:
-        """Leave the writes to the operating system: what is simulated is a process's death, not a power cut."""
-        self._connection.execute("PRAGMA synchronous=OFF")
-
-    @property
-    def dead(self) -> bool:
-        """Whether the process has died; nothing is written any more then."""
-        return self.dies_after is not None and self.writes >= self.dies_after
 
 
 class Simulation:
@@ -108,7 +50,7 @@ class Simulation:
         start: the instant at which it begins, as ISO text or datetime; naive ones are
             local time in `zone`.
         zone: the machine's zone, by its IANA name.
-        folder: where the database is kept; a temporary folder by default.
+        folder: where the database is kept as a file; by default it is in memory.
         tick_interval: seconds, the daemon's longest sleep.
     """
 
@@ -122,8 +64,8 @@ class Simulation:
     ) -> None:
         machine_zone = parse_zone(zone)
         instant = parse_instant(start, machine_zone) if isinstance(start, str) else as_utc(start, machine_zone)
-        self._mock = trio.testing.MockClock(autojump_threshold=0)
-        self.clock = SimulatedClock(self._mock, instant, machine_zone)
+        self._time = JumpingClock()
+        self.clock = SimulatedClock(self._time, instant, machine_zone)
         self.handlers: dict[str, Handler] = {}
         self.delivered: list[tuple[str, Message]] = []
         self._tick_interval = tick_interval
@@ -131,8 +73,8 @@ class Simulation:
         self._path = Path(folder or self._temporary.name) / "memory.db"  # type: ignore[union-attr]  # one of both is set
         self._owners = itertools.count(1)
         self._boot()
-        self.store = MemoryStore(self._path, clock=self.clock)
-        self._world = _World(self._mock)
+        self.store = SimulatedStore(self._path, self.clock, in_memory=self._temporary is not None)
+        self._world = World(self._time)
 
     def __enter__(self) -> Self:
         return self
@@ -235,7 +177,7 @@ class Simulation:
         return self.store.list_runs(task=name)[::-1]
 
     def _boot(self) -> None:
-        self._memory = CrashingStore(self._path, clock=self.clock)
+        self._memory = CrashingStore(self._path, self.clock, in_memory=self._temporary is not None)
         self._memory.stop_syncing()
         self._owner = f"daemon {next(self._owners)}"
         self.daemon = JarvisDaemon(
@@ -270,14 +212,12 @@ class Simulation:
         return "the simulation"
 
     async def _pass_time(self, seconds: float) -> None:
-        if self.crashed:
-            await trio.sleep(seconds)
-            return
-        if not self._started:
+        death = trio.Event() if self.crashed else self._death  # who is dead does not die again
+        if not self._started and not self.crashed:
             self._started = True
             await self._world.nursery.start(self._live)
-        with trio.move_on_after(seconds):
-            await self._death.wait()
+        with self._time.going(), trio.move_on_after(seconds):
+            await death.wait()
         # What is due at the very last instant runs, whatever the order of trio's tasks.
         await trio.testing.wait_all_tasks_blocked()
 
@@ -306,44 +246,6 @@ class Simulation:
             self._death.set()
             await trio.sleep_forever()
         return result
-
-
-class _World:
-    """The thread in which trio runs. It blocks between two requests, so that time stands still."""
-
-    nursery: trio.Nursery
-
-    def __init__(self, clock: trio.testing.MockClock) -> None:
-        self._requests: queue.SimpleQueue[Callable[[], Awaitable[None]] | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=lambda: trio.run(self._serve, clock=clock), daemon=True)
-        self._thread.start()
-
-    def do(self, request: Callable[[], Awaitable[None]]) -> None:
-        """Have the world do something, and wait for it; raises what that raises."""
-        self._requests.put(request)
-        if (error := self._answers.get()) is not None:
-            raise error
-
-    def is_current(self) -> bool:
-        """Whether the caller is a part of the world."""
-        return threading.current_thread() is self._thread
-
-    def end(self) -> None:
-        """Stop everything in it."""
-        self._requests.put(None)
-        self._thread.join()
-
-    async def _serve(self) -> None:
-        async with trio.open_nursery() as self.nursery:
-            while (request := self._requests.get()) is not None:
-                try:
-                    await request()
-                except BaseException as error:  # noqa: BLE001  # carried to the caller's thread, and raised there
-                    self._answers.put(error)
-                else:
-                    self._answers.put(None)
-            self.nursery.cancel_scope.cancel()
 
 
 def _schedule_columns(

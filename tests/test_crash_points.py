@@ -24,8 +24,9 @@ from core_fakes import a_task
 from jarvis_trio.delivery import Message
 from jarvis_trio.errors import HandlerError
 from jarvis_trio.models import HandlerContext, Policy, Run, RunStatus, ScheduledTask
+from jarvis_trio.simulated import SimulatedCrash
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.testing import SimulatedCrash, Simulation
+from jarvis_trio.testing import Simulation
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 CHECKOUT = Path(__file__).parent.parent

@@ -22,8 +22,8 @@ from daemon_fakes import Bare, raising, run_for
 
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.simulated import SimulatedClock
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.testing import SimulatedClock
 
 MockClock = trio.testing.MockClock
 wait_thread = functools.partial(trio.to_thread.run_sync, abandon_on_cancel=False)

@@ -27,8 +27,8 @@ from handler_calls import a_task as an_inbox_task
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.handlers.webhook_poll import WebhookPoll
+from jarvis_trio.simulated import SimulatedClock
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.testing import SimulatedClock
 
 HOUR = timedelta(hours=1)
 NEVER_IN_A_DAEMON = {

@@ -213,8 +213,8 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            _read_only_uri(self.path) if self.read_only else self.path,
-            uri=self.read_only,
+            self._address(),
+            uri=True,
             timeout=self._busy_timeout.total_seconds(),
             isolation_level=None,
             check_same_thread=False,
@@ -232,6 +232,10 @@ class Database:
             connection.close()
             raise
         return connection
+
+    def _address(self) -> str:
+        """The file as SQLite's URI (sqlite.org/uri.html)."""
+        return _read_only_uri(self.path) if self.read_only else self.path.as_uri()
 
     def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF

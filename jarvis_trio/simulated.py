@@ -1,0 +1,161 @@
+"""The parts of a simulated machine: its clocks, its database, and the thread in which its time passes."""
+
+from __future__ import annotations
+
+import math
+import queue
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+
+import trio
+import trio.abc
+
+from jarvis_trio.clock import Clock
+from jarvis_trio.store import MemoryStore
+
+
+class JumpingClock(trio.abc.Clock):
+    """trio's clock in the simulated world: where nothing is left to do, it is the next deadline at once.
+
+    trio's own mock clock can do so too, by `autojump_threshold`; but it lets the event
+    loop turn twice for each jump, which is a fifth of a simulated year.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._stands = True
+
+    @contextmanager
+    def going(self) -> Iterator[None]:
+        """Within the block time passes; otherwise it stands still."""
+        self._stands = False
+        try:
+            yield
+        finally:
+            self._stands = True
+
+    def start_clock(self) -> None:
+        """Nothing to prepare: it begins at 0."""
+
+    def current_time(self) -> float:
+        return self._seconds
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        if self._stands or deadline == math.inf:
+            return math.inf
+        self._seconds = max(self._seconds, deadline)
+        return 0
+
+
+class SimulatedClock:
+    """A wall clock that goes on as trio's clock does, and that can be set, as a machine's can."""
+
+    def __init__(self, base: trio.abc.Clock, start: datetime, zone: tzinfo) -> None:
+        self._base = base
+        self._zero = start
+        self._zone = zone
+
+    def now(self) -> datetime:
+        return self._zero + timedelta(seconds=self._base.current_time())
+
+    def zone(self) -> tzinfo:
+        return self._zone
+
+    def monotonic(self) -> float:
+        return self._base.current_time()
+
+    def shift(self, by: timedelta) -> None:
+        """Set the wall clock on (or back, by a negative time); the monotonic clock notices nothing."""
+        self._zero += by
+
+    def move(self, zone: tzinfo) -> None:
+        """Change the machine's zone."""
+        self._zone = zone
+
+
+class SimulatedCrash(BaseException):
+    """The simulated process died here."""
+
+
+class SimulatedStore(MemoryStore):
+    """The real store; where it is not wanted as a file, SQLite keeps it in the memory of the process.
+
+    To write the file's pages is a quarter of a simulated year. The connections of the
+    process share such a database by its name (sqlite.org/src/file/src/memdb.c).
+    """
+
+    def __init__(self, path: Path, clock: Clock, *, in_memory: bool) -> None:
+        self._in_memory = in_memory and sqlite3.sqlite_version_info >= (3, 36)  # older ones do not share it
+        super().__init__(path, clock=clock)
+
+    def _address(self) -> str:
+        return super()._address() + ("?vfs=memdb" if self._in_memory else "")
+
+
+class CrashingStore(SimulatedStore):
+    """The real store, in a process that can die after any of its writes."""
+
+    writes = 0
+    dies_after: int | None = None
+
+    def _begin(self) -> None:
+        if self.dead:
+            raise SimulatedCrash
+        super()._begin()
+
+    def _commit(self) -> None:
+        super()._commit()
+        self.writes += 1
+        if self.dead:
+            raise SimulatedCrash
+
+    def stop_syncing(self) -> None:
+        """Leave the writes to the operating system: what is simulated is a process's death, not a power cut."""
+        self._connection.execute("PRAGMA synchronous=OFF")
+
+    @property
+    def dead(self) -> bool:
+        """Whether the process has died; nothing is written any more then."""
+        return self.dies_after is not None and self.writes >= self.dies_after
+
+
+class World:
+    """The thread in which trio runs. It blocks between two requests, so that time stands still."""
+
+    nursery: trio.Nursery
+
+    def __init__(self, clock: trio.abc.Clock) -> None:
+        self._requests: queue.SimpleQueue[Callable[[], Awaitable[None]] | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=lambda: trio.run(self._serve, clock=clock), daemon=True)
+        self._thread.start()
+
+    def do(self, request: Callable[[], Awaitable[None]]) -> None:
+        """Have the world do something, and wait for it; raises what that raises."""
+        self._requests.put(request)
+        if (error := self._answers.get()) is not None:
+            raise error
+
+    def is_current(self) -> bool:
+        """Whether the caller is a part of the world."""
+        return threading.current_thread() is self._thread
+
+    def end(self) -> None:
+        """Stop everything in it."""
+        self._requests.put(None)
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        async with trio.open_nursery() as self.nursery:
+            while (request := self._requests.get()) is not None:
+                try:
+                    await request()
+                except BaseException as error:  # noqa: BLE001  # carried to the caller's thread, and raised there
+                    self._answers.put(error)
+                else:
+                    self._answers.put(None)
+            self.nursery.cancel_scope.cancel()
