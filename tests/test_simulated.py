@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import trio
 
-from jarvis_trio.simulated import JumpingClock, SimulatedClock, SimulatedStore, World
-from jarvis_trio.testing import Simulation
+from jarvis_trio.simulated import JumpingClock, SimulatedClock, SimulatedStore
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -61,16 +60,6 @@ def test_a_deadline_that_has_passed_does_not_turn_time_back() -> None:
     assert clock.current_time() == 60
 
 
-def test_an_error_of_the_world_is_raised_where_it_was_asked() -> None:
-    async def fail() -> None:
-        raise LookupError("as it does")
-
-    world = World(JumpingClock())
-    with pytest.raises(LookupError, match="as it does"):
-        world.do(fail)
-    world.end()
-
-
 def a_store(folder: Path, *, in_memory: bool) -> SimulatedStore:
     return SimulatedStore(folder / "memory.db", SimulatedClock(JumpingClock(), START, UTC), in_memory=in_memory)
 
@@ -88,13 +77,3 @@ def test_an_old_sqlite_keeps_the_store_in_the_file(tmp_path: Path, monkeypatch: 
         store.remember("key", "value")
     with a_store(tmp_path, in_memory=False) as again:
         assert again.note("key") == "value"
-
-
-def test_a_simulation_in_a_folder_keeps_its_database_there(tmp_path: Path) -> None:
-    with Simulation(START, folder=tmp_path) as simulation:
-        simulation.add("job", every="1m")
-        simulation.run(minutes=3)
-    with a_store(tmp_path, in_memory=False) as store:
-        assert [run.scheduled_for for run in store.list_runs()][::-1] == [
-            START + timedelta(minutes=minute) for minute in (1, 2, 3)
-        ]
