@@ -11,11 +11,10 @@ from datetime import timedelta
 
 from jarvis_trio.approvals import Approvals
 from jarvis_trio.clock import Clock
-from jarvis_trio.delivery import Channels
+from jarvis_trio.delivery import Channels, read_config
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.errors import DeliveryError, ScheduleError, SettingError
+from jarvis_trio.errors import DeliveryError, SettingError
 from jarvis_trio.handlers import Handlers, built_in
-from jarvis_trio.models import json_object
 from jarvis_trio.reports import AlertChannel, Reports
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
@@ -53,7 +52,7 @@ def _alert_channel(settings: Settings, channels: Channels) -> AlertChannel | Non
     if not settings.alert_channel:
         return None
     try:
-        channels.check(settings.alert_channel, json_object(settings.alert_config, "JARVIS_ALERT_CONFIG"))
-    except (DeliveryError, ScheduleError) as error:
+        channels.check(settings.alert_channel, read_config(settings.alert_config, "JARVIS_ALERT_CONFIG"))
+    except DeliveryError as error:
         raise SettingError(f"JARVIS_ALERT_CHANNEL {settings.alert_channel!r} cannot be used: {error}") from None
     return AlertChannel(settings.alert_channel, settings.alert_config or None)

@@ -59,11 +59,7 @@ class Approvals:
         An approval of what it was before is replaced. Returns the path that was approved.
         Raises NotApprovedError for what cannot be approved, since others could change it.
         """
-        name = os.fspath(executable)
-        found = name if os.sep in name else shutil.which(name)
-        if found is None:
-            raise NotApprovedError(f"{_shown(name)} is not on PATH; give the path of an executable")
-        path = _plain(Path(found).absolute())
+        path = _plain(_located(executable))
         if (reason := _unsafe(path)) is not None:
             raise NotApprovedError(f"{_shown(path)} cannot be approved: {reason}")
         with self._changing() as entries:
@@ -90,11 +86,11 @@ class Approvals:
         return path
 
     def remove(self, executable: str | os.PathLike[str]) -> Path:
-        """Take back an approval; the executable need not exist any more.
+        """Take back the approval of a path, which need not exist any more, or of a name on this process's PATH.
 
         Returns the path that was approved. Raises NotApprovedError where there is none.
         """
-        path = Path(executable).absolute()
+        path = _located(executable)
         with self._changing() as entries:
             for known in (str(path), str(_plain(path))):
                 if entries.pop(known, None) is not None:
@@ -152,6 +148,15 @@ class Approvals:
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, self._file)
+
+
+def _located(executable: str | os.PathLike[str]) -> Path:
+    """The absolute path of what a person names: by a path, or as a shell would find it."""
+    name = os.fspath(executable)
+    found = name if os.sep in name else shutil.which(name)
+    if found is None:
+        raise NotApprovedError(f"{_shown(name)} is not on PATH; give the path of an executable")
+    return Path(found).absolute()
 
 
 def _plain(path: Path) -> Path:

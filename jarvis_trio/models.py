@@ -136,7 +136,7 @@ def json_object(text: str | None, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ScheduleError(f"{what} is not JSON ({error}): {text[:80]!r}") from None
     if not isinstance(value, dict):
-        raise ScheduleError(f'{what} must be a JSON object such as {{"minutes": 5}}, not {text[:80]!r}')
+        raise ScheduleError(f'{what} must be a JSON object, such as {{"name": "value"}}, not {text[:80]!r}')
     return value
 
 

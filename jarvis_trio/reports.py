@@ -15,19 +15,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jarvis_trio.clock import Clock
-from jarvis_trio.delivery import Message
-from jarvis_trio.errors import DeliveryError, ScheduleError
+from jarvis_trio.delivery import Message, read_config
+from jarvis_trio.errors import DeliveryError
 from jarvis_trio.instants import duration_text, local_text
-from jarvis_trio.models import (
-    Claim,
-    Outcome,
-    RunStatus,
-    ScheduledTask,
-    TroubleKind,
-    json_object,
-    require_id,
-    task_policy,
-)
+from jarvis_trio.models import Claim, Outcome, RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
 from jarvis_trio.store.troubles import Trouble
@@ -35,6 +26,9 @@ from jarvis_trio.words import moment_words
 
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240, 720))
 """How long a message that could not be delivered waits before each further try; then it is given up."""
+
+_SENDING_SECONDS = 20.0
+"""No message is begun later in a tick: with a server that hangs a stop would else wait for each of them."""
 
 _WELL_AGAIN = (TroubleKind.FAILING, TroubleKind.MISSED, TroubleKind.STALE)
 _logger = logging.getLogger(__name__)
@@ -109,8 +103,9 @@ class Reports:
                     self._trouble(task, TroubleKind.STALE, reason, now)
 
     def send_due(self, now: datetime) -> None:
-        """Send what is due in the outbox."""
-        while (letter := self._store.take_letter(now, now + PAUSES[0])) is not None:
+        """Send what is due in the outbox, until that has taken `_SENDING_SECONDS`: the rest is for the next tick."""
+        until = self._clock.monotonic() + _SENDING_SECONDS
+        while self._clock.monotonic() < until and (letter := self._store.take_letter(now, now + PAUSES[0])) is not None:
             self._deliver(letter, now)
 
     def send_run(self, run_id: int, now: datetime) -> dict[str, Any] | None:
@@ -119,16 +114,23 @@ class Reports:
         return None if letter is None else self._deliver(letter, now)
 
     def _deliver(self, letter: Letter, now: datetime) -> dict[str, Any]:
-        account: dict[str, Any] = {"channel": letter.channel, "attempts": letter.attempt}
+        channel, config = self._address(letter)
+        account: dict[str, Any] = {"channel": channel, "attempts": letter.attempt}
         message = Message(letter.task_name, letter.status, letter.result, letter.timestamp)
         try:
-            account |= {"status": "sent", "to": self._send(letter.channel, _config(letter.config), message)}
+            account |= {"status": "sent", "to": self._send(channel, read_config(config, "delivery_config"), message)}
             self._store.discard(letter)
         except DeliveryError as error:
             account |= self._failed(letter, str(error), now)
         if letter.run_id is not None:
             self._store.record_delivery(letter.run_id, json.dumps(account))
         return account
+
+    def _address(self, letter: Letter) -> tuple[str, str | None]:
+        """The channel and its configuration: that of alerts comes from the settings, as they are now."""
+        if letter.run_id is not None or self._alerts is None:
+            return letter.channel, letter.config
+        return self._alerts.channel, self._alerts.config
 
     def _failed(self, letter: Letter, reason: str, now: datetime) -> dict[str, Any]:
         if letter.attempt > len(PAUSES):
@@ -154,7 +156,8 @@ class Reports:
 
     def _alert(self, task: ScheduledTask, status: str, reason: str | None, at: datetime) -> None:
         if self._alerts is not None:
-            self._post(self._alerts.channel, self._alerts.config, task, status, reason, at, None)
+            # Its configuration can hold secrets of the environment, which are not for the database.
+            self._post(self._alerts.channel, None, task, status, reason, at, None)
 
     def _post(
         self,
@@ -168,10 +171,3 @@ class Reports:
     ) -> None:
         timestamp = local_text(at, self._clock.zone())
         self._store.post(Letter(channel, config, task.name, status, result, timestamp, run_id), at)
-
-
-def _config(text: str | None) -> dict[str, Any]:
-    try:
-        return json_object(text, "delivery_config")
-    except ScheduleError as error:
-        raise DeliveryError(str(error)) from None

@@ -77,8 +77,8 @@ class Setting(NamedTuple):
 
     @property
     def constant(self) -> str:
-        """What the setting is called in a `config` module."""
-        return self.variable.removeprefix("JARVIS_")
+        """What the setting is called in a `config` module, which may be another program's: by no common word."""
+        return "DATA_DIR" if self.variable == "JARVIS_DATA_DIR" else self.variable
 
 
 def _path(name: str, value: object) -> Path:

@@ -1,4 +1,4 @@
-"""Instants, durations and lists as a person says them, in plain English. Pure.
+"""Instants, durations, lists and names as a person says them, in plain English. Pure.
 
 Not `strftime` names and not the package humanize: both follow the process's locale,
 and the sentences around them are English.
@@ -61,6 +61,14 @@ def joined(items: Sequence[str], most: int = 4) -> str:
     if len(items) > most:
         items = [*items[: most - 1], f"{len(items) - most + 1} more"]
     return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """`did you mean 'backup'? ` where one of the names is near; else nothing."""
+    import difflib  # noqa: PLC0415  # 3 ms, which only a mistake need pay
+
+    found = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {found[0]!r}? " if found else ""
 
 
 def shortened(text: str, width: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from handler_calls import DENVER, NOON, a_context, a_task
 
-from jarvis_trio.errors import DeliveryError
+from jarvis_trio.errors import DeliveryError, HandlerTimeoutError
 from jarvis_trio.handlers.alert_eval import AlertEval
 from jarvis_trio.store import MemoryStore
 
@@ -235,6 +235,35 @@ def test_law_4_one_bad_rule_does_not_stop_the_others(
     assert result["status"] == "error"
     assert result["error"].startswith("1 of 2 alert rules cannot be evaluated: 'bad': ")
     assert reason in result["errors"]["bad"]
+
+
+@pytest.mark.law(4)
+def test_law_4_rules_that_another_program_left_without_a_name_go_by_their_number(assistant: Assistant) -> None:
+    assistant.store.write("DROP TABLE alert_rules")
+    assistant.store.write(
+        "CREATE TABLE alert_rules (id INTEGER PRIMARY KEY, name TEXT UNIQUE, alert_type TEXT, condition TEXT,"
+        " enabled INTEGER DEFAULT 1, last_triggered_at TEXT)"
+    )
+    assistant.add("alert_rules", alert_type="stale_backup")
+    assistant.add("alert_rules", alert_type="oops")
+    assistant.add_rule("stale_backup", name="good")
+    result = assistant.evaluate()
+    assert (result["triggered"], list(result["errors"])) == (["rule 1", "good"], ["rule 2"])
+    assert assistant.told[0] == ("Alert: rule 1", "1 stale_backup found")
+
+
+def test_beyond_its_time_limit_no_further_rule_is_evaluated_and_the_next_run_goes_on(assistant: Assistant) -> None:
+    assistant.add_rule("stale_backup", name="slow to tell")
+    assistant.add_rule("stale_backup", name="next")
+    context = a_context(assistant.store)
+
+    def notify(title: str, text: str) -> None:
+        context.cancelled.set()
+
+    with pytest.raises(HandlerTimeoutError, match=r"^1 of 2 alert rules evaluated; the next run goes on$"):
+        AlertEval(notify)(a_task(), context)
+    result = assistant.evaluate()
+    assert (result["quiet"], result["triggered"]) == (["slow to tell"], ["next"])
 
 
 def test_a_date_that_cannot_be_read_is_passed_over_and_logged(

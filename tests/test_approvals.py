@@ -48,8 +48,11 @@ def test_an_executable_that_nobody_approved_is_refused_with_the_mend(approvals: 
 def test_a_name_is_looked_up_on_path(approvals: Approvals, script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(script.parent))
     assert approvals.allow("backup") == script
+    assert approvals.remove("backup") == script
     with pytest.raises(NotApprovedError, match="restore is not on PATH"):
         approvals.allow("restore")
+    with pytest.raises(NotApprovedError, match="restore is not on PATH"):
+        approvals.remove("restore")
 
 
 def test_a_relative_path_is_approved_as_an_absolute_one(
@@ -234,3 +237,9 @@ def test_what_depends_on_the_current_folder_is_never_found(script: Path, monkeyp
     monkeypatch.chdir(script.parent)
     assert find_executable("./backup", str(script.parent)) is None
     assert find_executable("backup", ".::bin") is None
+
+
+def test_a_list_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, script: Path) -> None:
+    (tmp_path / "data").write_text("a file, where the folder should be")
+    with pytest.raises(NotApprovedError, match=r"^cannot write the list of approved executables \S+approved\.json: "):
+        Approvals(tmp_path / "data" / "approved.json").allow(script)

@@ -129,6 +129,11 @@ def test_an_end_by_a_signal_is_an_error_that_names_it(run: Command) -> None:
     assert (result["status"], result["exit_code"], result["error"]) == ("error", -9, "ended by SIGKILL")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has real-time signals, which have no names")
+def test_a_signal_without_a_name_is_told_by_its_number(run: Command) -> None:
+    assert run("sh -c 'kill -40 $$'")["error"] == "ended by signal 40"
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

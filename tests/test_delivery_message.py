@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jarvis_trio.delivery.message import Message, readable
+from jarvis_trio.delivery.message import Message, read_config, readable
+from jarvis_trio.errors import DeliveryError
 
 ALL = Template("$task_name|$status|$result|$timestamp")
 
@@ -44,7 +45,10 @@ def test_a_value_is_never_taken_for_a_template() -> None:
         ('{"hosts": ["a", {"b": 1, "c": []}]}', "hosts:\n  - a\n  - b: 1\n    c: []"),
         ('{"one": ["a"], "two": {"b": 1}}', "one:\n  - a\ntwo:\n  b: 1"),
         ('{"output": "one\\ntwo"}', "output:\n  one\n  two"),
-        ('{"output": ""}', "output:"),
+        ('{"exit_code": 0, "stdout": "done\\n", "stderr": ""}', "exit_code: 0\nstdout: done"),
+        ('{"disk": {"note": "\\n"}, "hosts": [{"note": ""}, ""]}', "disk:\nhosts:\n  -\n  -"),
+        ('{"output": ""}', "(no result)"),
+        ('""', "(no result)"),
         ('{"stdout": "{\\"free\\": {\\"/\\": 12}, \\"late\\": []}\\n"}', "stdout:\n  free:\n    /: 12\n  late: []"),
         ('{"stdout": "[1] is no JSON"}', "stdout: [1] is no JSON"),
         ('{"cut": "in the mid', '{"cut": "in the mid'),
@@ -67,7 +71,7 @@ def test_a_result_of_any_size_makes_a_bounded_message() -> None:
     assert len(message(name="n" * 10_000).line(ALL)) == 200
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(), st.text(), st.one_of(st.none(), st.text(), st.recursive(st.text(), st.lists).map(json.dumps)))
 def test_whatever_a_row_holds_the_message_can_be_sent(name: str, template: str, result: str | None) -> None:
     told = Message(name, "error", result, "now")
@@ -81,3 +85,15 @@ def test_whatever_a_row_holds_the_message_can_be_sent(name: str, template: str, 
 
 def test_a_lone_surrogate_from_json_is_dropped() -> None:
     assert message('{"text": "a\\ud800b"}').text(Template("$result")) == "text: ab"
+
+
+def test_a_configuration_is_a_json_object_or_nothing() -> None:
+    assert read_config('{"to": "me@example.org"}', "delivery_config") == {"to": "me@example.org"}
+    assert read_config(None, "delivery_config") == {}
+
+
+@pytest.mark.parametrize("text", ['{"urls": "json://me:hunter2@example.org"', '["json://me:hunter2@example.org"]'])
+def test_what_is_wrong_with_a_configuration_is_told_without_its_text(text: str) -> None:
+    with pytest.raises(DeliveryError, match=r"^delivery_config is no JSON object such as \{.*\}; ") as caught:
+        read_config(text, "delivery_config")
+    assert "hunter2" not in str(caught.value)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import sys
+import tomllib
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -14,20 +16,24 @@ from zoneinfo import ZoneInfo
 
 import fake_launchctl
 import pytest
+import tzdata
 from cli_world import Cli, Program, execute
-from core_fakes import START
+from core_fakes import START, a_task
 from launchd_world import GUI
 
 from jarvis_trio.doctor.daemon import check_agent, check_daemon
 from jarvis_trio.doctor.database import check_users
 from jarvis_trio.doctor.findings import Finding, Level, failed, size_words
 from jarvis_trio.doctor.machine import check_clock, check_program, check_zone
+from jarvis_trio.doctor.tasks import check_schedules
 from jarvis_trio.launchd.plist import LABEL, OLD_LABELS
+from jarvis_trio.lint import ScheduleWarning, lint
 from jarvis_trio.lock import DaemonLock, Holder
-from jarvis_trio.models import TroubleKind
+from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
 
+ZONE_FILE = str(Path(tzdata.__file__).parent / "zoneinfo/Europe/Berlin")
 NO_DAEMON = ("daemon", "none is running, so no task runs")
 ASSISTANTS = """
 CREATE TABLE scheduled_tasks (
@@ -261,6 +267,13 @@ def test_a_package_that_is_missing_is_a_problem() -> None:
     assert [it.mend for it in missing] == [f"{sys.executable} -m pip install no-such-package"]
 
 
+def test_every_package_that_is_required_is_looked_for() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    required = {re.split("[^a-z-]", text)[0] for text in project["dependencies"]}
+    (packages,) = [it.says for it in check_program() if it.subject == "packages"]
+    assert {text.split()[0] for text in packages.split(", ")} == {"SQLite", *required}
+
+
 def test_a_clock_behind_the_newest_record_was_set_back() -> None:
     denver = ZoneInfo("America/Denver")
     (fine,) = check_clock(START, denver, START + timedelta(minutes=1))
@@ -278,11 +291,16 @@ def test_a_run_of_tomorrow_shows_that_the_clock_was_set_back(cli: Cli) -> None:
     assert [subject for subject, _ in problems(cli)] == ["clock"]
 
 
-@pytest.mark.parametrize(
-    ("text", "count"), [("", 0), ("Europe/Berlin", 0), (":UTC", 0), ("/etc/localtime", 0), ("X", 1)]
-)
-def test_a_zone_that_does_not_exist_is_told(text: str, count: int) -> None:
-    assert len(list(check_zone({"TZ": text}, ZoneInfo("UTC")))) == count
+@pytest.mark.parametrize("text", ["", "Europe/Berlin", ":UTC", ZONE_FILE, f":/{ZONE_FILE}"])
+def test_a_zone_by_its_name_or_its_file_is_fine(text: str) -> None:
+    assert list(check_zone({"TZ": text}, ZoneInfo("UTC"))) == []
+
+
+@pytest.mark.parametrize("text", ["X", "JST-9", "<-03>3", "/no/such/file", "/etc/passwd"])
+def test_a_zone_that_cannot_be_read_is_told(text: str) -> None:
+    (told,) = check_zone({"TZ": text}, ZoneInfo("UTC"))
+    assert told.says == f"TZ is {text!r}, which names no zone; UTC is used instead"
+    assert "such as JST-9, is not read" in told.mend
 
 
 def test_a_full_disk_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,6 +447,21 @@ def test_tasks_in_trouble_are_told_with_why(cli: Cli) -> None:
     assert told["odd"][1].endswith("jarvis-trio edit odd")
 
 
+def test_a_schedule_that_many_tasks_have_is_looked_at_once_and_told_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = []
+
+    def counting(task: ScheduledTask, *others: Any) -> list[ScheduleWarning]:
+        looked_at.append(task.name)
+        return lint(task, *others)
+
+    monkeypatch.setattr("jarvis_trio.doctor.tasks.lint", counting)
+    tasks = [a_task(f"night {number}", cron="30 2 * * *") for number in range(3)]
+    tasks.append(a_task("abroad", cron="30 2 * * *", policy={"timezone": "Europe/Berlin"}))
+    told = [finding.says.split(":")[0] for finding in check_schedules(tasks, ZoneInfo("America/Denver"), START)]
+    assert looked_at == ["night 0", "abroad"]
+    assert sorted(set(told)) == ["abroad", "night 0", "night 1", "night 2"]
+
+
 def test_a_schedule_that_never_fires_is_a_problem_and_one_that_dst_touches_a_warning(cli: Cli) -> None:
     cli.clock.machine_zone = ZoneInfo("America/Denver")
     add(cli, "night", "--cron", "30 2 * * *", "--handler", "alert_eval")
@@ -472,7 +505,7 @@ def test_a_handler_that_nobody_brings_is_a_warning(cli: Cli) -> None:
 def test_delivery_that_cannot_work_is_a_problem(cli: Cli) -> None:
     add(cli, "task")
     cli.change("task", delivery_channel="pigeon")
-    assert [says for _, says in problems(cli)] == ["task: pigeon: unknown channel 'pigeon'"]
+    assert [says for _, says in problems(cli)] == ["task: unknown channel 'pigeon'"]
     cli.change("task", delivery_channel="email", delivery_config="[")
     assert [subject for subject, _ in problems(cli)] == ["delivery"]
 
@@ -498,6 +531,24 @@ def test_a_channel_for_alerts_that_does_not_exist_is_a_problem(cli: Cli, monkeyp
     assert [subject for subject, _ in problems(cli)] == ["alerts"]
     monkeypatch.setenv("JARVIS_ALERT_CHANNEL", "notification")
     assert problems(cli) == {}
+
+
+def test_a_plain_apprise_url_for_alerts_is_a_warning_as_the_launchd_agent_shows_it_to_all(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JARVIS_ALERT_CHANNEL", "apprise")
+    monkeypatch.setenv("JARVIS_ALERT_CONFIG", '{"urls": "env:URL"}')
+    assert warnings(cli) == {}
+    monkeypatch.setenv("JARVIS_ALERT_CONFIG", '{"urls": ["json://me:hunter2@example.org"]}')
+    assert [subject for subject, _ in warnings(cli)] == ["alerts"]
+    assert "hunter2" not in cli("doctor").out
+
+
+def test_alerts_that_cannot_be_read_are_told_without_their_text(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JARVIS_ALERT_CHANNEL", "apprise")
+    monkeypatch.setenv("JARVIS_ALERT_CONFIG", '{"urls": "json://me:hunter2@example.org"')
+    assert [subject for subject, _ in problems(cli)] == ["alerts"]
+    assert "hunter2" not in cli("doctor").out + cli("tick").err
 
 
 # launchd.

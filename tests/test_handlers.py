@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from handler_calls import a_context, a_task
@@ -128,6 +130,17 @@ def test_law_4_a_handler_that_cannot_be_imported_is_its_tasks_error(
     message = rf"^handler 'greeting' \({entry}\) cannot be imported: .*{reason}.*; mend or reinstall jarvis-greeter$"
     with pytest.raises(HandlerError, match=message):
         handler(a_task(), a_context())
+
+
+def test_an_installed_handler_has_its_own_grace_once_it_is_imported(install: Install) -> None:
+    module = f"from datetime import timedelta\n{GREETER}\ngreet.grace = timedelta(seconds=7)"
+    install(module, "greeting = jarvis_greeter:greet", "broken = jarvis_greeter:wave")
+    handler: Any = installed()["greeting"]
+    broken: Any = installed()["broken"]
+    assert handler.grace == broken.grace == timedelta(0)
+    assert "jarvis_greeter" not in sys.modules
+    handler(a_task(), a_context())
+    assert handler.grace == timedelta(seconds=7)
 
 
 def test_an_entry_that_is_no_callable_is_its_tasks_error(install: Install) -> None:

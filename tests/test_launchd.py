@@ -236,6 +236,13 @@ def test_a_record_that_cannot_be_read_is_an_error_and_nothing_is_done(world: Wor
     assert world.snapshot() == before
 
 
+def test_a_record_that_is_no_file_is_an_error_with_its_mend(world: World) -> None:
+    (world.agent.replaced / RECORD_NAME).mkdir(parents=True)
+    for look in (rollback_steps, status):
+        with pytest.raises(LaunchdError, match=r"cannot read .*replaced\.json .*directory.*; mend it"):
+            look(world.agent, world.launchctl)
+
+
 # Status
 
 

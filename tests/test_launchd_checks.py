@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,18 @@ def _no_trio(world: World) -> None:
     bare.write_text("#!/bin/sh\nprintf 'Traceback\\nModuleNotFoundError: no trio\\n' >&2\nexit 1\n")
     bare.chmod(0o755)
     world.agent = replace(world.agent, python=bare)
+
+
+def _no_psutil(world: World) -> None:
+    """A venv's interpreter that finds all but what macOS alone needs at the start."""
+    site = world.home / "site/psutil.py"
+    site.parent.mkdir()
+    site.write_text("raise ModuleNotFoundError('no psutil')")
+    partial = world.home / "bin/python"
+    partial.parent.mkdir()
+    partial.write_text(f'#!/bin/sh\nPYTHONPATH="{site.parent}" exec "{sys.executable}" -B "$@"\n')
+    partial.chmod(0o755)
+    world.agent = replace(world.agent, python=partial)
 
 
 def _no_interpreter(world: World) -> None:
@@ -95,6 +108,7 @@ def _written(world: World, path: Path) -> Path:
     [
         (_no_database, r"Memory DB not found at .*memory\.db; make it with: jarvis-trio init"),
         (_no_trio, r"cannot import jarvis_trio as launchd runs it \(ModuleNotFoundError: no trio\)"),
+        (_no_psutil, r"cannot import jarvis_trio as launchd runs it \(ModuleNotFoundError: no psutil\)"),
         (_no_interpreter, r"the interpreter cannot be run: .*gone/bin/python"),
         (_no_folder, r"/gone is no folder for the agent to run in; make it: jarvis-trio init"),
         (_project_in_documents, r"Documents/jarvis is in .*/Documents, which macOS closes to agents; move it"),

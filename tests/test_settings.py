@@ -191,8 +191,15 @@ def test_importing_config_with_a_bad_value_raises_an_error_that_says_so() -> Non
 
 def test_the_alert_channel_is_text_that_a_module_may_hold_too() -> None:
     assert read_settings({"JARVIS_ALERT_CHANNEL": " email "}, DATA).alert_channel == "email"
-    with pytest.raises(SettingError, match=r"^config\.ALERT_CHANNEL must be text, not 5"):
-        settings_of(config_module(ALERT_CHANNEL=5), {})
+    with pytest.raises(SettingError, match=r"^config\.JARVIS_ALERT_CHANNEL must be text, not 5"):
+        settings_of(config_module(JARVIS_ALERT_CHANNEL=5), {})
+
+
+def test_what_an_application_calls_by_a_common_word_is_its_own() -> None:
+    module = config_module(HISTORY_DAYS="for ever", HISTORY_RUNS=7, ALERT_CHANNEL="#ops", ALERT_CONFIG={"level": 3})
+    settings = settings_of(module, {})
+    assert (settings.history_days, settings.history_runs) == (90, 10_000)
+    assert (settings.alert_channel, settings.alert_config) == ("", "")
 
 
 def test_an_empty_setting_is_not_handed_to_another_process() -> None:

@@ -57,7 +57,7 @@ def test_the_slot_is_now_where_none_is_given(told: Remembered) -> None:
     assert told.context.deadline == told.context.started_at + timedelta(minutes=1)
 
 
-def test_the_handler_has_an_empty_store_which_is_gone_afterwards(told: Remembered) -> None:
+def test_the_handler_has_an_empty_store_which_is_gone_afterwards() -> None:
     found: list[object] = []
 
     def look(task: ScheduledTask, context: HandlerContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -374,20 +375,38 @@ def test_an_inbox_that_cannot_be_used_is_the_runs_error(drop: Drop) -> None:
     assert drop.names() == {"a.json"}
 
 
+def without_room_in(folder: str) -> Callable[[str, str], None]:
+    """A rename on a disk that is full as soon as something is moved to that folder."""
+    real_rename = os.rename
+
+    def rename(source: str, target: str) -> None:
+        if f"/{folder}/" in target:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real_rename(source, target)
+
+    return rename
+
+
+def test_a_bad_file_that_cannot_be_moved_leaves_no_reason_behind_and_moves_later(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop.put_raw("bad.json")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", without_room_in("failed"))
+        with pytest.raises(HandlerError, match="No space left"):
+            drop.poll()
+    assert drop.names("failed") == set()
+    assert drop.poll() == outcome(failed=1)
+    assert drop.names("failed") == {"bad.json", "bad.json.reason.txt"}
+
+
 @pytest.mark.law(3)
 def test_law_3_a_file_that_cannot_be_moved_after_it_was_recorded_is_no_second_event(
     drop: Drop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_rename = os.rename
-
-    def rename(source: str, target: str) -> None:
-        if "/processed/" in target:
-            raise OSError(28, "No space left on device")
-        real_rename(source, target)
-
     drop.put("a.json", "once")
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", rename)
+        patch.setattr(os, "rename", without_room_in("processed"))
         for _ in range(3):
             with pytest.raises(HandlerError, match="No space left on device"):
                 drop.poll()

@@ -2,7 +2,7 @@
 
 One module a channel. Each has one function, `prepare(config)`: it refuses a
 configuration that cannot work with a DeliveryError, and returns the sender that
-hands a message over. To add a channel, write such a module and name it in `_NAMES`.
+hands a message over. To add a channel, write such a module and name it in `CHANNEL_NAMES`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from jarvis_trio.delivery.host import Host, Sender
-from jarvis_trio.delivery.message import Config, Message, line, one_line, paragraph
+from jarvis_trio.delivery.message import Config, Message, line, one_line, paragraph, read_config
 from jarvis_trio.delivery.secrets import FILE_NAME, Secrets
 from jarvis_trio.errors import DeliveryError
+from jarvis_trio.words import nearest
 
-__all__ = ["Channels", "Message"]
+__all__ = ["CHANNEL_NAMES", "Channels", "Message", "read_config"]
 
-_NAMES = ("notification", "email", "imessage", "teams", "apprise")
+CHANNEL_NAMES = ("notification", "email", "imessage", "teams", "apprise")
+"""What a task can name as its channel."""
+
 _LONGEST_ERROR = 500
 _Result = TypeVar("_Result")
 
@@ -48,10 +51,6 @@ class Channels:
         self._platform = platform
         self._timeout = timeout
 
-    def names(self) -> tuple[str, ...]:
-        """The channels that a task can name."""
-        return _NAMES
-
     def check(self, channel: str, config: Config) -> None:
         """Refuse with DeliveryError an unknown channel, or a configuration that cannot work.
 
@@ -74,6 +73,9 @@ class Channels:
         self._guarded("notification", lambda host: show(host, line(title), paragraph(body)))
 
     def _guarded(self, channel: str, act: Callable[[Host], _Result]) -> _Result:
+        if channel not in CHANNEL_NAMES:
+            hint = f"{nearest(channel, CHANNEL_NAMES)}use one of {', '.join(CHANNEL_NAMES)}"
+            raise DeliveryError(one_line(f"unknown channel {channel[:80]!r}; {hint}"))
         secrets = Secrets(self._environment, self._secrets_file)
         try:
             return act(Host(self._environment, secrets, self._platform, self._timeout))
@@ -88,7 +90,5 @@ class Channels:
 
 
 def _prepared(channel: str, config: Config) -> Sender:
-    if channel not in _NAMES:
-        raise DeliveryError(f"unknown channel {channel!r}; use one of {', '.join(_NAMES)}")
     # By name: no start pays for what no task uses, and a new channel is a module and its name.
     return cast(Sender, importlib.import_module(f"{__name__}.{channel}").prepare(config))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from string import Template
 from typing import Any, cast
 
-from jarvis_trio.errors import DeliveryError
+from jarvis_trio.errors import DeliveryError, ScheduleError
+from jarvis_trio.models import json_object
 
 Config = Mapping[str, Any]
 """A row's `delivery_config`, parsed. Keys that a channel does not know are left to whoever wrote them."""
@@ -18,6 +19,7 @@ Config = Mapping[str, Any]
 TITLE = "$task_name: $status"
 BODY = "$result"
 
+_NO_RESULT = "(no result)"
 # A Teams workflow takes 28 KB and a notification shows a few lines; the whole result is in `history`.
 _LONGEST_TEXT = 4_000
 _LONGEST_LINE = 200
@@ -56,6 +58,17 @@ class Message:
         return paragraph(template.safe_substitute(self.values()))
 
 
+def read_config(text: str | None, what: str) -> Config:
+    """The configuration that `text`, called `what`, holds as JSON; nothing there is an empty one.
+
+    Raises DeliveryError, which does not show the text: an address in it can hold secrets.
+    """
+    try:
+        return json_object(text, what)
+    except ScheduleError:
+        raise DeliveryError(f'{what} is no JSON object such as {{"to": "me@example.org"}}; write it anew') from None
+
+
 def template(config: Config, key: str, default: str) -> Template:
     """The template that `config` holds under `key`. Raises DeliveryError where that is no text."""
     text = config.get(key, default)
@@ -88,11 +101,11 @@ def paragraph(text: str) -> str:
 
 
 def readable(result: str | None) -> str:
-    """A stored result for people: JSON becomes `key: value` lines, its nested parts indented."""
+    """A stored result for people: JSON becomes `key: value` lines, nested parts indented, blank texts left out."""
     if result is None or not result.strip():
-        return "(no result)"
+        return _NO_RESULT
     try:
-        return "\n".join(_lines(json.loads(result)))
+        return "\n".join(_lines(json.loads(result))) or _NO_RESULT
     except (ValueError, RecursionError):  # plain text, JSON that was cut, or nested beyond reason
         return result.strip()
 
@@ -100,9 +113,9 @@ def readable(result: str | None) -> str:
 def _lines(value: object) -> list[str]:
     value = _opened(value)
     if isinstance(value, dict) and value:
-        return [text for key, item in value.items() for text in _entry(f"{key}:", item)]
+        return [text for key, item in value.items() if not _is_blank(item) for text in _entry(f"{key}:", item)]
     if isinstance(value, list) and value:
-        return [text for item in value for text in _item(_lines(item))]
+        return [text for item in value for text in _item(*_lines(item))]
     return (value if isinstance(value, str) else json.dumps(value)).splitlines() or [""]
 
 
@@ -122,8 +135,12 @@ def _opened(value: object) -> object:
     return value
 
 
-def _item(lines: list[str]) -> list[str]:
-    return [f"- {lines[0]}", *(f"  {text}" for text in lines[1:])]
+def _item(first: str = "", *others: str) -> list[str]:
+    return [f"- {first}".rstrip(), *(f"  {text}" for text in others)]
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _bounded(text: str, longest: int) -> str:

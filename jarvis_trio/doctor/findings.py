@@ -32,10 +32,12 @@ class Finding:
 
 
 def warning(subject: str, says: str, mend: str) -> Finding:
+    """A finding that needs no haste."""
     return Finding(subject, says, Level.WARNING, mend)
 
 
 def problem(subject: str, says: str, mend: str) -> Finding:
+    """A finding for which `doctor` exits with 1."""
     return Finding(subject, says, Level.PROBLEM, mend)
 
 

@@ -13,12 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from jarvis_trio import __version__
+from jarvis_trio.clock import machine_zone
 from jarvis_trio.doctor.findings import Finding, problem, size_words
-from jarvis_trio.errors import ScheduleError
-from jarvis_trio.instants import parse_zone
 from jarvis_trio.words import duration_words, moment_words
 
-_PACKAGES = ("trio", "click", "rich", "psutil", "tzdata")
+_PACKAGES = ("trio", "click", "rich", "psutil", "tomli-w", "tzdata")
 _CLOCK_SLACK = timedelta(minutes=2)
 _LEAST_FREE_BYTES = 100_000_000
 
@@ -48,15 +47,11 @@ def check_clock(now: datetime, zone: tzinfo, newest: datetime | None) -> Iterato
 
 
 def check_zone(environment: Mapping[str, str], zone: tzinfo) -> Iterator[Finding]:
-    """Whether `TZ`, where it is set, names a zone."""
+    """Whether `TZ`, where it is set, names the zone or the file of one; `zone` is the one in force."""
     name = environment.get("TZ", "").removeprefix(":")
-    if not name or os.path.isabs(name):
-        return
-    try:
-        parse_zone(name)
-    except ScheduleError:
-        mend = "unset TZ, or set it to a name like Europe/Berlin"
-        yield problem("clock", f"TZ is {name!r}, which is no zone; {zone} is used instead", mend)
+    if name and str(machine_zone(name)) not in (name, os.path.normpath(name)):
+        mend = "set TZ to a name like Europe/Berlin (POSIX's own form, such as JST-9, is not read), or unset it"
+        yield problem("clock", f"TZ is {name!r}, which names no zone; {zone} is used instead", mend)
 
 
 def check_disk(folder: Path) -> Iterator[Finding]:

@@ -8,12 +8,13 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from jarvis_trio.approvals import Approvals
+from jarvis_trio.delivery import read_config
 from jarvis_trio.delivery.secrets import reference
 from jarvis_trio.doctor.findings import Finding, failed, problem, warning
-from jarvis_trio.errors import DeliveryError, HandlerError, ScheduleError
+from jarvis_trio.errors import DeliveryError, HandlerError
 from jarvis_trio.handlers.custom import approved_program, command_words
-from jarvis_trio.lint import Code, lint
-from jarvis_trio.models import ScheduledTask, TroubleKind, json_object
+from jarvis_trio.lint import Code, ScheduleWarning, lint
+from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.words import counted, moment_words
@@ -26,7 +27,7 @@ _SCHEDULE_MENDS = {
 }
 _OTHER_TIME = "if that matters, give it another time: jarvis-trio edit {}"
 _DELIVERY = "jarvis-trio edit {} --deliver CHANNEL --deliver-config JSON"
-_REFERENCE = "put the URL into delivery-secrets.env and name it in its place, as env:NAME: jarvis-trio edit {}"
+_REFERENCE = "put the URL into delivery-secrets.env and name it in its place, as env:NAME"
 
 
 def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzinfo) -> Iterator[Finding]:
@@ -44,9 +45,16 @@ def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzi
 
 
 def check_schedules(tasks: Iterable[ScheduledTask], zone: tzinfo, now: datetime) -> Iterator[Finding]:
-    """Which schedules never fire, and which ones a change of the clock touches."""
+    """Which schedules never fire, and which ones a change of the clock touches.
+
+    A schedule that many tasks have is looked at once: that can take some milliseconds.
+    """
+    known: dict[tuple[object, ...], list[ScheduleWarning]] = {}
     for task in tasks:
-        for found in lint(task, zone, now):
+        schedule = (task.schedule_type, task.schedule_config, task.policy, task.last_run_at is None)
+        if schedule not in known:
+            known[schedule] = lint(task, zone, now)
+        for found in known[schedule]:
             says, mend = f"{task.name}: {found.sentence}", _for(_SCHEDULE_MENDS.get(found.code, _OTHER_TIME), task.name)
             if found.harmless:
                 yield Finding("schedule", says)
@@ -82,23 +90,28 @@ def check_delivery(
         if not task.delivery_channel:
             continue
         try:
-            config = json_object(task.delivery_config, "delivery_config")
+            config = read_config(task.delivery_config, "delivery_config")
             check(task.delivery_channel, config)
-        except (DeliveryError, ScheduleError) as error:
+        except DeliveryError as error:
             yield failed("delivery", f"{task.name}: {error}", _for(_DELIVERY, task.name))
             continue
-        if task.delivery_channel == "apprise" and any(reference(url) is None for url in _urls(config)):
+        if _holds_secrets(task.delivery_channel, config):
             says = f"{task.name}: an Apprise URL, with its secrets, is in the database"
-            yield warning("delivery", says, _for(_REFERENCE, task.name))
+            yield warning("delivery", says, _for(f"{_REFERENCE}: jarvis-trio edit {{}}", task.name))
 
 
 def check_alerts(settings: Settings, check: Callable[[str, Mapping[str, Any]], None]) -> Iterator[Finding]:
-    """Whether anybody is told of a task in trouble. Raises DeliveryError, ScheduleError for a bad setting."""
-    if settings.alert_channel:
-        check(settings.alert_channel, json_object(settings.alert_config, "JARVIS_ALERT_CONFIG"))
-        yield Finding("alerts", f"tasks in trouble are told by {settings.alert_channel}")
-    else:
+    """Whether anybody is told of a task in trouble. Raises DeliveryError for a bad setting."""
+    if not settings.alert_channel:
         yield Finding("alerts", "tasks in trouble are told to nobody: JARVIS_ALERT_CHANNEL is not set")
+        return
+    config = read_config(settings.alert_config, "JARVIS_ALERT_CONFIG")
+    check(settings.alert_channel, config)
+    if _holds_secrets(settings.alert_channel, config):
+        says = "JARVIS_ALERT_CONFIG holds an Apprise URL, with its secrets, which a launchd agent's plist shows to all"
+        yield warning("alerts", says, _REFERENCE)
+    else:
+        yield Finding("alerts", f"tasks in trouble are told by {settings.alert_channel}")
 
 
 def check_undelivered(store: MemoryStore) -> Iterator[Finding]:
@@ -110,9 +123,10 @@ def check_undelivered(store: MemoryStore) -> Iterator[Finding]:
         yield warning("delivery", says, mend)
 
 
-def _urls(config: Mapping[str, Any]) -> list[str]:
-    urls = config["urls"]
-    return [urls] if isinstance(urls, str) else list(urls)
+def _holds_secrets(channel: str, config: Mapping[str, Any]) -> bool:
+    """Whether a configuration that was checked has an address with secrets, and not their names only."""
+    urls = config["urls"] if channel == "apprise" else []
+    return any(reference(url) is None for url in ([urls] if isinstance(urls, str) else urls))
 
 
 def _for(mend: str, name: str) -> str:

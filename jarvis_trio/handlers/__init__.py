@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,9 +76,16 @@ class _Plugin:
         self._entry = entry
 
     def __call__(self, task: ScheduledTask, context: HandlerContext) -> HandlerResult:
-        return self._load()(task, context)
+        return self._handler(task, context)
 
-    def _load(self) -> Handler:
+    @property
+    def grace(self) -> timedelta:
+        """The handler's own, once it is imported: who asks is the engine, where an import must not fail or hang."""
+        grace: timedelta = getattr(vars(self).get("_handler"), "grace", timedelta(0))
+        return grace
+
+    @cached_property
+    def _handler(self) -> Handler:
         entry = self._entry
         what, package = f"handler {entry.name!r} ({entry.value})", entry.dist.name if entry.dist else "its package"
         try:

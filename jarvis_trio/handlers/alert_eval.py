@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from jarvis_trio.errors import DeliveryError, HandlerError, ScheduleError
+from jarvis_trio.errors import DeliveryError, HandlerError, HandlerTimeoutError, ScheduleError
 from jarvis_trio.instants import local_text, parse_instant
 from jarvis_trio.models import HandlerContext, ScheduledTask, json_object
 from jarvis_trio.store.assistant import AlertRule
@@ -42,11 +43,14 @@ class AlertEval:
         Returns `rules`, how many there are; the names of those `triggered`, and of those that
         match but are `quiet`; `undelivered`, names and why the person could not be told; and
         `errors`, names and what is wrong with the rule: where there are any, `status` is
-        `error`, so that a person hears of it. Raises StoreError.
+        `error`, so that a person hears of it. Raises StoreError, and HandlerTimeoutError
+        where its time is over before all rules are evaluated.
         """
         report = _Report()
-        rules = context.store.enabled_alert_rules()
-        for rule in rules:
+        rules = [_named(rule) for rule in context.store.enabled_alert_rules()]
+        for number, rule in enumerate(rules):
+            if context.cancelled.is_set():
+                raise HandlerTimeoutError(f"{number} of {len(rules)} alert rules evaluated; the next run goes on")
             try:
                 self._evaluate(rule, context, report)
             except (HandlerError, ScheduleError) as error:
@@ -72,6 +76,11 @@ class AlertEval:
         # notifications at all it would else be tried at every run. And only now: dying
         # in between, the person is told twice and not never.
         context.store.stamp_alert_rule(rule.id, local_text(context.started_at, context.zone))
+
+
+def _named(rule: AlertRule) -> AlertRule:
+    """The rule; by its number where another program left it without a name."""
+    return rule if rule.name else replace(rule, name=f"rule {rule.id}")
 
 
 class _Report:

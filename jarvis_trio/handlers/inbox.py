@@ -75,8 +75,8 @@ def open_inbox(folder: Path, is_settled: IsSettled) -> Iterator[Inbox]:
 class Inbox:
     """The folder that senders drop files into, with `.taken/`, `processed/` and `failed/` below it.
 
-    `key` names it; `at_hand` holds the identities of the files in `.taken/`; `troubles`
-    are the first few files that could be neither read nor moved, with the reason.
+    `key` names it; `troubles` are the first few files that could be neither read nor
+    moved, with the reason.
     Its methods raise OSError for what is no single file's fault.
     """
 
@@ -91,6 +91,7 @@ class Inbox:
 
     @property
     def at_hand(self) -> set[bytes]:
+        """The identities of the files that are not moved away yet."""
         return set(self._identities.values())
 
     def take(self) -> Iterator[TakenFile]:
@@ -151,8 +152,13 @@ class Inbox:
         target = self._free_name(file, "failed", _REASON)
         note = self._path("failed", _fitting(target, _REASON))
         with open(note, "x", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as text:
-            text.write(f"{printable(file.name)}: {printable(reason)}\n")
-        self._rename(file.name, ".taken", target, "failed")
+            try:
+                text.write(f"{printable(file.name)}: {printable(reason)}\n")
+                text.flush()
+                self._rename(file.name, ".taken", target, "failed")
+            except OSError:  # a full disk, say: neither half a reason nor one without its file stays
+                os.unlink(note)
+                raise
         self._identities.pop(file.name, None)
 
     def count_left(self) -> int:

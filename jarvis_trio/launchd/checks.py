@@ -10,26 +10,27 @@ from jarvis_trio.errors import LaunchdError
 from jarvis_trio.launchd.launchctl import Launchctl, Runner
 from jarvis_trio.launchd.plist import LABEL, SEARCH_PATH, Agent
 
-# trio and click too: an interpreter that finds the package and not what it needs would crash again and again.
-IMPORT_TEST = "import jarvis_trio, trio, click"
+# What it needs too: an interpreter that finds the package alone would crash again and again. On macOS a
+# process is told from others by psutil (`owner`).
+IMPORT_TEST = "import jarvis_trio, trio, click, psutil"
 
 
 def check(agent: Agent, launchctl: Launchctl) -> None:
     """Raise LaunchdError for the first thing that would keep the agent from working."""
-    check_owner(agent.home, launchctl.uid)
-    check_database(agent)
+    _check_owner(agent.home, launchctl.uid)
+    _check_database(agent)
     check_privacy(agent)
-    check_folders(agent)
-    check_label(agent, launchctl)
-    check_interpreter(agent, launchctl.run)
+    _check_folders(agent)
+    _check_label(agent, launchctl)
+    _check_interpreter(agent, launchctl.run)
 
 
-def check_owner(home: Path, uid: int) -> None:
+def _check_owner(home: Path, uid: int) -> None:
     if not home.is_dir() or home.stat().st_uid != uid:
         raise LaunchdError(f"{home} is no folder of the user {uid}; run this as its owner, without sudo")
 
 
-def check_database(agent: Agent) -> None:
+def _check_database(agent: Agent) -> None:
     path = Path(agent.settings["MEMORY_DB_PATH"])
     if not path.is_file():
         raise LaunchdError(f"Memory DB not found at {path}; make it with: jarvis-trio init")
@@ -50,6 +51,7 @@ def _lies_in(place: Path, folder: Path) -> bool:
 
 
 def check_privacy(agent: Agent) -> None:
+    """Raise LaunchdError for the first path that macOS closes to agents, with a better place for it."""
     for path in _paths_in_use(agent):
         if (folder := privacy_folder(path, agent.home)) is not None:
             raise LaunchdError(
@@ -64,7 +66,7 @@ def _paths_in_use(agent: Agent) -> Iterable[Path]:
     yield from (Path(value) for value in (*agent.settings.values(), *agent.arguments) if os.path.isabs(value))
 
 
-def check_folders(agent: Agent) -> None:
+def _check_folders(agent: Agent) -> None:
     for folder in (agent.logs, agent.launch_agents, agent.replaced):
         nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
@@ -76,7 +78,7 @@ def check_folders(agent: Agent) -> None:
             raise LaunchdError(f"DAEMON_LOG_FILE is {log}, where launchd writes; choose another name")
 
 
-def check_label(agent: Agent, launchctl: Launchctl) -> None:
+def _check_label(agent: Agent, launchctl: Launchctl) -> None:
     for service in launchctl.find_all(LABEL):
         ours = agent.plist.exists() and (service.path or agent.plist).resolve() == agent.plist.resolve()
         if not ours:
@@ -86,7 +88,7 @@ def check_label(agent: Agent, launchctl: Launchctl) -> None:
             )
 
 
-def check_interpreter(agent: Agent, run: Runner) -> None:
+def _check_interpreter(agent: Agent, run: Runner) -> None:
     """Let the interpreter import the package with no more than launchd gives it."""
     if not agent.working_directory.is_dir():
         raise LaunchdError(f"{agent.working_directory} is no folder for the agent to run in; make it: jarvis-trio init")

@@ -84,11 +84,13 @@ class Service:
 
     @property
     def target(self) -> str:
+        """What launchctl calls it."""
         return f"{self.domain}/{self.label}"
 
     @property
     def running(self) -> bool:
-        return self.state in ("running", None)  # None: not the text that we know, and no reason to refuse
+        """Whether it has a process; also where `print` does not say so in the words that we know."""
+        return self.state in ("running", None)
 
 
 @dataclass(frozen=True)
@@ -201,9 +203,11 @@ class Launchctl:
         return re.search(rf'^\s*"{re.escape(label)}" => (disabled|true)\s*$', done.stdout, re.MULTILINE) is not None
 
     def enable(self, domain: str, label: str) -> None:
+        """Take the mark away."""
         self._require(self._call("enable", f"{domain}/{label}"))
 
     def disable(self, domain: str, label: str) -> None:
+        """Put it back, as it was found."""
         self._require(self._call("disable", f"{domain}/{label}"))
 
     def _call(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -59,6 +59,7 @@ class Agent:
 
     @property
     def plist(self) -> Path:
+        """Our property list, where launchd looks for it."""
         return plist_path(self.home)
 
     @property
@@ -78,10 +79,12 @@ class Agent:
 
     @property
     def standard_output(self) -> Path:
+        """What is printed before the program's own log is open."""
         return self.logs / "launchd-stdout.log"
 
     @property
     def standard_error(self) -> Path:
+        """The last words of a daemon that crashed, or could not start."""
         return self.logs / "launchd-stderr.log"
 
 

@@ -43,7 +43,7 @@ def read_record(folder: Path) -> dict[str, Replaced]:
         return {label: Replaced(**entry) for label, entry in entries.items()}
     except FileNotFoundError:
         return {}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise LaunchdError(
             f"cannot read {path} ({error}); mend it, or move the plists beside it back by hand and delete it"
         ) from None
