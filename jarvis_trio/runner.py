@@ -56,12 +56,11 @@ def run_in_thread(handler: Handler, task: ScheduledTask, context: HandlerContext
     at the limit says by its attribute `grace` (timedelta) how long that may take.
     """
     call = _Call(handler, task, context)
-    limit = context.timeout + getattr(handler, "grace", timedelta(0))
     try:
         _threads.make(call)
     except RuntimeError as error:  # "can't start new thread"
         return EndedAttempt(Outcome(RunStatus.ERROR, reason=f"no thread could be started: {error}"))
-    return call.wait(limit)
+    return call.wait()
 
 
 class _Threads:
@@ -107,8 +106,11 @@ class _Call:
             self._context.logger.warning("The handler has ended at last, beyond its time limit")
             release()
 
-    def wait(self, limit: timedelta) -> Attempt:
-        self._ended.wait(limit.total_seconds())
+    def wait(self) -> Attempt:
+        if not self._ended.wait(self._context.timeout.total_seconds()):
+            # Asked only now, since an installed handler is imported by its own first call.
+            grace = getattr(self._what[0], "grace", None)
+            self._ended.wait(grace.total_seconds() if isinstance(grace, timedelta) else 0)
         with self._guard:
             if self._outcome is None:
                 self._context.cancelled.set()

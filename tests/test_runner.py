@@ -267,12 +267,14 @@ def test_a_handler_that_outlives_its_time_limit_is_a_timeout_that_lingers(gate: 
     attempt = run_in_thread(gate, TASK, around)
     assert attempt.outcome.status is RunStatus.TIMEOUT
     assert attempt.outcome.lingers
-    assert "cannot be killed" in str(attempt.outcome.reason)
+    assert str(attempt.outcome.reason).startswith("no end after 0.03s; its thread cannot be killed")
     assert around.cancelled.is_set()
 
 
 @pytest.mark.law(2)
-def test_release_comes_when_the_thread_has_ended_and_not_before(gate: Gate) -> None:
+def test_release_comes_when_the_thread_has_ended_and_not_before(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
     attempt = run_in_thread(gate, TASK, context(SOON))
     released = threading.Event()
     attempt.when_over(released.set)
@@ -280,6 +282,7 @@ def test_release_comes_when_the_thread_has_ended_and_not_before(gate: Gate) -> N
     gate.opened.set()
     assert released.wait(PATIENCE)
     assert attempt.outcome.status is RunStatus.TIMEOUT  # what it gave back at last changes nothing
+    assert caplog.messages == ["The handler has ended at last, beyond its time limit"]
 
 
 @pytest.mark.law(2)
@@ -313,10 +316,36 @@ def test_a_handler_that_heeds_its_flag_may_take_its_grace() -> None:
         grace = timedelta(seconds=PATIENCE)
 
         def __call__(self, task: object, context: HandlerContext) -> None:
+            assert not context.cancelled.wait(2 * SOON.total_seconds())
             raise HandlerTimeoutError("stopped by itself")
 
     outcome = run_in_thread(Polite(), TASK, context(SOON)).outcome
     assert (outcome.status, outcome.lingers, outcome.reason) == (RunStatus.TIMEOUT, False, "stopped by itself")
+
+
+def test_the_grace_is_asked_when_the_time_is_over() -> None:
+    """An installed handler is imported, and so has its grace, only once it is called."""
+
+    class ImportedLate:
+        grace = timedelta(0)
+
+        def __call__(self, task: object, context: HandlerContext) -> None:
+            self.grace = timedelta(seconds=PATIENCE)
+            context.cancelled.wait(2 * SOON.total_seconds())
+
+    assert run_in_thread(ImportedLate(), TASK, context(SOON)).outcome.status is RunStatus.EXECUTED
+
+
+@pytest.mark.law(4)
+def test_a_grace_that_is_no_duration_is_none(gate: Gate) -> None:
+    class Confused:
+        grace = 5
+
+        def __call__(self, task: object, context: HandlerContext) -> None:
+            gate()
+
+    assert run_in_thread(Confused(), TASK, context(SOON)).outcome.status is RunStatus.TIMEOUT
+    gate.opened.set()
 
 
 @pytest.mark.law(4)
@@ -341,3 +370,9 @@ def test_a_handler_may_close_the_standard_streams(monkeypatch: pytest.MonkeyPatc
 )
 def test_a_stored_result_is_read_back(text: str | None, value: object) -> None:
     assert result_value(text) == value
+
+
+@pytest.mark.parametrize("text", ["{not JSON", '{"status": "error"', "{" * 5000])
+def test_a_text_that_only_begins_like_json_is_a_result(text: str) -> None:
+    outcome = outcome_of(text)
+    assert (outcome.status, outcome.reason) == (RunStatus.EXECUTED, None)
