@@ -1,15 +1,21 @@
-"""The documents hold: their code runs, their commands parse, their links lead somewhere, nothing is undocumented."""
+"""The documents hold: their code runs, their commands parse, their links lead somewhere, nothing is undocumented.
+
+The commands of README.md, docs/operations.md and docs/migration.md are run as well, in the tests of those guides.
+The others are only parsed, for they install packages, send mail or start the machine's launchd or systemd.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import sqlite3
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import groupby
 from pathlib import Path
 from textwrap import dedent
@@ -20,6 +26,9 @@ import pytest
 
 from docs.make_commands import PAGE, reference
 from jarvis_trio.cli import commands
+from jarvis_trio.delivery import Channels
+from jarvis_trio.models import HandlerContext, RunStatus
+from jarvis_trio.store import schema
 
 CHECKOUT = Path(__file__).parent.parent
 PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md"), *CHECKOUT.glob("examples/*.md")])
@@ -82,16 +91,33 @@ def run_tests(text: str, folder: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@each(blocks("json", "toml"))
-def test_data_can_be_read(block: Block) -> None:
-    {"json": json.loads, "toml": tomllib.loads}[block.language](block.text)
+@each(blocks("toml"))
+def test_toml_can_be_read(block: Block) -> None:
+    tomllib.loads(block.text)
+
+
+@each(blocks("json"))
+def test_a_channel_takes_its_configuration(block: Block) -> None:
+    name, line = block.place.split(":")
+    above = "\n".join((CHECKOUT / name).read_text().splitlines()[: int(line)])
+    channel = re.findall(r"^## `(\w+)`$", above, re.M)[-1]
+    Channels({}, None).check(channel, json.loads(block.text))
+
+
+@each([block for block in blocks("sh") if "python -c" in block.text])
+def test_an_example_runs_from_its_folder(block: Block) -> None:
+    folder = (CHECKOUT / block.place).parent
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    script = f"set -eu\n{block.text}"
+    subprocess.run(["/bin/sh", "-c", script], cwd=folder, env=os.environ | {"PATH": path}, check=True, timeout=60)
 
 
 def invocations(block: Block) -> Iterator[list[str]]:
     """The arguments of each call of the program in a block of shell."""
     lines = block.text.replace("\\\n", " ").splitlines()
-    if block.language == "console":
-        lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    if block.language != "sh":  # between what is printed: after a prompt, or indented as in a command's help
+        prompt = "$ " if block.language == "console" else "    "
+        lines = [line.removeprefix(prompt) for line in lines if line.startswith(prompt)]
     for line in lines:
         if PROGRAM in line or "jarvis_trio" in line:
             yield from calls(line)
@@ -120,13 +146,13 @@ def parse(monkeypatch: pytest.MonkeyPatch) -> Parse:
             commands.main(arguments, PROGRAM, standalone_mode=False)
         except click.BadParameter as error:
             # The files of the reader are not here.
-            if error.param is None or not isinstance(error.param.type, click.Path):
+            if error.param is None or not isinstance(error.param.type, click.Path | click.File):
                 raise
 
     return parse
 
 
-@each([block for block in blocks("console", "sh") if any(invocations(block))])
+@each([block for block in blocks("console", "sh", "text") if any(invocations(block))])
 def test_commands_and_options_exist(block: Block, parse: Parse) -> None:
     for arguments in invocations(block):
         parse(arguments)
@@ -141,6 +167,24 @@ def test_commands_and_options_named_in_the_text_exist(page: Path, parse: Parse) 
 
 def test_every_command_and_option_is_in_the_reference() -> None:
     assert PAGE.read_text() == reference(), "run `make docs`"
+
+
+def test_the_glossary_says_where_each_word_stands() -> None:
+    text = (CHECKOUT / "docs/glossary.md").read_text()
+    columns = {f"{table}.{column}" for table, column in schema_columns()}
+    assert set(re.findall(r"\b(?:task_\w+|scheduled_tasks)\.\w+", text)) <= columns
+    fields = {name for name in dir(HandlerContext) if not name.startswith("_")}
+    assert set(re.findall(r"`context\.(\w+)`", text)) <= fields
+    assert set(re.findall(r"--[a-z-]+", text)) <= set(re.findall(r"--[a-z-]+", PAGE.read_text()))
+    assert {status.value for status in RunStatus} <= set(re.findall(r"`(\w+)`", text))
+
+
+def schema_columns() -> list[tuple[str, str]]:
+    """The tables and columns of a new database."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        schema.prepare(connection, Path(":memory:"))
+        query = "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+        return connection.execute(query).fetchall()
 
 
 def slug(heading: str) -> str:
