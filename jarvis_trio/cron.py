@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, date, datetime, tzinfo
 from functools import lru_cache
 
-from jarvis_trio.cron_fields import FIELDS, SUNDAY_FIRST, WEEKDAY, names, parse_field, split_expression, values
+from jarvis_trio.cron_fields import FIELDS, SUNDAY_FIRST, WEEKDAY, parse_field, split_expression, values, weekday_names
 from jarvis_trio.cron_words import sentence
 from jarvis_trio.errors import CronError
 from jarvis_trio.walltime import (
@@ -160,7 +160,8 @@ class CronExpression:
     def weekday_readings(self) -> tuple[str, str]:
         """Its weekdays in names, ready to be typed, where 0 is Monday, as here, and where 0 is Sunday."""
         text = self._texts[4]
-        return names(WEEKDAY, parse_field(WEEKDAY, text)), names(WEEKDAY, parse_field(WEEKDAY, text, SUNDAY_FIRST))
+        here, elsewhere = parse_field(WEEKDAY, text), parse_field(WEEKDAY, text, SUNDAY_FIRST)
+        return weekday_names(here), weekday_names(elsewhere)
 
     def _first_match(self, minute: int, after: datetime) -> int:
         if not self.can_fire:
@@ -226,9 +227,8 @@ class _Calendar:
 
     def last(self, start: int, end: int) -> int:
         """The last match in `start <= minute < end`, where there is one."""
-        minutes = range(start, end)
         total = self.count(start, end)
-        return minutes[bisect_left(minutes, total, key=lambda minute: self.count(start, minute + 1))]
+        return bisect_left(range(end), total, start, key=lambda minute: self.count(start, minute + 1))
 
     def count(self, start: int, end: int) -> int:
         """How many minutes match in `start <= minute < end`."""

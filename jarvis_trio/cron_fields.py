@@ -39,8 +39,8 @@ class Field:
         return self.labels[value - self.low] if self.labels else f"{value:02}"
 
     def short_name(self, value: int) -> str:
-        """What an expression calls it: `MON`, `MAR`, `9`."""
-        return self.labels[value - self.low][:3].upper() if self.labels else str(value)
+        """What an expression calls it, where it has names: `MON`, `MAR`."""
+        return self.labels[value - self.low][:3].upper()
 
 
 MINUTE = Field("minute", 0, 59)
@@ -89,14 +89,14 @@ def values(mask: int) -> tuple[int, ...]:
     return tuple(value for value in range(mask.bit_length()) if mask >> value & 1)
 
 
-def names(field: Field, mask: int) -> str:
-    """The mask as an expression would say it, in names: `TUE-SAT`, `MON,WED,FRI`."""
+def weekday_names(mask: int) -> str:
+    """The weekdays of the mask as an expression would name them: `TUE-SAT`, `MON,WED,FRI`."""
     found = values(mask)
-    if found == tuple(range(field.low, field.high + 1)):
+    if len(found) == 7:
         return "*"
     if len(found) > 2 and found == tuple(range(found[0], found[-1] + 1)):
-        return f"{field.short_name(found[0])}-{field.short_name(found[-1])}"
-    return ",".join(map(field.short_name, found))
+        return f"{WEEKDAY.short_name(found[0])}-{WEEKDAY.short_name(found[-1])}"
+    return ",".join(map(WEEKDAY.short_name, found))
 
 
 def _values(field: Field, term: str, first_number: int) -> range:
@@ -128,9 +128,10 @@ def _value(field: Field, term: str, text: str, first_number: int) -> int:
 
 
 def _refusal(field: Field, term: str, why: str) -> CronError:
-    ends = [f"{value} ({field.label(value)})" if field.labels else str(value) for value in (field.low, field.high)]
-    by_name = f" or {field.short_name(field.low)} to {field.short_name(field.high)}" if field.labels else ""
+    # By name where there are names: programs differ on which weekday is 0, and who writes a new row is to name it.
+    spelt = field.short_name if field.labels else str
+    first, third, last = map(spelt, (field.low, field.low + 2, field.high))
     return CronError(
-        f"cron {field.name} {term[:40]!r} {why}: use * or {' to '.join(ends)}{by_name}, "
-        "in lists (1,3), ranges (1-3) and steps (*/3)"
+        f"cron {field.name} {term[:40]!r} {why}: use * or {first} to {last}, "
+        f"in lists ({first},{third}), ranges ({first}-{third}) and steps (*/3)"
     )

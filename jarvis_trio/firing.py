@@ -203,7 +203,5 @@ def _in_minute(slot: datetime | None, moment: Moment) -> datetime | None:
 
 
 def _last_before(schedule: Cron, end: datetime) -> datetime | None:
-    for span in _LOOK_BACK:
-        if (last := schedule.latest(end - span, end - _TICK)[0]) is not None:
-            return last
-    return None
+    looks = (schedule.latest(end - span, end - _TICK)[0] for span in _LOOK_BACK)
+    return next((last for last in looks if last is not None), None)

@@ -138,15 +138,14 @@ class _Picture:
                 drawn = slot
 
     def _merged(self, bars: Iterable[Bar]) -> Iterator[list[Bar]]:
-        """The bars, those together that are not a pixel apart."""
+        """The bars, of which there is at least one, those together that are not a pixel apart."""
         together: list[Bar] = []
         for bar in bars:
             if together and bar.start - together[-1].end >= self._unit:
                 yield together
                 together = []
             together.append(bar)
-        if together:
-            yield together
+        yield together
 
     def _bar(self, parent: Element, bars: Sequence[Bar], middle: float) -> None:
         status = bars[0].status

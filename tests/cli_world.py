@@ -112,7 +112,8 @@ class Program:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.environment = {
+        coverage = {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
+        self.environment = coverage | {
             "PATH": os.environ["PATH"],
             "HOME": str(data.parent),
             "PYTHONPATH": os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH")))),

@@ -181,6 +181,19 @@ def test_a_program_that_is_not_there_is_refused(cli: Cli) -> None:
     assert "there is no program 'nosuchprogram' on PATH; give the path of an executable" in said
 
 
+@pytest.mark.parametrize("program", ["/no/such", "./such"])
+def test_a_path_at_which_there_is_no_program_is_refused(cli: Cli, program: str) -> None:
+    said = cli.fails("add", "job", "--every", "5m", "--", program)
+    assert said == f"jarvis-trio: there is no program {program!r}; give the path of an executable\n"
+    assert cli.names() == []
+
+
+@pytest.mark.parametrize("weekday", ["8", "FOO", "1-x"])
+def test_a_weekday_that_is_none_is_refused_with_the_names_and_no_numbers(cli: Cli, weekday: str) -> None:
+    said = cli.fails("add", "job", "--cron", f"0 9 * * {weekday}", "--", "true")
+    assert said.endswith(": use * or MON to SUN, in lists (MON,WED), ranges (MON-WED) and steps (*/3)\n")
+
+
 def test_a_configured_command_without_a_program_is_refused(cli: Cli) -> None:
     assert "needs a command" in cli.fails("add", "job", "--every", "5m", "--handler", "custom")
 

@@ -54,7 +54,8 @@ def test_secrets_come_from_the_file_in_the_data_folder_and_are_not_shown(cli: Cl
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["pigeon"], "unknown channel 'pigeon'; use one of notification, email, imessage, teams, apprise"),
+        (["pigeon"], "jarvis-trio: unknown channel 'pigeon'; use one of notification, email, imessage, teams, apprise"),
+        (["emial"], "jarvis-trio: unknown channel 'emial'; did you mean 'email'? use one of notification, email, "),
         (["email"], "email: "),
         (["notification", "--deliver-config", "["], "--deliver-config is not JSON"),
         (["notification", "--deliver-config", "[]"], "--deliver-config must be a JSON object"),

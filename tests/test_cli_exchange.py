@@ -92,6 +92,12 @@ def test_the_difference_is_shown_and_other_tasks_stay(full: Cli) -> None:
     assert full.task("b").next_run_at == "2026-03-02T11:00:00+00:00"
 
 
+def test_a_key_of_a_policy_that_another_program_has_written_is_imported_again(full: Cli) -> None:
+    full.change("b", policy='{"colour": "red"}')
+    assert "+ new" in full.ok("import", written(full, {"tasks": [entry(policy={"colour": "blue"})]}))
+    assert full.task("new").policy == '{"colour": "blue"}'
+
+
 def test_a_dry_run_only_shows(full: Cli) -> None:
     assert "+ new" in full.ok("import", written(full, {"tasks": [entry()]}), "--dry-run")
     assert "new" not in full.names()
@@ -116,9 +122,11 @@ def test_the_history_and_the_rhythm_of_a_changed_task_stay(full: Cli) -> None:
         (entry(schedule_type="once", schedule_config={"run_at": "2020-01-01"}), "that is past"),
         (entry(policy={"retries": "many"}), "retries must be a whole number"),
         (entry(policy="}{"), "policy is not JSON"),
+        (entry(policy={"retrys": 2}), "'new': unknown key 'retrys' of a policy; did you mean 'retries'? there are"),
         (entry(handler_config="[]"), "handler_config must be a JSON object"),
         (entry(delivery_channel="pigeon"), "unknown channel 'pigeon'"),
         (entry(handler_type="custom"), "needs a command"),
+        (entry(handler_type="custom", handler_config='{"command": "/no/such"}'), "task 'new': there is no program"),
         (entry(name="bad\x1b"), "not a name for a task"),
         (entry(name="a"), "names a task twice"),
         (entry(surprise=1), "unknown key 'surprise'"),
@@ -171,3 +179,9 @@ def test_a_person_is_asked_after_the_difference(program: Program, tmp_path: Path
     out = program.at_terminal("import", str(file), answer=answer).out
     assert out.index("+ new") < out.index("Do it? [y/N]")
     assert (program("show", "new").code == 0) == imported
+
+
+def test_a_configuration_that_is_no_json_is_exported_as_it_is_and_comes_back(full: Cli) -> None:
+    full.change("b", handler_config="{not JSON")
+    text = full.ok("export", "--format", "json")
+    assert {task["name"]: task.get("handler_config") for task in json.loads(text)["tasks"]}["b"] == "{not JSON"

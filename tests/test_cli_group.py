@@ -17,6 +17,14 @@ from jarvis_trio.cli import SECTIONS, commands
 from jarvis_trio.cli.group import LazyCommand
 
 ALL = [command for section in SECTIONS.values() for command in section]
+ASSISTANTS = """
+CREATE TABLE scheduled_tasks (
+    id INTEGER PRIMARY KEY, name TEXT UNIQUE, description TEXT, schedule_type TEXT, schedule_config TEXT,
+    handler_type TEXT, handler_config TEXT, enabled INTEGER, last_run_at TEXT, next_run_at TEXT, last_result TEXT,
+    created_at TEXT, updated_at TEXT);
+INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, enabled)
+VALUES ('backup', 'interval', '{"hours": 24}', 'alert_eval', 1);
+"""
 HEAVY = ["trio", "rich", "psutil", "smtplib", "urllib.request", "apprise", "jarvis_trio.engine", "jarvis_trio.handlers"]
 
 
@@ -54,9 +62,12 @@ def test_help_lists_all_commands_without_importing_one(cli: Cli) -> None:
         assert re.search(rf"^  {command.name} +\S", out, re.MULTILINE), command.name
     assert {name for name in imported("--help") if name.startswith("jarvis_trio.cli.")} == {
         "jarvis_trio.cli.group",
-        "jarvis_trio.cli.names",
         "jarvis_trio.cli.session",
     }
+
+
+def test_what_only_a_mistake_or_a_shell_needs_is_not_imported(cli: Cli) -> None:
+    assert imported("list", "--json") & {"difflib", "click.shell_completion"} == set()
 
 
 @pytest.mark.parametrize("arguments", [["list", "--json"], ["status", "--json"], ["history", "--json"], ["--help"]])
@@ -83,10 +94,20 @@ def test_the_version_is_told(cli: Cli) -> None:
         (["lst"], "No such command 'lst'. Did you mean 'list'?; see: jarvis-trio --help"),
         (["list", "--jsn"], "No such option '--jsn'. Did you mean '--json'?; see: jarvis-trio list --help"),
         (["show"], "Missing argument 'NAME|RUN'; see: jarvis-trio show --help"),
+        (
+            ["completion"],
+            "Missing argument '{bash|fish|zsh}'. Choose from: bash, fish, zsh; see: jarvis-trio completion --help",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line_with_the_nearest_name_and_exit_2(cli: Cli, arguments: list[str], said: str) -> None:
     assert cli.fails(*arguments, code=2) == f"jarvis-trio: {said}\n"
+
+
+def test_a_group_without_a_command_shows_its_help_on_stderr_and_exits_2(cli: Cli) -> None:
+    done = cli("launchd")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == cli.ok("launchd", "--help")
 
 
 def test_a_name_that_is_nearly_right_is_suggested(cli: Cli) -> None:
@@ -121,6 +142,19 @@ def test_a_missing_database_is_an_error_with_its_mend_and_is_not_made(cli: Cli, 
     said = cli.fails(command)
     assert said == f"jarvis-trio: Memory DB not found at {cli.path}; make it with: jarvis-trio init\n"
     assert not cli.path.exists()
+
+
+@pytest.mark.law(8)
+@pytest.mark.parametrize(
+    "command", ["list", "show backup", "status", "history", "forecast", "explain backup", "timeline", "export"]
+)
+def test_what_only_shows_changes_no_file_of_another_program(cli: Cli, command: str) -> None:
+    cli.path.unlink()
+    with closing(sqlite3.connect(cli.path)) as connection:
+        connection.executescript(ASSISTANTS)
+    before = {path.name: path.read_bytes() for path in cli.data.iterdir()}
+    cli.ok(*command.split())
+    assert {path.name: path.read_bytes() for path in cli.data.iterdir()} == before
 
 
 def test_what_is_no_database_is_refused_and_left_alone(cli: Cli) -> None:
@@ -180,9 +214,34 @@ def test_completion_knows_the_tasks(program: Program) -> None:
     program("init")
     done = program(_JARVIS_TRIO_COMPLETE="bash_complete", COMP_WORDS="jarvis-trio pause a", COMP_CWORD="2")
     assert done.out == "plain,alert_eval\n"
+    forecast = program(_JARVIS_TRIO_COMPLETE="bash_complete", COMP_WORDS="jarvis-trio forecast a", COMP_CWORD="2")
+    assert forecast.out == "plain,alert_eval\n"
     logs = program(_JARVIS_TRIO_COMPLETE="bash_complete", COMP_WORDS="jarvis-trio logs --task w", COMP_CWORD="3")
     assert logs.out == "plain,webhook_poll\n"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("add x --deliver e", ["email"]),
+        ("edit x --deliver n", ["none", "notification"]),
+        ("deliver-test t", ["teams"]),
+        ("add x --handler w", ["webhook_poll"]),
+        ("add x --timezone Europe/Berl", ["Europe/Berlin"]),
+    ],
+)
+def test_completion_knows_what_an_option_can_be_given(program: Program, words: str, names: list[str]) -> None:
+    number = str(len(words.split()))
+    done = program(_JARVIS_TRIO_COMPLETE="bash_complete", COMP_WORDS=f"jarvis-trio {words}", COMP_CWORD=number)
+    assert done.out.split() == [f"plain,{name}" for name in names]
+
+
 def test_no_two_commands_share_a_name() -> None:
     assert len(commands.commands) == len(ALL)
+
+
+@pytest.mark.slow
+def test_without_a_database_no_names_are_completed(program: Program) -> None:
+    done = program(_JARVIS_TRIO_COMPLETE="bash_complete", COMP_WORDS="jarvis-trio pause a", COMP_CWORD="2")
+    assert (done.code, done.out.strip(), done.err) == (0, "", "")

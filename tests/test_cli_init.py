@@ -94,6 +94,13 @@ def test_a_folder_that_cannot_be_made_is_one_line(nothing: Cli, monkeypatch: pyt
     assert f"cannot make the folder {file}/data: Not a directory" in nothing.fails("init")
 
 
+def test_an_empty_list_of_approvals_says_so_beside_the_data(cli: Cli) -> None:
+    done = cli("allow", "--list")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "note: nothing is approved; to approve a program: jarvis-trio allow PATH\n"
+    assert cli.json("allow", "--list") == []
+
+
 def test_an_approved_program_is_listed_until_it_is_taken_back(cli: Cli) -> None:
     (path,) = cli.ok("allow", "true").removeprefix("Approved: ").splitlines()
     assert cli.ok("allow", "--list") == f"{path}\n"

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import select
+import signal
+import subprocess
+import sys
+from io import FileIO
 from pathlib import Path
 
 import pytest
 from cli_world import Cli, Program, eventually
+from core_fakes import PATIENCE
+
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.outbox import Letter
 
 COLUMNS = [
     *("id", "name", "description", "schedule_type", "schedule_config", "handler_type", "handler_config", "enabled"),
@@ -177,6 +188,57 @@ def test_show_tells_all_of_a_run(cli: Cli, tmp_path: Path) -> None:
     assert "\x1b" not in shown
 
 
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_a_name_without_end_is_cut_in_tables_and_whole_in_json(
+    cli: Cli, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    cli.ok("add", "plain", "--every", "5m", "--handler", "alert_eval")
+    cli.clock.advance(minutes=5)
+    cli.ok("tick")
+    long = "n" * 100_000
+    cli.change("plain", name=long, schedule_config=json.dumps({"minutes": 5, "note": long}))
+    cli.change(long, schedule_type=long)
+    for command in ("list", "history", "status"):
+        shown = cli.ok(command)
+        assert len(shown) < 10_000, command
+        assert "n…" in shown or command == "history"
+    assert cli.json("list")[0]["name"] == long
+
+
+def test_a_task_that_no_daemon_has_seen_has_no_next_time_yet(cli: Cli) -> None:
+    cli.ok("add", "job", "--every", "1h", "--handler", "alert_eval")
+    cli.change("job", next_run_at=None)
+    assert re.search(r"^job +every 1h +alert_eval +not yet +never", cli.ok("list"), re.MULTILINE)
+
+
+def test_a_single_time_that_is_done_has_no_more(cli: Cli) -> None:
+    cli.ok("add", "job", "--at", "2026-03-02T10:00", "--handler", "alert_eval")
+    cli.clock.advance(hours=2)
+    cli.ok("tick")
+    assert re.search(r"^job +once, .* alert_eval +no more +executed ", cli.ok("list"), re.MULTILINE)
+
+
+def test_a_policy_that_makes_no_sense_hides_no_task(cli: Cli) -> None:
+    cli.ok("add", "job", "--cron", "0 9 * * *", "--handler", "alert_eval")
+    cli.change("job", policy="{")
+    assert re.search(r'^job +cron \{"expression": "0 9 \* \* \*"\} ', cli.ok("list"), re.MULTILINE)
+
+
+def test_show_in_json_of_a_run_has_all_of_it(day: Cli) -> None:
+    shown = day.json("show", str(day.runs("good")[0].id))
+    assert (shown["task"], shown["status"], shown["attempt"]) == ("good", "executed", 1)
+    assert shown["result"]["stdout"] == "all is well\n"
+
+
+def test_a_run_that_came_late_says_what_it_stands_for_and_a_failure_its_reason(day: Cli) -> None:
+    day.clock.advance(hours=5)
+    day.ok("tick")
+    shown = {name: re.split(r"\n  |\n", day.ok("show", str(day.runs(name)[0].id))) for name in ("good", "bad")}
+    assert "stands for:    itself and 9 earlier slots that were missed" in shown["good"]
+    assert "reason:        exit code 1" in shown["bad"]
+
+
 def test_a_task_whose_name_is_a_number_goes_before_the_run(cli: Cli) -> None:
     cli.ok("add", "1", "--every", "1h", "--handler", "alert_eval")
     cli.ok("run-now", "1")
@@ -207,6 +269,13 @@ def test_status_in_words_names_what_is_wrong(day: Cli) -> None:
     ]
 
 
+def test_status_counts_the_messages_that_wait(cli: Cli) -> None:
+    with MemoryStore(cli.path, clock=cli.clock) as store:
+        store.post(Letter("email", None, "job", "error", None, "2026-03-02T09:00:00+00:00"), cli.clock.now())
+    assert cli.json("status")["undelivered"] == 1
+    assert re.search(r"^undelivered +1 message *$", cli.ok("status"), re.MULTILINE)
+
+
 def test_status_of_nothing(cli: Cli) -> None:
     assert cli.json("status")["next"] is None
 
@@ -224,6 +293,32 @@ def test_status_tells_of_a_running_daemon(program: Program) -> None:
     assert told["started_at"] <= told["last_tick_at"]
     assert told["next"]["task"] == "webhook_poll"
     assert f"runs, PID {daemon.pid}" in program("status").out
+
+
+@pytest.mark.slow
+def test_watching_goes_on_until_ctrl_c(program: Program) -> None:
+    program("init")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "jarvis_trio", "status", "--watch"]
+    environment = program.environment | {"TERM": "xterm"}
+    with (
+        open(ours, "rb", buffering=0) as terminal,
+        subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process,
+    ):
+        os.close(theirs)
+        read_until(terminal, b"does not run")
+        daemon = program.daemon()
+        read_until(terminal, f"runs, PID {daemon.pid}".encode())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+
+
+def read_until(terminal: FileIO, text: bytes) -> None:
+    """Read what is shown until the text is among it."""
+    shown = b""
+    while text not in shown:
+        assert select.select([terminal], [], [], PATIENCE)[0], shown
+        shown += terminal.read(65536) or b""
 
 
 @pytest.mark.slow

@@ -202,3 +202,23 @@ def test_at_a_terminal_no_line_is_wider_than_it_and_colours_can_be_refused(progr
         shown = program.at_terminal(*command, COLUMNS=columns, NO_COLOR="1", TERM="xterm").out
         assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", shown)  # bold and dim may stay, colours may not
         assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines())) <= int(columns)
+
+
+def test_a_tasks_runs_are_told_in_its_own_zone(denver: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    denver.ok("add", "there", "--every", "1h", "--timezone", "Europe/Berlin", "--handler", "alert_eval")
+    denver.clock.advance(hours=1)
+    denver.ok("tick")
+    monkeypatch.setenv("COLUMNS", "200")
+    for command in ("explain", "show"):
+        assert "2026-03-02 11:00:00" in denver.ok(command, "there").splitlines()[-1]
+
+
+def test_explain_shows_the_fields_only_of_a_moment_that_was_asked_for(denver: Cli) -> None:
+    assert "FIELD" not in denver.ok("explain", "backup")
+    assert denver.json("explain", "backup")["fields"]
+
+
+def test_explain_works_whatever_the_policy_and_the_lock_are(denver: Cli) -> None:
+    denver.change("backup", policy='{"timezone": "Mars/Base"}')
+    (denver.data / "jarvis-daemon.lock").mkdir()
+    assert "Mars/Base" in denver.ok("explain", "backup")

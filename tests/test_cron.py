@@ -190,6 +190,10 @@ def test_a_fixed_time_in_the_repeated_hour_runs_the_first_time(expression: str, 
     assert fires(expression, at("2026-10-31 12:00", "America/Denver"), len(expected)) == expected
 
 
+def test_the_minute_that_begins_a_second_later_is_not_missed_near_a_change() -> None:
+    assert fires("30 1 * * *", at("2026-11-01 01:29:59", "America/Denver"), 1) == ["2026-11-01T01:30-06:00"]
+
+
 def test_a_fixed_time_does_not_run_again_when_asked_in_the_second_pass() -> None:
     second_pass = at("2026-11-01 01:10", "America/Denver", fold=1)
     assert fires("30 1 * * *", second_pass, 1) == ["2026-11-02T01:30-07:00"]
@@ -298,6 +302,17 @@ def test_a_wildcard_job_whose_every_time_is_in_a_gap_can_never_fire_there() -> N
     with pytest.raises(CronError, match=r"can never fire in America/Denver: all its times fall into gaps"):
         cron.next_time(at("2026-01-01 00:00", "America/Denver"))
     assert cron.next_time(at("2026-01-01 00:00", "Europe/Berlin")) == at("2026-03-08 02:00", "Europe/Berlin")
+
+
+def test_a_wildcard_job_that_waits_out_a_gap_misses_no_minute_after_it() -> None:
+    # The first time is in the gap, and the second at the instant to which the search for it came.
+    assert fires("10 */24 7,10 1 *", at("1972-01-01 00:00", "Africa/Monrovia"), 1) == ["1972-01-10T00:10+00:00"]
+
+
+def test_a_wildcard_job_whose_every_time_is_in_a_gap_ends_with_the_calendar() -> None:
+    after = at("9990-01-01 00:00", "America/Denver")
+    with pytest.raises(CronError, match=r"after 9990-01-01T00:00:00-07:00 the calendar ends, with the year 9999"):
+        CronExpression("*/5 2 8-14 3 SUN").next_time(after)
 
 
 def test_the_result_in_the_second_pass_has_fold_1() -> None:

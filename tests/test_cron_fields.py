@@ -9,6 +9,9 @@ import pytest
 from jarvis_trio.cron import CronExpression
 from jarvis_trio.errors import CronError
 
+MONTHS_ARE = "use * or JAN to DEC, in lists (JAN,MAR), ranges (JAN-MAR) and steps (*/3)"
+NAMES = "@hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually"
+
 
 def next_naive(expression: str, after: str) -> str:
     return CronExpression(expression).next_time(datetime.fromisoformat(after)).isoformat(" ", "minutes")
@@ -130,9 +133,34 @@ def test_refuses_a_field_in_one_line_that_names_it(expression: str, named: str) 
     assert message.isprintable()
 
 
-def test_a_refused_weekday_tells_how_they_are_counted() -> None:
-    with pytest.raises(CronError, match=r"0 \(Monday\) to 6 \(Sunday\) or MON to SUN"):
-        CronExpression("0 9 * * 7")
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        (
+            "61 * * * *",
+            "cron minute '61' is out of range: use * or 0 to 59, in lists (0,2), ranges (0-2) and steps (*/3)",
+        ),
+        (
+            "0 9 * * 7",
+            "cron weekday '7' is out of range: use * or MON to SUN, "
+            "in lists (MON,WED), ranges (MON-WED) and steps (*/3)",
+        ),
+        (
+            "0 9 * " + "X" * 41 + " *",
+            f"cron month '{'X' * 40}' is not understood (L, W, # and ? are not supported): {MONTHS_ARE}",
+        ),
+        ("* * * FOO *", f"cron month 'FOO' is not understood: {MONTHS_ARE}"),
+        ("* * * 1-12/0 *", f"cron month '1-12/0' has a step of 0: {MONTHS_ARE}"),
+        ("* * * 3-2 *", f"cron month '3-2' runs backwards: {MONTHS_ARE}"),
+        ("@often", f"unknown cron name '@often'; the names are {NAMES}"),
+        ("* * *", "a cron expression has five fields (minute, hour, day of month, month, weekday), not 3: '* * *'"),
+        ("*" * 1001, f"cron expression too long: 1001 characters, at most 1000: '{'*' * 40}'..."),
+    ],
+)
+def test_a_refusal_tells_all_that_is_allowed(expression: str, says: str) -> None:
+    with pytest.raises(CronError) as refusal:
+        CronExpression(expression)
+    assert str(refusal.value) == says
 
 
 @pytest.mark.parametrize("text", ["", "* * * *", "* * * * * *", "@fortnightly", "@reboot", "@daily 5", "*" * 2000])
@@ -150,6 +178,8 @@ def test_refuses_what_is_not_five_fields_or_a_name(text: str) -> None:
         ("MON-FRI", False, ("MON-FRI", "MON-FRI")),
         ("SUN", False, ("SUN", "SUN")),
         ("FRI/2", False, ("FRI,SUN", "FRI,SUN")),
+        ("MON,TUE", False, ("MON,TUE", "MON,TUE")),
+        ("TUE,WED,THU", False, ("TUE-THU", "TUE-THU")),
         ("1-5", True, ("TUE-SAT", "MON-FRI")),
         ("0", True, ("MON", "SUN")),
         ("0,3,6", True, ("MON,THU,SUN", "WED,SAT,SUN")),

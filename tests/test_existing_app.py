@@ -176,6 +176,12 @@ def test_what_breaks_at_its_import_is_one_line_with_module_attribute_and_cause(
     assert cause in done.err
 
 
+def test_without_a_database_it_is_the_application_that_makes_it(assistant: Assistant) -> None:
+    done = assistant("run", "--app-dir", str(assistant.folder), *OPTIONS)
+    mend = "let the application make it, or give the right MEMORY_DB_PATH"
+    assert (done.code, done.err) == (1, f"jarvis-trio: Memory DB not found at {assistant.database}; {mend}\n")
+
+
 def test_a_database_that_its_store_cannot_use_is_one_line(assistant: Assistant) -> None:
     assistant.data.mkdir()
     assistant.database.write_text("dear diary " * 500)

@@ -322,6 +322,51 @@ def test_an_interrupted_run_says_so(world: Simulation) -> None:
     )
 
 
+def test_a_run_that_took_too_long_says_so(world: Simulation) -> None:
+    slot = datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
+    claim = world.store.claim_run(world.add("long", cron="0 1 * * *"), slot, 1, started_at=slot, owner="test")
+    assert claim is not None
+    world.store.finish_run(claim, Outcome(RunStatus.TIMEOUT, reason="ended at its time limit of 5m"), slot)
+    world.clock.shift(timedelta(hours=3))
+    assert ask(world, "long", "2026-03-06T01:00").answer == (
+        "long ran at Fri 2026-03-06 01:00 MST; it ran into its time limit: ended at its time limit of 5m."
+    )
+
+
+def test_a_slot_that_a_run_in_progress_catches_up_says_so(world: Simulation) -> None:
+    task = world.add("beat", every="1h")
+    world.run(minutes=1)
+    slot = datetime(2026, 3, 6, 10, 0, tzinfo=UTC)
+    world.store.claim_run(task, slot, 1, started_at=slot, owner="test", collapsed=2)
+    world.store.set_next_run(task.id or 0, slot + timedelta(hours=1))
+    world.clock.shift(timedelta(hours=3, minutes=10))
+    assert ask(world, "beat", "2026-03-06T02:00").answer == (
+        "beat did not run at Fri 2026-03-06 02:00 MST: it was caught up by the run for Fri 2026-03-06 03:00 MST, "
+        "which stands for 2 earlier slots; it is running."
+    )
+
+
+def test_the_moment_at_which_a_slot_was_given_up_says_which_it_was(world: Simulation) -> None:
+    world.add("work", cron="0 9 * * *", policy=Policy(misfire_grace_seconds=3600))
+    world.suspend(hours=11)
+    world.run(minutes=2)
+    found = ask(world, "work", world.history("work")[0].started_at.isoformat())
+    assert found.verdict is Verdict.DID_NOT_RUN
+    assert found.answer.startswith("work did not run at Fri 2026-03-06 11:0")
+    assert ": for its slot of Fri 2026-03-06 09:00 MST it was missed: 2h" in found.answer
+
+
+def test_a_slot_of_which_nobody_knows_anything_says_so(world: Simulation) -> None:
+    world.add("backup", cron="30 2 * * *")
+    world.run(minutes=1)
+    world.store.write("UPDATE scheduled_tasks SET created_at = NULL, updated_at = NULL")
+    assert said(world, "backup", "2026-03-05T02:30") == (
+        Verdict.DID_NOT_RUN,
+        "backup did not run at Thu 2026-03-05 02:30 MST: no run is recorded; "
+        "the history of that time may have been pruned.",
+    )
+
+
 # The history has nothing to tell.
 
 

@@ -162,6 +162,13 @@ def test_an_interval_has_no_slot_before_its_first() -> None:
     assert found.why == "its first slot is that of Mon 2026-03-02 09:30:15 UTC"
 
 
+def test_an_interval_that_was_moved_past_its_first_slot_has_only_the_one_after() -> None:
+    asked, first = moment_of(utc("2026-03-02T09:10"), UTC), utc("2026-03-02T09:05")
+    found = firing_of(HALF_HOURS, asked, next_run=ANCHOR, first_slot=first)
+    assert (found.slot, found.before, found.after) == (None, None, ANCHOR)
+    assert found.why == "that is 20 minutes and 15 seconds before the next, 09:30:15"
+
+
 def test_an_interval_longer_than_the_calendar_has_no_slot_around() -> None:
     found = firing_of(Interval(timedelta(days=999_999_999)), moment_of(utc("2026-03-02T10:00"), UTC), next_run=ANCHOR)
     assert (found.slot, found.before, found.after) == (None, ANCHOR, None)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jarvis_trio.words import counted, duration_words, joined, moment_words, shortened, time_words
+from jarvis_trio.words import counted, duration_words, joined, moment_words, nearest, shortened, time_words
 
 DENVER = ZoneInfo("America/Denver")
 
@@ -48,6 +48,11 @@ def test_a_list_ends_with_and_and_a_long_one_is_counted() -> None:
 
 def test_a_noun_follows_its_count() -> None:
     assert [counted(0, "run"), counted(1, "run"), counted(1234, "run")] == ["0 runs", "1 run", "1,234 runs"]
+
+
+def test_the_nearest_name_is_suggested_where_one_is_near() -> None:
+    assert nearest("bakup", ["mail", "backup"]) == "did you mean 'backup'? "
+    assert nearest("weather", ["mail", "backup"]) == ""
 
 
 def test_a_long_text_is_cut_with_an_ellipsis() -> None:

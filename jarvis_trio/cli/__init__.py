@@ -33,10 +33,10 @@ def _command(name: str, target: str, summary: str) -> LazyCommand:
 SECTIONS = {
     "The daemon": [
         _command("run", "run:run", "Run the daemon in the foreground, until it is stopped."),
-        _command("init", "init:init", "Make the data folder and the database, with the two usual tasks."),
+        _command("init", "init:init", "Make the database in its folder, with the two usual tasks."),
         _command("status", "status:status", "Say whether the daemon runs, and how the tasks stand."),
         _command("logs", "logs:logs", "Show the last lines of the log."),
-        _command("doctor", "doctor:doctor", "Look for what is wrong with this set-up, and say what mends it."),
+        _command("doctor", "doctor:doctor", "Find what is wrong with this set-up, and say what mends it."),
         _command("launchd", "launchd:launchd", "Run the daemon as a macOS launchd agent."),
     ],
     "Tasks": [
@@ -116,6 +116,9 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
     try:
         with Session(os.environ, clock) as session:
             code = commands.main(arguments, _PROGRAM, standalone_mode=False, obj=session)
+    except click.exceptions.NoArgsIsHelpError as error:  # a group of which no command is named
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         return _complain(_usage(error), error.exit_code)
     except JarvisError as error:
@@ -132,5 +135,5 @@ def _complain(message: str, code: int = 1) -> int:
 
 def _usage(error: click.ClickException) -> str:
     context = error.ctx if isinstance(error, click.UsageError) else None
-    message = error.format_message().rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".")
     return message if context is None else f"{message}; see: {context.command_path} --help"

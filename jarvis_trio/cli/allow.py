@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
 
 from jarvis_trio.approvals import Approvals
-from jarvis_trio.cli.output import json_option, print_json, say
+from jarvis_trio.cli.output import json_option, note, print_json, say
 from jarvis_trio.cli.session import Session
 
 
@@ -31,13 +34,19 @@ def allow(session: Session, /, executables: tuple[str, ...], as_list: bool, remo
         raise click.UsageError("give the path of an executable, or --list (with --json, if you like)")
     approvals = Approvals(session.settings.approvals_file)
     if as_list:
-        paths = [str(path) for path in approvals.list()]
-        if as_json:
-            print_json(paths)
-        for path in [] if as_json else paths:
-            say(path)
+        _show(approvals.list(), as_json)
     for executable in executables:
         if remove:
             say(f"No longer approved: {approvals.remove(executable)}")
         else:
             say(f"Approved: {approvals.allow(executable)}")
+
+
+def _show(approved: Sequence[Path], as_json: bool) -> None:
+    if as_json:
+        print_json([str(path) for path in approved])
+        return
+    for path in approved:
+        say(str(path))
+    if not approved:
+        note("nothing is approved; to approve a program: jarvis-trio allow PATH")

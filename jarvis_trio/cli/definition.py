@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -18,16 +18,17 @@ from jarvis_trio.app import make_channels, make_handlers
 from jarvis_trio.approvals import Approvals, find_executable
 from jarvis_trio.cli.describe import schedule_words
 from jarvis_trio.cli.moments import read_moment
-from jarvis_trio.cli.names import nearest
 from jarvis_trio.cli.output import note, say
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import Session, completing
 from jarvis_trio.cron import CronExpression
+from jarvis_trio.delivery import CHANNEL_NAMES, read_config
 from jarvis_trio.errors import CronError, NotApprovedError, ScheduleError, TaskError
 from jarvis_trio.handlers.custom import command_words
 from jarvis_trio.instants import parse_duration, parse_zone
 from jarvis_trio.lint import lint
 from jarvis_trio.models import Policy, ScheduledTask, ScheduleType, json_object
 from jarvis_trio.schedule import task_schedule, task_zone
+from jarvis_trio.words import nearest
 
 NONE = "none"
 """What an option is given to take back what it said."""
@@ -62,24 +63,37 @@ class Request:
         return all(getattr(self, field.name) in (None, ()) for field in fields(self))
 
 
-def _option(name: str, metavar: str | None, help: str, kind: click.ParamType[Any] | None = None) -> Any:
-    return click.option(name, metavar=metavar, type=kind, help=help)
+def _option(
+    name: str,
+    metavar: str | None,
+    help: str,
+    kind: click.ParamType[Any] | None = None,
+    complete: Callable[..., list[str]] | None = None,
+) -> Any:
+    return click.option(name, metavar=metavar, type=kind, help=help, shell_complete=complete)
 
 
+def _handler_types(session: Session) -> list[str]:
+    return sorted(make_handlers(session.settings, make_channels(session.settings, session.environment)))
+
+
+_TYPE = completing(_handler_types)
+_ZONE = completing(lambda _: sorted(available_timezones()))
+_CHANNEL = completing(lambda _: (NONE, *CHANNEL_NAMES))
 _OPTIONS = (
     _option("--every", "DURATION", "Run at this interval, from now on: 90s, 5m, 1h30m, 2d."),
     _option("--cron", "EXPRESSION", 'Run by a cron expression: "0 9 * * MON-FRI", @daily.'),
     _option("--at", "TIME", 'Run once: 2026-12-01T09:00, "tomorrow 9:00", "friday 9:00", "in 20m".'),
-    _option("--handler", "TYPE", "What runs: alert_eval, webhook_poll, custom, or an installed type."),
+    _option("--handler", "TYPE", "What runs: alert_eval, webhook_poll, custom, or an installed type.", None, _TYPE),
     _option("--config", "JSON", "The handler's configuration, a JSON object."),
-    _option("--timezone", "ZONE", "Where its local times are meant, such as Europe/Berlin."),
+    _option("--timezone", "ZONE", "Where its local times are meant, such as Europe/Berlin.", None, _ZONE),
     _option("--timeout", "DURATION", "How long a run may take."),
     _option("--retries", "N", "How often a run that failed is tried again.", click.INT),
     _option("--retry-delay", "DURATION", "The pause before the first retry; it doubles with each further one."),
     _option("--grace", "DURATION", "How late a run may start; what is later still is not run."),
     _option("--on-interrupt", None, "What follows where the process died in a run.", click.Choice(["retry", "skip"])),
     _option("--alert-after", "DURATION", "Say so when it has not succeeded for so long."),
-    _option("--deliver", "CHANNEL", "Where results go: notification, email, imessage, teams, apprise."),
+    _option("--deliver", "CHANNEL", "Where results go: notification, email, imessage, teams, apprise.", None, _CHANNEL),
     _option("--deliver-config", "JSON", "The channel's configuration, a JSON object."),
     _option("--description", "TEXT", "What it is for."),
     click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ARG...]"),
@@ -168,8 +182,9 @@ def _program(name: str) -> str:
     """The absolute path of a program: the daemon has another PATH, and another folder."""
     path = str(Path(name).absolute()) if os.sep in name else name
     found = find_executable(path, os.environ.get("PATH", os.defpath))
-    if found is None:
-        raise TaskError(f"there is no program {name!r} on PATH; give the path of an executable")
+    if found is None or not found.exists():
+        searched = "" if os.sep in name else " on PATH"
+        raise TaskError(f"there is no program {name!r}{searched}; give the path of an executable")
     return str(found)
 
 
@@ -254,7 +269,7 @@ def same_schedule(before: ScheduledTask, after: ScheduledTask, machine_zone: tzi
 
 def check_handler(task: ScheduledTask, session: Session) -> None:
     """Raises TaskError for a handler type that nobody brings."""
-    known = sorted(make_handlers(session.settings, make_channels(session.settings, session.environment)))
+    known = _handler_types(session)
     if task.handler_type not in known:
         hint = f"{nearest(task.handler_type, known)}the types are {', '.join(known)}"
         raise TaskError(f"no handler of type {task.handler_type!r} is installed; {hint}")
@@ -263,18 +278,26 @@ def check_handler(task: ScheduledTask, session: Session) -> None:
 def check_delivery(task: ScheduledTask, session: Session) -> None:
     """Raises DeliveryError for a channel that is unknown, or a configuration that cannot work."""
     if task.delivery_channel is not None:
-        config: Mapping[str, Any] = json_object(task.delivery_config, "delivery_config")
+        config = read_config(task.delivery_config, "delivery_config")
         make_channels(session.settings, session.environment).check(task.delivery_channel, config)
+
+
+def task_program(task: ScheduledTask) -> str | None:
+    """The path of the program that a task runs; None where it runs none.
+
+    Raises HandlerError where its row names none, TaskError where that is not there.
+    """
+    return _program(command_words(task)[0]) if task.handler_type == "custom" else None
 
 
 def approve_command(task: ScheduledTask, session: Session) -> None:
     """Approve what a task runs, where a person at a terminal asks for it; else say what is to be done.
 
-    Raises HandlerError where there is no command, NotApprovedError where its program cannot be approved.
+    Raises as `task_program`, and NotApprovedError where the program cannot be approved.
     """
-    if task.handler_type != "custom":
+    program = task_program(task)
+    if program is None:
         return
-    program = _program(command_words(task)[0])
     approvals = Approvals(session.settings.approvals_file)
     try:
         approvals.check(Path(program))

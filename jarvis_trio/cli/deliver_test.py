@@ -8,21 +8,22 @@ import click
 
 from jarvis_trio.app import make_channels
 from jarvis_trio.cli.output import say
-from jarvis_trio.cli.session import Session
-from jarvis_trio.delivery import Message
+from jarvis_trio.cli.session import Session, completing
+from jarvis_trio.delivery import CHANNEL_NAMES, Message
 from jarvis_trio.instants import local_text
 from jarvis_trio.models import json_object
 
 
 @click.command("deliver-test")
-@click.argument("channel")
+@click.argument("channel", shell_complete=completing(lambda _: CHANNEL_NAMES))
 @click.option("--deliver-config", metavar="JSON", help="The channel's configuration, as a task would have it.")
 @click.pass_obj
 def deliver_test(session: Session, channel: str, deliver_config: str | None) -> None:
     """Send a sample to a channel, and say where it went.
 
-    Secrets come from this shell's environment or from delivery-secrets.env in the
-    data folder; the daemon may have another environment.
+    The channels are notification, email, imessage, teams and apprise. Secrets come
+    from this shell's environment or from delivery-secrets.env in the data folder;
+    the daemon may have another environment.
 
     \b
     Example:

@@ -45,6 +45,14 @@ def schedule_words(task: ScheduledTask, machine_zone: tzinfo) -> str:
     raise AssertionError(schedule)
 
 
+def zone_of(task: ScheduledTask, machine_zone: tzinfo) -> tzinfo:
+    """The zone in which a task's times are told: its own; the machine's where it has none, or none that is known."""
+    try:
+        return task_zone(task, machine_zone)
+    except ScheduleError:
+        return machine_zone
+
+
 def next_slots(store: MemoryStore, task: ScheduledTask, now: datetime, count: int = 3) -> list[Upcoming]:
     """The next slots of a task; none where it is not enabled or cannot be scheduled."""
     return list(islice(forecast(store, [task], now, _LATEST, now).slots, count))

@@ -51,7 +51,7 @@ _PERMISSION = "give yourself the permission that is missing"
 @json_option
 @click.pass_obj
 def doctor(session: Session, as_json: bool) -> None:
-    """Look for what is wrong with this set-up, and say what mends it.
+    """Find what is wrong with this set-up, and say what mends it.
 
     It changes nothing. The exit code is 1 where there is a problem, and 0 where
     all is fine or there are warnings only.

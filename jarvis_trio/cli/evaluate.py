@@ -13,6 +13,7 @@ from jarvis_trio.claims import end_orphans
 from jarvis_trio.cli import NOTES
 from jarvis_trio.cli.definition import check_handler
 from jarvis_trio.cli.describe import result_summary
+from jarvis_trio.cli.names import short_name
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, say, say_text
 from jarvis_trio.cli.session import Session, name_argument
 from jarvis_trio.delivery.message import readable
@@ -88,4 +89,4 @@ def _engine(session: Session) -> Iterator[SchedulerEngine]:
 def _row(report: dict[str, Any]) -> list[Cell]:
     status = report["status"]
     summary = report.get("error") or result_summary(result_value(report.get("result")))
-    return [Cell(report["name"], "bold"), Cell(status, STYLES[status]), Cell(summary)]
+    return [Cell(short_name(report["name"]), "bold"), Cell(status, STYLES[status]), Cell(summary)]

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
 from typing import Any, TextIO
 
 import click
 
-from jarvis_trio.cli.definition import approve_command, check_delivery, first_slot, same_schedule
+from jarvis_trio.cli.definition import approve_command, check_delivery, first_slot, same_schedule, task_program
 from jarvis_trio.cli.describe import definition_words
 from jarvis_trio.cli.edit import difference
 from jarvis_trio.cli.names import check_name
 from jarvis_trio.cli.output import say
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import Session, pass_looking_session
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError
 from jarvis_trio.instants import local_text
 from jarvis_trio.models import Policy, ScheduledTask, ScheduleType, TroubleKind, json_object, require_id
+from jarvis_trio.words import nearest
 
 _TEXTS = ("name", "description", "schedule_type", "handler_type", "delivery_channel")
 _CONFIGURATIONS = ("schedule_config", "handler_config", "delivery_config", "policy")
@@ -29,7 +30,7 @@ _REQUIRED = ("name", "schedule_type", "schedule_config", "handler_type")
 
 @click.command()
 @click.option("--format", "kind", type=click.Choice(["toml", "json"]), default="toml", help="TOML by default.")
-@click.pass_obj
+@pass_looking_session
 def export(session: Session, kind: str) -> None:
     """Print the tasks as TOML or JSON, to be kept in a file.
 
@@ -68,6 +69,7 @@ def import_tasks(session: Session, file: TextIO, yes: bool, dry_run: bool) -> No
     """
     wanted = [_task(entry, number) for number, entry in enumerate(_entries(file), start=1)]
     present = {task.name: task for task in session.store.list_scheduled_tasks()}
+    _refuse_unknown_policy(wanted, present.values())
     changed = [checked for task in wanted if (checked := _checked(task, present.get(task.name), session)) is not None]
     if len({task.name for task in wanted}) < len(wanted):
         raise TaskError("the file names a task twice; nothing was imported")
@@ -127,8 +129,8 @@ def _task(entry: object, number: int) -> ScheduledTask:
     if not isinstance(entry, Mapping):
         raise TaskError(f"task {number} of the file is no table of keys and values")
     if unknown := sorted(map(str, set(entry) - _KEYS)):
-        known = ", ".join(sorted(_KEYS))
-        raise TaskError(f"task {number} of the file has the unknown key {unknown[0]!r}; there are {known}")
+        hint = f"{nearest(unknown[0], sorted(_KEYS))}there are {', '.join(sorted(_KEYS))}"
+        raise TaskError(f"task {number} of the file has the unknown key {unknown[0]!r}; {hint}")
     if missing := [key for key in _REQUIRED if key not in entry]:
         raise TaskError(f"task {number} of the file has no {missing[0]}")
     values = dict(entry)
@@ -141,6 +143,25 @@ def _task(entry: object, number: int) -> ScheduledTask:
     return ScheduledTask(**values)
 
 
+def _refuse_unknown_policy(wanted: Iterable[ScheduledTask], present: Iterable[ScheduledTask]) -> None:
+    """Raises TaskError for a policy with a key that means nothing here; what a row has already is another program's."""
+    known = sorted(field.name for field in fields(Policy))
+    foreign = set().union(*(_policy_keys(task) for task in present))
+    for task in wanted:
+        if unknown := sorted(_policy_keys(task) - foreign.union(known)):
+            hint = f"{nearest(unknown[0], known)}there are {', '.join(known)}"
+            raise TaskError(
+                f"nothing was imported; task {task.name!r}: unknown key {unknown[0]!r} of a policy; {hint}"
+            )
+
+
+def _policy_keys(task: ScheduledTask) -> set[str]:
+    try:
+        return set(json_object(task.policy, "policy"))
+    except ScheduleError:  # which the check of the task tells
+        return set()
+
+
 def _checked(task: ScheduledTask, present: ScheduledTask | None, session: Session) -> ScheduledTask | None:
     """The task as it is to be stored, or None where it is so already. Raises JarvisError with its name."""
     if present is not None and all(_meaning(task, key) == _meaning(present, key) for key in _KEYS):
@@ -150,6 +171,7 @@ def _checked(task: ScheduledTask, present: ScheduledTask | None, session: Sessio
         check_name(task.name)
         Policy.from_json(task.policy)
         json_object(task.handler_config, "handler_config")
+        task_program(task)
         check_delivery(task, session)
         if present is not None and present.enabled == task.enabled and same_schedule(present, task, zone):
             return replace(task, next_run_at=present.next_run_at)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import tzinfo
 from typing import Any
 
 import click
 
-from jarvis_trio.cli.describe import run_json, schedule_words
+from jarvis_trio.cli.describe import run_json, schedule_words, zone_of
 from jarvis_trio.cli.history import print_runs
 from jarvis_trio.cli.moments import read_moment
 from jarvis_trio.cli.output import Cell, Column, Fit, console, json_option, print_json, print_table, say
-from jarvis_trio.cli.session import Session, name_argument
-from jarvis_trio.errors import JarvisError, ScheduleError
+from jarvis_trio.cli.session import Session, name_argument, pass_looking_session
+from jarvis_trio.errors import JarvisError
 from jarvis_trio.explain import Explanation, explain
 from jarvis_trio.instants import local_text
 from jarvis_trio.lock import holder
 from jarvis_trio.models import ScheduledTask
-from jarvis_trio.schedule import task_zone
 from jarvis_trio.text import printable
 from jarvis_trio.words import moment_words
 
@@ -29,7 +27,7 @@ _FIELDS = (Column("FIELD"), Column("SCHEDULE SAYS", Fit.FOLD), Column("IT IS"), 
 @name_argument
 @click.option("--at", metavar="TIME", help="When, in the task's zone: 2027-03-14T02:30, tomorrow 9:00. [default: now]")
 @json_option
-@click.pass_obj
+@pass_looking_session
 def explain_command(session: Session, /, name: str, at: str | None, as_json: bool) -> None:
     """Say why a task ran, did not run, or will run.
 
@@ -39,19 +37,12 @@ def explain_command(session: Session, /, name: str, at: str | None, as_json: boo
       jarvis-trio explain backup --at 2027-03-14T02:30
     """
     task, now = session.task(name), session.now()
-    asked = None if at is None else read_moment(at, now, _zone(task, session.zone()))
+    asked = None if at is None else read_moment(at, now, zone_of(task, session.zone()))
     found = explain(session.store, task, asked, now, daemon_runs=_daemon_runs(session))
     if as_json:
         print_json({"task": task.name, **_as_json(found)})
     else:
-        _print(task, found, session)
-
-
-def _zone(task: ScheduledTask, machine_zone: tzinfo) -> tzinfo:
-    try:
-        return task_zone(task, machine_zone)
-    except ScheduleError:  # which the explanation tells
-        return machine_zone
+        _print(task, found, session, with_fields=at is not None)
 
 
 def _daemon_runs(session: Session) -> bool | None:
@@ -83,7 +74,7 @@ def _as_json(found: Explanation) -> dict[str, Any]:
     }
 
 
-def _print(task: ScheduledTask, found: Explanation, session: Session) -> None:
+def _print(task: ScheduledTask, found: Explanation, session: Session, *, with_fields: bool) -> None:
     zone = found.moment.zone
     target = console()
     target.print(found.answer, style="bold")
@@ -95,13 +86,13 @@ def _print(task: ScheduledTask, found: Explanation, session: Session) -> None:
         if at is not None:
             ended = f" ({found.around[at].status})" if at in found.around else ""
             say(f"{label}{moment_words(at, zone)}{ended}")
-    if found.firing.fields:
+    if with_fields and found.firing.fields:
         say("")
         say(f"Field by field, {found.moment.words()}:")
         print_table(_FIELDS, _field_rows(found))
     if found.runs:
         say("")
-        print_runs(list(found.runs), session.now(), session.zone())
+        print_runs(list(found.runs), session.now(), zone)
 
 
 def _field_rows(found: Explanation) -> Iterator[list[Cell]]:

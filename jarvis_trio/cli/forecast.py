@@ -13,7 +13,7 @@ import click
 
 from jarvis_trio.cli.moments import read_moment
 from jarvis_trio.cli.output import console, json_option, say
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import Session, complete_task, pass_looking_session
 from jarvis_trio.clock_changes import clock_changes
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.forecast import Upcoming, forecast
@@ -30,13 +30,13 @@ _BATCH = 1000
 
 
 @click.command("forecast")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_task)
 @click.option("--from", "start", metavar="TIME", help="From when: 2026-12-01T09:00, tomorrow 9:00. [default: now]")
 @click.option(
     "--days", metavar="N", type=click.IntRange(1, 36_600), default=7, show_default=True, help="How many days from then."
 )
 @json_option
-@click.pass_obj
+@pass_looking_session
 def forecast_command(session: Session, /, name: str | None, start: str | None, days: int, as_json: bool) -> None:
     """Say what will run when, in order.
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class LazyCommand(click.Command):
@@ -57,6 +60,8 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The names that begin so, without importing a command."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  # which only a shell asks for
+
         names = [name for name in self.commands if name.startswith(incomplete)]
         items = [CompletionItem(name, help=self.commands[name].short_help) for name in names]
         return items + click.Command.shell_complete(self, ctx, incomplete)

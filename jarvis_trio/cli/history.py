@@ -8,8 +8,9 @@ import click
 
 from jarvis_trio.cli.describe import run_json, run_summary
 from jarvis_trio.cli.moments import read_past
+from jarvis_trio.cli.names import short_name
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, relative, say, short
-from jarvis_trio.cli.session import Session, complete_task
+from jarvis_trio.cli.session import Session, complete_task, pass_looking_session
 from jarvis_trio.models import Run, RunStatus
 
 _SCREEN = 20
@@ -31,7 +32,7 @@ _COLUMNS = (
 @click.option("--since", metavar="TIME", help="Only those that started since: 2h (ago), yesterday, 2026-12-01.")
 @click.option("--limit", type=click.IntRange(min=1), help=f"At most so many; by default {_SCREEN}, with --json all.")
 @json_option
-@click.pass_obj
+@pass_looking_session
 def history(
     session: Session,
     /,
@@ -75,7 +76,7 @@ def print_runs(runs: list[Run], now: datetime, zone: tzinfo) -> None:
 def _row(run: Run, now: datetime, zone: tzinfo) -> list[Cell]:
     return [
         Cell(str(run.id), "dim"),
-        Cell(run.task_name, "bold"),
+        Cell(short_name(run.task_name), "bold"),
         Cell(f"{run.scheduled_for.astimezone(zone):%Y-%m-%d %H:%M:%S}"),
         Cell(relative(run.started_at, now)),
         Cell(run.status if run.attempt == 1 else f"{run.status} ({run.attempt})", STYLES[run.status]),

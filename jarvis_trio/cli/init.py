@@ -25,7 +25,7 @@ _TASKS = (
 @click.command()
 @click.pass_obj
 def init(session: Session) -> None:
-    """Make the data folder and the database, with the two usual tasks.
+    """Make the database in its folder, with the two usual tasks.
 
     What is there already stays as it is, so it can be repeated, and run on an
     existing assistant's database.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
@@ -17,6 +16,7 @@ from typing import Any
 import click
 
 from jarvis_trio.cli.application import Application, application_folder, application_options
+from jarvis_trio.cli.output import json_option, print_json
 from jarvis_trio.cli.session import Session
 from jarvis_trio.errors import LaunchdError, StoreError
 from jarvis_trio.launchd.checks import check
@@ -43,12 +43,11 @@ def launchd() -> None:
 
 
 _dry_run_option = click.option("--dry-run", is_flag=True, help="Print each step and do nothing.")
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @launchd.command("render")
 @application_options
-@_json_option
+@json_option
 @click.pass_obj
 def render_command(session: Session, /, application: Application | None, as_json: bool) -> None:
     """Print the agent's property list with the settings in force.
@@ -58,7 +57,10 @@ def render_command(session: Session, /, application: Application | None, as_json
       jarvis-trio launchd render | plutil -lint -
     """
     agent = _agent_to_be(session, application)
-    click.echo(json.dumps(property_list(agent), indent=2) if as_json else render(agent).decode(), nl=as_json)
+    if as_json:
+        print_json(property_list(agent))
+    else:
+        click.echo(render(agent), nl=False)
 
 
 @launchd.command("install")
@@ -66,11 +68,12 @@ def render_command(session: Session, /, application: Application | None, as_json
 @_dry_run_option
 @click.pass_obj
 def install_command(session: Session, /, application: Application | None, dry_run: bool) -> None:
-    """Check, retire the three old agents, and load this one; again, to update it.
+    """Retire the three old agents, and load this one.
 
-    The agent gets the settings that are in force here and now. When a step
-    fails, those before it are taken back. com.chg.imessage-daemon and
-    com.chg.jarvis-backup are not touched.
+    The agent gets the settings that are in force here and now; to change them
+    later, install it again. All is checked first, and when a step fails, those
+    before it are taken back. com.chg.imessage-daemon and com.chg.jarvis-backup
+    are not touched.
 
     \b
     Example:
@@ -88,9 +91,9 @@ def install_command(session: Session, /, application: Application | None, dry_ru
 @_dry_run_option
 @click.pass_obj
 def uninstall_command(session: Session, dry_run: bool) -> None:
-    """Stop the agent, when its tick has finished, and remove its plist.
+    """Stop the agent and remove its plist.
 
-    The old agents stay retired: `rollback` brings them back, also later.
+    Its tick finishes first. The old agents stay retired: `rollback` brings them back, also later.
 
     \b
     Example:
@@ -113,7 +116,7 @@ def rollback_command(session: Session, dry_run: bool) -> None:
 
 
 @launchd.command("status")
-@_json_option
+@json_option
 @click.pass_obj
 def status_command(session: Session, as_json: bool) -> None:
     """Say how the agent and the old ones stand.
@@ -124,7 +127,7 @@ def status_command(session: Session, as_json: bool) -> None:
     """
     seen = status(agent_as_installed(session), find_launchctl())
     if as_json:
-        click.echo(json.dumps(seen, indent=2))
+        print_json(seen)
         return
     for line in _status_lines(seen):
         _say(line)

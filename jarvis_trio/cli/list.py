@@ -8,8 +8,9 @@ from datetime import datetime, tzinfo
 import click
 
 from jarvis_trio.cli.describe import schedule_words, task_json
+from jarvis_trio.cli.names import short_name
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, relative, say
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import Session, pass_looking_session
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.forecast import stored_next_run
 from jarvis_trio.models import Run, ScheduledTask, ScheduleType, require_id, task_policy
@@ -27,7 +28,7 @@ _COLUMNS = (
 
 @click.command("list")
 @json_option
-@click.pass_obj
+@pass_looking_session
 def list_tasks(session: Session, as_json: bool) -> None:
     """List the tasks, with their next and their last run.
 
@@ -51,16 +52,16 @@ def list_tasks(session: Session, as_json: bool) -> None:
     )
     for task in tasks:
         if (reason := set_aside.get(require_id(task))) is not None:
-            say(f"{task.name} is set aside until it is mended: {reason}")
+            say(f"{short_name(task.name)} is set aside until it is mended: {reason}")
 
 
 def _row(task: ScheduledTask, last: Run | None, set_aside: bool, now: datetime, zone: tzinfo) -> list[Cell]:
     slot = stored_next_run(task, zone)
     return [
-        Cell(task.name, "bold"),
+        Cell(short_name(task.name), "bold"),
         Cell(_schedule(task, zone)),
         Cell(task.handler_type),
-        _next(task, slot, set_aside, now),
+        _next(task, last, slot, set_aside, now),
         Cell(moment_words(slot, zone) if slot is not None and task.enabled else "", "dim"),
         Cell("never", "dim") if last is None else Cell(_last(last, now), STYLES[last.status]),
     ]
@@ -74,13 +75,14 @@ def _schedule(task: ScheduledTask, zone: tzinfo) -> str:
     return words
 
 
-def _next(task: ScheduledTask, slot: datetime | None, set_aside: bool, now: datetime) -> Cell:
+def _next(task: ScheduledTask, last: Run | None, slot: datetime | None, set_aside: bool, now: datetime) -> Cell:
     if set_aside:
         return Cell("set aside", "bold red")
     if not task.enabled:
         return Cell("paused", "yellow")
-    if slot is None:
-        return Cell("no more", "dim")
+    if slot is None:  # of a new row the daemon has yet to set it
+        is_over = last is not None and task.schedule_type == ScheduleType.ONCE
+        return Cell("no more" if is_over else "not yet", "dim")
     return Cell(relative(slot, now)) if slot > now else Cell("due", "cyan")
 
 

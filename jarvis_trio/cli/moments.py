@@ -45,7 +45,7 @@ def _read(text: str, now: datetime, zone: tzinfo) -> datetime:
             return datetime.combine(local.date() + timedelta(days=_DAYS[day]), _time(at))
         case [day, at] if (weekday := _weekday(day)) is not None:
             return _next_weekday(local, weekday, _time(at))
-    return datetime.fromisoformat(text.strip())
+    return datetime.fromisoformat(" ".join(f"{word:0>5}" for word in text.split()))  # 9:00 is 09:00
 
 
 def read_past(text: str, now: datetime, zone: tzinfo) -> datetime:

@@ -1,19 +1,12 @@
-"""Names of tasks on the command line: the nearest one, and what may be one. Pure."""
+"""Names of tasks on the command line: what may be one, and how an endless one is shown. Pure."""
 
 from __future__ import annotations
 
-import difflib
-
 from jarvis_trio.errors import TaskError
 from jarvis_trio.text import printable
+from jarvis_trio.words import shortened
 
 _LONGEST = 100
-
-
-def nearest(name: str, names: list[str]) -> str:
-    """`did you mean 'backup'? ` where one of the names is near; else nothing."""
-    found = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {found[0]!r}? " if found else ""
 
 
 def check_name(name: str) -> None:
@@ -23,3 +16,8 @@ def check_name(name: str) -> None:
             f"not a name for a task: {name[:_LONGEST]!r}; use 1 to {_LONGEST} characters on one line, "
             "without control characters, and no space at either end"
         )
+
+
+def short_name(name: str) -> str:
+    """The name as a table shows it: other programs may have written one that is longer than `check_name` allows."""
+    return shortened(name, _LONGEST)

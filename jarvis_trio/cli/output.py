@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from jarvis_trio.text import printable
+from jarvis_trio.words import shortened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +38,7 @@ STYLES = {
 """How a run's status is shown; the word is always there too."""
 
 _WIDE = 120
+_LONGEST_CELL = 500  # --json has all of it
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
@@ -110,7 +112,8 @@ def _text(cell: Cell, fit: Fit = Fit.FOLD) -> Text:
 
     # Where the column may wrap and its texts may not, rich narrows the column and cuts them.
     cut = fit is Fit.CUT
-    return Text(printable(cell.text), cell.style, no_wrap=cut, overflow="ellipsis" if cut else None)
+    text = shortened(printable(cell.text), _LONGEST_CELL)
+    return Text(text, cell.style, no_wrap=cut, overflow="ellipsis" if cut else None)
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:

@@ -44,7 +44,10 @@ def run(session: Session, /, application: Application | None, log_format: str) -
     if application is not None and application.folder is not None:
         session.use_application(application.folder)
     settings = session.settings
-    require_database(settings)
+    if application is None:
+        require_database(settings)
+    else:
+        require_database(settings, "let the application make it, or give the right MEMORY_DB_PATH")
     with _Stop() as stop, DaemonLock(settings.lock_file, session.clock.now()) as lock:
         logging.getLogger().removeHandler(NOTES)
         logs.configure(

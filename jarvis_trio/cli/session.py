@@ -6,19 +6,20 @@ Each part is made when it is first asked for, so that `completion` needs no data
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 
-from jarvis_trio.cli.names import nearest
 from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.errors import JarvisError, ScheduleError, StoreMissingError, UnknownTaskError
 from jarvis_trio.lock import wake
@@ -26,6 +27,7 @@ from jarvis_trio.models import ScheduledTask, task_policy
 from jarvis_trio.settings import Settings, settings_of
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.text import printable
+from jarvis_trio.words import nearest
 
 _LOOKING_TIMEOUT = timedelta(seconds=5)
 """How long to wait for a program that locks out even readers: long for a transaction, short for a person."""
@@ -37,7 +39,12 @@ class Session:
     Args:
         environment: the environment variables.
         clock: what the time is; by default the machine's.
+
+    Attributes:
+        only_looks: whether `store` is to be read only, and left as it is in everything.
     """
+
+    only_looks = False
 
     def __init__(self, environment: Mapping[str, str], clock: Clock | None = None) -> None:
         self.environment = environment
@@ -63,6 +70,8 @@ class Session:
     @cached_property
     def store(self) -> MemoryStore:
         """The database. Raises StoreMissingError where there is none: only `init` makes one; StoreError."""
+        if self.only_looks:
+            return self.look()
         require_database(self.settings)
         return MemoryStore(self.settings.memory_db_path, clock=self.clock)
 
@@ -105,10 +114,10 @@ class Session:
         return longest
 
 
-def require_database(settings: Settings) -> None:
+def require_database(settings: Settings, mend: str = "make it with: jarvis-trio init") -> None:
     """Raises StoreMissingError where there is no database."""
     if not os.path.lexists(settings.memory_db_path):
-        raise StoreMissingError(f"Memory DB not found at {settings.memory_db_path}; make it with: jarvis-trio init")
+        raise StoreMissingError(f"Memory DB not found at {settings.memory_db_path}; {mend}")
 
 
 def _import_config() -> ModuleType:
@@ -121,13 +130,30 @@ def _import_config() -> ModuleType:
         raise JarvisError(f"cannot import the module config: {type(error).__name__}: {error}") from error
 
 
-def complete_task(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    """The names of tasks that begin so, for a shell."""
-    with Session(os.environ) as session, suppress(JarvisError):
-        names = [task.name for task in session.store.list_scheduled_tasks()]
-        return [name for name in names if name.startswith(incomplete) and printable(name) == name]
-    return []
+def pass_looking_session(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the session as `click.pass_obj` does, for one that shows the database and changes nothing."""
+
+    @click.pass_obj
+    @functools.wraps(command)
+    def looking(session: Session, /, *arguments: Any, **options: Any) -> None:
+        session.only_looks = True
+        command(session, *arguments, **options)
+
+    return looking
 
 
+def completing(names: Callable[[Session], Iterable[str]]) -> Callable[..., list[str]]:
+    """What completes a parameter in a shell: those of the names that begin as what was typed."""
+
+    def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+        with Session(os.environ) as session, suppress(JarvisError):
+            session.only_looks = True
+            return [name for name in names(session) if name.startswith(incomplete) and printable(name) == name]
+        return []
+
+    return complete
+
+
+complete_task = completing(lambda session: [task.name for task in session.store.list_scheduled_tasks()])
 name_argument = click.argument("name", shell_complete=complete_task)
 """The task that a command is about."""

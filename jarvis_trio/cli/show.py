@@ -7,10 +7,10 @@ from datetime import datetime, tzinfo
 
 import click
 
-from jarvis_trio.cli.describe import definition_words, next_slots, outlook_lines, run_json, task_json
+from jarvis_trio.cli.describe import definition_words, next_slots, outlook_lines, run_json, task_json, zone_of
 from jarvis_trio.cli.history import print_runs, took
 from jarvis_trio.cli.output import json_option, print_json, relative, say, say_text
-from jarvis_trio.cli.session import Session, complete_task
+from jarvis_trio.cli.session import Session, complete_task, pass_looking_session
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.errors import UnknownTaskError
 from jarvis_trio.instants import local_text
@@ -23,7 +23,7 @@ _LAST_RUNS = 5
 @click.command()
 @click.argument("name", metavar="NAME|RUN", shell_complete=complete_task)
 @json_option
-@click.pass_obj
+@pass_looking_session
 def show(session: Session, name: str, as_json: bool) -> None:
     """Show a task, or one run with all its output.
 
@@ -56,7 +56,7 @@ def _show_task(task: ScheduledTask, session: Session, as_json: bool) -> None:
         say(line)
     if runs:
         say("Last runs:")
-        print_runs(runs, now, zone)
+        print_runs(runs, now, zone_of(task, zone))
 
 
 def _run(number: int, session: Session) -> Run:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jarvis_trio.cli.names import short_name
 from jarvis_trio.cli.output import Cell, console, json_option, pairs, print_json, relative
 from jarvis_trio.cli.session import Session
 from jarvis_trio.forecast import stored_next_run
@@ -63,10 +64,11 @@ def status(session: Session, /, watch: bool, as_json: bool) -> None:
 
 def look(session: Session) -> Status:
     """How things stand now."""
-    now, zone, store = session.now(), session.zone(), session.store
-    tasks = store.list_scheduled_tasks()
+    now, zone = session.now(), session.zone()
+    with session.look() as store:  # anew each time: other programs may write to what was nobody's before
+        tasks, troubled, undelivered = store.list_scheduled_tasks(), store.troubles(), store.letters_waiting()
     names = {task.id: task.name for task in tasks}
-    troubles = {(trouble.kind, names.get(trouble.task_id, "")) for trouble in store.troubles()}
+    troubles = {(trouble.kind, names.get(trouble.task_id, "")) for trouble in troubled}
     slots = [(task.name, slot) for task in tasks if task.enabled and (slot := stored_next_run(task, zone)) is not None]
     return Status(
         daemon=holder(session.settings.lock_file),
@@ -76,7 +78,7 @@ def look(session: Session) -> Status:
         failing=sorted(name for kind, name in troubles if kind is not TroubleKind.SET_ASIDE),
         set_aside=sorted(name for kind, name in troubles if kind is TroubleKind.SET_ASIDE),
         next=min(slots, key=lambda pair: pair[1], default=None),
-        undelivered=store.letters_waiting(),
+        undelivered=undelivered,
     )
 
 
@@ -135,7 +137,7 @@ def _rows(seen: Status, now: datetime, zone: tzinfo) -> Iterator[tuple[str, Cell
         yield "undelivered", Cell(counted(seen.undelivered, "message"), "yellow")
     if seen.next is not None:
         name, slot = seen.next
-        yield "next", Cell(f"{name}, {_when(slot, now, zone)}")
+        yield "next", Cell(f"{short_name(name)}, {_when(slot, now, zone)}")
 
 
 def _when(instant: datetime, now: datetime, zone: tzinfo) -> str:

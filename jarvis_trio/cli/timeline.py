@@ -9,7 +9,7 @@ import click
 
 from jarvis_trio.cli.describe import run_json
 from jarvis_trio.cli.output import console, json_option, print_json, say
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import Session, pass_looking_session
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import local_text
 from jarvis_trio.timeline import Timeline, timeline
@@ -23,7 +23,7 @@ from jarvis_trio.timeline_text import chart_lines
 )
 @click.option("--svg", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture there.")
 @json_option
-@click.pass_obj
+@pass_looking_session
 def timeline_command(session: Session, /, hours: int, svg: Path | None, as_json: bool) -> None:
     """Draw the runs of the last hours, a lane for each task, and what is ahead.
 
