@@ -25,8 +25,8 @@ from jarvis_trio.cli import NOTES, main
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.lock import DaemonLock
 from jarvis_trio.settings import read_settings
-from jarvis_trio.store import MemoryStore
 from jarvis_trio.simulated import SimulatedClock
+from jarvis_trio.store import MemoryStore
 
 ZONE = ZoneInfo("America/Denver")
 START = datetime(2026, 6, 1, 17, 55, tzinfo=ZONE)

@@ -15,12 +15,20 @@ def run() -> NoReturn:
     and left, for ever perhaps, and takes longer than a stop may (law 1). The database, the
     lock and the log are closed by then.
     """
+    _open_missing_streams()
     code = main()
     with suppress(OSError, ValueError, AttributeError):  # what cannot be written is for the interpreter to tell
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _open_missing_streams() -> None:
+    """Put the null device where the caller closed a stream: else the database would be opened in its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # to stay open: it takes the lowest free number
 
 
 if __name__ == "__main__":

@@ -14,14 +14,12 @@ from enum import StrEnum
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.firing import YEARS, Firing, Moment, firing_of, moment_of
 from jarvis_trio.instants import parse_instant
-from jarvis_trio.models import Run, RunStatus, ScheduledTask, Trigger, task_policy
+from jarvis_trio.models import FAILED, UNRUN, Run, RunStatus, ScheduledTask, Trigger, task_policy
 from jarvis_trio.schedule import Once, Schedule
 from jarvis_trio.text import printable
 from jarvis_trio.words import counted, duration_words, moment_words
 
 _LATE = timedelta(minutes=1)
-_UNRUN = (RunStatus.MISSED, RunStatus.SKIPPED)
-_FAILED = (RunStatus.ERROR, RunStatus.TIMEOUT)
 
 
 class Verdict(StrEnum):
@@ -199,7 +197,7 @@ def _recorded(case: Case, rows: Sequence[Run]) -> Answer:
     if last.status is RunStatus.RUNNING:
         sentence = f"is running, since {case.when(last.started_at)}, for its slot of {case.when(last.scheduled_for)}"
         return Answer(Verdict.RUNNING, sentence, rows, [*notes, *_orphan_note(case)])
-    if last.status in _UNRUN:
+    if last.status in UNRUN:
         sentence = f"did not run at {case.when(last.scheduled_for)}: {outcome_words(last)}"
         return Answer(Verdict.DID_NOT_RUN, sentence, rows, notes)
     return Answer(Verdict.RAN, f"ran {_how(case, first)}; {outcome_words(last)}", rows, notes)
@@ -219,7 +217,7 @@ def _how(case: Case, first: Run) -> str:
 def _started(case: Case, started: Sequence[Run]) -> Answer:
     run = started[-1]
     slot, begun = case.when(run.scheduled_for), case.when(run.started_at)
-    if run.status in _UNRUN:
+    if run.status in UNRUN:
         sentence = f"did not run at {begun}: for its slot of {slot} {outcome_words(run)}"
         return Answer(Verdict.DID_NOT_RUN, sentence, started)
     late = duration_words(run.started_at - run.scheduled_for)
@@ -241,7 +239,7 @@ def _idle_note(case: Case, run: Run) -> str:
 
 
 def _retry_note(case: Case, last: Run) -> str:
-    if case.state or last.status not in _FAILED or last.trigger is Trigger.MANUAL:
+    if case.state or last.status not in FAILED or last.trigger is Trigger.MANUAL:
         return ""
     retries = task_policy(case.task.policy).retries
     return f"Attempt {last.attempt + 1} of {retries + 1} is to come." if last.attempt <= retries else ""
@@ -305,7 +303,7 @@ def _due(case: Case, slot: datetime) -> Answer:
 
 
 def _caught_up(case: Case, slot: datetime, later: Run) -> Answer:
-    how = "it is counted with the slot of" if later.status in _UNRUN else "it was caught up by the run for"
+    how = "it is counted with the slot of" if later.status in UNRUN else "it was caught up by the run for"
     count = counted(later.collapsed, "earlier slot")
     when, other = case.when(slot), case.when(later.scheduled_for)
     sentence = f"did not run at {when}: {how} {other}, which stands for {count}; {outcome_words(later)}"
@@ -320,4 +318,4 @@ def _why_unrecorded(case: Case, slot: datetime) -> str:
         return f"it was {case.state}, and is so still; it was last changed before, at {case.when(changed)}"
     if changed is not None and slot < changed:
         return f"no run is recorded; the task was changed since, at {case.when(changed)}, and may have been paused then"
-    return "no run is recorded; the history of that time may have been pruned"
+    return "no run is recorded; the history of that time may have been deleted"

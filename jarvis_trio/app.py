@@ -1,34 +1,18 @@
-"""The composition root of the engine: which parts there are, and how they are put together.
-
-`run`, `tick`, `run-now` and the checks of `add` share it, so that a task meets the same
-handlers and channels wherever it runs.
-"""
+"""The composition root: the engine as the settings want it, for `run`, `tick` and `run-now` alike."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
 
-from jarvis_trio.approvals import Approvals
 from jarvis_trio.clock import Clock
 from jarvis_trio.delivery import Channels, read_config
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.errors import DeliveryError, SettingError
-from jarvis_trio.handlers import Handlers, built_in
+from jarvis_trio.parts import make_channels, make_handlers
 from jarvis_trio.reports import AlertChannel, Reports
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
-
-
-def make_channels(settings: Settings, environment: Mapping[str, str]) -> Channels:
-    """The channels, with secrets from `environment` or from a file in the data folder."""
-    return Channels(environment, settings.data_dir)
-
-
-def make_handlers(settings: Settings, channels: Channels) -> Handlers:
-    """The handlers by type: those that come with the program, and the installed ones."""
-    approvals = Approvals(settings.approvals_file)
-    return Handlers(built_in(inbox_dir=settings.webhook_inbox_dir, approvals=approvals, notify=channels.notify))
 
 
 def make_engine(

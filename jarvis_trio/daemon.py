@@ -84,9 +84,9 @@ class JarvisDaemon:
         self.tick_interval = tick_interval
         self._clock = clock or SystemClock()
         concurrent = getattr(self.engine, "allows_concurrent_ticks", False) is True
-        self._slots = max_concurrent_ticks if concurrent else 1
+        self._places = max_concurrent_ticks if concurrent else 1
         # One thread more than ticks, for the question when the next slot is due.
-        limiter = trio.CapacityLimiter(self._slots + 1)
+        limiter = trio.CapacityLimiter(self._places + 1)
         self._run_sync = run_sync or functools.partial(trio.to_thread.run_sync, limiter=limiter)
         self._on_tick = on_tick
         self._ticking: dict[int, datetime] = {}
@@ -180,7 +180,7 @@ class JarvisDaemon:
         number = next(self._numbers)
         self._ticking[number] = self._clock.now()
         self._regular_at = trio.current_time() + self.tick_interval
-        if self._slots == 1:
+        if self._places == 1:
             await self._numbered_tick(number)
             return
         if self._tells_due:
@@ -208,7 +208,7 @@ class JarvisDaemon:
         """
         while self._stopped_by is None:
             self._change_seen = False
-            free = len(self._ticking) < self._slots
+            free = len(self._ticking) < self._places
             seconds = await self._seconds_to_next_tick() if free else math.inf
             if free and (self._wake_asked or seconds <= 0):
                 self._wake_asked = False

@@ -11,18 +11,15 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, tzinfo
-from pathlib import Path
 from random import Random
 from typing import Any
 
-from jarvis_trio import handlers
-from jarvis_trio.approvals import Approvals
 from jarvis_trio.claims import Claims, Step, Unrun, end_orphans
 from jarvis_trio.clock import Clock, SystemClock
-from jarvis_trio.delivery import Channels
 from jarvis_trio.errors import StoreError
 from jarvis_trio.instants import as_utc, duration_text
 from jarvis_trio.models import (
+    FAILED,
     Claim,
     Handler,
     HandlerContext,
@@ -31,12 +28,14 @@ from jarvis_trio.models import (
     ScheduledTask,
     task_policy,
 )
-from jarvis_trio.outcomes import FAILED, Ended, Outcomes
+from jarvis_trio.outcomes import Ended, Outcomes
 from jarvis_trio.owner import current_owner, owner_alive
+from jarvis_trio.parts import make_channels, make_handlers
 from jarvis_trio.planner import CLOCK_SLACK, Planner
 from jarvis_trio.reports import Reports
 from jarvis_trio.runner import Attempt, EndedAttempt, Runner, run_in_thread
 from jarvis_trio.schedule import task_zone
+from jarvis_trio.settings import read_settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Outlook
 
@@ -53,13 +52,14 @@ class SchedulerEngine:
     Args:
         memory_store: the database.
         clock: what the time and the machine's zone are.
-        handlers: the callables by handler type.
+        handlers: the callables by handler type; by default those that come with the program
+            and the installed ones, with their files beside the database.
         timeout: the time limit of a handler whose task sets none.
         runner: calls a handler; `runner.run_inline` for simulations.
         owner: the text that tells this process from all others.
         is_alive: whether the process of another owner's text still lives.
         end_orphans: ends what the process of another owner's text has left of its commands.
-        reports: tells people of runs and of troubles.
+        reports: tells people of runs and of troubles; by default of the former alone.
         keep_days: how old a row of the run history may grow.
         keep_runs: how many rows of it a task may have. Its last run is always kept.
         random: spreads the retries.
@@ -85,8 +85,10 @@ class SchedulerEngine:
     ) -> None:
         self.memory_store = memory_store
         self._clock = clock or SystemClock()
-        self._reports = reports or default_reports(memory_store, self._clock)
-        self._handlers = default_handlers(memory_store.path.parent) if handlers is None else handlers
+        settings = read_settings({}, memory_store.path.parent)
+        channels = make_channels(settings, os.environ)
+        self._reports = reports or Reports(memory_store, self._clock, channels.send)
+        self._handlers = make_handlers(settings, channels) if handlers is None else handlers
         self._timeout = timeout
         self._runner = runner
         self._keep = (timedelta(days=keep_days), keep_runs)
@@ -94,14 +96,7 @@ class SchedulerEngine:
         self._owner = owner or current_owner()
         self._planner = Planner(memory_store, self._clock, self._reports)
         self._claims = Claims(
-            memory_store,
-            self._clock,
-            self._owner,
-            self._handlers,
-            self._reports,
-            self._planner,
-            is_alive,
-            end_orphans,
+            memory_store, self._clock, self._owner, self._handlers, self._reports, self._planner, is_alive, end_orphans
         )
         self._seen: tuple[tuple[int, int] | None, Outlook | None] = (None, None)
         self._guard = threading.Lock()
@@ -326,20 +321,6 @@ class SchedulerEngine:
 
 def _is_due(at: datetime | None, now: datetime) -> bool:
     return at is not None and at <= now
-
-
-def default_handlers(folder: Path) -> Mapping[str, Handler]:
-    """The built-in and the installed handlers, with their files in `folder`."""
-    notify = Channels(os.environ, folder).notify
-    built_in = handlers.built_in(
-        inbox_dir=folder / "webhook-inbox", approvals=Approvals(folder / "approved-commands.json"), notify=notify
-    )
-    return handlers.Handlers(built_in)
-
-
-def default_reports(store: MemoryStore, clock: Clock) -> Reports:
-    """Results go to the channels, with secrets from the environment or from the database's folder."""
-    return Reports(store, clock, Channels(os.environ, store.path.parent).send)
 
 
 class _ClockAt:

@@ -36,6 +36,13 @@ class RunStatus(StrEnum):
     SKIPPED = "skipped"
 
 
+FAILED = (RunStatus.ERROR, RunStatus.TIMEOUT)
+"""It ran, and what it was to do is not done."""
+
+UNRUN = (RunStatus.MISSED, RunStatus.SKIPPED)
+"""It came due, and did not run."""
+
+
 class OnInterrupt(StrEnum):
     """What becomes of a slot whose run died with its process."""
 

@@ -9,7 +9,7 @@ from datetime import datetime, time, timedelta, tzinfo
 
 from jarvis_trio.forecast import forecast
 from jarvis_trio.instants import as_utc
-from jarvis_trio.models import Run, RunStatus
+from jarvis_trio.models import UNRUN, Run, RunStatus
 from jarvis_trio.store import MemoryStore
 
 BY_WEIGHT = (
@@ -23,8 +23,7 @@ BY_WEIGHT = (
 )
 """The ends of a run, what a person must not overlook first."""
 
-FAILED = frozenset(BY_WEIGHT[:3])
-UNRUN = frozenset((RunStatus.MISSED, RunStatus.SKIPPED))
+GONE_WRONG = frozenset(BY_WEIGHT[:3])
 
 _AHEAD = 4
 """The chart looks ahead a quarter of the time that it looks back."""

@@ -13,9 +13,9 @@ from datetime import datetime
 from itertools import groupby
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from jarvis_trio.models import RunStatus
+from jarvis_trio.models import UNRUN, RunStatus
 from jarvis_trio.text import printable
-from jarvis_trio.timeline import BY_WEIGHT, FAILED, UNRUN, Bar, Lane, Timeline
+from jarvis_trio.timeline import BY_WEIGHT, GONE_WRONG, Bar, Lane, Timeline
 from jarvis_trio.words import counted, duration_words, moment_words, shortened
 
 _TITLE = "Runs of the scheduled tasks"
@@ -53,7 +53,7 @@ _COLOURS = {  # light, dark
 _KINDS = {
     RunStatus.EXECUTED: "executed",
     RunStatus.RUNNING: "running",
-    **dict.fromkeys(FAILED, "failed"),
+    **dict.fromkeys(GONE_WRONG, "failed"),
     **dict.fromkeys(UNRUN, "unrun"),
 }
 
@@ -91,7 +91,7 @@ class _Picture:
 
     def _summary(self) -> str:
         bars = [bar for lane in self._timeline.lanes for bar in lane.bars]
-        failed = sum(bar.status in FAILED for bar in bars)
+        failed = sum(bar.status in GONE_WRONG for bar in bars)
         span = f"from {self._when(self._timeline.start)} to {self._when(self._timeline.now)}"
         return f"{counted(len(self._timeline.lanes), 'task')}, {counted(len(bars), 'run')}, {failed:,} failed, {span}"
 

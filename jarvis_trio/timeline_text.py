@@ -9,7 +9,7 @@ from itertools import groupby
 
 from jarvis_trio.models import RunStatus
 from jarvis_trio.text import printable
-from jarvis_trio.timeline import BY_WEIGHT, FAILED, Lane, Timeline
+from jarvis_trio.timeline import BY_WEIGHT, GONE_WRONG, Lane, Timeline
 from jarvis_trio.words import counted, shortened
 
 Segment = tuple[str, str]
@@ -122,7 +122,7 @@ def _style(status: RunStatus) -> str:
 
 def _count(lane: Lane, width: int) -> Iterator[Segment]:
     if width:
-        failed = sum(bar.status in FAILED for bar in lane.bars)
+        failed = sum(bar.status in GONE_WRONG for bar in lane.bars)
         yield f"  {counted(len(lane.bars), 'run')}", "dim"
         if failed:
             yield f", {failed:,} failed", _FAILED_STYLE

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from core_fakes import FakeClock
 
-from jarvis_trio.app import make_channels, make_engine, make_handlers
+from jarvis_trio.app import make_engine
 from jarvis_trio.errors import SettingError
 from jarvis_trio.models import HandlerContext, ScheduledTask
+from jarvis_trio.parts import make_channels, make_handlers
 from jarvis_trio.settings import read_settings
 from jarvis_trio.store import MemoryStore
 

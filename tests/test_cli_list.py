@@ -235,7 +235,7 @@ def test_a_run_that_came_late_says_what_it_stands_for_and_a_failure_its_reason(d
     day.clock.advance(hours=5)
     day.ok("tick")
     shown = {name: re.split(r"\n  |\n", day.ok("show", str(day.runs(name)[0].id))) for name in ("good", "bad")}
-    assert "stands for:    itself and 9 earlier slots that were missed" in shown["good"]
+    assert "stands for:    itself and 9 earlier slots that had passed" in shown["good"]
     assert "reason:        exit code 1" in shown["bad"]
 
 

@@ -363,7 +363,7 @@ def test_a_slot_of_which_nobody_knows_anything_says_so(world: Simulation) -> Non
     assert said(world, "backup", "2026-03-05T02:30") == (
         Verdict.DID_NOT_RUN,
         "backup did not run at Thu 2026-03-05 02:30 MST: no run is recorded; "
-        "the history of that time may have been pruned.",
+        "the history of that time may have been deleted.",
     )
 
 

@@ -14,7 +14,6 @@ from zoneinfo import available_timezones
 
 import click
 
-from jarvis_trio.app import make_channels, make_handlers
 from jarvis_trio.approvals import Approvals, find_executable
 from jarvis_trio.cli.describe import schedule_words
 from jarvis_trio.cli.moments import read_moment
@@ -27,6 +26,7 @@ from jarvis_trio.handlers.custom import command_words
 from jarvis_trio.instants import parse_duration, parse_zone
 from jarvis_trio.lint import lint
 from jarvis_trio.models import Policy, ScheduledTask, ScheduleType, json_object
+from jarvis_trio.parts import make_channels, make_handlers
 from jarvis_trio.schedule import task_schedule, task_zone
 from jarvis_trio.words import nearest
 

@@ -6,12 +6,12 @@ import json
 
 import click
 
-from jarvis_trio.app import make_channels
 from jarvis_trio.cli.output import say
 from jarvis_trio.cli.session import Session, completing
 from jarvis_trio.delivery import CHANNEL_NAMES, Message
 from jarvis_trio.instants import local_text
 from jarvis_trio.models import json_object
+from jarvis_trio.parts import make_channels
 
 
 @click.command("deliver-test")

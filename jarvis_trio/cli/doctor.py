@@ -13,7 +13,6 @@ from functools import partial
 
 import click
 
-from jarvis_trio.app import make_channels, make_handlers
 from jarvis_trio.approvals import Approvals
 from jarvis_trio.cli.launchd import agent_as_installed, find_launchctl
 from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say
@@ -36,6 +35,7 @@ from jarvis_trio.errors import JarvisError
 from jarvis_trio.launchd.operations import status
 from jarvis_trio.launchd.plist import SEARCH_PATH, Agent
 from jarvis_trio.lock import Holder, holder
+from jarvis_trio.parts import make_channels, make_handlers
 from jarvis_trio.settings import TABLE, Settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.words import counted

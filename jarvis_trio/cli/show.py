@@ -85,7 +85,7 @@ def _run_words(run: Run, now: datetime, zone: tzinfo) -> Iterator[tuple[str, str
     yield "took", took(run, now)
     yield "attempt", f"{run.attempt}, by {'its schedule' if run.trigger == 'schedule' else 'run-now'}"
     if run.collapsed:
-        yield "stands for", f"itself and {run.collapsed} earlier slots that were missed"
+        yield "stands for", f"itself and {run.collapsed} earlier slots that had passed"
     if run.reason:
         yield "reason", run.reason
 
