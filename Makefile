@@ -2,6 +2,8 @@
 #
 # make run           the daemon in the foreground, with all that it needs; Ctrl-C stops it
 # make test          the tests
+# make coverage      the tests, and which lines and branches of the package they miss
+# make mutants       which changes to the code no test notices; an hour, or for ONLY='jarvis_trio.cron.*' less
 # make lint          ruff and mypy --strict
 # make bench         every measurement, beside the peers (bench-quick: under two minutes)
 # make torture       random kills under load, for MINUTES=5
@@ -23,7 +25,7 @@ VENV_PYTHON := .venv/bin/python
 PIP := -m pip --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench bench-quick torture wheel docs pictures lock clean anew
+.PHONY: help run test coverage mutants lint bench bench-quick torture wheel docs pictures lock clean anew
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -35,6 +37,18 @@ run: .venv/run.stamp
 
 test: .venv/dev.stamp
 	@$(VENV_PYTHON) -m pytest -q -n auto --dist loadgroup
+
+coverage: .venv/dev.stamp
+	@rm -rf build/coverage
+	@$(VENV_PYTHON) -m coverage run -m pytest -q -n auto --dist loadgroup
+	@$(VENV_PYTHON) -m coverage combine --quiet
+	@$(VENV_PYTHON) -m coverage report
+
+# In a copy, without its caches: mutmut passes decorated functions by, and a worker would inherit what they hold.
+mutants: build/mutation/venv/stamp
+	@cd build/mutation && rm -rf jarvis_trio tests && cp -R ../../jarvis_trio ../../tests ../../config.py ../../pyproject.toml .
+	@sed -i.cached '/^@lru_cache/d' build/mutation/jarvis_trio/*.py
+	@cd build/mutation && venv/bin/python -m mutmut run $(if $(ONLY),'$(ONLY)')
 
 lint: .venv/dev.stamp
 	@$(VENV_PYTHON) -m ruff check --quiet .
@@ -84,6 +98,11 @@ endef
 	@$(VENV_PYTHON) $(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
+build/mutation/venv/stamp: requirements/mutation.txt
+	@$(find-python); "$$python" -m venv --clear build/mutation/venv
+	@build/mutation/venv/bin/python $(PIP) install --require-hashes -r requirements/mutation.txt
+	@touch $@
+
 # A .venv is made anew where its interpreter is gone, or is not of the version that PYTHON asks for.
 ifneq ($(shell test -x $(VENV_PYTHON) && { test -z '$(PYTHON)' || '$(PYTHON)' -c 'import os, sys; \
   sys.exit(not os.path.isdir(".venv/lib/python%d.%d" % sys.version_info[:2]))' 2>/dev/null; } || echo anew),)
@@ -97,3 +116,4 @@ lock:
 	@$(find-python); "$$python" -m venv build/uv && build/uv/bin/python $(PIP) install uv==$(UV_VERSION)
 	@$(LOCK) --output-file requirements/run.txt
 	@$(LOCK) --group test --group lint --group build --constraints requirements/run.txt --output-file requirements/dev.txt
+	@$(LOCK) --group test --group mutation --constraints requirements/dev.txt --output-file requirements/mutation.txt

@@ -69,6 +69,6 @@ def change_at(reading: datetime, zone: tzinfo) -> ClockChange | None:
     """The change that skips or repeats the local time `reading` (naive) in `zone`; None where it is plain."""
     if is_plain(reading, zone):
         return None
-    near = reading.replace(second=0, microsecond=0, tzinfo=UTC)
+    near = reading.replace(tzinfo=UTC)
     changes = clock_changes(zone, near - 2 * _DAY, near + 2 * _DAY)
     return next((change for change in changes if change.start <= reading < change.end), None)

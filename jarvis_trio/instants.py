@@ -98,11 +98,10 @@ def parse_duration(text: str) -> timedelta:
 
 def duration_text(duration: timedelta) -> str:
     """`duration` as `parse_duration` reads it: `1h30m`, `2d`, `0.5s`; `0s` for none."""
-    seconds, rest = duration // timedelta(seconds=1), duration % timedelta(seconds=1)
+    seconds, fraction = duration // timedelta(seconds=1), f".{duration.microseconds:06}".rstrip(".0")
     days, seconds = divmod(seconds, 86_400)
     hours, seconds = divmod(seconds, 3_600)
     minutes, seconds = divmod(seconds, 60)
-    fraction = f"{rest / timedelta(seconds=1):.6f}"[1:].rstrip("0").rstrip(".")
     parts = [(days, "d"), (hours, "h"), (minutes, "m")]
     text = "".join(f"{count}{unit}" for count, unit in parts if count)
     return text + (f"{seconds}{fraction}s" if seconds or fraction or not text else "")

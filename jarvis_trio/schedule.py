@@ -68,7 +68,7 @@ class Cron:
             return None
 
     def latest(self, after: datetime, until: datetime) -> tuple[datetime | None, int]:
-        slot, count = self.expression.latest(after.astimezone(self.zone), until.astimezone(self.zone))
+        slot, count = self.expression.latest(after.astimezone(self.zone), until)
         return (slot.astimezone(UTC) if slot else None), count
 
 
@@ -162,12 +162,8 @@ def calculate_next_run(
     """
     config = schedule_config if isinstance(schedule_config, str) else json.dumps(dict(schedule_config))
     zone = from_time.tzinfo or UTC
-    start = from_time.replace(tzinfo=zone).astimezone(UTC) if from_time.tzinfo is None else from_time.astimezone(UTC)
-    slot = parse_schedule(schedule_type, config, zone).next_after(start)
-    if slot is None:
-        return None
-    local = slot.astimezone(zone)
-    return local.replace(tzinfo=None) if from_time.tzinfo is None else local
+    slot = parse_schedule(schedule_type, config, zone).next_after(from_time.replace(tzinfo=zone).astimezone(UTC))
+    return None if slot is None else slot.astimezone(zone).replace(tzinfo=from_time.tzinfo)
 
 
 @dataclass(frozen=True, slots=True)

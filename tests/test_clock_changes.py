@@ -34,6 +34,7 @@ def test_the_changes_of_a_year_are_found_with_their_local_times() -> None:
         datetime(2026, 11, 1, 8, tzinfo=UTC), before=local("2026-11-01T02:00"), after=local("2026-11-01T01:00")
     )
     assert (spring.skips, autumn.skips) == (True, False)
+    assert spring.at.tzinfo is UTC
 
 
 @pytest.mark.parametrize("zone", ZONES, ids=str)

@@ -342,7 +342,7 @@ def expressions_and_times(draw: st.DrawFn) -> tuple[CronExpression, datetime]:
 
 
 @pytest.mark.law(5)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(expressions_and_times(), st.floats(0, 1))
 def test_every_instant_between_two_fires_has_the_same_next_fire(
     case: tuple[CronExpression, datetime], share: float
@@ -357,7 +357,7 @@ def test_every_instant_between_two_fires_has_the_same_next_fire(
 
 
 @pytest.mark.law(5)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(expressions_and_times(), st.integers(0, 40))
 def test_latest_is_what_repeating_next_time_counts(case: tuple[CronExpression, datetime], count: int) -> None:
     cron, after = case

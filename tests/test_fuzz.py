@@ -145,7 +145,7 @@ class World:
 
 @pytest.mark.law(4)
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.lists(tasks, min_size=1, max_size=4),
     changes=st.lists(spoilt_cells, max_size=3),
@@ -190,7 +190,7 @@ decisions = st.fixed_dictionaries({"title": text, "created_at": st.one_of(times,
 
 
 @pytest.mark.law(4)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     rules=st.lists(rule_rows, max_size=4),
     delegations=st.lists(delegations, max_size=2),
@@ -221,7 +221,7 @@ GOOD_FILE = b'{"source": "good", "event_type": "test", "payload": 1}'
 
 
 @pytest.mark.law(4)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(files=st.dictionaries(file_names, contents, max_size=5), good=st.integers(1, 3))
 def test_no_file_keeps_the_good_file_from_becoming_one_event(files: dict[bytes, bytes], good: int) -> None:
     with World() as world:

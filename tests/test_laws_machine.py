@@ -194,6 +194,4 @@ class Laws(RuleBasedStateMachine):
 
 
 TestLaws = pytest.mark.slow(pytest.mark.law(2)(pytest.mark.law(3)(Laws.TestCase)))
-TestLaws.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestLaws.settings = settings(max_examples=25, stateful_step_count=25, suppress_health_check=list(HealthCheck))

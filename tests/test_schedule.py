@@ -15,6 +15,7 @@ from jarvis_trio.errors import CronError, ScheduleError
 from jarvis_trio.schedule import (
     Interval,
     Once,
+    Schedule,
     calculate_next_run,
     parse_schedule,
     plan,
@@ -41,6 +42,8 @@ def denver(year: int, month: int, day: int, hour: int) -> datetime:
         ('{"minutes": 0, "seconds": 1.5}', timedelta(seconds=1.5)),
         ('{"hours": 1, "minutes": -30}', timedelta(minutes=30)),
         ('{"minutes": 5, "note of another program": []}', timedelta(minutes=5)),
+        ('{"seconds": 0.000001}', timedelta(microseconds=1)),
+        ('{"days": 366000}', timedelta(days=366_000)),
     ],
 )
 def test_an_interval_is_the_sum_of_its_parts(config: str, step: timedelta) -> None:
@@ -90,8 +93,35 @@ def test_what_is_no_schedule_is_refused_in_one_line(kind: str, config: str) -> N
     message.encode()  # it can be stored
 
 
-def test_a_cron_expression_that_can_never_fire_says_so() -> None:
-    with pytest.raises(CronError, match="never"):
+@pytest.mark.parametrize(
+    ("kind", "config", "says"),
+    [
+        ("interval", "[5]", """schedule_config must be a JSON object, such as {"name": "value"}, not '[5]'"""),
+        ("interval", '{"minutes": "5"}', "interval: minutes must be a number, not '5'"),
+        ("interval", '{"days": 366001}', "interval out of range: {'days': 366001}; it may be up to 1000 years"),
+        (
+            "interval",
+            '{"weeks": 1}',
+            "interval must be greater than zero in days, hours, minutes or seconds: {'weeks': 1}",
+        ),
+        ("cron", "{}", """schedule_config needs the text 'expression', like {"expression": "0 9 * * *"}"""),
+        (
+            "cron",
+            '{"expression": "0 0 30 2 *"}',
+            "cron expression '0 0 30 2 *' can never fire: no date matches its day, month and weekday",
+        ),
+        ("once", "{}", """schedule_config needs the text 'run_at', like {"run_at": "2026-12-01T09:00"}"""),
+        ("sometimes", "{}", "unknown schedule_type 'sometimes'; it is interval, cron or once"),
+    ],
+)
+def test_a_refusal_names_what_is_wrong_and_the_mend(kind: str, config: str, says: str) -> None:
+    with pytest.raises(ScheduleError) as refused:
+        parse_schedule(kind, config, UTC)
+    assert str(refused.value) == says
+
+
+def test_a_cron_expression_that_can_never_fire_is_an_error_of_cron() -> None:
+    with pytest.raises(CronError):
         parse_schedule("cron", '{"expression": "0 0 30 2 *"}', UTC)
 
 
@@ -128,6 +158,38 @@ def test_a_task_without_a_zone_follows_the_machines() -> None:
 def test_a_tasks_own_zone_is_the_one_its_schedule_is_read_in() -> None:
     task = a_task(cron="0 9 * * *", policy={"timezone": "Asia/Tokyo"})
     assert task_schedule(task, DENVER).next_after(START) == datetime(2026, 3, 3, 0, tzinfo=UTC)
+    assert task_schedule(a_task(cron="0 9 * * *"), DENVER).next_after(START) == denver(2026, 3, 2, 9)
+
+
+NINE_IN_DENVER = parse_schedule("cron", '{"expression": "0 9 * * *"}', DENVER)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "after", "until", "last", "count"),
+    [
+        (Interval(HOUR), START, START + 2.5 * HOUR, START + 2 * HOUR, 2),
+        (Interval(HOUR), START, START + 2 * HOUR, START + 2 * HOUR, 2),
+        (Interval(HOUR), START, START + 0.5 * HOUR, None, 0),
+        (Interval(HOUR), START, START - 5 * HOUR, None, 0),
+        (NINE_IN_DENVER, denver(2026, 3, 7, 12), denver(2026, 3, 9, 9), denver(2026, 3, 9, 9), 2),
+        (NINE_IN_DENVER, denver(2026, 3, 7, 9), denver(2026, 3, 8, 8), None, 0),
+        (Once(START), START - HOUR, START, START, 1),
+        (Once(START), START - 2 * HOUR, START - HOUR, None, 0),
+        (Once(START), START, START + HOUR, None, 0),
+    ],
+)
+def test_the_last_slot_of_a_span_leaves_out_its_start_and_takes_in_its_end(
+    schedule: Schedule, after: datetime, until: datetime, last: datetime | None, count: int
+) -> None:
+    assert schedule.latest(after, until) == (last, count)
+
+
+@pytest.mark.law(5)
+def test_the_slots_of_any_schedule_are_in_utc() -> None:
+    assert (slot := NINE_IN_DENVER.next_after(START)) is not None
+    assert slot.tzinfo is UTC
+    assert (last := NINE_IN_DENVER.latest(START, slot)[0]) is not None
+    assert last.tzinfo is UTC
 
 
 @pytest.mark.law(3)
@@ -171,7 +233,9 @@ def test_no_slot_is_lost_or_counted_twice_by_catch_up(step: timedelta, late: tim
 
 @pytest.mark.law(4)
 @pytest.mark.parametrize("zone", [DENVER, ZoneInfo("Asia/Tokyo")])
-@pytest.mark.parametrize("first", [datetime(2, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)])
+@pytest.mark.parametrize(
+    "first", [pytest.param(datetime(2, 1, 1, tzinfo=UTC), marks=pytest.mark.slow), datetime(1970, 1, 1, tzinfo=UTC)]
+)
 def test_a_slot_of_ages_ago_is_caught_up_with_in_any_zone(first: datetime, zone: tzinfo) -> None:
     schedule = parse_schedule("cron", '{"expression": "0 9 * * *"}', zone)
     planned = plan(schedule, first, START)
@@ -233,6 +297,12 @@ def test_calculate_next_run_answers_in_the_zone_it_was_asked_in() -> None:
     assert answer.tzinfo is DENVER
 
 
+@pytest.mark.law(5)
+def test_calculate_next_run_adds_an_interval_to_the_instant_and_not_to_the_clock() -> None:
+    before_the_gap = datetime(2026, 3, 8, 1, 30, tzinfo=DENVER)
+    assert calculate_next_run("interval", {"hours": 1}, before_the_gap) == datetime(2026, 3, 8, 3, 30, tzinfo=DENVER)
+
+
 def test_calculate_next_run_of_a_naive_time_is_naive() -> None:
     naive = datetime(2026, 3, 8, 1, 30)  # noqa: DTZ001  # as the existing assistant asks
     assert calculate_next_run("interval", {"hours": 1}, naive) == naive + HOUR
@@ -243,3 +313,8 @@ def test_calculate_next_run_of_a_naive_time_is_naive() -> None:
 def test_calculate_next_run_refuses_what_is_no_schedule() -> None:
     with pytest.raises(ScheduleError):
         calculate_next_run("interval", {"minutes": 0}, START)
+
+
+def test_a_cron_schedule_has_no_slot_after_the_end_of_the_calendar() -> None:
+    schedule = parse_schedule("cron", '{"expression": "0 0 1 JAN *"}', UTC)
+    assert schedule.next_after(datetime(9999, 6, 1, tzinfo=UTC)) is None

@@ -148,6 +148,7 @@ def test_files_of_the_inbox_share_their_commits(store: MemoryStore, tmp_path: Pa
 
 def test_a_running_daemon_has_imported_nothing_heavy_but_trio(program: Program) -> None:
     assert program("init").code == 0
+    program.environment.pop("COVERAGE_PROCESS_CONFIG", None)  # the measurement has imports of its own
     process = program.daemon(PYTHONPROFILEIMPORTTIME="1")
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=20)
