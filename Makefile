@@ -2,6 +2,7 @@
 #
 # make run           the daemon in the foreground, with all that it needs; Ctrl-C stops it
 # make test          the tests
+# make year          a simulated year, minute by minute; a minute on two processors
 # make coverage      the tests, and which lines and branches of the package they miss
 # make mutants       which changes to the code no test notices; an hour, or for ONLY='jarvis_trio.cron.*' less
 # make lint          ruff and mypy --strict
@@ -25,7 +26,7 @@ VENV_PYTHON := .venv/bin/python
 PIP := -m pip --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage mutants lint bench bench-quick torture wheel docs pictures lock clean anew
+.PHONY: help run test year coverage mutants lint bench bench-quick torture wheel docs pictures lock clean anew
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -36,11 +37,14 @@ run: .venv/run.stamp
 	@exec $(VENV_PYTHON) -m jarvis_trio
 
 test: .venv/dev.stamp
-	@$(VENV_PYTHON) -m pytest -q -n auto --dist loadgroup
+	@$(VENV_PYTHON) -m pytest -q -n auto --dist loadgroup -m "not long"
+
+year: .venv/dev.stamp
+	@$(VENV_PYTHON) -m pytest -q -n auto -m long
 
 coverage: .venv/dev.stamp
 	@rm -rf build/coverage
-	@$(VENV_PYTHON) -m coverage run -m pytest -q -n auto --dist loadgroup
+	@$(VENV_PYTHON) -m coverage run -m pytest -q -n auto --dist loadgroup -m "not long"
 	@$(VENV_PYTHON) -m coverage combine --quiet
 	@$(VENV_PYTHON) -m coverage report
 

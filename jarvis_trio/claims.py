@@ -14,6 +14,7 @@ from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import ceil
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.errors import ScheduleError, TaskRunningError
@@ -22,6 +23,7 @@ from jarvis_trio.models import (
     Claim,
     Due,
     OnInterrupt,
+    Run,
     RunStatus,
     ScheduledTask,
     Trigger,
@@ -31,7 +33,7 @@ from jarvis_trio.models import (
 from jarvis_trio.owner import owner_alive, owner_pid
 from jarvis_trio.planner import Planner
 from jarvis_trio.reports import Reports
-from jarvis_trio.schedule import Interval, plan, task_schedule
+from jarvis_trio.schedule import Schedule, plan, task_schedule
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.runs import LiveRun
 from jarvis_trio.words import moment_words
@@ -66,11 +68,11 @@ class Unrun:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What was decided: a claim or none, what is not run, and whether more may be due."""
+    """What was decided: a claim or none, what is not run, and whether more may be due where nothing is claimed."""
 
     claim: Claim | None
     unrun: list[Unrun]
-    more: bool
+    more: bool = False
 
 
 class Claims:
@@ -118,10 +120,10 @@ class Claims:
         for _ in range(_BATCH):
             due = self._store.head(now)
             if due is None:
-                return Step(None, unrun, more=False)
+                return Step(None, unrun)
             decided = self._decide(due, now, started_at)
             if isinstance(decided, Claim):
-                return Step(decided, unrun, more=True)
+                return Step(decided, unrun)
             if decided is not None:
                 unrun.append(decided)
         return Step(None, unrun, more=True)
@@ -140,23 +142,32 @@ class Claims:
             self._planner.set_aside(task, str(error), now)
             return Unrun(task, RunStatus.SKIPPED, f"set aside: {error}")
         collapsed = due.collapsed + planned.collapsed
+        if planned.collapsed:
+            collapsed -= self._count_recorded(require_id(task), schedule, due.scheduled_for, planned.slot)
         if planned.slot != due.scheduled_for:
             # Back into the queue at its new nominal time: what is overdue runs in that order.
             self._store.enqueue(require_id(task), planned.slot, collapsed=collapsed)
             return None
-        waits_from = planned.slot if isinstance(schedule, Interval) else None
-        next_run_at = self._store.set_next_run(require_id(task), planned.next, waits_from=waits_from)
+        next_run_at = self._store.set_next_run(require_id(task), planned.next, waits_from=planned.slot)
         task = replace(task, next_run_at=next_run_at)
         if (refusal := self._refusal(due, now)) is not None:
             status, reason = refusal
-            if not self._store.record_unrun(task, planned.slot, status, reason, at=now, collapsed=collapsed):
-                return None
-            if status is RunStatus.MISSED:
-                self._reports.slots_missed(task, reason, now)
-            return Unrun(task, status, reason)
-        return self._store.claim_run(
+            if self._store.record_unrun(task, planned.slot, status, reason, at=now, collapsed=collapsed):
+                if status is RunStatus.MISSED:
+                    self._reports.slots_missed(task, reason, now)
+                return Unrun(task, status, reason)
+        elif claim := self._store.claim_run(
             task, planned.slot, 1, started_at=started_at, owner=self._owner, collapsed=collapsed
-        )
+        ):
+            return claim
+        if planned.next is not None:  # it ran before the clock was set back; the next one counts what it stood for
+            self._store.enqueue(require_id(task), planned.next, collapsed=collapsed, waits_from=planned.slot)
+        return None
+
+    def _count_recorded(self, task_id: int, schedule: Schedule, first: datetime, end: datetime) -> int:
+        """How many slots in [first, end) have a row of their own, of a time before the clock was set back."""
+        recorded = self._store.slots_with_run(task_id, first, end)
+        return sum(slot == first or schedule.latest(first, slot)[0] == slot for slot in recorded)
 
     def _claim_retry(self, due: Due, started_at: datetime) -> Claim | None:
         self._store.dequeue_retry(require_id(due.task), due.scheduled_for, due.attempt)
@@ -175,7 +186,7 @@ class Claims:
         late = now - due.scheduled_for
         if grace is not None and late > timedelta(seconds=grace):
             allowed = duration_text(timedelta(seconds=grace))
-            seconds = timedelta(seconds=max(round(late.total_seconds()), 1))
+            seconds = timedelta(seconds=ceil(late.total_seconds()))
             return RunStatus.MISSED, f"{duration_text(seconds)} late; more than {allowed} late is useless to it"
         return None
 
@@ -187,7 +198,8 @@ class Claims:
         """
         task_policy(task.policy)
         with self._store.transaction():
-            nominal = now
+            # Never on a whole second, where slots are: after the clock is set back one that comes finds its place free.
+            nominal = now if now.microsecond else now + timedelta(microseconds=1)
             while self._is_slot(task, nominal):
                 nominal += timedelta(microseconds=1)
             try:
@@ -205,7 +217,7 @@ class Claims:
         if self._store.slot_has_run(require_id(task), instant):
             return True
         queued = self._store.queued_slot(require_id(task))
-        if queued is None or queued > instant:
+        if queued is None:
             return False
         with suppress(ScheduleError):
             return plan(task_schedule(task, self._clock.zone()), queued, instant).slot == instant
@@ -235,18 +247,21 @@ class Claims:
                 if not self._store.interrupt_run(live.run, reason, now):
                     continue
                 if live.run.status is RunStatus.RUNNING and live.run.trigger is Trigger.SCHEDULE:
-                    reason += self._retry_interrupted(live.run.task_id, live.run.scheduled_for, live.run.attempt, now)
+                    reason += self._retry_interrupted(live.run, reason, now)
             if live.run.status is RunStatus.RUNNING:
                 name = live.run.task_name
                 _logger.warning("Task %r was interrupted: %s", name, reason, extra={"task": name})
 
-    def _retry_interrupted(self, task_id: int, slot: datetime, attempt: int, now: datetime) -> str:
-        task = self._store.get_scheduled_task(task_id)
-        try:
-            again = task is not None and task.enabled and task_policy(task.policy).on_interrupt is OnInterrupt.RETRY
-        except ScheduleError:
-            again = False
-        if not again or attempt >= MAX_ATTEMPTS_AFTER_INTERRUPT:
+    def _retry_interrupted(self, run: Run, reason: str, now: datetime) -> str:
+        task = self._store.get_scheduled_task(run.task_id)
+        if task is None or not task.enabled:
             return ""
-        self._store.enqueue_retry(task_id, slot, attempt + 1, now)
+        try:
+            wanted = task_policy(task.policy).on_interrupt is OnInterrupt.RETRY
+        except ScheduleError:
+            wanted = False
+        if not wanted or run.attempt >= MAX_ATTEMPTS_AFTER_INTERRUPT:
+            self._reports.interrupted(task, reason, now)
+            return ""
+        self._store.enqueue_retry(run.task_id, run.scheduled_for, run.attempt + 1, now)
         return "; its slot runs again"

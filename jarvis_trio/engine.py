@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, tzinfo
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from jarvis_trio.claims import Claims, Step, Unrun, end_orphans
 from jarvis_trio.clock import Clock, SystemClock
@@ -44,6 +44,9 @@ _PRUNE_EVERY = timedelta(days=1)
 _PRUNE_AT_ONCE = 1000
 
 _logger = logging.getLogger(__name__)
+
+Present = Callable[[], datetime]
+"""What the time is (aware UTC)."""
 
 
 class SchedulerEngine:
@@ -120,8 +123,8 @@ class SchedulerEngine:
         `status`, `next_run_at`, and `result` or `error` (and `delivery` where one was made).
         Raises StoreError where the database cannot be used; nothing is started then.
         """
-        clock = self._clock if now is None else _ClockAt(self._clock, as_utc(now, self._clock.zone()))
-        instant = clock.now()
+        present = self._clock.now if now is None else _standing(as_utc(now, self._clock.zone()))
+        instant = present()
         self._prepare(instant, follows_clock=now is None)
         ahead = self._look_ahead()
         if ahead.others_run:
@@ -129,16 +132,16 @@ class SchedulerEngine:
             ahead = self._look_ahead()
         results: list[dict[str, Any]] = []
         if _is_due(ahead.slot_at, instant):
-            results = self._run_due(instant, clock)
+            results = self._run_due(instant, present)
             ahead = self._look_ahead()
         if _is_due(ahead.deadline_at, instant):
             self._reports.check_deadlines(instant)
             ahead = self._look_ahead()
-        if _is_due(ahead.letter_at, clock.now()):
-            self._reports.send_due(clock.now())
+        if _is_due(ahead.letter_at, present()):
+            self._reports.send_due(present())
         return results
 
-    def _run_due(self, instant: datetime, clock: Clock) -> list[dict[str, Any]]:
+    def _run_due(self, instant: datetime, present: Present) -> list[dict[str, Any]]:
         """Claim and run one task after the other.
 
         The outcome of one and the claim of the next are one transaction: half the commits.
@@ -146,25 +149,25 @@ class SchedulerEngine:
         results: list[dict[str, Any]] = []
         ended: Ended | None = None
         while True:
-            step = self._record_and_claim(ended, instant, clock)
+            step = self._record_and_claim(ended, instant, present)
             if ended is not None:
-                results.append(self._report(ended, clock.now()))
+                results.append(self._report(ended, present()))
             results += [self._report_unrun(slot) for slot in step.unrun]
-            ended = None if step.claim is None else self._run(step.claim, clock)
+            ended = None if step.claim is None else self._run(step.claim, present)
             if ended is None and not step.more:
                 return results
             if ended is not None and ended.claim.task.delivery_channel:
                 # Nothing is claimed while a message is on its way: another tick can have it.
                 self._outcomes.record(ended)
-                results.append(self._report(ended, clock.now()))
+                results.append(self._report(ended, present()))
                 ended = None
 
-    def _record_and_claim(self, ended: Ended | None, instant: datetime, clock: Clock) -> Step:
+    def _record_and_claim(self, ended: Ended | None, instant: datetime, present: Present) -> Step:
         try:
             with self.memory_store.transaction():
                 if ended is not None:
                     self._outcomes.write(ended)
-                return self._claims.step(instant, clock.now())  # the wait for the write lock is over
+                return self._claims.step(instant, present())  # the wait for the write lock is over
         except Exception as error:
             # What is in hand is kept whatever the claim met; it was rolled back with it.
             if ended is None:
@@ -182,7 +185,7 @@ class SchedulerEngine:
         """
         now = self._clock.now()
         self._claims.recover(now)
-        ended = self._run(self._claims.claim_manually(self.memory_store.require_task(name), now), self._clock)
+        ended = self._run(self._claims.claim_manually(self.memory_store.require_task(name), now), self._clock.now)
         self._outcomes.record(ended)
         return self._report(ended, self._clock.now())
 
@@ -248,7 +251,7 @@ class SchedulerEngine:
             _logger.warning("The clock was set back by %s; schedules are read anew", duration_text(back))
             self._planner.rewind(now, back)
 
-    def _run(self, claim: Claim, clock: Clock) -> Ended:
+    def _run(self, claim: Claim, present: Present) -> Ended:
         with self._guard:
             self._running[claim.run_id] = claim
         try:
@@ -256,7 +259,7 @@ class SchedulerEngine:
         finally:
             with self._guard:
                 del self._running[claim.run_id]
-        return Ended(claim, attempt, clock.now())
+        return Ended(claim, attempt, present())
 
     def _attempt(self, claim: Claim) -> Attempt:
         kind = claim.task.handler_type
@@ -267,7 +270,7 @@ class SchedulerEngine:
     def _context(self, claim: Claim) -> HandlerContext:
         seconds = task_policy(claim.task.policy).timeout_seconds
         return HandlerContext(
-            store=self.memory_store,
+            store=_LentStore(self.memory_store),
             scheduled_for=claim.scheduled_for,
             attempt=claim.attempt,
             started_at=claim.started_at,
@@ -319,22 +322,28 @@ class SchedulerEngine:
         }
 
 
+class _LentStore:
+    """The store in the hands of a handler: all of it but its end, as every other task needs it open (law 4)."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing: it is not the handler's to close."""
+
+
+def _standing(instant: datetime) -> Present:
+    return lambda: instant
+
+
 def _is_due(at: datetime | None, now: datetime) -> bool:
     return at is not None and at <= now
-
-
-class _ClockAt:
-    """A clock that stands at a given instant: what is evaluated there is exactly repeatable."""
-
-    def __init__(self, base: Clock, instant: datetime) -> None:
-        self._base = base
-        self._instant = instant
-
-    def now(self) -> datetime:
-        return self._instant
-
-    def zone(self) -> tzinfo:
-        return self._base.zone()
-
-    def monotonic(self) -> float:
-        return self._base.monotonic()

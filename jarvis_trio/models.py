@@ -256,7 +256,8 @@ class HandlerContext:
     task's local times and dates are meant. `cancelled` is set when that
     time is over: a handler that looks at it can stop by itself, which is all that
     can be done, since a thread cannot be killed. `store` is the engine's
-    `MemoryStore` (typed loosely, as a handler may be tested with any other).
+    `MemoryStore`, which stays open whatever the handler does (typed loosely, as a
+    handler may be tested with any other).
     """
 
     store: Any

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
 from jarvis_trio.errors import StoreError
-from jarvis_trio.models import Claim, RunStatus, Trigger, require_id, task_policy
+from jarvis_trio.models import FAILED, Claim, Trigger, require_id, task_policy
 from jarvis_trio.reports import Reports
 from jarvis_trio.runner import Attempt
 from jarvis_trio.store import MemoryStore
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
-FAILED = (RunStatus.ERROR, RunStatus.TIMEOUT)
+_REFUSED = (StoreError, sqlite3.IntegrityError)  # the latter by another program's trigger or CHECK
 _logger = logging.getLogger(__name__)
 
 
@@ -53,26 +54,32 @@ class Outcomes:
         try:
             with self._store.transaction():
                 self.write(ended)
-        except StoreError as error:
+        except _REFUSED as error:
             name = ended.claim.task.name
             _logger.error("The outcome of task %r is kept, as it cannot be written now: %s", name, error)
             with self._guard:
                 self._unwritten.append(ended)
 
     def write(self, ended: Ended) -> None:
-        """Write the outcome in the transaction that is open. Raises StoreError."""
+        """Write the outcome in the transaction that is open. Raises StoreError, sqlite3.IntegrityError."""
         claim, outcome = ended.claim, ended.attempt.outcome
         if not self._store.finish_run(claim, outcome, ended.at):
             _logger.error("Run %d of task %r is not in the database any more", claim.run_id, claim.task.name)
             return
-        retries = task_policy(claim.task.policy).retries
-        if outcome.status in FAILED and claim.trigger is Trigger.SCHEDULE and claim.attempt <= retries:
+        if outcome.status in FAILED and self._may_retry(claim):
             due_at = ended.at + self._retry_delay(claim)
             self._store.enqueue_retry(require_id(claim.task), claim.scheduled_for, claim.attempt + 1, due_at)
         else:
             self._reports.run_ended(claim, outcome, ended.at)
         if outcome.lingers:
             ended.attempt.when_over(lambda: self._release(claim))
+
+    def _may_retry(self, claim: Claim) -> bool:
+        """Whether the slot has another attempt; not where its task was paused or removed while it ran."""
+        if claim.trigger is not Trigger.SCHEDULE or claim.attempt > task_policy(claim.task.policy).retries:
+            return False
+        task = self._store.get_scheduled_task(require_id(claim.task))
+        return task is not None and task.enabled
 
     def _retry_delay(self, claim: Claim) -> timedelta:
         """Twice as long with each attempt, at most an hour, and up to a tenth longer by chance.
@@ -96,7 +103,7 @@ class Outcomes:
     def _release(self, claim: Claim) -> None:
         try:
             self._store.release_run(claim.run_id)
-        except StoreError as error:
+        except _REFUSED as error:
             _logger.error("Task %r stays blocked, as that cannot be written now: %s", claim.task.name, error)
             with self._guard:
                 self._unreleased.append(claim)

@@ -16,7 +16,7 @@ _PROC = Path("/proc")
 
 def current_owner() -> str:
     """The text for this process: `PID:START`."""
-    return f"{os.getpid()}:{_start(os.getpid()) or 'unknown'}"
+    return f"{os.getpid()}:{_start(os.getpid())}"
 
 
 def owner_alive(owner: str | None) -> bool:

@@ -55,9 +55,8 @@ class Planner:
         except ScheduleError as error:
             self.set_aside(task, str(error), now)
             return
-        if set_aside is None:
-            self._reports.watch(task, now)
-        else:
+        self._reports.watch(task, now)
+        if set_aside is not None:
             self._store.set_enabled(task_id, True)
             self._reports.mended(task, now)
             _logger.info("Task %r was mended and is scheduled again", task.name, extra={"task": task.name})

@@ -77,6 +77,10 @@ class Reports:
         """Note that a slot was missed; told once, until the task runs again."""
         self._trouble(task, TroubleKind.MISSED, reason, at)
 
+    def interrupted(self, task: ScheduledTask, reason: str, at: datetime) -> None:
+        """Note that a slot's process died, and that it is not tried again."""
+        self._trouble(task, TroubleKind.FAILING, reason, at)
+
     def set_aside(self, task: ScheduledTask, reason: str, at: datetime) -> None:
         """Note that a task cannot be scheduled."""
         self._trouble(task, TroubleKind.SET_ASIDE, reason, at)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -14,6 +15,9 @@ from jarvis_trio.store import MemoryStore
 
 MakeEngine = Callable[..., SchedulerEngine]
 """Called as `SchedulerEngine` is; see the fixture `make_engine`."""
+
+Due = Callable[..., ScheduledTask]
+"""Called as `a_task` is; see the fixture `due`."""
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 """A Monday, a week before the clocks change in America."""
@@ -94,6 +98,17 @@ class Gate:
         """Wait until so many more calls are inside."""
         for _ in range(count):
             assert self.entered.acquire(timeout=PATIENCE), "nobody came to the gate"
+
+    @contextmanager
+    def holding(self, call: Callable[[], Any]) -> Iterator[None]:
+        """Within the block `call`, made in another thread, is inside; after it the call has ended."""
+        thread = in_thread(call)
+        self.wait()
+        try:
+            yield
+        finally:
+            self.opened.set()
+            finish(thread)
 
 
 def fail(*_: object) -> None:

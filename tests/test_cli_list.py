@@ -83,7 +83,7 @@ def test_history_in_json_tells_each_run_the_newest_first(day: Cli) -> None:
     assert newest == {
         "id": newest["id"],
         "task": "good",
-        "scheduled_for": "2026-03-02T10:03:00+00:00",
+        "scheduled_for": "2026-03-02T10:03:00.000001+00:00",
         "attempt": 1,
         "started_at": "2026-03-02T10:03:00+00:00",
         "finished_at": "2026-03-02T10:03:00+00:00",

@@ -7,17 +7,17 @@ import logging
 import os
 import sqlite3
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from core_fakes import START, FakeClock, Gate, MakeEngine, Notes, a_task, fail, finish, in_thread
+from core_fakes import START, Due, FakeClock, Gate, MakeEngine, Notes, a_task, fail, finish, in_thread, tick
 
+from jarvis_trio.approvals import Approvals
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.errors import DeliveryError, StoreError, StoreMissingError, UnknownTaskError
-from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, require_id
+from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, Trigger, require_id
 from jarvis_trio.reports import Reports
 from jarvis_trio.runner import run_in_thread
 from jarvis_trio.store import MemoryStore
@@ -29,7 +29,7 @@ INSERT = (
 )
 
 
-def test_a_result_tells_what_was_done(engine: SchedulerEngine, due: Callable[..., ScheduledTask]) -> None:
+def test_a_result_tells_what_was_done(engine: SchedulerEngine, due: Due) -> None:
     task = due()
     assert engine.evaluate_due_tasks() == [
         {
@@ -43,7 +43,7 @@ def test_a_result_tells_what_was_done(engine: SchedulerEngine, due: Callable[...
     ]
 
 
-def test_an_error_is_told_with_its_reason(make_engine: MakeEngine, due: Callable[..., ScheduledTask]) -> None:
+def test_an_error_is_told_with_its_reason(make_engine: MakeEngine, due: Due) -> None:
     due(handler="fail")
     result = make_engine({"fail": fail}).evaluate_due_tasks()[0]
     assert (result["status"], result["error"], "result" in result) == ("error", "ValueError: no net", False)
@@ -56,7 +56,7 @@ def test_nothing_due_is_an_empty_list(store: MemoryStore, engine: SchedulerEngin
 
 
 def test_a_handler_is_told_its_circumstances(
-    make_engine: MakeEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock
+    make_engine: MakeEngine, due: Due, store: MemoryStore, clock: FakeClock
 ) -> None:
     seen: list[HandlerContext] = []
     due(handler="look", policy={"timeout_seconds": 7, "timezone": "Asia/Tokyo"})
@@ -68,7 +68,27 @@ def test_a_handler_is_told_its_circumstances(
     assert context.timeout == timedelta(seconds=7)
     assert context.deadline == START + 5 * MINUTE + timedelta(seconds=10)
     assert str(context.zone) == "Asia/Tokyo"
-    assert context.store is store
+    assert context.store.require_task("job") == store.require_task("job")
+
+
+@pytest.mark.law(4)
+def test_law_4_a_handler_that_closes_the_store_hurts_nobody(
+    store: MemoryStore, make_engine: MakeEngine, due: Due, clock: FakeClock, notes: Notes
+) -> None:
+    """`with context.store:` is an easy slip, as a store is a context manager."""
+
+    def close(task: ScheduledTask, context: HandlerContext) -> None:
+        with context.store as at_hand:
+            at_hand.remember("seen", "by the handler")
+        context.store.close()
+
+    store.store_scheduled_task(a_task("rude", handler="close"))
+    due("good")
+    engine = make_engine({"close": close})
+    for _ in range(2):
+        assert sorted(tick(engine)) == [("good", "executed"), ("rude", "executed")]
+        clock.advance(minutes=5)
+    assert store.note("seen") == "by the handler"
 
 
 @pytest.mark.law(5)
@@ -122,18 +142,20 @@ def test_the_next_instant_is_the_first_of_all(store: MemoryStore, engine: Schedu
 @pytest.mark.law(8)
 def test_an_unknown_type_is_skipped_and_said_so_once(
     engine: SchedulerEngine,
-    due: Callable[..., ScheduledTask],
+    due: Due,
     clock: FakeClock,
     store: MemoryStore,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    store.store_scheduled_task(a_task("another", handler="skill_analysis"))
     due(handler="morning_brief")
     for _ in range(3):
-        result = engine.evaluate_due_tasks()[0]
-        assert (result["status"], "morning_brief" in result["error"]) == ("skipped", True)
+        for result in engine.evaluate_due_tasks():
+            assert (result["status"], result["handler_type"] in result["error"]) == ("skipped", True)
         clock.advance(minutes=5)
-    assert [record.message for record in caplog.records if "morning_brief" in record.message] == [
-        "Task 'job' skipped: no handler of type 'morning_brief' is installed"
+    assert [(record.__dict__["task"], record.message) for record in caplog.records] == [
+        ("another", "Task 'another' skipped: no handler of type 'skill_analysis' is installed"),
+        ("job", "Task 'job' skipped: no handler of type 'morning_brief' is installed"),
     ]
     task = store.get_scheduled_task_by_name("job")
     assert task is not None
@@ -147,7 +169,7 @@ def test_an_unknown_type_is_skipped_and_said_so_once(
 @pytest.mark.parametrize("threads", [False, True], ids=["inline", "thread"])
 def test_whatever_a_handler_raises_the_others_run(
     make_engine: MakeEngine,
-    due: Callable[..., ScheduledTask],
+    due: Due,
     store: MemoryStore,
     notes: Notes,
     error: BaseException,
@@ -168,7 +190,7 @@ def test_whatever_a_handler_raises_the_others_run(
 
 @pytest.mark.law(4)
 def test_what_a_handler_does_to_the_process_is_its_own_matter(
-    make_engine: MakeEngine, due: Callable[..., ScheduledTask], notes: Notes, store: MemoryStore, tmp_path: Path
+    make_engine: MakeEngine, due: Due, notes: Notes, store: MemoryStore, tmp_path: Path
 ) -> None:
     def rude(*_: object) -> str:
         os.chdir("/")
@@ -191,7 +213,7 @@ def test_what_a_handler_does_to_the_process_is_its_own_matter(
 @pytest.mark.law(3)
 def test_a_full_disk_starts_nothing(
     store: MemoryStore,
-    due: Callable[..., ScheduledTask],
+    due: Due,
     notes: Notes,
     engine: SchedulerEngine,
     other: sqlite3.Connection,
@@ -206,7 +228,7 @@ def test_a_full_disk_starts_nothing(
 
 @pytest.mark.law(3)
 def test_a_deleted_file_fails_the_tick_until_it_is_back(
-    store: MemoryStore, engine: SchedulerEngine, due: Callable[..., ScheduledTask], path: Path, notes: Notes
+    store: MemoryStore, engine: SchedulerEngine, due: Due, path: Path, notes: Notes
 ) -> None:
     due()
     path.rename(path.with_name("aside"))
@@ -221,7 +243,7 @@ def test_a_deleted_file_fails_the_tick_until_it_is_back(
 def test_a_replaced_file_is_gone_on_with(
     store: MemoryStore,
     engine: SchedulerEngine,
-    due: Callable[..., ScheduledTask],
+    due: Due,
     path: Path,
     tmp_path: Path,
     clock: FakeClock,
@@ -252,12 +274,9 @@ def test_a_delivery_that_takes_long_holds_up_no_other_task(
     store.store_scheduled_task(a_task("b"))
     engine.evaluate_due_tasks()
     clock.advance(minutes=5)
-    first = in_thread(engine.evaluate_due_tasks)
-    gate.wait()
-    assert [run.task_name for run in store.list_runs(status=RunStatus.RUNNING)] == []
-    assert [result["name"] for result in engine.evaluate_due_tasks()] == ["b"]
-    gate.opened.set()
-    finish(first)
+    with gate.holding(engine.evaluate_due_tasks):
+        assert store.list_runs(status=RunStatus.RUNNING) == []
+        assert tick(engine) == [("b", "executed")]
     assert notes.names == ["a", "b"]
 
 
@@ -280,17 +299,12 @@ def test_a_delivery_that_fails_never_fails_the_run(
     )
 
 
-def test_what_runs_is_told_while_it_runs(
-    make_engine: MakeEngine, due: Callable[..., ScheduledTask], clock: FakeClock
-) -> None:
+def test_what_runs_is_told_while_it_runs(make_engine: MakeEngine, due: Due) -> None:
     gate = Gate()
     due()
     engine = make_engine({"note": gate})
-    slow = in_thread(engine.evaluate_due_tasks)
-    gate.wait()
-    assert engine.running() == [("job", START + 5 * MINUTE)]
-    gate.opened.set()
-    finish(slow)
+    with gate.holding(engine.evaluate_due_tasks):
+        assert engine.running() == [("job", START + 5 * MINUTE)]
     assert engine.running() == []
 
 
@@ -298,7 +312,7 @@ def test_what_runs_is_told_while_it_runs(
 def test_a_run_starts_when_the_write_lock_was_had_and_not_when_it_was_asked_for(
     store: MemoryStore,
     engine: SchedulerEngine,
-    due: Callable[..., ScheduledTask],
+    due: Due,
     clock: FakeClock,
     other: sqlite3.Connection,
 ) -> None:
@@ -316,19 +330,65 @@ def test_running_by_hand_tells_the_result(store: MemoryStore, engine: SchedulerE
     task = store.store_scheduled_task(a_task(enabled=False))
     result = engine.run_now("job")
     assert (result["task_id"], result["status"], result["result"]) == (task.id, "executed", '{"ok": true}')
-    assert str(store.list_runs()[0].trigger) == "manual"
+    run = store.list_runs()[0]
+    assert (run.trigger, run.attempt) == (Trigger.MANUAL, 1)
     with pytest.raises(UnknownTaskError):
         engine.run_now("nobody")
 
 
-def test_history_is_pruned(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> None:
-    engine = make_engine(keep_days=1, keep_runs=1000)
+def test_without_reports_results_go_to_the_channels_with_secrets_from_beside_the_database(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JARVIS_SMTP_HOST", raising=False)
+    engine = SchedulerEngine(store, handlers={"note": lambda task, context: None})
+    store.store_scheduled_task(a_task(delivery_channel="email", delivery_config='{"to": "a@example.com"}'))
+    delivery = engine.run_now("job")["delivery"]
+    assert delivery["status"] == "failed"
+    assert str(tmp_path / "delivery-secrets.env") in delivery["error"]
+
+
+@pytest.fixture
+def ran_hourly(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock) -> None:
+    """A task has run thirty times, once an hour."""
     store.store_scheduled_task(a_task(every={"hours": 1}))
     engine.evaluate_due_tasks()
-    for _ in range(60):
+    for _ in range(30):
         clock.advance(hours=1)
         engine.evaluate_due_tasks()
-    assert 24 <= len(store.list_runs()) <= 49
+
+
+@pytest.mark.usefixtures("ran_hourly")
+@pytest.mark.parametrize(("keep", "kept"), [({"keep_days": 1}, 25), ({"keep_runs": 5}, 5), ({}, 30)], ids=str)
+def test_history_is_pruned_by_its_age_and_by_its_length(
+    store: MemoryStore, make_engine: MakeEngine, keep: dict[str, int], kept: int
+) -> None:
+    make_engine(**keep).evaluate_due_tasks()
+    assert len(store.list_runs()) == kept
+
+
+@pytest.mark.usefixtures("ran_hourly")
+def test_history_is_pruned_once_a_day(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> None:
+    engine = make_engine(keep_runs=5)
+    counts = []
+    for _ in range(25):
+        engine.evaluate_due_tasks()
+        counts.append(len(store.list_runs()))
+        clock.advance(hours=1)
+    assert counts == [*range(5, 29), 5 + 1]  # pruned at the start of a tick, in which it runs once more
+
+
+@pytest.mark.usefixtures("ran_hourly")
+@pytest.mark.parametrize("keep", [{"keep_days": 1}, {"keep_runs": 25}], ids=str)
+def test_much_history_is_pruned_in_parts_one_a_tick(
+    store: MemoryStore, make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch, keep: dict[str, int]
+) -> None:
+    monkeypatch.setattr("jarvis_trio.engine._PRUNE_AT_ONCE", 2)
+    engine = make_engine(**keep)
+    counts = []
+    for _ in range(4):
+        engine.evaluate_due_tasks()
+        counts.append(len(store.list_runs()))
+    assert counts == [28, 26, 25, 25]
 
 
 class Work:
@@ -421,15 +481,27 @@ def test_the_engine_needs_no_other_clock_than_the_one_it_is_given(
     assert str(task.last_run_at).startswith("2100-01-01")
 
 
-def test_without_handlers_it_has_those_that_come_with_the_program(store: MemoryStore) -> None:
+def test_without_handlers_it_has_those_that_come_with_the_program_with_their_files_beside_the_database(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    Approvals(tmp_path / "approved-commands.json").allow(sys.executable)
+    (tmp_path / "webhook-inbox").mkdir()
+    event = tmp_path / "webhook-inbox" / "event.json"
+    event.write_text('{"source": "a", "event_type": "b", "payload": {}}')
+    os.utime(event, (0, 0))
+    store.store_scheduled_task(a_task("inbox", handler="webhook_poll", handler_config="{}"))
+    command = json.dumps({"command": [sys.executable, "-c", "print('hello')"]})
+    store.store_scheduled_task(a_task("command", handler="custom", handler_config=command))
     engine = SchedulerEngine(store)
-    assert {"alert_eval", "custom", "webhook_poll"} <= set(engine._handlers)
     assert engine.memory_store is store
+    assert "hello" in engine.run_now("command")["result"]
+    assert engine.run_now("inbox")["status"] == "executed"
+    assert not event.exists()
 
 
 @pytest.mark.law(4)
 def test_what_fails_is_said_in_the_log_with_its_task(
-    make_engine: MakeEngine, due: Callable[..., ScheduledTask], caplog: pytest.LogCaptureFixture
+    make_engine: MakeEngine, due: Due, caplog: pytest.LogCaptureFixture
 ) -> None:
     due(handler="fail")
     with caplog.at_level(logging.WARNING):
@@ -440,34 +512,30 @@ def test_what_fails_is_said_in_the_log_with_its_task(
 
 @pytest.mark.law(3)
 def test_law_3_an_outcome_is_kept_whatever_the_next_claim_meets(
-    store: MemoryStore, engine: SchedulerEngine, notes: Notes, clock: FakeClock, other: sqlite3.Connection
+    store: MemoryStore, engine: SchedulerEngine, notes: Notes, due: Due, other: sqlite3.Connection
 ) -> None:
     """Another program's trigger refuses the second claim, in the transaction that records the first run."""
-    for name in ("first", "second"):
-        store.store_scheduled_task(a_task(name))
-    engine.evaluate_due_tasks()
+    store.store_scheduled_task(a_task("first"))
+    due("second")
     other.execute(
         "CREATE TRIGGER theirs BEFORE UPDATE OF next_run_at ON scheduled_tasks WHEN NEW.name = 'second'"
         " BEGIN SELECT RAISE(ABORT, 'not this one'); END"
     )
-    clock.advance(minutes=5)
     with pytest.raises(sqlite3.IntegrityError, match="not this one"):
         engine.evaluate_due_tasks()
-    assert [name for name, _, _ in notes.calls] == ["first"]
+    assert notes.names == ["first"]
     assert [run.status for run in store.list_runs(task="first")] == [RunStatus.EXECUTED]
 
 
 @pytest.mark.law(4)
 def test_law_4_a_live_row_with_an_unreadable_start_holds_up_nobody(
-    store: MemoryStore, engine: SchedulerEngine, notes: Notes, clock: FakeClock, other: sqlite3.Connection
+    store: MemoryStore, engine: SchedulerEngine, notes: Notes, due: Due, other: sqlite3.Connection
 ) -> None:
-    for name in ("first", "second"):
-        store.store_scheduled_task(a_task(name))
-    engine.evaluate_due_tasks()
+    store.store_scheduled_task(a_task("first"))
+    due("second")
     other.execute(
         "INSERT INTO task_runs (task_id, task_name, scheduled_for, attempt, started_at, status, owner, live)"
         " VALUES (1, 'first', 'some day', 1, 'some day', 'running', 'here', 1)"
     )
-    clock.advance(minutes=5)
     engine.evaluate_due_tasks()
-    assert [name for name, _, _ in notes.calls] == ["second"]
+    assert notes.names == ["second"]

@@ -111,6 +111,12 @@ def test_file_and_folder_are_for_their_owner_alone(path: Path) -> None:
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+def test_all_folders_above_the_file_are_made(tmp_path: Path) -> None:
+    with DaemonLock(tmp_path / "not" / "yet" / "there" / "lock", STARTED) as lock:
+        lock.pulse(TICK)
+    assert holder(tmp_path / "not" / "yet" / "there" / "lock") is None
+
+
 def test_the_file_is_never_unlinked(path: Path) -> None:
     with DaemonLock(path, STARTED):
         inode = path.stat().st_ino
@@ -123,6 +129,17 @@ def test_what_a_dead_holder_left_is_replaced_whole(path: Path) -> None:
     path.write_text("99999\n" * 20)
     with DaemonLock(path, STARTED):
         assert path.read_text("ascii").splitlines() == [str(os.getpid()), "2026-11-21T19:31:05+00:00"]
+
+
+def test_who_looks_or_is_refused_leaves_no_descriptor_open(path: Path) -> None:
+    with DaemonLock(path, STARTED):
+        before = len(os.listdir("/dev/fd"))
+        assert holder(path) is not None
+        with pytest.raises(AlreadyRunningError):
+            DaemonLock(path, STARTED).__enter__()
+        with pytest.raises(JarvisError):
+            holder(path.parent)
+        assert len(os.listdir("/dev/fd")) == before
 
 
 def test_a_second_daemon_is_refused_and_told_the_pid_of_the_first(path: Path, hold: Hold) -> None:
@@ -186,6 +203,8 @@ def test_a_holder_that_tells_nothing_of_use_is_a_holder_still(text: str, path: P
         fcntl.flock(file, fcntl.LOCK_EX)
         assert holder(path) == Holder(None, None, None)
         assert not wake(path)
+        with pytest.raises(AlreadyRunningError, match=r"another daemon \(PID unknown\) holds"):
+            DaemonLock(path, STARTED).__enter__()
 
 
 def test_a_daemon_that_starts_while_somebody_looks_is_not_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

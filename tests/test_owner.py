@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -66,16 +67,29 @@ def test_a_pid_that_is_used_again_is_somebody_else(start: object) -> None:
 @pytest.mark.law(2)
 @pytest.mark.skipif(not LINUX, reason="the boot's id is Linux's")
 def test_the_same_pid_and_start_on_another_boot_is_somebody_else() -> None:
-    assert not owner_alive(current_owner().partition("@")[0] + "@another-boot")
+    here, _, boot = current_owner().partition("@")
+    assert boot == Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    assert not owner_alive(f"{here}@another-boot")
+
+
+@pytest.mark.law(2)
+def test_a_process_that_grows_is_the_same(start: object) -> None:
+    before = current_owner()
+    with mmap.mmap(-1, 64 * 2**20):
+        assert owner_alive(before)
 
 
 @pytest.mark.skipif(not LINUX, reason="only Linux lets a process name itself so")
-def test_a_name_with_brackets_and_spaces_does_not_confuse_it(tmp_path: Path) -> None:
-    program = tmp_path / ") R 1 (x"
-    program.symlink_to("/bin/sleep")
+@pytest.mark.parametrize("name", [b") R 1 (x", b"\xff"], ids=["brackets", "bytes"])
+def test_a_strange_name_does_not_confuse_it(name: bytes, tmp_path: Path) -> None:
+    program = os.fsencode(tmp_path) + b"/" + name
+    os.symlink("/bin/sleep", program)
     with subprocess.Popen([program, "60"]) as process:
-        assert owner_alive(owner_of(process.pid))
+        other = owner_of(process.pid)
+        assert owner_alive(other)
         process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert not owner_alive(other)
 
 
 @pytest.mark.parametrize("owner", [None, "", ":", "abc", "x:1", "1", "-1:1", "999999999999:1", "²:1"])
@@ -87,3 +101,15 @@ def test_the_pid_in_messages() -> None:
     assert owner_pid("4711:123@boot") == "4711"
     assert owner_pid(None) == "unknown"
     assert owner_pid("") == "unknown"
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere every test is of this")
+def test_without_proc_a_process_is_known_by_what_psutil_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: subprocess.Popen[bytes]
+) -> None:
+    monkeypatch.setattr(module, "_PROC", tmp_path)
+    other = owner_of(child.pid)
+    assert "@" not in other
+    assert owner_alive(other)
+    child.communicate(b"\n")
+    assert not owner_alive(other)

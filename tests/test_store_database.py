@@ -182,6 +182,11 @@ def test_a_broken_constraint_is_no_fault_of_the_database(store: MemoryStore) -> 
     assert facts(store) == ["1", "2"]
 
 
+def test_any_other_error_says_where_to_see_more(store: MemoryStore, path: Path) -> None:
+    with pytest.raises(StoreError, match=f"^cannot use the database {path}: .*: run `jarvis-trio doctor` to see more$"):
+        store.read("SELECT * FROM nowhere")
+
+
 @pytest.mark.law(4)
 def test_text_that_is_no_utf8_is_read_with_marks(store: MemoryStore, other: sqlite3.Connection) -> None:
     other.execute("INSERT INTO facts (category, key) VALUES ('a', CAST(x'41ff42' AS TEXT))")
@@ -256,6 +261,22 @@ def test_a_damaged_page_is_an_error_that_says_so(path: Path) -> None:
         facts(store)
 
 
+def test_damage_is_found_and_told_in_one_line(path: Path) -> None:
+    with MemoryStore(path) as store:
+        assert store.find_damage() is None
+        store.write_many(ADD_FACT, [("a", f"{number}" * 50) for number in range(200)])
+        root = store.value("SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_facts_1'")
+        size = store.value("PRAGMA page_size")
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xaa" * size)
+    with MemoryStore(path) as store:
+        found = store.find_damage()
+    assert found is not None
+    assert "\n" not in found
+    assert f" {root}" in found
+
+
 @pytest.mark.law(3)
 def test_the_same_file_is_the_same_file(store: MemoryStore) -> None:
     assert store.ensure_same_file()
@@ -278,6 +299,23 @@ def test_a_replaced_file_is_opened(store: MemoryStore, path: Path, tmp_path: Pat
     assert not store.ensure_same_file()
     assert facts(store) == ["new"]
     assert store.ensure_same_file()
+
+
+@pytest.mark.law(3)
+def test_a_file_replaced_while_another_program_reads_the_old_one_is_an_error_until_it_is_closed(
+    path: Path, tmp_path: Path
+) -> None:
+    MemoryStore(tmp_path / "new.db").close()
+    with impatient(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM facts").fetchone() == (0,)
+        store.write(ADD_FACT, ("a", "old"))
+        os.replace(tmp_path / "new.db", path)
+        with pytest.raises(StoreBusyError, match="replaced while another program has the old file open; close it"):
+            store.ensure_same_file()
+        reader.execute("COMMIT")
+        assert not store.ensure_same_file()
+        assert facts(store) == []
 
 
 @pytest.mark.law(3)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from core_fakes import START, FakeClock, a_task
 
-from jarvis_trio.models import Outcome, RunStatus, ScheduledTask, require_id
+from jarvis_trio.models import Outcome, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.store import MemoryStore
 
 MINUTE = timedelta(minutes=1)
@@ -58,6 +58,28 @@ def test_nothing_is_due_before_its_instant(store: MemoryStore) -> None:
     assert store.look_ahead("me").slot_at == START
 
 
+def test_what_is_ahead_is_the_earliest_of_each_kind_and_then_of_all(store: MemoryStore) -> None:
+    for name, minutes in (("late", 3), ("early", 2)):
+        task = add(store, name, START + minutes * MINUTE)
+    assert store.look_ahead("me").next_at() == START + 2 * MINUTE
+    store.set_deadline(require_id(task), START + MINUTE)
+    ahead = store.look_ahead("me")
+    assert (ahead.slot_at, ahead.deadline_at, ahead.letter_at) == (START + 2 * MINUTE, START + MINUTE, None)
+    assert ahead.next_at() == START + MINUTE
+
+
+@pytest.mark.law(2)
+def test_others_run_while_a_run_of_another_process_can_do_something(store: MemoryStore) -> None:
+    ours, theirs = add(store, "ours", START), add(store, "theirs", START)
+    assert store.claim_run(ours, START, 1, started_at=START, owner="me") is not None
+    assert not store.look_ahead("me").others_run
+    claim = store.claim_run(theirs, START, 1, started_at=START, owner="you")
+    assert claim is not None
+    assert store.look_ahead("me").others_run
+    store.finish_run(claim, Outcome(RunStatus.EXECUTED), START)
+    assert not store.look_ahead("me").others_run
+
+
 def test_an_empty_queue_has_nothing_ahead(store: MemoryStore) -> None:
     ahead = store.look_ahead("me")
     assert ahead.next_at() is None
@@ -79,6 +101,7 @@ def test_a_task_without_a_next_run_leaves_the_queue_and_keeps_its_retries(store:
     task = add(store, "a", START)
     store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
     store.set_next_run(require_id(task), None)
+    assert store.value("SELECT next_run_at FROM scheduled_tasks") is None
     assert heads(store, START) == [("a", START - MINUTE, 2)]
 
 
@@ -91,11 +114,22 @@ def test_an_edit_keeps_the_retries(store: MemoryStore) -> None:
     assert heads(store, START) == [("a", START - MINUTE, 2)]
 
 
+def test_a_task_that_is_enabled_again_is_read_anew(store: MemoryStore) -> None:
+    task = add(store, "a", START)
+    store.set_enabled(require_id(task), False)
+    store.set_enabled(require_id(task), True)
+    due = store.head(START)
+    assert due is not None
+    assert (due.task.enabled, due.changed) == (True, True)
+
+
 def test_a_disabled_task_leaves_the_queue_with_its_retries(store: MemoryStore) -> None:
     task = add(store, "a", START)
     store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
+    add(store, "b", START)
     store.set_enabled(require_id(task), False)
-    assert heads(store, START) == []
+    assert [task.name for task in store.list_scheduled_tasks(enabled_only=True)] == ["b"]
+    assert heads(store, START) == [("b", START, 1)]
 
 
 @pytest.mark.law(2)
@@ -111,7 +145,39 @@ def test_a_retry_waits_while_the_task_runs_and_a_slot_does_not(store: MemoryStor
     assert store.head(START) is None
     assert store.look_ahead("me").slot_at is None
     store.finish_run(claim, Outcome(RunStatus.EXECUTED), START)
-    assert heads(store, START) == [("a", START - 2 * MINUTE, 2)]
+    due = store.head(START)
+    assert due is not None
+    assert (due.attempt, due.scheduled_for, due.running_since) == (2, START - 2 * MINUTE, None)
+
+
+@pytest.mark.law(4)
+def test_a_live_run_whose_start_cannot_be_read_began_long_ago(store: MemoryStore, other: sqlite3.Connection) -> None:
+    task = add(store, "a", START)
+    store.claim_run(task, START - MINUTE, 1, started_at=START, owner="me")
+    other.execute("UPDATE task_runs SET started_at = 'some day'")
+    due = store.head(START)
+    assert due is not None
+    assert due.running_since == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.law(4)
+def test_a_retry_waits_for_no_other_task(store: MemoryStore) -> None:
+    running, waiting = add(store, "running", START + MINUTE), add(store, "waiting", START + MINUTE)
+    assert store.claim_run(running, START, 1, started_at=START, owner="me") is not None
+    store.enqueue_retry(require_id(waiting), START - MINUTE, 2, START)
+    due = store.head(START)
+    assert due is not None
+    assert (due.task.name, due.running_since) == ("waiting", None)
+    assert store.look_ahead("me").slot_at == START
+
+
+@pytest.mark.law(2)
+def test_a_retry_that_is_asked_for_again_stands_there_once(store: MemoryStore) -> None:
+    task = add(store, "a", START + 2 * MINUTE)
+    for due_at in (START, START + MINUTE):
+        store.enqueue_retry(require_id(task), START - MINUTE, 2, due_at)
+    assert store.head(START) is None
+    assert heads(store, START + MINUTE) == [("a", START - MINUTE, 2)]
 
 
 @pytest.mark.law(3)
@@ -130,8 +196,33 @@ def test_what_belongs_to_replaced_rows_is_forgotten(store: MemoryStore, other: s
         " VALUES ('a', 'interval', '{\"hours\": 1}', 'note')"
     )
     assert store.value("SELECT count(*) FROM task_queue") == 2
+    store.begin_trouble(1, TroubleKind.FAILING, "of the row before", START)
+    store.begin_trouble(2, TroubleKind.FAILING, "of the row now", START)
+    store.set_deadline(1, START)
     store.drop_orphans()
     assert store.value("SELECT count(*) FROM task_queue") == 1
+    assert [trouble.reason for trouble in store.troubles()] == ["of the row now"]
+    assert store.value("SELECT count(*) FROM task_deadlines") == 0
+
+
+def test_a_tasks_next_slot_is_told_and_not_its_retries(store: MemoryStore) -> None:
+    task = add(store, "a", START + MINUTE)
+    store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
+    assert store.queued_slot(require_id(task)) == START + MINUTE
+    store.set_next_run(require_id(task), None)
+    assert store.queued_slot(require_id(task)) is None
+
+
+def test_the_slots_of_all_tasks_that_were_read_are_told_with_their_origin(store: MemoryStore) -> None:
+    for name, origin in (("a", None), ("b", START - MINUTE)):
+        task = store.store_scheduled_task(a_task(name))
+        store.set_next_run(require_id(task), START + MINUTE, waits_from=origin)
+        store.enqueue_retry(require_id(task), START, 2, START)
+    store.store_scheduled_task(a_task("not read yet"))
+    paused = store.store_scheduled_task(a_task("paused", enabled=False))
+    store.enqueue(require_id(paused), START)
+    told = sorted((task.name, slot, origin) for task, slot, origin in store.queued_slots())
+    assert told == [("a", START + MINUTE, None), ("b", START + MINUTE, START - MINUTE)]
 
 
 def test_a_note_is_remembered(store: MemoryStore) -> None:
@@ -163,13 +254,20 @@ class Plans:
             if query.startswith(("SELECT", "UPDATE", "DELETE")):
                 steps = [row[3] for row in self.other.execute("EXPLAIN QUERY PLAN " + query)]
                 found += [step for step in steps if step.startswith("SCAN") and "INDEX" not in step]
-                found += [step for step in steps if "TEMP B-TREE" in step]
+                found += [step for step in steps if "TEMP B-TREE" in step or "BLOOM FILTER" in step]
         return [step for step in found if "CONSTANT ROW" not in step]
 
 
 @pytest.mark.law(3)
-def test_no_question_of_the_queue_reads_the_whole_table(store: MemoryStore, other: sqlite3.Connection) -> None:
+@pytest.mark.parametrize("analyzed", [False, True])
+def test_no_question_of_the_queue_reads_the_whole_table(
+    store: MemoryStore, other: sqlite3.Connection, analyzed: bool
+) -> None:
     task = add(store, "a", START)
+    if analyzed:  # by another program, at a time with few tasks
+        for name in ("b", "c"):
+            add(store, name, START)
+        other.execute("ANALYZE scheduled_tasks")
     store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
     with Plans(store, other) as plans:
         store.look_ahead("me")
@@ -177,6 +275,27 @@ def test_no_question_of_the_queue_reads_the_whole_table(store: MemoryStore, othe
         store.enqueue(require_id(task), START)
         store.dequeue_slot(require_id(task))
         store.dequeue_retry(require_id(task), START - MINUTE, 2)
+    assert len(plans.queries) >= 5
+    assert plans.scans() == []
+
+
+@pytest.mark.law(3)
+def test_no_question_of_a_tick_reads_all_the_history(store: MemoryStore, other: sqlite3.Connection) -> None:
+    with Plans(store, other) as plans:
+        store.adopt_running()
+        store.live_runs_of_others("me")
+        store.slot_has_run(1, START)
+        store.prune_old_runs(START, 10)
+        store.prune_surplus_runs(1, 10, 10)
+        store.list_runs(limit=1)
+        store.take_letter(START, START)
+        store.passed_deadlines(START)
+    assert len(plans.queries) >= 8
+    assert plans.scans() == []
+
+
+def test_the_list_of_due_tasks_is_read_by_the_index(store: MemoryStore, other: sqlite3.Connection) -> None:
+    add(store, "a", START)
+    with Plans(store, other) as plans:
         store.get_due_tasks(START)
-    assert len(plans.queries) >= 6
     assert plans.scans() == []

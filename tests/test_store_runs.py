@@ -140,6 +140,15 @@ def test_what_lingers_blocks_its_task_until_it_is_released(store: MemoryStore, t
     assert [str(found.status) for found in store.list_runs(limit=5)] == ["running", "timeout"]
 
 
+@pytest.mark.law(2)
+def test_what_runs_is_never_released_by_the_number_of_another_run(store: MemoryStore, task: ScheduledTask) -> None:
+    """As when the file was replaced by another one while a thread was still at work."""
+    running = claim(store, task)
+    store.release_run(running.run_id)
+    with pytest.raises(sqlite3.IntegrityError):
+        store.claim_run(task, START + HOUR, 1, started_at=START, owner="me")
+
+
 def test_live_runs_of_others_are_told_with_their_owner(store: MemoryStore, task: ScheduledTask) -> None:
     claim(store, task, owner="other")
     run(store, store.store_scheduled_task(a_task("b")), START)
@@ -174,6 +183,74 @@ def test_what_lingered_in_a_process_that_is_gone_keeps_its_outcome(store: Memory
 
 
 @pytest.mark.law(3)
+def test_what_was_released_meanwhile_is_not_interrupted(store: MemoryStore, task: ScheduledTask) -> None:
+    claimed = claim(store, task)
+    store.finish_run(claimed, Outcome(RunStatus.TIMEOUT, reason="hangs", lingers=True), START)
+    lingering = store.get_run(claimed.run_id)
+    assert lingering is not None
+    store.release_run(claimed.run_id)
+    assert not store.interrupt_run(lingering, "its process is gone", START + HOUR)
+
+
+def write_as_another(other: sqlite3.Connection, **columns: object) -> None:
+    """A row that says no more than that it runs, as a program that knows nothing of us may write one."""
+    row = {
+        "task_id": 1,
+        "task_name": "job",
+        "scheduled_for": START.isoformat(),
+        "attempt": 1,
+        "started_at": START.isoformat(),
+        "status": "running",
+    } | columns
+    other.execute(f"INSERT INTO task_runs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", [*row.values()])
+
+
+@pytest.mark.law(3)
+def test_what_another_program_left_running_is_recovered_like_ours(
+    store: MemoryStore, task: ScheduledTask, other: sqlite3.Connection
+) -> None:
+    write_as_another(other)
+    assert store.live_runs_of_others("me") == []
+    store.adopt_running()
+    assert [(live.run.task_name, live.owner) for live in store.live_runs_of_others("me")] == [("job", None)]
+
+
+@pytest.mark.law(4)
+def test_what_another_program_left_running_and_unreadable_blocks_nothing(
+    store: MemoryStore, task: ScheduledTask, other: sqlite3.Connection
+) -> None:
+    write_as_another(other, started_at="some day")
+    store.adopt_running()
+    claim(store, task, START + HOUR)
+
+
+@pytest.mark.law(2)
+def test_a_run_of_ours_is_not_given_up_for_one_of_another_program(
+    store: MemoryStore, task: ScheduledTask, other: sqlite3.Connection
+) -> None:
+    ours = claim(store, task, START + HOUR)
+    write_as_another(other)
+    store.adopt_running()
+    assert [live.run.id for live in store.live_runs_of_others("another")] == [ours.run_id]
+
+
+def test_only_what_runs_is_adopted(store: MemoryStore, task: ScheduledTask) -> None:
+    run(store, task, START)
+    store.adopt_running()
+    assert store.live_runs_of_others("another") == []
+
+
+@pytest.mark.law(4)
+def test_bytes_where_text_should_be_are_read_as_text(
+    store: MemoryStore, task: ScheduledTask, other: sqlite3.Connection
+) -> None:
+    columns = {name: b"a\xff" for name in ("reason", "result", "delivery", "owner")}
+    write_as_another(other, live=1, **columns)
+    live = store.live_runs_of_others("me")[0]
+    assert {live.owner, live.run.reason, live.run.result, live.run.delivery} == {"a\ufffd"}
+
+
+@pytest.mark.law(3)
 def test_a_slot_that_is_not_run_is_recorded_once(store: MemoryStore, task: ScheduledTask) -> None:
     assert store.record_unrun(task, START, RunStatus.MISSED, "too late", at=START + HOUR, collapsed=3)
     assert not store.record_unrun(task, START, RunStatus.SKIPPED, "again", at=START + HOUR)
@@ -186,6 +263,7 @@ def test_a_slot_that_is_not_run_is_recorded_once(store: MemoryStore, task: Sched
 def test_a_slot_that_is_not_run_does_not_look_alive(store: MemoryStore, task: ScheduledTask) -> None:
     claim(store, task)
     assert store.record_unrun(task, START + HOUR, RunStatus.SKIPPED, "still running", at=START + HOUR)
+    assert store.list_runs()[0].collapsed == 0
     assert len(store.live_runs_of_others("another")) == 1
 
 
@@ -205,12 +283,19 @@ def test_runs_are_listed_the_newest_first(store: MemoryStore, past: ScheduledTas
     ]
 
 
+def test_of_runs_that_started_together_the_last_one_is_the_newest(store: MemoryStore, task: ScheduledTask) -> None:
+    for hour in (1, 2):
+        store.record_unrun(task, START + hour * HOUR, RunStatus.MISSED, "too late", at=START)
+    assert [found.scheduled_for for found in store.list_runs()] == [START + 2 * HOUR, START + HOUR]
+
+
 def test_runs_are_filtered(store: MemoryStore, past: ScheduledTask) -> None:
     assert len(store.list_runs()) == 7
     assert len(store.list_runs(limit=2)) == 2
     assert len(store.list_runs(status=RunStatus.ERROR)) == 3
     assert len(store.list_runs(since=START + 4 * HOUR)) == 2
     assert len(store.list_runs(task="job", status=RunStatus.ERROR, since=START + HOUR, limit=1)) == 1
+    assert store.list_runs(task="b", status=RunStatus.ERROR) == []
     assert store.list_runs(task="nobody") == []
     assert store.get_run(999) is None
 
@@ -257,6 +342,15 @@ def test_pruning_takes_the_oldest_first_and_a_part_at_a_time(store: MemoryStore,
     assert [found.scheduled_for for found in store.list_runs(task="job")] == [START + n * HOUR for n in (5, 4, 3)]
 
 
+def test_the_oldest_run_is_pruned_first_also_where_the_clock_was_set_back(
+    store: MemoryStore, task: ScheduledTask
+) -> None:
+    for hour in (2, 1, 3):
+        run(store, task, START + hour * HOUR)
+    assert store.prune_old_runs(START + 100 * HOUR, 1) == 1
+    assert [found.scheduled_for for found in store.list_runs()] == [START + 3 * HOUR, START + 2 * HOUR]
+
+
 def test_an_account_of_the_delivery_is_kept(store: MemoryStore, task: ScheduledTask) -> None:
     run_id = run(store, task, START)
     store.record_delivery(run_id, '{"status": "sent"}')
@@ -266,7 +360,14 @@ def test_an_account_of_the_delivery_is_kept(store: MemoryStore, task: ScheduledT
 @pytest.mark.law(4)
 @pytest.mark.parametrize(
     "change",
-    ["started_at = 'x'", "scheduled_for = x'ff'", "status = 'odd'", "attempt = 'one'", "finished_at = '9999-12-31'"],
+    [
+        "started_at = 'x'",
+        "scheduled_for = x'ff'",
+        "status = 'odd'",
+        "attempt = 'one'",
+        "finished_at = '9999-12-31'",
+        "collapsed = 'x'",
+    ],
 )
 def test_a_row_that_makes_no_sense_is_passed_over_and_told(
     store: MemoryStore, task: ScheduledTask, change: str, caplog: pytest.LogCaptureFixture

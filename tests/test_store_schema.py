@@ -157,6 +157,14 @@ def test_opening_again_changes_nothing(path: Path) -> None:
     assert len(list(path.parent.iterdir())) == 2  # the file and one copy
 
 
+def test_opening_again_has_no_task_read_anew(path: Path) -> None:
+    build(path)
+    with MemoryStore(path) as store:
+        store.write("UPDATE task_queue SET due_at = 5")
+    with MemoryStore(path) as store:
+        assert to_be_read_anew(store) == 0
+
+
 def test_a_restored_copy_is_in_the_right_mode_again(path: Path) -> None:
     """`VACUUM INTO` makes a file in the mode `delete`, in which a writer locks readers out."""
     other = path.with_name("other.db")
@@ -227,6 +235,91 @@ def test_the_assistants_tasks_are_due_as_it_meant_them(path: Path) -> None:
         assert [task.name for task in store.get_due_tasks(START)] == []  # 02:00 in Denver
 
 
+REBUILT = """
+CREATE TABLE rebuilt (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, description TEXT, schedule_type TEXT, schedule_config TEXT,
+    handler_type TEXT, handler_config TEXT, enabled INTEGER DEFAULT 1, last_run_at TEXT, next_run_at TEXT,
+    last_result TEXT, created_at TEXT, updated_at TEXT{columns});
+INSERT INTO rebuilt SELECT id, name, description, schedule_type, schedule_config, handler_type, handler_config,
+    enabled, last_run_at, next_run_at, last_result, created_at, updated_at{names} FROM scheduled_tasks;
+DROP TABLE scheduled_tasks;
+ALTER TABLE rebuilt RENAME TO scheduled_tasks;
+UPDATE scheduled_tasks SET schedule_config = '{{"minutes": 7}}' WHERE name = 'old style';
+"""
+
+
+@pytest.mark.law(3)
+@pytest.mark.parametrize("kept", [[], ["delivery_channel", "delivery_config", "policy"]], ids=["columns", "triggers"])
+def test_what_an_assistant_drops_when_it_makes_its_table_anew_is_added_again(path: Path, kept: list[str]) -> None:
+    build(path)
+    with MemoryStore(path) as store:
+        store.enqueue(3, START)
+    columns, names = "".join(f", {name} TEXT" for name in kept), "".join(f", {name}" for name in kept)
+    with closing(sqlite3.connect(path)) as theirs:
+        theirs.executescript(REBUILT.format(columns=columns, names=names))
+    with MemoryStore(path, read_only=True) as store:
+        assert len(store.list_scheduled_tasks()) == 4
+    with MemoryStore(path) as store:
+        assert to_be_read_anew(store) == store.value("SELECT count(*) FROM task_queue") == 4
+        store.write("UPDATE task_queue SET due_at = 5")
+        store.update_scheduled_task(3, policy='{"retries": 1}')
+        assert to_be_read_anew(store) == 1
+    assert path.with_name("memory.db.before-jarvis-trio-2").exists()
+
+
+FIXED = {
+    "scheduled_tasks": "id name description schedule_type schedule_config handler_type handler_config enabled"
+    " last_run_at next_run_at last_result created_at updated_at delivery_channel delivery_config policy",
+    "webhook_events": "id source event_type payload status received_at processed_at",
+    "alert_rules": "id name description alert_type condition enabled last_triggered_at created_at",
+    "delegations": "id task description delegated_to delegated_by due_date priority status source notes"
+    " created_at updated_at",
+    "decisions": "id title description context alternatives_considered decided_by owner status follow_up_date tags"
+    " source created_at updated_at",
+    "facts": "id category key value confidence source created_at updated_at",
+}
+
+
+@pytest.mark.parametrize("table", FIXED)
+def test_a_new_file_has_the_tables_that_an_assistant_knows(store: MemoryStore, table: str) -> None:
+    assert " ".join(row["name"] for row in store.read(f"PRAGMA table_info({table})")) == FIXED[table]
+
+
+def test_what_an_assistant_leaves_out_has_its_usual_value(store: MemoryStore, other: sqlite3.Connection) -> None:
+    other.executescript(
+        "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type) VALUES ('a', 'b', 'c', 'd');"
+        "INSERT INTO webhook_events (source, event_type) VALUES ('a', 'b');"
+        "INSERT INTO alert_rules (name, alert_type) VALUES ('a', 'b');"
+        "INSERT INTO delegations (task) VALUES ('a');"
+        "INSERT INTO decisions (title) VALUES ('a');"
+    )
+    usual = {"scheduled_tasks": 1, "alert_rules": 1} | {
+        "webhook_events": "pending",
+        "delegations": "active",
+        "decisions": "pending_execution",
+    }
+    for table, value in usual.items():
+        column = "enabled" if value == 1 else "status"
+        assert store.value(f"SELECT {column} FROM {table}") == value
+
+
+@pytest.mark.parametrize(
+    "insert",
+    [
+        "scheduled_tasks (name, schedule_type, schedule_config, handler_type) VALUES ('a', 'b', 'c', 'd')",
+        "alert_rules (name, alert_type) VALUES ('a', 'b')",
+        "facts (category, key) VALUES ('a', 'b')",
+    ],
+    ids=["task", "rule", "fact"],
+)
+def test_what_must_be_unique_in_an_assistants_tables_is_so(
+    store: MemoryStore, other: sqlite3.Connection, insert: str
+) -> None:
+    other.execute(f"INSERT INTO {insert}")
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+        other.execute(f"INSERT INTO {insert}")
+
+
 def test_an_empty_file_becomes_a_database(path: Path) -> None:
     path.touch()
     with MemoryStore(path) as store:
@@ -274,6 +367,7 @@ def test_a_change_that_fails_half_way_is_no_change(path: Path, monkeypatch: pyte
     "change",
     [
         "UPDATE scheduled_tasks SET next_run_at = '2026-03-02T09:30:00' WHERE name = 'old style'",
+        "UPDATE scheduled_tasks SET schedule_type = 'cron' WHERE name = 'old style'",
         "UPDATE OR IGNORE scheduled_tasks SET enabled = 0 WHERE name = 'old style'",
         "UPDATE OR REPLACE scheduled_tasks SET schedule_config = '{}' WHERE name = 'old style'",
         "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type) VALUES ('n', 'a', 'b', 'c')",
@@ -288,9 +382,12 @@ def test_a_change_that_fails_half_way_is_no_change(path: Path, monkeypatch: pyte
 def test_each_way_to_change_a_row_marks_it_to_be_read_anew(path: Path, change: str) -> None:
     build(path)
     with MemoryStore(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as theirs:
-        store.write("UPDATE task_queue SET due_at = 5 WHERE task_id <> 0")
+        store.write("UPDATE task_queue SET scheduled_for = 5, due_at = 5 WHERE task_id <> 0")
+        store.enqueue_retry(3, START, 2, START)
         theirs.execute(change)
         assert to_be_read_anew(store) == 1
+        rows = store.read("SELECT task_id, attempt, count(*) FROM task_queue GROUP BY task_id, attempt")
+        assert {tuple(row) for row in rows} >= {(1, 1, 1), (2, 1, 1), (3, 1, 1), (3, 2, 1), (4, 1, 1)}
 
 
 def test_a_deleted_row_leaves_nothing_to_do(path: Path) -> None:

@@ -77,6 +77,17 @@ def test_tasks_are_listed_by_name(store: MemoryStore) -> None:
         store.store_scheduled_task(a_task(name, enabled=name != "c"))
     assert [task.name for task in store.list_scheduled_tasks()] == ["a", "b", "c"]
     assert [task.name for task in store.list_scheduled_tasks(enabled_only=True)] == ["a", "b"]
+    assert store.count_scheduled_tasks() == 3
+
+
+@pytest.mark.parametrize("column", ["schedule_config", "handler_config", "delivery_config", "policy"])
+def test_each_configuration_may_be_changed_to_a_mapping(store: MemoryStore, column: str) -> None:
+    changed = store.update_scheduled_task(require_id(store.store_scheduled_task(a_task())), **{column: {"a": 1}})
+    assert getattr(changed, column) == '{"a": 1}'
+
+
+def test_a_task_that_says_when_it_was_made_is_believed(store: MemoryStore) -> None:
+    assert store.store_scheduled_task(a_task(created_at="2020-01-01")).created_at == "2020-01-01"
 
 
 def test_an_update_sets_columns_and_its_time(store: MemoryStore, clock: FakeClock) -> None:
@@ -95,6 +106,11 @@ def test_an_update_of_what_is_no_column_is_refused(store: MemoryStore, column: s
     with pytest.raises(TaskError, match="cannot set"):
         store.update_scheduled_task(require_id(stored), **{column: "1"})
     assert store.get_scheduled_task(require_id(stored)) == stored
+
+
+def test_a_refused_column_is_told_with_those_that_can_be_set(store: MemoryStore) -> None:
+    with pytest.raises(TaskError, match=r"^cannot set colour, id; the columns are delivery_channel, delivery_config"):
+        store.update_scheduled_task(1, id=2, colour="red")
 
 
 def test_a_taken_name_is_refused_and_nothing_is_changed(store: MemoryStore) -> None:
@@ -121,14 +137,29 @@ def test_deleting_a_task_keeps_its_history(store: MemoryStore, engine: Scheduler
     assert len(store.list_runs(task="job")) == 1
 
 
+@pytest.mark.law(3)
+def test_a_new_task_never_has_the_number_and_so_the_history_of_a_deleted_one(store: MemoryStore) -> None:
+    old = store.store_scheduled_task(a_task())
+    store.delete_scheduled_task(require_id(old))
+    assert store.store_scheduled_task(a_task()).id != old.id
+
+
 @pytest.mark.law(5)
 @pytest.mark.parametrize(
-    "now", ["2026-03-02T02:00:00", "2026-03-02 02:00", "2026-03-02T09:00:00+00:00", START, START.replace(tzinfo=None)]
+    "now",
+    [
+        "2026-03-02T02:00:00",
+        "2026-03-02 02:00",
+        "2026-03-02T09:00:00+00:00",
+        START,
+        START.replace(hour=2, tzinfo=None),
+        None,
+    ],
 )
 def test_due_tasks_are_told_for_instants_and_for_naive_local_text(
-    store: MemoryStore, other: sqlite3.Connection, clock: FakeClock, now: datetime | str
+    store: MemoryStore, other: sqlite3.Connection, clock: FakeClock, now: datetime | str | None
 ) -> None:
-    clock.machine_zone = DENVER if now != START.replace(tzinfo=None) else ZoneInfo("UTC")
+    clock.machine_zone = DENVER
     texts = {"due": "2026-03-02T09:00:00+00:00", "naive": "2026-03-02T02:00:00", "later": "2026-03-02T17:00:00+00:00"}
     for name, text in texts.items():
         other.execute(INSERT, (name, text))
@@ -139,6 +170,12 @@ def test_the_longest_overdue_comes_first(store: MemoryStore) -> None:
     for name, hours in (("b", 2), ("a", 1), ("c", 3)):
         store.store_scheduled_task(a_task(name, next_run_at=(START - timedelta(hours=hours)).isoformat()))
     assert [task.name for task in store.get_due_tasks()] == ["c", "b", "a"]
+
+
+def test_a_due_task_is_told_once_whatever_retries_it_has(store: MemoryStore) -> None:
+    task = store.store_scheduled_task(a_task(next_run_at=START.isoformat()))
+    store.enqueue_retry(require_id(task), START - timedelta(hours=1), 2, START)
+    assert store.get_due_tasks(START) == [task]
 
 
 def test_what_is_paused_or_unreadable_is_not_due(store: MemoryStore, other: sqlite3.Connection) -> None:

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torture")]  # one costl
 STOPS = 10
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tortured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An arena whose daemon was stopped `STOPS` times while it was busy."""
     arena = Arena(tmp_path_factory.mktemp("arena"), GENTLE[:4], seconds=4)

@@ -87,10 +87,9 @@ class AssistantTables(Database):
 
     def fact(self, category: str, key: str) -> str | None:
         """The value of a fact; None where there is none. Raises StoreError."""
-        values = self._texts(
-            "SELECT CAST(value AS TEXT) FROM facts WHERE category = ? AND key = ? AND value IS NOT NULL", category, key
-        )
-        return values[0] if values else None
+        query = "SELECT CAST(value AS TEXT) FROM facts WHERE category = ? AND key = ?"
+        value: str | None = self.value(query, (category, key))
+        return value
 
-    def _texts(self, sql: str, *parameters: str) -> list[str]:
-        return [row[0] for row in self.read(sql, parameters)]
+    def _texts(self, sql: str) -> list[str]:
+        return [row[0] for row in self.read(sql)]

@@ -15,14 +15,15 @@ from jarvis_trio.store.tasks import to_task
 # A retry waits while another run of its task is alive; a slot does not, since it is
 # recorded as skipped then.
 _READY = "(q.attempt = 1 OR NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1))"
+# CROSS, so that statistics which another program's ANALYZE has left there, of a time with few
+# tasks, do not have all tasks read first (sqlite.org/optoverview.html, 8.2).
 _QUEUE = "FROM task_queue q CROSS JOIN scheduled_tasks t ON t.id = q.task_id"
-
 
 _LOOK_AHEAD = f"""
 SELECT (SELECT q.due_at {_QUEUE} WHERE {_READY} ORDER BY q.due_at LIMIT 1),
-    (SELECT due_at FROM outbox ORDER BY due_at LIMIT 1),
-    (SELECT d.due_at FROM task_deadlines d CROSS JOIN scheduled_tasks t ON t.id = d.task_id
-        WHERE t.enabled = 1 ORDER BY d.due_at LIMIT 1),
+    (SELECT min(due_at) FROM outbox),
+    (SELECT d.due_at FROM task_deadlines d
+        WHERE (SELECT t.enabled FROM scheduled_tasks t WHERE t.id = d.task_id) = 1 ORDER BY d.due_at LIMIT 1),
     EXISTS (SELECT 1 FROM task_runs WHERE live = 1 AND owner IS NOT ?)
 """
 

@@ -13,6 +13,7 @@ from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import local_text, parse_instant, utc_text
 from jarvis_trio.models import Claim, Outcome, Run, RunStatus, ScheduledTask, Trigger
 from jarvis_trio.store.database import Database
+from jarvis_trio.store.tasks import as_text
 
 _logger = logging.getLogger(__name__)
 
@@ -102,18 +103,25 @@ class RunTable(Database):
         self.write("UPDATE task_runs SET delivery = ? WHERE id = ?", (account, run_id))
 
     def release_run(self, run_id: int) -> None:
-        """A thread that outlived its time limit has ended: its task may start again."""
-        self.write("UPDATE task_runs SET live = NULL WHERE id = ?", (run_id,))
+        """A thread that outlived its time limit has ended: its task may start again.
+
+        What still runs is not released: in a file that replaced ours, the number is another run's.
+        """
+        self.write("UPDATE task_runs SET live = NULL WHERE id = ? AND status <> 'running'", (run_id,))
 
     def live_runs_of_others(self, owner: str) -> list[LiveRun]:
         """The runs that can still do something in other processes than `owner`."""
         rows = self.read("SELECT * FROM task_runs WHERE live = 1 AND owner IS NOT ?", (owner,))
-        owners = {row["id"]: row["owner"] for row in rows}
+        owners = {row["id"]: as_text(row["owner"]) for row in rows}
         return [LiveRun(run, owners[run.id]) for run in _readable(rows)]
 
     def adopt_running(self) -> None:
-        """Let rows that say no more than that they run, as other programs may write them, be recovered like ours."""
-        self.write("UPDATE OR IGNORE task_runs SET live = 1 WHERE status = 'running' AND live IS NULL")
+        """Let rows that say no more than that they run, as other programs may write them, be recovered like ours.
+
+        Not those that cannot be read: nobody could end them, and they would block their task for ever.
+        """
+        for run in _readable(self.read("SELECT * FROM task_runs WHERE status = 'running' AND live IS NULL")):
+            self.write("UPDATE OR IGNORE task_runs SET live = 1 WHERE id = ?", (run.id,))
 
     def interrupt_run(self, run: Run, reason: str, at: datetime) -> bool:
         """The process of a live run is gone: what ran is interrupted, what lingered has ended.
@@ -158,6 +166,15 @@ class RunTable(Database):
         """Whether that slot has a row."""
         query = "SELECT 1 FROM task_runs WHERE task_id = ? AND scheduled_for = ? LIMIT 1"
         return bool(self.read(query, (task_id, utc_text(slot))))
+
+    def slots_with_run(self, task_id: int, start: datetime, end: datetime) -> list[datetime]:
+        """The task's slots in [start, end) that have a row."""
+        rows = self.read(
+            "SELECT * FROM task_runs WHERE task_id = ? AND attempt = 1 AND scheduled_for >= ? AND scheduled_for < ?"
+            " AND trigger = 'schedule'",
+            (task_id, utc_text(start), utc_text(end)),
+        )
+        return [run.scheduled_for for run in _readable(rows)]
 
     def last_started_at(self) -> datetime | None:
         """When the newest run of any task started."""
@@ -227,9 +244,9 @@ def _to_run(row: sqlite3.Row) -> Run:
         started_at=parse_instant(row["started_at"]),
         status=RunStatus(row["status"]),
         finished_at=None if finished is None else parse_instant(finished),
-        reason=row["reason"],
-        result=row["result"],
+        reason=as_text(row["reason"]),
+        result=as_text(row["result"]),
         trigger=Trigger(row["trigger"]),
-        collapsed=row["collapsed"],
-        delivery=row["delivery"],
+        collapsed=int(row["collapsed"]),
+        delivery=as_text(row["delivery"]),
     )

@@ -113,30 +113,31 @@ CREATE TRIGGER IF NOT EXISTS jarvis_task_removed AFTER DELETE ON scheduled_tasks
 END;
 """
 
+_TRIGGER_NAMES = re.findall(r"CREATE TRIGGER IF NOT EXISTS (\w+)", _TRIGGERS)
 _LATER_COLUMNS = ("delivery_channel", "delivery_config", "policy")
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a new, an assistant's or an older file up to `VERSION`; a current one is only read.
+    """Add what is missing of ours to a new, an assistant's or an older file; a complete one is only read.
 
     Raises StoreError for a file that a newer program made, before anything is changed.
     """
-    found = _checked_version(connection, path)
-    if found < VERSION and _has_table(connection, "scheduled_tasks"):
+    complete = _is_complete(connection, path)
+    if not complete and _has_table(connection, "scheduled_tasks"):
         copy = _back_up(connection, path)
         _logger.info("Adding our tables to %s; a copy as it was is at %s", path, copy)
     _use_wal(connection)  # whatever the version: a copy that VACUUM INTO made is in another mode
-    if found < VERSION:
+    if not complete:
         _migrate(connection)
 
 
 def stand_in(connection: sqlite3.Connection, path: Path) -> None:
-    """Let a file that is not at `VERSION` be read as if it were, without a change to it.
+    """Let a file that lacks something of ours be read as if it were complete, without a change to it.
 
     What is missing is made, empty, in the connection's own temporary schema, where names
     are looked up first (sqlite.org/lang_naming.html). Raises StoreError as `prepare` does.
     """
-    if _checked_version(connection, path) == VERSION:
+    if _is_complete(connection, path):
         return
     connection.execute("PRAGMA temp_store=MEMORY")
     for statement in _statements(_ASSISTANT_TABLES + _OUR_TABLES):
@@ -175,9 +176,9 @@ def _migrate(connection: sqlite3.Connection) -> None:
         _add_columns(connection, _missing_columns(connection))
         for statement in _statements(_OUR_TABLES + _TRIGGERS):
             connection.execute(statement)
+        connection.execute("DELETE FROM task_queue WHERE attempt = 1")
         connection.execute(
-            "INSERT OR IGNORE INTO task_queue (task_id, attempt, scheduled_for, due_at)"
-            " SELECT id, 1, 0, 0 FROM scheduled_tasks"
+            "INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at) SELECT id, 1, 0, 0 FROM scheduled_tasks"
         )
         connection.execute("INSERT OR REPLACE INTO jarvis_meta VALUES ('schema_version', ?)", (str(VERSION),))
         connection.execute("COMMIT")
@@ -207,13 +208,19 @@ def _add_columns(connection: sqlite3.Connection, columns: list[str]) -> None:
         connection.execute(f"ALTER TABLE scheduled_tasks ADD COLUMN {column} TEXT")
 
 
-def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
+def _is_complete(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether nothing of ours is missing.
+
+    Who changes a table in SQLite often makes it anew (sqlite.org/lang_altertable.html, 7):
+    our triggers on `scheduled_tasks` go with the old one, and `policy` may.
+    """
     found = _version(connection)
     if found > VERSION:
         raise StoreError(
             f"the database {path} has schema {found}, this program knows {VERSION}: install a newer jarvis-trio"
         )
-    return found
+    triggers = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
+    return found == VERSION and not _missing_columns(connection) and triggers.issuperset(_TRIGGER_NAMES)
 
 
 def _version(connection: sqlite3.Connection) -> int:

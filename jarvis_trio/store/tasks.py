@@ -64,7 +64,7 @@ class TaskTable(Database):
 
     def count_scheduled_tasks(self) -> int:
         """How many tasks there are."""
-        return int(self.read("SELECT count(*) FROM scheduled_tasks")[0][0])
+        return int(self.value("SELECT count(*) FROM scheduled_tasks"))
 
     def get_due_tasks(self, now: datetime | str | None = None) -> list[ScheduledTask]:
         """The enabled tasks whose next run is due at `now`, the longest overdue first.
@@ -74,7 +74,7 @@ class TaskTable(Database):
         instant = self._instant(now)
         rows = self.read(
             "SELECT t.* FROM task_queue q JOIN scheduled_tasks t ON t.id = q.task_id"
-            " WHERE q.due_at <= ? AND q.attempt = 1 AND t.enabled = 1 AND t.next_run_at IS NOT NULL",
+            " WHERE q.due_at <= ? AND q.attempt = 1 AND t.enabled = 1",
             (to_microseconds(instant),),
         )
         due = [(at, task) for task in map(to_task, rows) if (at := self._next_run(task)) is not None and at <= instant]
@@ -126,14 +126,15 @@ class TaskTable(Database):
 
 def to_task(row: sqlite3.Row) -> ScheduledTask:
     """The row as a task. SQLite columns hold anything, so what should be text is made text."""
-    values = {name: _as_text(row[name]) for name in _COLUMNS if name not in ("id", "enabled")}
+    values = {name: as_text(row[name]) for name in _COLUMNS if name not in ("id", "enabled")}
     required = {name: values[name] or "" for name in ("name", "schedule_type", "schedule_config", "handler_type")}
     return ScheduledTask(**{**values, **required, "id": row["id"], "enabled": row["enabled"] == 1})
 
 
-def _as_text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
+def as_text(value: object) -> str | None:
+    """What another program wrote where text should be, as text."""
+    if value is None:
+        return None
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
@@ -142,8 +143,6 @@ def _as_columns(values: Mapping[str, Any]) -> dict[str, Any]:
     for name in _CONFIGURATIONS:
         if isinstance(columns.get(name), Mapping):
             columns[name] = json.dumps(columns[name])
-    if "enabled" in columns:
-        columns["enabled"] = int(bool(columns["enabled"]))
     return columns
 
 

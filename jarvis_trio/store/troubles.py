@@ -37,13 +37,10 @@ class TroubleTable(Database):
     def end_troubles(self, task_id: int, kinds: Iterable[TroubleKind]) -> list[Trouble]:
         """Note that a task is out of these troubles. Returns those that it was in."""
         wanted = tuple(kinds)
-        ended = [trouble for trouble in self.troubles(task_id) if trouble.kind in wanted]
-        if ended:
-            with self.transaction():
-                for trouble in ended:
-                    self.write(
-                        "DELETE FROM task_troubles WHERE task_id = ? AND kind = ?", (task_id, trouble.kind)
-                    )
+        with self.transaction():
+            ended = [trouble for trouble in self.troubles(task_id) if trouble.kind in wanted]
+            for trouble in ended:
+                self.write("DELETE FROM task_troubles WHERE task_id = ? AND kind = ?", (task_id, trouble.kind))
         return ended
 
     def troubles(self, task_id: int | None = None) -> list[Trouble]:
@@ -67,14 +64,13 @@ class TroubleTable(Database):
 
     def set_deadline(self, task_id: int, due_at: datetime | None) -> None:
         """By when a task has to succeed next; None for no limit."""
-        with self.transaction():
-            if due_at is None:
-                self.write("DELETE FROM task_deadlines WHERE task_id = ?", (task_id,))
-            else:
-                self.write(
-                    "INSERT OR REPLACE INTO task_deadlines (task_id, due_at) VALUES (?, ?)",
-                    (task_id, to_microseconds(due_at)),
-                )
+        if due_at is None:
+            self.write("DELETE FROM task_deadlines WHERE task_id = ?", (task_id,))
+        else:
+            self.write(
+                "INSERT OR REPLACE INTO task_deadlines (task_id, due_at) VALUES (?, ?)",
+                (task_id, to_microseconds(due_at)),
+            )
 
     def passed_deadlines(self, now: datetime) -> list[ScheduledTask]:
         """The enabled tasks that should have succeeded by now."""
