@@ -1,4 +1,4 @@
-"""jarvis-trio's simulation kit: the real daemon, engine and store on trio's mock clock."""
+"""jarvis-trio's simulation kit: the real daemon, engine and store in simulated time."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ TRIO = Contestant("an empty trio daemon", Environment.OWN, "trio_floor", "", {"s
 
 def measure(quick: bool) -> list[Comparison]:
     """CPU seconds of a week."""
-    rounds, ticks = (1, 8) if quick else (3, 120)
+    rounds, ticks = (1, 8) if quick else (3, 30)
 
     def series(name: str, offers: str, week: Callable[[], float]) -> Series:
         return Series(name, tuple(week() for _ in range(rounds)), offers)

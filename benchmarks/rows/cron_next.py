@@ -37,7 +37,7 @@ PACKAGES = (
 
 def measure(quick: bool) -> list[Comparison]:
     """Microseconds for a next time, cold and warm, and the slowest of all."""
-    rounds = 3 if quick else 15
+    rounds = 3 if quick else 7
     found: dict[str, list[list[dict[str, Any]]]] = {package.key: [] for package in PACKAGES}
 
     def run(package: Package) -> float:

@@ -1,7 +1,7 @@
 """All daemons stand idle at once, each with ten tasks (jarvis-trio with the two usual ones). Resident memory at the end
 of the watch, as the kernel counts it. A wake-up is a switch of a thread from waiting to running; those that follow each
 other within 20 ms count once, since they wake the processor once. The watch lasts some intervals of jarvis-trio's
-ticks: five of 60 s, in the quick form one of 20 s, counted as if it were a minute. Linux only: macOS does not tell the
+ticks: two of 60 s, in the quick form one of 20 s, counted as if it were a minute. Linux only: macOS does not tell the
 switches of another process."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SETTLING_SECONDS = 12  # trio's worker threads end 10 s after their last work
 
 def measure(quick: bool) -> list[Comparison]:
     """Resident memory in MiB, and wake-ups a minute."""
-    interval, intervals = (20, 1) if quick else (60, 5)
+    interval, intervals = (20, 1) if quick else (60, 2)
     ours = JarvisCommand(settings={"DAEMON_TICK_INTERVAL_SECONDS": str(interval)})
     everybody: list[Standing] = [ours, *STANDING[1:]]
     with ExitStack() as stack:

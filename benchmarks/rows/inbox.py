@@ -15,7 +15,7 @@ _FLAT_MIB = 32
 
 def measure(quick: bool) -> list[Comparison]:
     """Files a second, and the memory that they take."""
-    rounds, count = (2, 4_000) if quick else (5, 100_000)
+    rounds, count = (2, 4_000) if quick else (3, 100_000)
     many = [_ingest(count) for _ in range(rounds)]
     few = _ingest(count // 100)
     a_second = Series("jarvis-trio", tuple(count / found["seconds"] for found in many))

@@ -18,7 +18,7 @@ _ASLEEP_AFTER_SECONDS = 0.1
 
 def measure(quick: bool) -> list[Comparison]:
     """Seconds to start, milliseconds to stop, seconds for `list`."""
-    rounds, stops, lists = (3, 3, 5) if quick else (15, 100, 30)
+    rounds, stops, lists = (3, 3, 5) if quick else (7, 30, 15)
     stopped: dict[str, list[float]] = {each.name: [] for each in STANDING}
 
     def start(each: Standing) -> float:

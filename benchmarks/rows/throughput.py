@@ -18,7 +18,7 @@ FLOOR = Contestant("one SQLite commit", Environment.OWN, "sqlite_floor", "an ins
 
 def measure(quick: bool) -> list[Comparison]:
     """Tasks per second, as microseconds for each task."""
-    rounds, count = (2, 300) if quick else (7, 1000)
+    rounds, count = (2, 300) if quick else (5, 1000)
 
     def microseconds(contestant: Contestant) -> float:
         verb = "commits" if contestant is FLOOR else "throughput"
