@@ -306,11 +306,14 @@ def test_watching_goes_on_until_ctrl_c(program: Program) -> None:
         subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process,
     ):
         os.close(theirs)
-        read_until(terminal, b"does not run")
-        daemon = program.daemon()
-        read_until(terminal, f"runs, PID {daemon.pid}".encode())
-        process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE) == 0
+        try:
+            read_until(terminal, b"does not run")
+            daemon = program.daemon()
+            read_until(terminal, f"runs, PID {daemon.pid}".encode())
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
 
 
 def read_until(terminal: FileIO, text: bytes) -> None:
