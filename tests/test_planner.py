@@ -6,6 +6,7 @@ Through the engine, on a clock that tests set.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -329,6 +330,19 @@ def test_a_clock_that_is_set_back_makes_no_interval_wait_longer_than_its_interva
 
 
 @pytest.mark.law(3)
+def test_a_clock_that_is_set_back_twice_makes_no_interval_wait_longer(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    store.store_scheduled_task(a_task(every={"minutes": 10}))
+    engine.evaluate_due_tasks()
+    for _ in range(2):
+        clock.advance(minutes=2)
+        clock.set(hours=-1)
+        engine.evaluate_due_tasks()
+    assert engine.next_due_at() == clock.now() + 6 * MINUTE
+
+
+@pytest.mark.law(3)
 @pytest.mark.parametrize(("seconds", "moved"), [(5, 0), (5.001, 5.001)])
 def test_a_correction_of_the_clock_by_up_to_five_seconds_moves_nothing(
     store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, seconds: float, moved: float
@@ -549,3 +563,20 @@ def test_a_tick_that_waited_long_does_not_take_the_clock_for_set_back(
         engine.evaluate_due_tasks()
     finish(waiting)
     assert "set back" not in caplog.text
+
+
+def test_the_log_tells_when_a_task_is_set_aside_and_when_it_is_mended(
+    store: MemoryStore, engine: SchedulerEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = store.store_scheduled_task(a_task("odd", every={"minutes": 0}))
+    with caplog.at_level(logging.INFO, "jarvis_trio.planner"):
+        engine.evaluate_due_tasks()
+        store.update_scheduled_task(require_id(task), schedule_config='{"minutes": 5}')
+        engine.evaluate_due_tasks()
+    told = [record for record in caplog.records if record.name == "jarvis_trio.planner"]
+    assert [record.getMessage() for record in told] == [
+        "Task 'odd' is set aside until it is mended: interval must be greater than zero in days, hours, minutes or "
+        "seconds: {'minutes': 0}",
+        "Task 'odd' was mended and is scheduled again",
+    ]
+    assert {vars(record)["task"] for record in told} == {"odd"}
