@@ -580,3 +580,21 @@ def test_the_log_tells_when_a_task_is_set_aside_and_when_it_is_mended(
         "Task 'odd' was mended and is scheduled again",
     ]
     assert {vars(record)["task"] for record in told} == {"odd"}
+
+
+def test_the_log_tells_when_the_zone_is_another_and_when_the_clock_was_set_back(
+    make_engine: MakeEngine, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "jarvis_trio")
+    engine = make_engine()
+    engine.evaluate_due_tasks()
+    make_engine().evaluate_due_tasks()  # a restart in the same zone
+    assert caplog.messages == []
+    clock.machine_zone = TOKYO
+    engine.evaluate_due_tasks()
+    clock.set(minutes=-10)
+    engine.evaluate_due_tasks()
+    assert caplog.messages == [
+        "The machine's zone is Asia/Tokyo now; tasks without a zone of their own follow",
+        "The clock was set back by 10m; schedules are read anew",
+    ]
