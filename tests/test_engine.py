@@ -16,7 +16,7 @@ from core_fakes import START, Due, FakeClock, Gate, MakeEngine, Notes, a_task, f
 from jarvis_trio.approvals import Approvals
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.errors import DeliveryError, StoreError, StoreMissingError, UnknownTaskError
+from jarvis_trio.errors import DeliveryError, HandlerError, StoreError, StoreMissingError, UnknownTaskError
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, Trigger, require_id
 from jarvis_trio.reports import Reports
 from jarvis_trio.runner import run_in_thread
@@ -539,3 +539,17 @@ def test_law_4_a_live_row_with_an_unreadable_start_holds_up_nobody(
     )
     engine.evaluate_due_tasks()
     assert notes.names == ["second"]
+
+
+def test_the_log_names_the_task_and_the_run_that_failed(
+    make_engine: MakeEngine, due: Due, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(task: ScheduledTask, context: HandlerContext) -> None:
+        context.logger.warning("about to fail")
+        raise HandlerError("out of paper")
+
+    due(handler="fail")
+    make_engine({"fail": fail}).evaluate_due_tasks()
+    told = [record for record in caplog.records if record.name == "jarvis_trio.engine"]
+    assert [record.getMessage() for record in told] == ["about to fail", "Task 'job' ended as error: out of paper"]
+    assert {(vars(record)["task"], vars(record)["run_id"]) for record in told} == {("job", 1)}

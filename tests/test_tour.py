@@ -19,7 +19,7 @@ _CHANGING = {
     r"(?<=\S) {2,}": "  ",
     r"(/usr)?/bin/": "/bin/",
     r"\d{4}-\d\d-\d\d": "DATE",
-    r"\d\d:\d\d:\d\d": "TIME",
+    r"\d\d:\d\d(:\d\d)?(?= UTC)|\d\d:\d\d:\d\d": "TIME",  # no seconds on the whole minute
     r"\bM[DS]T\b": "MT",
     r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b": "DAY",
     r"\b[\d.]+ ?(ms|s|min|h|d)\b(?!:)": "A WHILE",
