@@ -15,7 +15,7 @@ from jarvis_trio.store import MemoryStore
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 
 
 class SteppedClock:
@@ -38,13 +38,13 @@ class SteppedClock:
 
 
 class World:
-    """A store with so many daily tasks, of which `due` come due in an hour and the others in a year, and an engine."""
+    """A store with so many daily tasks, of which `due` come due in a day and the others in a year, and an engine."""
 
     def __init__(self, folder: str, stored: int, due: int = 0) -> None:
         self.clock = SteppedClock()
         self.store = MemoryStore(Path(folder) / "memory.db", clock=self.clock)
         self.engine = SchedulerEngine(self.store, clock=self.clock, handlers={"no_op": lambda task, context: None})
-        instants = [START + (HOUR if number < due else 365 * 24 * HOUR) for number in range(stored)]
+        instants = [START + (DAY if number < due else 365 * DAY) for number in range(stored)]
         # As another program adds them: by SQL. The engine reads each of them at the first tick.
         self.store.write_many(
             "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, next_run_at)"
@@ -69,7 +69,7 @@ def scaling(folder: str, stored: int, due: int, ticks: int) -> dict[str, float]:
     start = time.process_time()
     world.tick(ticks, SECOND)
     idle_us = (time.process_time() - start) / ticks * 1e6
-    world.clock.instant = START + HOUR
+    world.clock.instant = START + DAY
     start = time.process_time()
     ran = len(world.engine.evaluate_due_tasks())
     due_us = (time.process_time() - start) / due * 1e6
