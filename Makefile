@@ -56,6 +56,7 @@ mutants: build/mutation/venv/stamp
 
 lint: .venv/dev.stamp
 	@$(VENV_PYTHON) -m ruff check --quiet .
+	@$(VENV_PYTHON) -m ruff format --check --quiet .
 	@$(VENV_PYTHON) -m mypy --strict --no-error-summary
 
 bench: .venv/dev.stamp

@@ -13,7 +13,7 @@ from benchmarks.running import BenchmarkError
 
 
 def main() -> int:
-    """Run the measurements and write the results. Returns 1 where a program failed."""
+    """Run the measurements and write the results: to build/ where a program failed. Returns 1 then."""
     rows = {row.__name__.rpartition(".")[2]: row for row in ROWS}
     parser = argparse.ArgumentParser("python -m benchmarks", description="Measure jarvis-trio beside its peers.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller numbers, written to build/")
@@ -25,21 +25,25 @@ def main() -> int:
         environment.prepare()
     start = time.monotonic()
     measured = []
-    try:
-        for name in asked.rows or rows:
-            print(f"{name} ...", file=sys.stderr, flush=True)
+    failed = []
+    for name in asked.rows or rows:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        try:
             found = rows[name].measure(asked.quick)
-            measured.append((rows[name], found))
-            for comparison in found:
-                for goal in comparison.goals:
-                    print(f"  {comparison.title}: {verdict(goal)}", file=sys.stderr)
-    except BenchmarkError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 1
-    whole = not (asked.quick or asked.rows)
+        except BenchmarkError as error:
+            print(f"  failed: {error}", file=sys.stderr)
+            failed.append(name)
+            continue
+        measured.append((rows[name], found))
+        for comparison in found:
+            for goal in comparison.goals:
+                print(f"  {comparison.title}: {verdict(goal)}", file=sys.stderr)
+    whole = not (asked.quick or asked.rows or failed)
     folder = HERE if whole else CHECKOUT / "build" / "bench"
     print(write(measured, folder, asked.quick, time.monotonic() - start))
-    return 0
+    if failed:
+        print(f"benchmarks: these failed, so the results are in {folder}: {', '.join(failed)}", file=sys.stderr)
+    return bool(failed)
 
 
 if __name__ == "__main__":

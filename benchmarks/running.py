@@ -32,7 +32,10 @@ def command_of(environment: Environment, program: str, verb: str, arguments: Map
 def ask(environment: Environment, program: str, verb: str, **arguments: Any) -> Any:
     """What a program answers. Raises BenchmarkError with the last line of its complaint."""
     command = command_of(environment, program, verb, arguments)
-    done = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    try:
+        done = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise BenchmarkError(f"{program} {verb} was given up after {PATIENCE_SECONDS} s") from None
     if done.returncode:
         raise BenchmarkError(f"{program} {verb}: {done.stderr.strip().rpartition(chr(10))[2]}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -171,9 +171,7 @@ class Claims:
 
     def _claim_retry(self, due: Due, started_at: datetime) -> Claim | None:
         self._store.dequeue_retry(require_id(due.task), due.scheduled_for, due.attempt)
-        return self._store.claim_run(
-            due.task, due.scheduled_for, due.attempt, started_at=started_at, owner=self._owner
-        )
+        return self._store.claim_run(due.task, due.scheduled_for, due.attempt, started_at=started_at, owner=self._owner)
 
     def _refusal(self, due: Due, now: datetime) -> tuple[RunStatus, str] | None:
         """Why a due slot is not run, or None where it is."""

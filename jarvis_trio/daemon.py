@@ -179,12 +179,13 @@ class JarvisDaemon:
     async def _start_tick(self, ticks: trio.Nursery, work_known: bool) -> None:
         number = next(self._numbers)
         self._ticking[number] = self._clock.now()
-        self._regular_at = trio.current_time() + self.tick_interval
         if self._places == 1:
             await self._numbered_tick(number)
             return
+        now = trio.current_time()
+        self._regular_at = now + self.tick_interval
         if self._tells_due:
-            self._ask_at = trio.current_time() + (0 if work_known else _COMPANY_AFTER)
+            self._ask_at = now + (0 if work_known else _COMPANY_AFTER)
         ticks.start_soon(self._numbered_tick, number)
         # The tasks of one batch run in random order; after two checkpoints it has begun.
         await trio.lowlevel.checkpoint()
@@ -220,12 +221,14 @@ class JarvisDaemon:
         return False
 
     async def _seconds_to_next_tick(self) -> float:
-        if self._ask_at <= trio.current_time():
+        now = trio.current_time()
+        if self._ask_at <= now:
             self._ask_at = math.inf
             due_at = await self._run_sync(self._next_due_at)
             if not self._change_seen:  # a tick that ended meanwhile knows better
                 self._due_at = due_at
-        regular = min(self._regular_at, self._ask_at) - trio.current_time()
+            now = trio.current_time()
+        regular = min(self._regular_at, self._ask_at) - now
         due_at = self._due_at
         if due_at is None:
             return regular

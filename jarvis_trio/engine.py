@@ -137,8 +137,8 @@ class SchedulerEngine:
         if _is_due(ahead.deadline_at, instant):
             self._reports.check_deadlines(instant)
             ahead = self._look_ahead()
-        if _is_due(ahead.letter_at, present()):
-            self._reports.send_due(present())
+        if ahead.letter_at is not None and ahead.letter_at <= (at := present()):
+            self._reports.send_due(at)
         return results
 
     def _run_due(self, instant: datetime, present: Present) -> list[dict[str, Any]]:

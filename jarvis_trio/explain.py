@@ -63,9 +63,7 @@ def explain(
     )
 
 
-def _case(
-    store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime, daemon_runs: bool | None
-) -> Case:
+def _case(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime, daemon_runs: bool | None) -> Case:
     machine_zone = store.clock.zone()
     next_run, runs = stored_next_run(task, machine_zone), store.list_runs(task=task.name)[::-1]
     schedule: Schedule | None = None

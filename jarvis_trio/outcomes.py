@@ -92,6 +92,8 @@ class Outcomes:
 
     def write_kept(self) -> None:
         """Write what could not be written before."""
+        if not self._unwritten and not self._unreleased:
+            return
         with self._guard:
             kept, self._unwritten = self._unwritten, []
             over, self._unreleased = self._unreleased, []

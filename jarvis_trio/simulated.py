@@ -58,9 +58,14 @@ class SimulatedClock:
         self._base = base
         self._zero = start
         self._zone = zone
+        self._latest = (0.0, start)
 
     def now(self) -> datetime:
-        return self._zero + timedelta(seconds=self._base.current_time())
+        seconds, instant = self._latest  # a tick asks five times, and time stands still meanwhile
+        if seconds != (current := self._base.current_time()):
+            instant = self._zero + timedelta(seconds=current)
+            self._latest = (current, instant)
+        return instant
 
     def zone(self) -> tzinfo:
         return self._zone
@@ -71,6 +76,7 @@ class SimulatedClock:
     def shift(self, by: timedelta) -> None:
         """Set the wall clock on (or back, by a negative time); the monotonic clock notices nothing."""
         self._zero += by
+        self._latest = (0.0, self._zero)
 
     def move(self, zone: tzinfo) -> None:
         """Change the machine's zone."""
@@ -94,6 +100,10 @@ class SimulatedStore(MemoryStore):
 
     def _address(self) -> str:
         return super()._address() + ("?vfs=memdb" if self._in_memory else "")
+
+    def ensure_same_file(self) -> bool:
+        """What lies in memory, nobody replaces."""
+        return self._in_memory or super().ensure_same_file()
 
 
 class CrashingStore(SimulatedStore):

@@ -24,9 +24,9 @@ from jarvis_trio.delivery import Channels, Message
 MESSAGE = Message("backup", "executed", '{"files": 12}', "2026-11-21T09:00:00+01:00")
 HOSTILE = [
     'say "hi"',
-    "back\\slash \\n \\\" end",
+    'back\\slash \\n \\" end',
     "$(touch pwned) `touch pwned` ${HOME} $HOME",
-    "-e do shell script \"touch pwned\"",
+    '-e do shell script "touch pwned"',
     "--",
     "-",
     "'; touch pwned; '",

@@ -79,9 +79,7 @@ class World:
         """An agent of another program: a timer with its plist in LaunchAgents."""
         plist = self.agent.launch_agents / f"{label}.plist"
         plist.parent.mkdir(parents=True, exist_ok=True)
-        plist.write_bytes(
-            plistlib.dumps({"Label": label, "ProgramArguments": ["/usr/bin/true"], "StartInterval": 300})
-        )
+        plist.write_bytes(plistlib.dumps({"Label": label, "ProgramArguments": ["/usr/bin/true"], "StartInterval": 300}))
         plist.chmod(0o644)
         if loaded:
             self.load(GUI, plist)

@@ -149,9 +149,7 @@ def test_a_decision_is_stale_when_it_was_made_earlier(
         ("2026-06-16", {"within_days": 0}, False),
     ],
 )
-def test_a_deadline_is_upcoming_from_today_on(
-    assistant: Assistant, due: str, condition: object, matches: bool
-) -> None:
+def test_a_deadline_is_upcoming_from_today_on(assistant: Assistant, due: str, condition: object, matches: bool) -> None:
     assistant.add_rule("upcoming_deadline", condition)
     assistant.add("delegations", task="t", due_date=due)
     assert bool(assistant.evaluate()["triggered"]) is matches

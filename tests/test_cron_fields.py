@@ -190,9 +190,7 @@ def test_refuses_what_is_not_five_fields_or_a_name(text: str) -> None:
         ("MON-FRI/2", False, ("MON,WED,FRI", "MON,WED,FRI")),
     ],
 )
-def test_tells_weekdays_that_depend_on_which_one_is_0(
-    weekdays: str, numeric: bool, readings: tuple[str, str]
-) -> None:
+def test_tells_weekdays_that_depend_on_which_one_is_0(weekdays: str, numeric: bool, readings: tuple[str, str]) -> None:
     cron = CronExpression(f"0 9 * * {weekdays}")
     assert cron.uses_numeric_weekday is numeric
     assert cron.weekday_readings() == readings

@@ -136,7 +136,7 @@ def test_a_missing_consent_names_the_pane_of_system_settings(programs: Programs)
 
 @pytest.mark.slow
 def test_a_program_that_hangs_is_killed_with_its_children(programs: Programs) -> None:
-    programs.add("osascript", "sleep 60 & echo $! > \"$0.child\"; wait")
+    programs.add("osascript", 'sleep 60 & echo $! > "$0.child"; wait')
     begun = time.monotonic()
     with pytest.raises(DeliveryError, match=r"osascript did not end within 1\.5 s and was killed"):
         programs.channels("darwin", timedelta(seconds=1.5)).notify("a", "b")

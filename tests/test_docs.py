@@ -208,7 +208,7 @@ def test_no_file_names_its_machine_or_a_package_index() -> None:
     )
     if listed.returncode:
         pytest.skip("not a checkout of git")
-    unwanted = (f"{CHECKOUT}/", f"{Path.home()}/", "py" "pi.org", "python" "hosted.org")
+    unwanted = (f"{CHECKOUT}/", f"{Path.home()}/", "py" + "pi.org", "python" + "hosted.org")
     named = []
     for name in listed.stdout.splitlines():
         text = (CHECKOUT / name).read_bytes().decode(errors="replace") if (CHECKOUT / name).is_file() else ""

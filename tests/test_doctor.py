@@ -136,9 +136,7 @@ def test_every_setting_is_told_with_its_source(cli: Cli, monkeypatch: pytest.Mon
     assert settings["MEMORY_DB_PATH"]["value"] == str(cli.path)
 
 
-def test_the_channels_setting_is_not_shown_since_it_can_hold_secrets(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_channels_setting_is_not_shown_since_it_can_hold_secrets(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JARVIS_ALERT_CHANNEL", "apprise")
     monkeypatch.setenv("JARVIS_ALERT_CONFIG", '{"urls": ["json://me:hunter2@example.org"]}')
     assert "hunter2" not in cli("doctor").out + cli("doctor", "--json").out
@@ -383,9 +381,7 @@ def test_files_that_could_not_be_taken_in_are_a_warning(cli: Cli) -> None:
 LIMITS = {"interval": timedelta(minutes=1), "longest_run": timedelta(minutes=5)}
 
 
-@pytest.mark.parametrize(
-    ("ago", "level"), [(timedelta(minutes=7), Level.FINE), (timedelta(minutes=9), Level.PROBLEM)]
-)
+@pytest.mark.parametrize(("ago", "level"), [(timedelta(minutes=7), Level.FINE), (timedelta(minutes=9), Level.PROBLEM)])
 def test_a_daemon_that_has_not_ticked_for_long_hangs(ago: timedelta, level: Level) -> None:
     daemon = Holder(42, START - timedelta(days=1), START - ago)
     (seen,) = check_daemon(daemon, START, ZoneInfo("UTC"), **LIMITS)

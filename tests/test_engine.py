@@ -115,7 +115,6 @@ def test_law_6_at_a_given_instant_time_stands_still(tmp_path: Path) -> None:
         assert run.started_at == run.finished_at == datetime(2026, 2, 20, 10, tzinfo=UTC)
 
 
-
 @pytest.mark.law(1)
 def test_what_comes_due_during_a_tick_is_the_next_ones(
     store: MemoryStore, make_engine: MakeEngine, clock: FakeClock

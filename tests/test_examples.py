@@ -76,9 +76,7 @@ def test_disk_space_that_runs_out_is_an_error_with_its_measurements(
 
 def test_disk_space_names_a_path_that_is_not_there(handlers: Mapping[str, Handler]) -> None:
     outcome = try_handler(handlers["disk_space"], {"path": "/no/such/place"})
-    assert (
-        outcome.reason == "cannot look at '/no/such/place': No such file or directory; give the task another path"
-    )
+    assert outcome.reason == "cannot look at '/no/such/place': No such file or directory; give the task another path"
 
 
 SALES = """date,region,amount

@@ -216,7 +216,7 @@ def test_the_assistant_reads_what_ran_and_what_came_of_it(ran: tuple[Existing, B
 
 
 def test_a_handler_that_only_the_assistant_has_is_said_once_and_its_result_left_alone(
-    ran: tuple[Existing, Before]
+    ran: tuple[Existing, Before],
 ) -> None:
     existing, _ = ran
     assert existing.log().count("morning_brief") == 1

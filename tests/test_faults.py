@@ -248,9 +248,7 @@ def test_an_outcome_is_not_written_into_another_run_of_a_file_that_took_the_plac
 
 
 @pytest.mark.law(3)
-def test_whatever_page_is_damaged_the_error_is_one_line_that_says_so(
-    tmp_path: Path, make_engine: MakeEngine
-) -> None:
+def test_whatever_page_is_damaged_the_error_is_one_line_that_says_so(tmp_path: Path, make_engine: MakeEngine) -> None:
     whole, clock = tmp_path / "whole.db", FakeClock()
     with MemoryStore(whole, clock=clock) as store:
         add_tasks(store)

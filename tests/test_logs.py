@@ -44,9 +44,7 @@ def configure(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Confi
         environment: Mapping[str, str] | None = None,
         json_lines: bool = False,
     ) -> None:
-        logs.configure(
-            path, zone=lambda: DENVER, stderr=stderr, environment=environment or {}, json_lines=json_lines
-        )
+        logs.configure(path, zone=lambda: DENVER, stderr=stderr, environment=environment or {}, json_lines=json_lines)
 
     yield configured
     for handler in set(root.handlers) - set(before):

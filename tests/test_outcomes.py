@@ -64,9 +64,7 @@ def test_what_succeeded_is_not_tried_again(engine: SchedulerEngine, due: Due, cl
 
 
 @pytest.mark.law(3)
-def test_a_pause_is_at_most_an_hour(
-    make_engine: MakeEngine, due: Due, clock: FakeClock
-) -> None:
+def test_a_pause_is_at_most_an_hour(make_engine: MakeEngine, due: Due, clock: FakeClock) -> None:
     due(handler="fail", policy={"retries": 1, "retry_delay_seconds": 86_400 * 3660})
     engine = make_engine({"fail": fail})
     engine.evaluate_due_tasks()

@@ -59,8 +59,7 @@ def test_a_picture_is_small_and_names_no_host(name: str) -> None:
 def test_the_day_can_be_lived_and_drawn(tmp_path: Path) -> None:
     # In a process of its own: it sets the environment, and signals go to its main thread. The day takes two seconds.
     script = (
-        "from pathlib import Path; from docs.make_pictures import Day\n"
-        "Day(Path('data'), rate=40_000).draw(Path('.'))"
+        "from pathlib import Path; from docs.make_pictures import Day\nDay(Path('data'), rate=40_000).draw(Path('.'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, timeout=60)

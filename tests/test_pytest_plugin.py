@@ -43,4 +43,3 @@ def test_what_the_fixture_made_ends_with_its_test_also_where_that_fails(tmp_path
     command = [sys.executable, "-c", start, *OPTIONS]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert "1 failed, 1 passed" in done.stdout, done
-

@@ -185,7 +185,7 @@ def test_the_configuration_of_alerts_which_can_hold_secrets_never_reaches_the_da
     due(handler="fail")
     channel.broken = True
     telling.evaluate_due_tasks()
-    assert "INSERT INTO \"outbox\"" in tables(path)
+    assert 'INSERT INTO "outbox"' in tables(path)
     assert SECRET not in tables(path)
     channel.broken = False
     clock.advance(minutes=1)
@@ -202,7 +202,9 @@ def test_an_alert_that_waits_goes_to_the_channel_that_is_set_when_it_is_sent(
     assert [(name, config) for name, config, _ in channel.sent] == [("email", {"to": "me@example.org"})]
 
 
-@pytest.mark.parametrize("config", [f'{{"urls": "json://me:{SECRET}@example.org"', f'["json://me:{SECRET}@example.org"]'])
+@pytest.mark.parametrize(
+    "config", [f'{{"urls": "json://me:{SECRET}@example.org"', f'["json://me:{SECRET}@example.org"]']
+)
 def test_a_configuration_that_cannot_be_read_is_told_without_what_it_holds(
     telling: SchedulerEngine,
     due: Callable[..., ScheduledTask],

@@ -272,9 +272,7 @@ def test_a_handler_that_outlives_its_time_limit_is_a_timeout_that_lingers(gate: 
 
 
 @pytest.mark.law(2)
-def test_release_comes_when_the_thread_has_ended_and_not_before(
-    gate: Gate, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_release_comes_when_the_thread_has_ended_and_not_before(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
     attempt = run_in_thread(gate, TASK, context(SOON))
     released = threading.Event()
     attempt.when_over(released.set)

@@ -109,9 +109,7 @@ def test_each_bar_says_what_it_stands_for() -> None:
 def test_runs_that_are_not_a_pixel_apart_are_drawn_as_one() -> None:
     bars = [bar(NOW - 10 * HOUR + timedelta(seconds=second), timedelta()) for second in range(60)]
     root = picture(lane(*bars, bar(NOW - HOUR, timedelta())))
-    assert titles(root)[0] == (
-        "backup: 60 runs executed, from Mon 2026-03-02 02:00 UTC to Mon 2026-03-02 02:00:59 UTC"
-    )
+    assert titles(root)[0] == ("backup: 60 runs executed, from Mon 2026-03-02 02:00 UTC to Mon 2026-03-02 02:00:59 UTC")
     assert len(titles(root)) == 2
 
 

@@ -60,9 +60,7 @@ def test_plain_is_what_the_clock_reads_exactly_once(text: str, plain: bool, fold
     assert is_plain(denver(text, fold), DENVER) is plain
 
 
-@pytest.mark.parametrize(
-    ("change", "before", "after"), [("2026-03-08T09:00", -7, -6), ("2026-11-01T08:00", -6, -7)]
-)
+@pytest.mark.parametrize(("change", "before", "after"), [("2026-03-08T09:00", -7, -6), ("2026-11-01T08:00", -6, -7)])
 def test_stretches_meet_at_the_second_of_a_change(change: str, before: int, after: int) -> None:
     moment = datetime.fromisoformat(change).replace(tzinfo=UTC)
     start, at, end = (instant_seconds(moment + timedelta(hours=hours)) for hours in (-30, 0, 50))

@@ -18,9 +18,7 @@ def measure(quick: bool) -> list[Comparison]:
     many: list[dict[str, Any]] = []
     for _ in range(rounds):
         for found, number in ((few, 10), (many, stored)):
-            found.append(
-                ask_in_folder(Environment.OWN, "jarvis_many", "scaling", stored=number, due=10, ticks=ticks)
-            )
+            found.append(ask_in_folder(Environment.OWN, "jarvis_many", "scaling", stored=number, due=10, ticks=ticks))
     per_task_us = [found["read_seconds"] / stored * 1e6 for found in many]
     return [
         _comparison("scaling-idle", "An idle tick", "us of CPU", "idle_us", stored, few, many, 1.5),

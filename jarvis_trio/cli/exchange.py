@@ -150,9 +150,7 @@ def _refuse_unknown_policy(wanted: Iterable[ScheduledTask], present: Iterable[Sc
     for task in wanted:
         if unknown := sorted(_policy_keys(task) - foreign.union(known)):
             hint = f"{nearest(unknown[0], known)}there are {', '.join(known)}"
-            raise TaskError(
-                f"nothing was imported; task {task.name!r}: unknown key {unknown[0]!r} of a policy; {hint}"
-            )
+            raise TaskError(f"nothing was imported; task {task.name!r}: unknown key {unknown[0]!r} of a policy; {hint}")
 
 
 def _policy_keys(task: ScheduledTask) -> set[str]:

@@ -50,9 +50,7 @@ def run(session: Session, /, application: Application | None, log_format: str) -
         require_database(settings, "let the application make it, or give the right MEMORY_DB_PATH")
     with _Stop() as stop, DaemonLock(settings.lock_file, session.clock.now()) as lock:
         logging.getLogger().removeHandler(NOTES)
-        logs.configure(
-            settings.log_file, zone=session.clock.zone, stderr=sys.stderr, json_lines=log_format == "json"
-        )
+        logs.configure(settings.log_file, zone=session.clock.zone, stderr=sys.stderr, json_lines=log_format == "json")
         try:
             memory_store, built = _parts(session, application)
         except JarvisError as error:

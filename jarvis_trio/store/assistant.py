@@ -46,9 +46,7 @@ class AssistantTables(Database):
         Returns how many events were new. Raises StoreError; then none was added.
         """
         with self.transaction():
-            known = {
-                row["file"] for row in self.read("SELECT file FROM webhook_files WHERE inbox = ?", (inbox,))
-            }
+            known = {row["file"] for row in self.read("SELECT file FROM webhook_files WHERE inbox = ?", (inbox,))}
             new = [event for event in events if event.file not in known]
             self.write_many(
                 "INSERT INTO webhook_events (source, event_type, payload, status, received_at)"

@@ -42,8 +42,7 @@ class Outlook:
 
     def next_at(self) -> datetime | None:
         """When the first of them is due."""
-        instants = (self.slot_at, self.letter_at, self.deadline_at)
-        return min((instant for instant in instants if instant is not None), default=None)
+        return min(filter(None, (self.slot_at, self.letter_at, self.deadline_at)), default=None)
 
 
 class TaskQueue(Database):
@@ -66,9 +65,7 @@ class TaskQueue(Database):
         )
         return _to_due(rows[0]) if rows else None
 
-    def enqueue(
-        self, task_id: int, slot: datetime, *, collapsed: int = 0, waits_from: datetime | None = None
-    ) -> None:
+    def enqueue(self, task_id: int, slot: datetime, *, collapsed: int = 0, waits_from: datetime | None = None) -> None:
         """Make `slot` the task's next one. `waits_from` is from when an interval counts to it."""
         instant = to_microseconds(slot)
         origin = None if waits_from is None else to_microseconds(waits_from)
@@ -111,9 +108,7 @@ class TaskQueue(Database):
             f"SELECT t.*, q.scheduled_for AS q_slot, q.waits_from AS q_from {_QUEUE}"
             " WHERE q.attempt = 1 AND q.due_at > 0 AND t.enabled = 1"
         )
-        return [
-            (to_task(row), from_microseconds(row["q_slot"]), _instant_or_none(row["q_from"])) for row in rows
-        ]
+        return [(to_task(row), from_microseconds(row["q_slot"]), _instant_or_none(row["q_from"])) for row in rows]
 
     def drop_orphans(self) -> None:
         """Forget what belongs to tasks that are gone (a REPLACE by another program fires no delete trigger)."""

@@ -144,5 +144,3 @@ def _as_columns(values: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(columns.get(name), Mapping):
             columns[name] = json.dumps(columns[name])
     return columns
-
-
