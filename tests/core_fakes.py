@@ -25,6 +25,16 @@ START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PATIENCE = 10.0
 """Seconds that a test waits for what happens at once, before it fails."""
 
+ASSISTANTS = """
+CREATE TABLE scheduled_tasks (
+    id INTEGER PRIMARY KEY, name TEXT UNIQUE, description TEXT, schedule_type TEXT, schedule_config TEXT,
+    handler_type TEXT, handler_config TEXT, enabled INTEGER, last_run_at TEXT, next_run_at TEXT, last_result TEXT,
+    created_at TEXT, updated_at TEXT);
+INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, enabled)
+VALUES ('backup', 'interval', '{"hours": 24}', 'webhook_poll', 1);
+"""
+"""What an assistant's database holds before we open it: its table, and a task."""
+
 
 class FakeClock:
     """Stands still until a test moves it."""

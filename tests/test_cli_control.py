@@ -94,6 +94,10 @@ def test_a_removed_task_is_gone_and_its_history_stays(job: Cli) -> None:
     assert len(job.json("history", "job")) == 1
 
 
+def test_no_history_is_promised_of_a_task_that_never_ran(job: Cli) -> None:
+    assert job.ok("remove", "job", "--yes") == "Removed job. It has no history.\n"
+
+
 def test_nobody_to_ask_means_that_nothing_is_removed(job: Cli) -> None:
     assert "give --yes to remove it" in job.fails("remove", "job", code=2)
     assert job.names() == ["job"]

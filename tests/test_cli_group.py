@@ -12,19 +12,12 @@ from contextlib import closing
 import click
 import pytest
 from cli_world import CHECKOUT, Cli, Program
+from core_fakes import ASSISTANTS
 
 from jarvis_trio.cli import SECTIONS, commands
 from jarvis_trio.cli.group import LazyCommand
 
 ALL = [command for section in SECTIONS.values() for command in section]
-ASSISTANTS = """
-CREATE TABLE scheduled_tasks (
-    id INTEGER PRIMARY KEY, name TEXT UNIQUE, description TEXT, schedule_type TEXT, schedule_config TEXT,
-    handler_type TEXT, handler_config TEXT, enabled INTEGER, last_run_at TEXT, next_run_at TEXT, last_result TEXT,
-    created_at TEXT, updated_at TEXT);
-INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, enabled)
-VALUES ('backup', 'interval', '{"hours": 24}', 'alert_eval', 1);
-"""
 HEAVY = ["trio", "rich", "psutil", "smtplib", "urllib.request", "apprise", "jarvis_trio.engine", "jarvis_trio.handlers"]
 
 

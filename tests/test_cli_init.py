@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cli_world import Cli
+from core_fakes import ASSISTANTS
 
 from jarvis_trio.approvals import Approvals
 
@@ -71,9 +72,7 @@ def test_an_assistants_own_tasks_are_not_doubled(cli: Cli) -> None:
 def test_an_assistants_database_is_copied_before_our_tables_are_added(nothing: Cli) -> None:
     nothing.data.mkdir(mode=0o700)
     with closing(sqlite3.connect(nothing.path)) as connection:
-        connection.execute("CREATE TABLE scheduled_tasks (id INTEGER PRIMARY KEY, name TEXT UNIQUE, description TEXT,"
-            " schedule_type TEXT, schedule_config TEXT, handler_type TEXT, handler_config TEXT, enabled INTEGER,"
-            " last_run_at TEXT, next_run_at TEXT, last_result TEXT, created_at TEXT, updated_at TEXT)")  # fmt: skip
+        connection.executescript(ASSISTANTS)
     done = nothing("init")
     assert done.code == 0
     assert "a copy as it was is at" in done.err

@@ -18,7 +18,7 @@ import fake_launchctl
 import pytest
 import tzdata
 from cli_world import Cli, Program, execute
-from core_fakes import START, a_task
+from core_fakes import ASSISTANTS, START, a_task
 from launchd_world import GUI
 
 from jarvis_trio.doctor.daemon import check_agent, check_daemon
@@ -35,14 +35,6 @@ from jarvis_trio.store.outbox import Letter
 
 ZONE_FILE = str(Path(tzdata.__file__).parent / "zoneinfo/Europe/Berlin")
 NO_DAEMON = ("daemon", "none is running, so no task runs")
-ASSISTANTS = """
-CREATE TABLE scheduled_tasks (
-    id INTEGER PRIMARY KEY, name TEXT UNIQUE, description TEXT, schedule_type TEXT, schedule_config TEXT,
-    handler_type TEXT, handler_config TEXT, enabled INTEGER, last_run_at TEXT, next_run_at TEXT, last_result TEXT,
-    created_at TEXT, updated_at TEXT);
-INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, enabled)
-VALUES ('inbox', 'interval', '{"minutes": 5}', 'webhook_poll', 1);
-"""
 
 
 def report(cli: Cli) -> dict[str, Any]:
@@ -437,7 +429,7 @@ def test_tasks_in_trouble_are_told_with_why(cli: Cli) -> None:
     assert set(told) == {"failing one", "odd"}
     assert told["failing one"] == (
         "failing one: failing since Mon 2026-03-02 09:00 UTC: exit code 2",
-        "jarvis-trio history 'failing one' tells why",
+        "its runs: jarvis-trio history 'failing one'",
     )
     assert "set aside" in told["odd"][0]
     assert told["odd"][1].endswith("jarvis-trio edit odd")

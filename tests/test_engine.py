@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sqlite3
 import sys
@@ -498,17 +497,6 @@ def test_without_handlers_it_has_those_that_come_with_the_program_with_their_fil
     assert not event.exists()
 
 
-@pytest.mark.law(4)
-def test_what_fails_is_said_in_the_log_with_its_task(
-    make_engine: MakeEngine, due: Due, caplog: pytest.LogCaptureFixture
-) -> None:
-    due(handler="fail")
-    with caplog.at_level(logging.WARNING):
-        make_engine({"fail": fail}).evaluate_due_tasks()
-    assert any(getattr(record, "task", None) == "job" for record in caplog.records)
-    assert "no net" in caplog.text
-
-
 @pytest.mark.law(3)
 def test_law_3_an_outcome_is_kept_whatever_the_next_claim_meets(
     store: MemoryStore, engine: SchedulerEngine, notes: Notes, due: Due, other: sqlite3.Connection
@@ -540,6 +528,7 @@ def test_law_4_a_live_row_with_an_unreadable_start_holds_up_nobody(
     assert notes.names == ["second"]
 
 
+@pytest.mark.law(4)
 def test_the_log_names_the_task_and_the_run_that_failed(
     make_engine: MakeEngine, due: Due, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,22 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from core_fakes import a_task
+from core_fakes import ASSISTANTS, a_task
 
 from jarvis_trio.errors import StoreBusyError, StoreError, StoreMissingError
 from jarvis_trio.models import TroubleKind
 from jarvis_trio.store import MemoryStore
 
 pytestmark = pytest.mark.law(8)
-
-ASSISTANTS = """
-CREATE TABLE scheduled_tasks (
-    id INTEGER PRIMARY KEY, name TEXT UNIQUE, description TEXT, schedule_type TEXT, schedule_config TEXT,
-    handler_type TEXT, handler_config TEXT, enabled INTEGER, last_run_at TEXT, next_run_at TEXT, last_result TEXT,
-    created_at TEXT, updated_at TEXT);
-INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, enabled)
-VALUES ('backup', 'interval', '{"hours": 24}', 'custom', 1);
-"""
 
 
 def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:

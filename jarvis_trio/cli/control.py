@@ -77,7 +77,8 @@ def remove(session: Session, name: str, yes: bool) -> None:
             raise TaskError("nothing was removed")
     session.store.delete_scheduled_task(require_id(task))
     session.changed()
-    say(f"Removed {name}. Its history stays: jarvis-trio history {name}")
+    has_run = session.store.list_runs(task=name, limit=1)
+    say(f"Removed {name}. " + (f"Its history stays: jarvis-trio history {name}" if has_run else "It has no history."))
 
 
 def _set(session: Session, task: ScheduledTask, **columns: object) -> None:

@@ -52,7 +52,13 @@ def read_past(text: str, now: datetime, zone: tzinfo) -> datetime:
     """The instant that `text` means, where a duration such as `2h` means so long ago. Raises ScheduleError."""
     with suppress(ScheduleError, OverflowError):
         return now - parse_duration(text)
-    return as_utc(read_moment(text, now, zone), zone)
+    try:
+        moment = _read(text, now, zone)
+    except (ValueError, OverflowError):
+        raise ScheduleError(
+            f"not a time: {text!r}; write it like 2h (ago), yesterday, yesterday 9:00 or 2026-12-01T09:00"
+        ) from None
+    return as_utc(moment, zone)
 
 
 def _time(text: str) -> time:

@@ -117,9 +117,12 @@ def _text(cell: Cell, fit: Fit = Fit.FOLD) -> Text:
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
-    """Draw a table on stdout."""
+    """Draw a table on stdout, without the blanks by which rich fills its last column."""
     target = console()
-    target.print(table(columns, rows, target.width))
+    with target.capture() as drawn:
+        target.print(table(columns, rows, target.width))
+    for line in drawn.get().splitlines():
+        print(line.rstrip())
 
 
 def relative(instant: datetime, now: datetime) -> str:

@@ -20,7 +20,7 @@ from jarvis_trio.store import MemoryStore
 from jarvis_trio.words import counted, moment_words
 
 _EDIT = "set right what it says: jarvis-trio edit {}"
-_HISTORY = "jarvis-trio history {} tells why"
+_HISTORY = "its runs: jarvis-trio history {}"
 _SCHEDULE_MENDS = {
     Code.NEVER: "give it another schedule: jarvis-trio edit {} --every 1h",
     Code.PAST: "if it is not wanted any more: jarvis-trio remove {}",
