@@ -6,7 +6,7 @@
 # make coverage      the tests, and which lines and branches of the package they miss
 # make mutants       which changes to the code no test notices; an hour, or for ONLY='jarvis_trio.cron.*' less
 # make lint          ruff and mypy --strict
-# make bench         every measurement, beside the peers (bench-quick: under two minutes)
+# make bench         every measurement, beside the peers; twenty minutes (bench-quick: two)
 # make torture       random kills under load, for MINUTES=5
 # make wheel         the wheel, in dist/
 # make docs          docs/commands.md anew, from the commands
