@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -83,8 +84,13 @@ class _Threads:
             calls.get().run()
             self._idle.append(calls)
 
+    def forget(self) -> None:
+        """In a forked process none of them is there: only the thread that forked goes on (fork(2))."""
+        self._idle.clear()
+
 
 _threads = _Threads()
+os.register_at_fork(after_in_child=_threads.forget)
 
 
 class _Call:

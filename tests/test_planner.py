@@ -343,6 +343,28 @@ def test_a_clock_that_is_set_back_twice_makes_no_interval_wait_longer(
 
 
 @pytest.mark.law(3)
+def test_law_3_an_interval_whose_next_slot_has_run_is_moved_by_the_least_and_not_put_off(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes
+) -> None:
+    """Where the clock is set back by whole intervals, the slots to come are those that have been."""
+    store.store_scheduled_task(a_task("other", every={"minutes": 30}))
+    store.store_scheduled_task(a_task(every={"minutes": 10}))
+    engine.evaluate_due_tasks()
+    for _ in range(3):  # 09:10, 09:20, 09:30
+        clock.advance(minutes=10)
+        engine.evaluate_due_tasks()
+    for number in (1, 2):
+        clock.set(minutes=-20)  # it is 09:10 again
+        engine.evaluate_due_tasks()
+        assert engine.next_due_at() == START + 20 * MINUTE - timedelta(microseconds=number)
+        for _ in range(2):
+            clock.advance(minutes=10)
+            engine.evaluate_due_tasks()
+    runs = [slot - START for name, slot, _ in notes.calls if name == "job"]
+    assert runs[3:] == [minute * MINUTE - timedelta(microseconds=number) for number in (1, 2) for minute in (20, 30)]
+
+
+@pytest.mark.law(3)
 @pytest.mark.parametrize(("seconds", "moved"), [(5, 0), (5.001, 5.001)])
 def test_a_correction_of_the_clock_by_up_to_five_seconds_moves_nothing(
     store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, seconds: float, moved: float
@@ -548,6 +570,31 @@ def test_what_was_set_aside_and_is_enabled_unmended_is_told_again(
         engine.evaluate_due_tasks()
     assert [status for _, _, status in history(store)] == ["skipped", "skipped"]
     assert other.execute("SELECT enabled FROM scheduled_tasks").fetchone() == (0,)
+
+
+@pytest.mark.law(4)
+def test_what_is_set_aside_is_not_told_again_when_its_row_is_written_as_bad_as_it_was(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection
+) -> None:
+    other.execute(INSERT, ("job", "interval", '{"minutes": 0}', "note", None, None))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=1)
+    other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"minutes\":0}'")
+    engine.evaluate_due_tasks()
+    assert len(store.list_runs()) == 1
+    assert engine.next_due_at() is None
+
+
+@pytest.mark.law(4)
+def test_law_4_a_row_that_became_rubbish_as_the_zone_changed_is_set_aside_too(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection
+) -> None:
+    store.store_scheduled_task(a_task())
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET schedule_config = '{}'")
+    clock.machine_zone = TOKYO
+    engine.evaluate_due_tasks()
+    assert list(store.reasons_set_aside()) == [1]
 
 
 @pytest.mark.law(5)

@@ -19,7 +19,7 @@ from core_fakes import START, FakeClock, MakeEngine, a_task, fail
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.errors import DeliveryError
-from jarvis_trio.models import ScheduledTask
+from jarvis_trio.models import ScheduledTask, require_id
 from jarvis_trio.reports import PAUSES, AlertChannel, Reports
 from jarvis_trio.store import MemoryStore
 
@@ -132,6 +132,18 @@ def test_a_process_that_dies_while_it_sends_leaves_the_message_to_the_next(
     assert channel.sent == []
     reports.send_due(START + PAUSES[0])
     assert channel.statuses == ["set aside"]
+
+
+@pytest.mark.law(4)
+def test_a_task_that_is_set_aside_for_another_reason_is_told_again(
+    store: MemoryStore, telling: SchedulerEngine, channel: Channel
+) -> None:
+    task = store.store_scheduled_task(a_task(every={"minutes": 0}))
+    for _ in range(2):
+        telling.evaluate_due_tasks()
+    store.update_scheduled_task(require_id(task), schedule_config='{"minutes": -1}')
+    telling.evaluate_due_tasks()
+    assert channel.statuses == ["set aside", "set aside"]
 
 
 def test_a_server_that_hangs_holds_up_a_tick_for_one_message_and_not_for_all(

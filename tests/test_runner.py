@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import math
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from jarvis_trio.runner import RESULT_LIMIT, call_handler, result_value, run_in_
 
 TASK = a_task(id=1)
 SOON = timedelta(milliseconds=30)
+CHECKOUT = Path(__file__).parent.parent
 
 
 def context(timeout: timedelta = timedelta(seconds=PATIENCE)) -> HandlerContext:
@@ -374,3 +377,31 @@ def test_a_stored_result_is_read_back(text: str | None, value: object) -> None:
 def test_a_text_that_only_begins_like_json_is_a_result(text: str) -> None:
     outcome = outcome_of(text)
     assert (outcome.status, outcome.reason) == (RunStatus.EXECUTED, None)
+
+
+FORKING = """
+import logging, os
+from datetime import UTC, datetime, timedelta
+from jarvis_trio.models import HandlerContext
+from jarvis_trio.runner import run_in_thread
+
+def status():
+    now = datetime.now(UTC)
+    context = HandlerContext(None, now, 1, now, timedelta(seconds=2), logging.getLogger("a.task"))
+    return run_in_thread(lambda task, context: "done", None, context).outcome.status
+
+print(status(), flush=True)
+if child := os.fork():
+    os.waitpid(child, 0)
+else:
+    print(status(), flush=True)
+    os._exit(0)
+"""
+
+
+@pytest.mark.law(4)
+def test_law_4_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKING], cwd=CHECKOUT, capture_output=True, text=True, timeout=30
+    )
+    assert (done.stdout.split(), done.stderr) == (["executed", "executed"], "")
