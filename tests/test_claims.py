@@ -361,6 +361,22 @@ def test_a_manual_run_at_the_latest_of_many_missed_slots_takes_nothing_from_it(
     assert late == [(START + 50 * MINUTE, 9)]
 
 
+@pytest.mark.law(3)
+@pytest.mark.parametrize(("now", "slot", "nominal"), [(0, 1, 2), (0, 9, 1), (5, 9, 5), (5, 5, 6)])
+def test_law_3_a_manual_run_has_the_first_instant_that_is_no_slot_and_no_whole_second(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, now: int, slot: int, nominal: int
+) -> None:
+    """In microseconds after 09:00, where a slot can be after the clock was set back."""
+    clock.machine_zone = ZoneInfo("America/Denver")  # where it is 02:00
+    engine = make_engine()
+    store.store_scheduled_task(a_task(at=f"2026-03-02T02:00:00.{slot:06}"))
+    clock.set(minutes=-1)
+    engine.evaluate_due_tasks()
+    clock.set(minutes=1, microseconds=now)
+    engine.run_now("job")
+    assert store.list_runs()[0].scheduled_for - START == timedelta(microseconds=nominal)
+
+
 @pytest.mark.law(4)
 @pytest.mark.parametrize("columns", [{"handler": "morning_brief"}, {"policy": {"timezone": "Mars/Olympus"}}])
 def test_a_manual_run_that_cannot_be_made_leaves_nothing_behind(
@@ -448,8 +464,63 @@ def test_a_run_whose_process_died_is_interrupted_and_its_slot_runs_again(
     assert tick(engine) == [("job", "executed")]
     assert history(store) == [(START + 5 * MINUTE, 1, "interrupted"), (START + 5 * MINUTE, 2, "executed")]
     first = store.list_runs()[-1]
-    assert first.reason
+    assert first.reason == "process dead 0, which ran it, ended before it was done"
     assert first.finished_at == START + 5 * MINUTE + timedelta(seconds=10)
+
+
+@pytest.mark.law(3)
+@pytest.mark.parametrize(
+    ("sql", "statuses", "troubles"),
+    [
+        ("UPDATE scheduled_tasks SET enabled = 0", ["interrupted"], set()),
+        ("DELETE FROM scheduled_tasks", ["interrupted"], set()),
+        ("UPDATE scheduled_tasks SET policy = 'rubbish'", ["interrupted", "skipped"], {"failing", "set aside"}),
+    ],
+    ids=["paused", "removed", "made rubbish"],
+)
+def test_an_interrupted_slot_is_left_where_its_task_is_not_to_run_any_more(
+    store: MemoryStore,
+    engine: SchedulerEngine,
+    interrupted: Callable[..., None],
+    clock: FakeClock,
+    sql: str,
+    statuses: list[str],
+    troubles: set[str],
+) -> None:
+    interrupted()
+    clock.advance(minutes=5)
+    store.write(sql)
+    engine.evaluate_due_tasks()
+    assert [status for _, _, status in history(store)] == statuses
+    assert {trouble.kind for trouble in store.troubles()} == troubles
+
+
+@pytest.mark.law(3)
+def test_the_log_tells_whose_process_died_and_that_the_slot_runs_again(
+    engine: SchedulerEngine, interrupted: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    interrupted()
+    engine.evaluate_due_tasks()
+    told = [record for record in caplog.records if record.name == "jarvis_trio.claims"]
+    assert [(record.getMessage(), vars(record)["task"]) for record in told] == [
+        (
+            "Task 'job' was interrupted: process dead 0, which ran it, ended before it was done; its slot runs again",
+            "job",
+        )
+    ]
+
+
+@pytest.mark.law(3)
+def test_a_retry_whose_process_died_is_interrupted_too(
+    store: MemoryStore, engine: SchedulerEngine, interrupted: Callable[..., None]
+) -> None:
+    interrupted(attempts=2)
+    assert tick(engine) == [("job", "executed")]
+    assert [run.reason for run in reversed(store.list_runs())] == [
+        "process dead 0, which ran it, ended before it was done",
+        "process dead 1, which ran it, ended before it was done",
+        None,
+    ]
 
 
 @pytest.mark.law(3)

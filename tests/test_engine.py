@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from core_fakes import START, Due, FakeClock, Gate, MakeEngine, Notes, a_task, fail, finish, in_thread, tick
@@ -526,6 +527,17 @@ def test_law_4_a_live_row_with_an_unreadable_start_holds_up_nobody(
     )
     engine.evaluate_due_tasks()
     assert notes.names == ["second"]
+
+
+@pytest.mark.law(5)
+def test_a_handler_is_told_the_machines_zone_where_its_task_has_none(
+    make_engine: MakeEngine, due: Due, clock: FakeClock
+) -> None:
+    seen: list[HandlerContext] = []
+    due(handler="look")
+    clock.machine_zone = ZoneInfo("America/Denver")
+    make_engine({"look": lambda task, context: seen.append(context)}).evaluate_due_tasks()
+    assert str(seen[0].zone) == "America/Denver"
 
 
 @pytest.mark.law(4)

@@ -41,6 +41,7 @@ def test_a_once_that_has_run_does_not_run_again_when_its_row_is_touched(
     other.execute("UPDATE scheduled_tasks SET enabled = 1")
     engine.evaluate_due_tasks()
     assert len(notes.calls) == 1
+    assert store.list_scheduled_tasks()[0].next_run_at is None
     other.execute('UPDATE scheduled_tasks SET schedule_config = \'{"run_at": "2026-03-02T10:30"}\'')
     clock.advance(hours=1)
     engine.evaluate_due_tasks()
@@ -293,6 +294,36 @@ def test_law_3_a_late_run_does_not_count_slots_that_ran_before_the_clock_was_set
     engine.evaluate_due_tasks()
     rows = [(run.scheduled_for - START, run.collapsed) for run in reversed(store.list_runs())]
     assert sorted(rows) == [(10 * MINUTE, 0), (20 * MINUTE, 0), (40 * MINUTE, 1)]  # the one that it counts is 09:30's
+
+
+@pytest.mark.law(3)
+def test_law_3_a_late_run_after_the_clock_was_set_back_counts_only_slots_without_a_row(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    store.store_scheduled_task(a_task(cron="*/10 * * * *"))
+    engine.evaluate_due_tasks()
+    for minutes in (10, 20):  # 09:10's run, and 09:30's, which stands for 09:20 too
+        clock.advance(minutes=minutes)
+        engine.evaluate_due_tasks()
+    clock.set(minutes=-15)  # it is 09:15 again
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=30)
+    engine.evaluate_due_tasks()
+    run = store.list_runs()[0]
+    assert (run.scheduled_for - START, run.collapsed) == (40 * MINUTE, 1)  # the one that it counts is 09:20's
+
+
+@pytest.mark.law(3)
+def test_law_3_a_late_run_does_not_count_the_slot_that_another_program_asked_for_twice(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection
+) -> None:
+    store.store_scheduled_task(a_task(cron="*/10 * * * *"))
+    for minutes in (13, 12):
+        other.execute("UPDATE scheduled_tasks SET next_run_at = '2026-03-02T09:13:00+00:00'")
+        clock.advance(minutes=minutes)
+        engine.evaluate_due_tasks()
+    rows = [(run.scheduled_for - START, run.collapsed) for run in reversed(store.list_runs())]
+    assert rows == [(13 * MINUTE, 0), (20 * MINUTE, 0)]
 
 
 @pytest.mark.law(3)

@@ -114,6 +114,24 @@ def test_a_message_that_waits_survives_a_restart(
     assert account(store) == {"channel": "email", "attempts": 2, "status": "sent", "to": "the test"}
 
 
+def test_a_run_sends_its_own_message_first_whatever_else_is_due(
+    telling: SchedulerEngine,
+    due: Callable[..., ScheduledTask],
+    store: MemoryStore,
+    clock: FakeClock,
+    channel: Channel,
+) -> None:
+    due("old", at="2026-03-02T09:05:00", delivery_channel="email", delivery_config='{"to": "me@example.org"}')
+    channel.broken = True
+    telling.evaluate_due_tasks()
+    channel.broken = False
+    store.store_scheduled_task(a_task("new", at="2026-03-02T09:06:00", delivery_channel="notification"))
+    clock.advance(minutes=1)
+    telling.evaluate_due_tasks()
+    assert [message.task_name for _, _, message in channel.sent] == ["new", "old"]
+    assert [json.loads(run.delivery or "")["channel"] for run in store.list_runs()] == ["notification", "email"]
+
+
 def test_a_process_that_dies_while_it_sends_leaves_the_message_to_the_next(
     store: MemoryStore, clock: FakeClock, channel: Channel
 ) -> None:
