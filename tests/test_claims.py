@@ -142,6 +142,7 @@ def test_late_is_useless_beyond_the_misfire_grace(
     run = store.list_runs()[0]
     assert (run.status, run.collapsed) == (RunStatus.MISSED, 1)
     assert run.reason == "10m1s late; more than 10m late is useless to it"
+    assert [(trouble.kind, trouble.reason) for trouble in store.troubles()] == [("missed", run.reason)]
     assert len(notes.calls) == 1
 
 
@@ -521,6 +522,7 @@ def test_a_retry_whose_process_died_is_interrupted_too(
         "process dead 1, which ran it, ended before it was done",
         None,
     ]
+    assert {run.collapsed for run in store.list_runs()} == {0}
 
 
 @pytest.mark.law(3)

@@ -92,10 +92,8 @@ def test_law_4_a_handler_that_closes_the_store_hurts_nobody(
 
 
 @pytest.mark.law(5)
-@pytest.mark.parametrize("now", [START + 5 * MINUTE, (START + 5 * MINUTE).replace(tzinfo=None)])
-def test_the_instant_may_be_given_and_a_naive_one_is_local(
-    store: MemoryStore, engine: SchedulerEngine, notes: Notes, now: datetime
-) -> None:
+def test_the_instant_to_evaluate_at_may_be_given(store: MemoryStore, engine: SchedulerEngine, notes: Notes) -> None:
+    now = START + 5 * MINUTE
     store.store_scheduled_task(a_task())
     engine.evaluate_due_tasks()
     assert engine.evaluate_due_tasks(now - MINUTE) == []
@@ -159,6 +157,7 @@ def test_an_unknown_type_is_skipped_and_said_so_once(
     task = store.get_scheduled_task_by_name("job")
     assert task is not None
     assert (task.enabled, task.last_result) == (True, None)
+    assert store.troubles() == []
 
 
 @pytest.mark.law(4)
@@ -390,6 +389,25 @@ def test_much_history_is_pruned_in_parts_one_a_tick(
     assert counts == [28, 26, 25, 25]
 
 
+def test_the_history_of_several_tasks_is_pruned_in_parts_too(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jarvis_trio.engine._PRUNE_AT_ONCE", 3)
+    for name in ("one", "two"):
+        store.store_scheduled_task(a_task(name, every={"hours": 1}))
+    engine = make_engine()
+    for _ in range(5):
+        engine.evaluate_due_tasks()
+        clock.advance(hours=1)
+    engine = make_engine(keep_runs=2)  # four too many: they have four each
+    clock.set(hours=-1)
+    counts = []
+    for _ in range(3):
+        engine.evaluate_due_tasks()
+        counts.append(len(store.list_runs()))
+    assert counts == [5, 4, 4]
+
+
 class Work:
     """Counts the statements and the commits of a store, while it is inside."""
 
@@ -527,6 +545,18 @@ def test_law_4_a_live_row_with_an_unreadable_start_holds_up_nobody(
     )
     engine.evaluate_due_tasks()
     assert notes.names == ["second"]
+
+
+@pytest.mark.law(5)
+def test_law_5_a_naive_instant_to_evaluate_at_is_local_time(
+    make_engine: MakeEngine, due: Due, clock: FakeClock, notes: Notes
+) -> None:
+    due()  # at 09:05 UTC
+    clock.machine_zone = ZoneInfo("America/Denver")
+    engine = make_engine()
+    for minutes in (4, 5):
+        engine.evaluate_due_tasks(datetime(2026, 3, 2, 2, minutes))  # noqa: DTZ001  # what is tested
+    assert len(notes.calls) == 1
 
 
 @pytest.mark.law(5)

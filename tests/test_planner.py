@@ -280,6 +280,39 @@ def test_law_3_a_slot_that_ran_before_the_clock_was_set_back_hands_on_the_count_
 
 
 @pytest.mark.law(3)
+def test_law_3_an_interval_after_a_slot_that_had_run_follows_the_clock_back_once_more(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    store.store_scheduled_task(a_task())
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=10)
+    engine.evaluate_due_tasks()  # 09:10's run
+    clock.advance(minutes=2)
+    clock.set(minutes=-10)  # it is 09:02 again
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=10)
+    engine.evaluate_due_tasks()  # due is again 09:10, which has run; then 09:15
+    clock.set(minutes=-10)
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == START + 5 * MINUTE
+
+
+@pytest.mark.law(8)
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [(None, "2026-03-02T02:05:00-07:00"), ("2026-03-02T02:30", "2026-03-02T02:30")],
+    ids=["nothing", "a naive text"],
+)
+def test_the_next_run_is_written_into_a_row_that_names_none_and_left_in_one_that_does(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, written: str | None, kept: str
+) -> None:
+    clock.machine_zone = DENVER  # where it is 02:00
+    store.store_scheduled_task(a_task(next_run_at=written))
+    make_engine().evaluate_due_tasks()
+    assert store.list_scheduled_tasks()[0].next_run_at == kept
+
+
+@pytest.mark.law(3)
 def test_law_3_a_late_run_does_not_count_slots_that_ran_before_the_clock_was_set_back(
     store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
 ) -> None:
@@ -555,10 +588,12 @@ def test_law_4_a_row_that_became_rubbish_unnoticed_is_set_aside_when_it_comes_du
     other.execute("DROP TRIGGER jarvis_task_changed")
     other.execute("UPDATE scheduled_tasks SET schedule_config = '{}' WHERE name = 'job'")
     clock.advance(minutes=5)
-    assert tick(engine) == [("job", "skipped"), ("good", "executed")]
+    told = {report["name"]: report for report in engine.evaluate_due_tasks()}
+    assert {name: report["status"] for name, report in told.items()} == {"job": "skipped", "good": "executed"}
     run = store.list_runs(task="job")[0]
     assert (run.status, run.scheduled_for) == (RunStatus.SKIPPED, clock.now())
-    assert run.reason == f"set aside: {store.reasons_set_aside()[1]}"
+    assert run.reason == told["job"]["error"] == f"set aside: {store.reasons_set_aside()[1]}"
+    assert "interval must be greater than zero" in run.reason
 
 
 @pytest.mark.law(4)

@@ -164,6 +164,17 @@ def test_a_task_that_is_set_aside_for_another_reason_is_told_again(
     assert channel.statuses == ["set aside", "set aside"]
 
 
+@pytest.mark.law(4)
+def test_a_task_that_was_set_aside_is_told_to_be_scheduled_again(
+    store: MemoryStore, telling: SchedulerEngine, channel: Channel
+) -> None:
+    task = store.store_scheduled_task(a_task(every={"minutes": 0}))
+    telling.evaluate_due_tasks()
+    store.update_scheduled_task(require_id(task), schedule_config='{"minutes": 1}')
+    telling.evaluate_due_tasks()
+    assert channel.statuses == ["set aside", "scheduled again"]
+
+
 def test_a_server_that_hangs_holds_up_a_tick_for_one_message_and_not_for_all(
     store: MemoryStore, clock: FakeClock, channel: Channel
 ) -> None:
