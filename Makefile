@@ -4,7 +4,7 @@
 # make test          the tests
 # make year          a simulated year, minute by minute; a minute on two processors
 # make coverage      the tests, and which lines and branches of the package they miss
-# make mutants       which changes to the code no test notices; an hour, or for ONLY='jarvis_trio.cron.*' less
+# make mutants       which changes to the code no test notices; 45 minutes, or for ONLY='jarvis_trio.cron.*' less
 # make lint          ruff and mypy --strict
 # make bench         every measurement, beside the peers; twenty minutes (bench-quick: two)
 # make torture       random kills under load, for MINUTES=5

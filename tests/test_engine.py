@@ -254,7 +254,7 @@ def test_a_replaced_file_is_gone_on_with(
     os.replace(tmp_path / "new.db", path)
     engine.evaluate_due_tasks()
     assert notes.names == ["new"]
-    assert "replaced" in caplog.text
+    assert f"The database {path} was replaced; the new one is used" in caplog.messages
 
 
 @pytest.mark.law(4)

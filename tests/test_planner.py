@@ -652,15 +652,17 @@ def test_what_is_set_aside_is_not_told_again_when_its_row_is_written_as_bad_as_i
 
 
 @pytest.mark.law(4)
-def test_law_4_a_row_that_became_rubbish_as_the_zone_changed_is_set_aside_too(
+def test_law_4_a_row_that_became_rubbish_unnoticed_keeps_no_other_from_following_the_zone(
     store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection
 ) -> None:
-    store.store_scheduled_task(a_task())
+    store.store_scheduled_task(a_task(every={"minutes": 5}))
+    store.store_scheduled_task(a_task("good", cron="0 10 * * *"))
     engine.evaluate_due_tasks()
-    other.execute("UPDATE scheduled_tasks SET schedule_config = '{}'")
-    clock.machine_zone = TOKYO
+    other.execute("DROP TRIGGER jarvis_task_changed")
+    other.execute("UPDATE scheduled_tasks SET schedule_config = '{}' WHERE name = 'job'")
+    clock.machine_zone = TOKYO  # 18:00 there
     engine.evaluate_due_tasks()
-    assert list(store.reasons_set_aside()) == [1]
+    assert store.require_task("good").next_run_at == "2026-03-03T10:00:00+09:00"
 
 
 @pytest.mark.law(5)
