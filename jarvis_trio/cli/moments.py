@@ -14,22 +14,22 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import as_utc, parse_duration
 
+_COMING = "2026-12-01T09:00, tomorrow 9:00, friday 9:00 or in 20m"
+_PAST = "2h (ago), yesterday, yesterday 9:00 or 2026-12-01T09:00"
 _DAYS = {"today": 0, "tomorrow": 1, "yesterday": -1}
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-def read_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
+def read_moment(text: str, now: datetime, zone: tzinfo, examples: str = _COMING) -> datetime:
     """What `text` means: aware where it names an instant, naive where it names a local time.
 
     A weekday is the next day of that name, today's included while its time is to come.
-    `now` is aware; days are counted in `zone`. Raises ScheduleError.
+    `now` is aware; days are counted in `zone`. Raises ScheduleError, with the `examples`.
     """
     try:
         return _read(text, now, zone)
     except (ValueError, OverflowError):
-        raise ScheduleError(
-            f"not a time: {text!r}; write it like 2026-12-01T09:00, tomorrow 9:00, friday 9:00 or in 20m"
-        ) from None
+        raise ScheduleError(f"not a time: {text!r}; write it like {examples}") from None
 
 
 def _read(text: str, now: datetime, zone: tzinfo) -> datetime:
@@ -52,13 +52,7 @@ def read_past(text: str, now: datetime, zone: tzinfo) -> datetime:
     """The instant that `text` means, where a duration such as `2h` means so long ago. Raises ScheduleError."""
     with suppress(ScheduleError, OverflowError):
         return now - parse_duration(text)
-    try:
-        moment = _read(text, now, zone)
-    except (ValueError, OverflowError):
-        raise ScheduleError(
-            f"not a time: {text!r}; write it like 2h (ago), yesterday, yesterday 9:00 or 2026-12-01T09:00"
-        ) from None
-    return as_utc(moment, zone)
+    return as_utc(read_moment(text, now, zone, _PAST), zone)
 
 
 def _time(text: str) -> time:
