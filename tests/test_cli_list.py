@@ -269,6 +269,11 @@ def test_status_in_words_names_what_is_wrong(day: Cli) -> None:
     ]
 
 
+@pytest.mark.parametrize("command", ["list", "history", "status"])
+def test_no_line_of_a_table_ends_in_blanks(day: Cli, command: str) -> None:
+    assert [line for line in day.ok(command).splitlines() if line != line.rstrip()] == []
+
+
 def test_status_counts_the_messages_that_wait(cli: Cli) -> None:
     with MemoryStore(cli.path, clock=cli.clock) as store:
         store.post(Letter("email", None, "job", "error", None, "2026-03-02T09:00:00+00:00"), cli.clock.now())

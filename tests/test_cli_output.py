@@ -9,7 +9,7 @@ import pytest
 from core_fakes import START, a_task
 
 from jarvis_trio.cli.describe import definition_words, result_summary, run_summary
-from jarvis_trio.cli.output import Cell, Column, print_json, print_table, relative, say, say_text, short
+from jarvis_trio.cli.output import print_json, relative, say, say_text, short
 from jarvis_trio.models import Run, RunStatus
 
 RUN = Run(1, 1, "job", START, 1, START, RunStatus.EXECUTED)
@@ -88,8 +88,3 @@ def test_nothing_printed_can_act_on_the_terminal(capsys: pytest.CaptureFixture[s
         r'  "name": "\u009b\u202e\u001b"',
         "}",
     ]
-
-
-def test_no_line_of_a_table_ends_in_blanks(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table([Column("NAME"), Column("WHAT")], [[Cell("a"), Cell("much to say")], [Cell("b"), Cell("")]])
-    assert capsys.readouterr().out == "NAME  WHAT\na     much to say\nb\n"

@@ -117,10 +117,15 @@ def _text(cell: Cell, fit: Fit = Fit.FOLD) -> Text:
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
-    """Draw a table on stdout, without the blanks by which rich fills its last column."""
+    """Draw a table on stdout."""
+    draw(table(columns, rows, console().width))
+
+
+def draw(drawing: Table) -> None:
+    """Print what is drawn, without the blanks by which rich fills the last column."""
     target = console()
     with target.capture() as drawn:
-        target.print(table(columns, rows, target.width))
+        target.print(drawing)
     for line in drawn.get().splitlines():
         print(line.rstrip())
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jarvis_trio.cli.names import short_name
-from jarvis_trio.cli.output import Cell, console, json_option, pairs, print_json, relative
+from jarvis_trio.cli.output import Cell, console, draw, json_option, pairs, print_json, relative
 from jarvis_trio.cli.session import Session
 from jarvis_trio.forecast import stored_next_run
 from jarvis_trio.instants import local_text
@@ -59,7 +59,7 @@ def status(session: Session, /, watch: bool, as_json: bool) -> None:
     elif watch:
         _watch(session)
     else:
-        console().print(_table(session))
+        draw(_table(session))
 
 
 def look(session: Session) -> Status:
