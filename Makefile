@@ -4,7 +4,7 @@
 # make test          the tests
 # make year          a simulated year, minute by minute; a minute on two processors
 # make coverage      the tests, and which lines and branches of the package they miss
-# make mutants       which changes to the code no test notices; 45 minutes, or for ONLY='jarvis_trio.cron.*' less
+# make mutants       which changes to the code no test notices; 45 minutes, or for ONLY='jarvis_trio.schedules.cron.*' less
 # make lint          ruff and mypy --strict
 # make bench         every measurement, beside the peers; twenty minutes (bench-quick: two)
 # make torture       random kills under load, for MINUTES=5
@@ -51,7 +51,7 @@ coverage: .venv/dev.stamp
 # In a copy, without its caches: mutmut passes decorated functions by, and a worker would inherit what they hold.
 mutants: build/mutation/venv/stamp
 	@cd build/mutation && rm -rf jarvis_trio tests && cp -R ../../jarvis_trio ../../tests ../../config.py ../../pyproject.toml .
-	@sed -i.cached '/^@lru_cache/d' build/mutation/jarvis_trio/*.py
+	@find build/mutation/jarvis_trio -name '*.py' -exec sed -i.cached '/^@lru_cache/d' {} +
 	@cd build/mutation && venv/bin/python -m mutmut run $(if $(ONLY),'$(ONLY)')
 
 lint: .venv/dev.stamp
@@ -66,7 +66,7 @@ bench-quick: .venv/dev.stamp
 	@$(VENV_PYTHON) -m benchmarks --quick
 
 torture: .venv/dev.stamp
-	@$(VENV_PYTHON) -m tests.torture --minutes $(MINUTES)
+	@$(VENV_PYTHON) -m tests.laws.torture --minutes $(MINUTES)
 
 wheel: .venv/dev.stamp
 	@rm -rf build/lib build/bdist.*  # setuptools keeps in there what the source no longer has

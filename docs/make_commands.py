@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from jarvis_trio.cli import SECTIONS, commands
+from jarvis_trio.cli import SECTIONS, program
 
 PAGE = Path(__file__).parent / "commands.md"
 _WIDTH = 100
@@ -24,7 +24,7 @@ JSON alone on stdout.
 
 def reference() -> str:
     """The text of the page."""
-    root = click.Context(commands, info_name="jarvis-trio", terminal_width=_WIDTH)
+    root = click.Context(program, info_name="jarvis-trio", terminal_width=_WIDTH)
     return "\n".join((_HEAD, *_contents(), *_sections(root)))
 
 

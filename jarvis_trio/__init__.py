@@ -10,12 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jarvis_trio.cron import CronExpression
     from jarvis_trio.daemon import Engine, JarvisDaemon
     from jarvis_trio.engine import SchedulerEngine
     from jarvis_trio.errors import JarvisError
     from jarvis_trio.models import HandlerContext, Policy, Run, RunStatus, ScheduledTask
-    from jarvis_trio.schedule import calculate_next_run
+    from jarvis_trio.schedules.cron import CronExpression
+    from jarvis_trio.schedules.schedule import calculate_next_run
     from jarvis_trio.store import MemoryStore
 
 __version__ = "1.0.0"
@@ -36,12 +36,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "cron": ("CronExpression",),
+    "schedules.cron": ("CronExpression",),
     "daemon": ("Engine", "JarvisDaemon"),
     "engine": ("SchedulerEngine",),
     "errors": ("JarvisError",),
     "models": ("HandlerContext", "Policy", "Run", "RunStatus", "ScheduledTask"),
-    "schedule": ("calculate_next_run",),
+    "schedules.schedule": ("calculate_next_run",),
     "store": ("MemoryStore",),
 }
 

@@ -14,16 +14,16 @@ from random import Random
 from typing import Any
 
 import pytest
-from cli_world import cli, program  # noqa: F401  # fixtures
-from core_fakes import FakeClock, MakeEngine, Notes, a_task
 from hypothesis import HealthCheck, settings
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.notices import Reports
+from jarvis_trio.engine.runner import run_inline
 from jarvis_trio.models import Handler, ScheduledTask
-from jarvis_trio.reports import Reports
-from jarvis_trio.runner import run_inline
 from jarvis_trio.store import MemoryStore
+from tests.support.cli_world import cli, program  # noqa: F401  # fixtures
+from tests.support.core_fakes import FakeClock, MakeEngine, Notes, a_task
 
 # How long an example takes says more of the machine's load than of the program.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_world import CHECKOUT
-from core_fakes import PATIENCE
+
+from tests.support.cli_world import CHECKOUT
+from tests.support.core_fakes import PATIENCE
 
 
 def without(stream: str, data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,6 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from core_fakes import START, a_task
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import (
@@ -20,6 +19,7 @@ from jarvis_trio.models import (
     json_object,
     require_id,
 )
+from tests.support.core_fakes import START, a_task
 
 
 @pytest.mark.parametrize("text", [None, "", "  ", "{}", '{"timezone": null}', '{"of another program": 1}'])

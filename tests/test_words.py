@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jarvis_trio.words import counted, duration_words, joined, moment_words, nearest, shortened, time_words
+from jarvis_trio.text import counted, duration_words, joined, moment_words, nearest, shortened, time_words
 
 DENVER = ZoneInfo("America/Denver")
 

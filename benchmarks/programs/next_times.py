@@ -21,7 +21,7 @@ Next = Callable[[Any, datetime], datetime]
 
 def jarvis_trio() -> tuple[Parse, Next]:
     """Ours."""
-    from jarvis_trio.cron import CronExpression
+    from jarvis_trio.schedules.cron import CronExpression
 
     return lambda text, _: CronExpression(text), lambda parsed, after: parsed.next_time(after)
 

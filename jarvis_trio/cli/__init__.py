@@ -27,7 +27,7 @@ _PROGRAM = "jarvis-trio"
 
 
 def _command(name: str, target: str, summary: str) -> LazyCommand:
-    return LazyCommand(name, f"{__name__}.{target}", summary)
+    return LazyCommand(name, f"{__name__}.commands.{target}", summary)
 
 
 SECTIONS = {
@@ -65,7 +65,7 @@ SECTIONS = {
     ],
 }
 
-commands = LazyGroup(
+program = LazyGroup(
     SECTIONS,
     default="run",
     help="""Run tasks at their times: one daemon on trio, and a SQLite database that loses no slot.
@@ -79,7 +79,7 @@ Example:
   jarvis-trio run
 """,
 )
-click.version_option(__version__, prog_name=_PROGRAM)(commands)
+click.version_option(__version__, prog_name=_PROGRAM)(program)
 
 
 class _Notes(logging.Handler):
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
         sys.stdout.reconfigure(errors="backslashreplace")  # a C locale can show no other text
     try:
         with Session(os.environ, clock) as session:
-            code = commands.main(arguments, _PROGRAM, standalone_mode=False, obj=session)
+            code = program.main(arguments, _PROGRAM, standalone_mode=False, obj=session)
     except click.exceptions.NoArgsIsHelpError as error:  # a group of which no command is named
         click.echo(error.format_message(), err=True)
         return error.exit_code

@@ -14,21 +14,21 @@ from zoneinfo import available_timezones
 
 import click
 
-from jarvis_trio.approvals import Approvals, find_executable
 from jarvis_trio.cli.describe import schedule_words
 from jarvis_trio.cli.moments import read_moment
 from jarvis_trio.cli.output import note, say
 from jarvis_trio.cli.session import Session, completing
-from jarvis_trio.cron import CronExpression
 from jarvis_trio.delivery import CHANNEL_NAMES, read_config
 from jarvis_trio.errors import CronError, NotApprovedError, ScheduleError, TaskError
+from jarvis_trio.handlers.approvals import Approvals, find_executable
 from jarvis_trio.handlers.custom import command_words
+from jarvis_trio.handlers.making import make_channels, make_handlers
+from jarvis_trio.insight.warnings import lint
 from jarvis_trio.instants import parse_duration, parse_zone
-from jarvis_trio.lint import lint
 from jarvis_trio.models import Policy, ScheduledTask, ScheduleType, json_object
-from jarvis_trio.parts import make_channels, make_handlers
-from jarvis_trio.schedule import task_schedule, task_zone
-from jarvis_trio.words import nearest
+from jarvis_trio.schedules.cron import CronExpression
+from jarvis_trio.schedules.schedule import task_schedule, task_zone
+from jarvis_trio.text import nearest
 
 NONE = "none"
 """What an option is given to take back what it said."""

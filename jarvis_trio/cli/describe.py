@@ -11,14 +11,14 @@ from itertools import islice
 from typing import Any
 
 from jarvis_trio.cli.output import relative
+from jarvis_trio.engine.runner import result_value
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.forecast import Upcoming, forecast
+from jarvis_trio.insight.forecast import Upcoming, forecast
 from jarvis_trio.instants import duration_text, local_text
 from jarvis_trio.models import Policy, Run, ScheduledTask, task_policy
-from jarvis_trio.runner import result_value
-from jarvis_trio.schedule import Cron, Interval, Once, task_schedule, task_zone
+from jarvis_trio.schedules.schedule import Cron, Interval, Once, task_schedule, task_zone
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.words import moment_words
+from jarvis_trio.text import moment_words
 
 _LATEST = datetime.max.replace(tzinfo=UTC)
 _DURATIONS = {

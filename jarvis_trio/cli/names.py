@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from jarvis_trio.errors import TaskError
-from jarvis_trio.text import printable
-from jarvis_trio.words import shortened
+from jarvis_trio.text import printable, shortened
 
 _LONGEST = 100
 

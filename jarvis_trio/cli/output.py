@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from jarvis_trio.text import printable
-from jarvis_trio.words import shortened
+from jarvis_trio.text import printable, shortened
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -22,12 +22,11 @@ import click
 
 from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.errors import JarvisError, ScheduleError, StoreMissingError, UnknownTaskError
-from jarvis_trio.lock import wake
 from jarvis_trio.models import ScheduledTask, task_policy
+from jarvis_trio.process.lock import wake
 from jarvis_trio.settings import Settings, settings_of
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.text import printable
-from jarvis_trio.words import nearest
+from jarvis_trio.text import nearest, printable
 
 _LOOKING_TIMEOUT = timedelta(seconds=5)
 """How long to wait for a program that locks out even readers: long for a transaction, short for a person."""

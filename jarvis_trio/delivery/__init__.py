@@ -18,7 +18,7 @@ from jarvis_trio.delivery.host import Host, Sender
 from jarvis_trio.delivery.message import Config, Message, line, one_line, paragraph, read_config
 from jarvis_trio.delivery.secrets import FILE_NAME, Secrets
 from jarvis_trio.errors import DeliveryError
-from jarvis_trio.words import nearest
+from jarvis_trio.text import nearest
 
 __all__ = ["CHANNEL_NAMES", "Channels", "Message", "read_config"]
 

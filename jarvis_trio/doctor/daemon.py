@@ -13,8 +13,8 @@ from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import duration_text
 from jarvis_trio.launchd.checks import check_privacy
 from jarvis_trio.launchd.plist import LABEL, Agent
-from jarvis_trio.lock import Holder, holder
-from jarvis_trio.words import duration_words, moment_words
+from jarvis_trio.process.lock import Holder, holder
+from jarvis_trio.text import duration_words, moment_words
 
 _MARGIN = timedelta(minutes=1)
 

@@ -7,17 +7,17 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from datetime import datetime, tzinfo
 from typing import Any
 
-from jarvis_trio.approvals import Approvals
 from jarvis_trio.delivery import read_config
 from jarvis_trio.delivery.secrets import reference
 from jarvis_trio.doctor.findings import Finding, failed, problem, warning
 from jarvis_trio.errors import DeliveryError, HandlerError
+from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.custom import approved_program, command_words
-from jarvis_trio.lint import Code, ScheduleWarning, lint
+from jarvis_trio.insight.warnings import Code, ScheduleWarning, lint
 from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.words import counted, moment_words
+from jarvis_trio.text import counted, moment_words
 
 _EDIT = "set right what it says: jarvis-trio edit {}"
 _HISTORY = "its runs: jarvis-trio history {}"

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jarvis_trio.approvals import Approvals
 from jarvis_trio.errors import HandlerError
 from jarvis_trio.handlers.alert_eval import AlertEval, Notify
+from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.custom import Custom
 from jarvis_trio.handlers.webhook_poll import WebhookPoll
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from jarvis_trio.approvals import Approvals, find_executable
 from jarvis_trio.errors import HandlerError, HandlerTimeoutError, ScheduleError
+from jarvis_trio.handlers.approvals import Approvals, find_executable
 from jarvis_trio.instants import duration_text, utc_text
 from jarvis_trio.models import HandlerContext, ScheduledTask, json_object
 from jarvis_trio.text import printable

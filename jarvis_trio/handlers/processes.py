@@ -22,7 +22,7 @@ from typing import Self
 import psutil
 
 from jarvis_trio.errors import HandlerError
-from jarvis_trio.owner import current_owner
+from jarvis_trio.process.identity import current_owner
 from jarvis_trio.text import printable
 
 MARKER = "JARVIS_RUN"

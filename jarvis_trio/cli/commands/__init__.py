@@ -1,0 +1,1 @@
+"""One file for each command; `cli.group` names them all."""

@@ -1,0 +1,200 @@
+"""`jarvis-trio doctor`."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import partial
+
+import click
+
+from jarvis_trio.cli.commands.launchd import agent_as_installed, find_launchctl
+from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say
+from jarvis_trio.cli.session import Session
+from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_daemon, runs_application
+from jarvis_trio.doctor.database import RESTORE, check_database, check_integrity, check_users
+from jarvis_trio.doctor.files import check_inbox, check_logs, check_permissions, check_secrets
+from jarvis_trio.doctor.findings import Finding, Level, failed, guarded, size_words
+from jarvis_trio.doctor.machine import check_clock, check_disk, check_program, check_zone
+from jarvis_trio.doctor.tasks import (
+    check_alerts,
+    check_commands,
+    check_delivery,
+    check_handlers,
+    check_schedules,
+    check_troubles,
+    check_undelivered,
+)
+from jarvis_trio.errors import JarvisError
+from jarvis_trio.handlers.approvals import Approvals
+from jarvis_trio.handlers.making import make_channels, make_handlers
+from jarvis_trio.launchd.operations import status
+from jarvis_trio.launchd.plist import SEARCH_PATH, Agent
+from jarvis_trio.process.lock import Holder, holder
+from jarvis_trio.settings import TABLE, Settings
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.text import counted
+
+_MOST_OF_A_KIND = 10
+_SLOW_BYTES = 50_000_000
+_STYLES = {Level.FINE: "", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
+_SETTING = "set it to what is allowed, or unset it"
+_PERMISSION = "give yourself the permission that is missing"
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def doctor(session: Session, as_json: bool) -> None:
+    """Find what is wrong with this set-up, and say what mends it.
+
+    It changes nothing. The exit code is 1 where there is a problem, and 0 where
+    all is fine or there are warnings only.
+
+    \b
+    Example:
+      jarvis-trio doctor
+      jarvis-trio doctor --json
+    """
+    findings = list(_examine(session))
+    count = Counter(finding.level for finding in findings)
+    if as_json:
+        found = [asdict(finding) for finding in findings]
+        print_json({"ok": not count[Level.PROBLEM], "findings": found, "settings": _settings_in_force(session)})
+    else:
+        _print(findings, _settings_in_force(session))
+        say(f"{counted(count[Level.PROBLEM], 'problem')}, {counted(count[Level.WARNING], 'warning')}.")
+    raise click.exceptions.Exit(int(bool(count[Level.PROBLEM])))
+
+
+def _examine(session: Session) -> Iterator[Finding]:
+    yield from check_program()
+    yield from check_zone(session.environment, session.zone())
+    try:
+        # First the agent: where it runs an application, that one's `config` counts.
+        agent = agent_as_installed(session) if shutil.which("launchctl") else None
+        settings = session.settings
+    except JarvisError as error:
+        yield failed("settings", str(error), _SETTING)
+        return
+    yield from _of_files(settings, agent)
+    if agent is not None:
+        yield from guarded("agent", "see: jarvis-trio launchd status", partial(_of_agent, agent))
+    yield from guarded("daemon", _PERMISSION, partial(_of_daemon, session))
+    yield from guarded("database", RESTORE, partial(_of_database, session, agent))
+
+
+def _of_files(settings: Settings, agent: Agent | None) -> Iterator[Finding]:
+    written_by_launchd = [] if agent is None else [agent.standard_output, agent.standard_error]
+    yield from guarded("disk", _PERMISSION, partial(check_disk, settings.memory_db_path.parent))
+    yield from guarded("permissions", _PERMISSION, partial(check_permissions, settings))
+    yield from guarded("secrets", _PERMISSION, partial(check_secrets, settings))
+    yield from guarded("log", _PERMISSION, partial(check_logs, settings.log_file, written_by_launchd))
+
+
+def _of_agent(agent: Agent) -> Iterator[Finding]:
+    yield from check_agent(status(agent, find_launchctl()))
+    yield from check_closed_folders(agent)
+
+
+def _of_daemon(session: Session) -> Iterator[Finding]:
+    settings, now, zone = session.settings, session.now(), session.zone()
+    longest = float(settings.handler_timeout_seconds)
+    with suppress(JarvisError):
+        longest = max(longest, session.longest_timeout_seconds())
+    interval = timedelta(seconds=settings.tick_interval_seconds)
+    daemon = holder(settings.lock_file)
+    yield from check_daemon(daemon, now, zone, interval=interval, longest_run=timedelta(seconds=longest))
+    yield from check_clock(now, zone, _latest_on_record(session, daemon))
+
+
+def _latest_on_record(session: Session, daemon: Holder | None) -> datetime | None:
+    known = [daemon.last_tick_at if daemon else None]
+    with suppress(JarvisError), session.look() as store:
+        known.append(store.last_started_at())
+    return max((instant for instant in known if instant is not None), default=None)
+
+
+def _of_database(session: Session, agent: Agent | None) -> Iterator[Finding]:
+    with session.look() as store:
+        yield from check_database(store)
+        yield from check_users(store.path)
+        found = _integrity(store)
+        yield from found
+        if not any(finding.level is Level.PROBLEM for finding in found):
+            yield from _of_tasks(session, store, agent)
+
+
+def _integrity(store: MemoryStore) -> list[Finding]:
+    """The check that can take long; a person is shown that it goes on."""
+    size = store.path.stat().st_size
+    if size < _SLOW_BYTES or not sys.stderr.isatty():
+        return list(check_integrity(store))
+    from rich.console import Console  # noqa: PLC0415  # 40 ms, which `--json` need not pay
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415  # as above
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(f"Checking all {size_words(size)} of the database", total=None)
+        return list(check_integrity(store))
+
+
+def _of_tasks(session: Session, store: MemoryStore, agent: Agent | None) -> Iterator[Finding]:
+    settings, now, zone = session.settings, session.now(), session.zone()
+    tasks = store.list_scheduled_tasks()
+    enabled = [task for task in tasks if task.enabled]
+    channels = make_channels(settings, session.environment)
+    yield from check_troubles(store, tasks, zone)
+    yield from check_schedules(enabled, zone, now)
+    yield from guarded("inbox", _PERMISSION, partial(check_inbox, settings.webhook_inbox_dir, tasks))
+    if not runs_application(settings.lock_file):  # whose handlers are its own
+        installed = agent is not None and agent.plist.exists()
+        search_path = SEARCH_PATH if installed else session.environment.get("PATH", "")
+        yield from check_handlers(enabled, make_handlers(settings, channels))
+        yield from check_commands(enabled, Approvals(settings.approvals_file), search_path)
+    yield from check_delivery(enabled, channels.check)
+    yield from guarded("alerts", _SETTING, partial(check_alerts, settings, channels.check))
+    yield from check_undelivered(store)
+
+
+def _settings_in_force(session: Session) -> dict[str, dict[str, str]]:
+    try:
+        settings = session.settings
+    except JarvisError:
+        return {}
+    values = {name: str(getattr(settings, name)) for name in TABLE}
+    # People send what doctor prints to others, and an address of a channel can hold secrets.
+    values["alert_config"] = "set, and not shown" if settings.alert_config else ""
+    return {
+        setting.variable: {"value": values[name], "source": str(settings.sources[name])}
+        for name, setting in TABLE.items()
+    }
+
+
+def _print(findings: list[Finding], settings: dict[str, dict[str, str]]) -> None:
+    """All on one screen, and the worst last, where the eye is."""
+    rows = [[Cell(name), Cell(it["value"] or "-"), Cell(it["source"], "dim")] for name, it in settings.items()]
+    print_table((Column("SETTING"), Column("VALUE", Fit.FOLD), Column("FROM")), rows)
+    say("")
+    columns = (Column(""), Column("WHAT"), Column("FOUND", Fit.FOLD))
+    print_table(columns, [row for level in Level for row in _rows([f for f in findings if f.level is level])])
+    say("")
+
+
+def _rows(findings: list[Finding]) -> Iterator[list[Cell]]:
+    seen: Counter[str] = Counter()
+    for finding in findings:
+        seen[finding.subject] += 1
+        if seen[finding.subject] <= _MOST_OF_A_KIND:
+            style = _STYLES[finding.level]
+            yield [Cell("" if not style else finding.level, style), Cell(finding.subject), Cell(finding.says)]
+            if finding.mend:
+                yield [Cell(""), Cell(""), Cell(f"-> {finding.mend}", "bold")]
+    for subject, count in seen.items():
+        if count > _MOST_OF_A_KIND:
+            yield [Cell(""), Cell(subject), Cell(f"and {count - _MOST_OF_A_KIND} more; --json shows all", "dim")]

@@ -1,0 +1,92 @@
+"""`jarvis-trio tick` and `run-now`: the engine in this process, without a daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from jarvis_trio.assembly import make_engine
+from jarvis_trio.cli import NOTES
+from jarvis_trio.cli.definition import check_handler
+from jarvis_trio.cli.describe import result_summary
+from jarvis_trio.cli.names import short_name
+from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, say, say_text
+from jarvis_trio.cli.session import Session, name_argument
+from jarvis_trio.delivery.message import readable
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.claims import end_orphans
+from jarvis_trio.engine.runner import result_value
+from jarvis_trio.process.identity import current_owner
+
+_COLUMNS = (Column("TASK", Fit.FOLD), Column("STATUS"), Column("WHAT CAME OF IT", Fit.CUT))
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def tick(session: Session, as_json: bool) -> None:
+    """Run what is due, once, in this process.
+
+    It may run beside a daemon: each slot is run by one of them.
+
+    \b
+    Example:
+      jarvis-trio tick
+    """
+    with _engine(session) as engine:
+        reports = engine.evaluate_due_tasks()
+    if as_json:
+        print_json([report | {"result": result_value(report.get("result"))} for report in reports])
+    elif reports:
+        print_table(_COLUMNS, map(_row, reports))
+    else:
+        say("Nothing is due.")
+
+
+@click.command("run-now")
+@name_argument
+@click.option("--verbose", "-v", is_flag=True, help="Show where in a Python handler an error came from.")
+@json_option
+@click.pass_obj
+def run_now(session: Session, /, name: str, verbose: bool, as_json: bool) -> None:
+    """Run a task here and now, and print its result.
+
+    It moves no slot of the task. The exit code is 1 where the run failed. This is
+    also how to try a handler without the daemon.
+
+    \b
+    Example:
+      jarvis-trio run-now backup
+    """
+    NOTES.tracebacks = verbose
+    check_handler(session.task(name), session)
+    with _engine(session) as engine:
+        report = engine.run_now(name)
+    run = session.store.list_runs(task=name, limit=1)[0]
+    if as_json:
+        print_json(report | {"run": run.id, "result": result_value(run.result)})
+    elif run.result is not None:
+        say_text(readable(run.result))
+    if "error" in report:
+        raise click.exceptions.Exit(1)  # the engine has said why, in the log, which is shown on stderr
+
+
+@contextmanager
+def _engine(session: Session) -> Iterator[SchedulerEngine]:
+    """The engine; the daemon is woken afterwards, and Ctrl-C ends what commands are running."""
+    try:
+        yield make_engine(session.settings, session.store, session.clock, session.environment)
+    except KeyboardInterrupt:
+        end_orphans(current_owner())
+        raise
+    finally:
+        session.changed()
+
+
+def _row(report: dict[str, Any]) -> list[Cell]:
+    status = report["status"]
+    summary = report.get("error") or result_summary(result_value(report.get("result")))
+    return [Cell(short_name(report["name"]), "bold"), Cell(status, STYLES[status]), Cell(summary)]

@@ -1,0 +1,120 @@
+"""`jarvis-trio forecast`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time, timedelta, tzinfo
+from itertools import groupby, islice
+from typing import TYPE_CHECKING
+
+import click
+
+from jarvis_trio.cli.moments import read_moment
+from jarvis_trio.cli.output import console, json_option, say
+from jarvis_trio.cli.session import Session, complete_task, pass_looking_session
+from jarvis_trio.errors import ScheduleError
+from jarvis_trio.insight.forecast import Upcoming, forecast
+from jarvis_trio.instants import as_utc, local_text
+from jarvis_trio.schedules.clock_changes import clock_changes
+from jarvis_trio.text import date_words, moment_words, printable, shortened, time_words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_MOST_LINES_A_DAY = 4
+_LONGEST_NAME = 32
+_BATCH = 1000
+
+
+@click.command("forecast")
+@click.argument("name", required=False, shell_complete=complete_task)
+@click.option("--from", "start", metavar="TIME", help="From when: 2026-12-01T09:00, tomorrow 9:00. [default: now]")
+@click.option(
+    "--days", metavar="N", type=click.IntRange(1, 36_600), default=7, show_default=True, help="How many days from then."
+)
+@json_option
+@pass_looking_session
+def forecast_command(session: Session, /, name: str | None, start: str | None, days: int, as_json: bool) -> None:
+    """Say what will run when, in order.
+
+    A task that is due often is one line for the whole day; --json has each of its
+    times. Times are the machine's, and in JSON those of the task's zone.
+
+    \b
+    Example:
+      jarvis-trio forecast
+      jarvis-trio forecast backup --from 2027-03-14 --days 30 --json
+    """
+    now, zone = session.now(), session.zone()
+    tasks = session.store.list_scheduled_tasks() if name is None else [session.task(name)]
+    asked = read_moment(start, now, zone) if start else now
+    begin = as_utc(asked, zone)
+    found = forecast(session.store, tasks, begin, as_utc(_later(asked, days), zone), now)
+    if as_json:
+        _print_stream({"task": slot.task, "at": local_text(slot.at, slot.zone)} for slot in found.slots)
+        return
+    target, empty = console(), True
+    for day, slots in groupby(found.slots, key=lambda slot: slot.at.astimezone(zone).date()):
+        empty = False
+        _print_day(target, day, list(slots), zone)
+    if empty:
+        say(f"Nothing runs in the {days} days from {moment_words(begin, zone)}.")
+    for task, reason in found.left_out.items():
+        say(f"{task} is left out: {reason}")
+
+
+def _later(start: datetime, days: int) -> datetime:
+    """So many days later: of the calendar where `start` is naive, of 24 hours where it is aware."""
+    try:
+        return start + timedelta(days=days)
+    except OverflowError:
+        raise ScheduleError(f"time out of range: {days} days from {start.isoformat()}; use fewer days") from None
+
+
+def _print_stream(objects: Iterable[object]) -> None:
+    """Print a JSON array while its objects are computed: ten years of many tasks are not held in memory."""
+    lines = (json.dumps(item) for item in objects)
+    opening = "["
+    while batch := list(islice(lines, _BATCH)):
+        click.echo(opening + "\n  " + ",\n  ".join(batch), nl=False)
+        opening = ","
+    click.echo("[]" if opening == "[" else "\n]")
+
+
+def _print_day(target: Console, day: date, slots: list[Upcoming], zone: tzinfo) -> None:
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415  # 40 ms, which `--json` need not pay
+    from rich.text import Text  # noqa: PLC0415  # as above
+
+    midnight = as_utc(datetime.combine(day, time()), zone)
+    changes = clock_changes(zone, midnight, midnight + timedelta(days=1))
+    jumps = "".join(f" (the clock goes from {c.before:%H:%M} to {c.after:%H:%M})" for c in changes)
+    target.print(date_words(day) + jumps, style="bold")
+    lines = list(_lines(slots, zone, named=bool(changes)))
+    at_width, name_width = (max(cell_len(line[column]) for line in lines) for column in (0, 1))
+    for at, name, remark in lines:
+        padded = set_cell_size(name, name_width)
+        line = Text.assemble("  ", (at.ljust(at_width), "cyan"), "  ", padded, "  ", (remark, "dim"))
+        line.rstrip()
+        target.print(line, no_wrap=True, overflow="ellipsis")
+    target.print()
+
+
+def _lines(slots: list[Upcoming], zone: tzinfo, *, named: bool) -> Iterator[tuple[str, str, str]]:
+    """Time, task and remark of each slot; the slots of a task that has many share the line of the first."""
+    count = Counter(slot.task for slot in slots)
+    last = {slot.task: slot.at for slot in slots}
+    for slot in slots:
+        remark = ""
+        if count[slot.task] > _MOST_LINES_A_DAY:
+            if slot.task not in last:
+                continue
+            remark = f"and {count[slot.task] - 1:,} times more until {_local_time(last.pop(slot.task), zone, named)}"
+        elif slot.at.astimezone(slot.zone).utcoffset() != slot.at.astimezone(zone).utcoffset():
+            remark = f"{time_words(slot.at, slot.zone)} in {slot.zone}"
+        yield _local_time(slot.at, zone, named), shortened(printable(slot.task), _LONGEST_NAME), remark
+
+
+def _local_time(instant: datetime, zone: tzinfo, named: bool) -> str:
+    return time_words(instant, zone) + (f" {instant.astimezone(zone):%Z}" if named else "")

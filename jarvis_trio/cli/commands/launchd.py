@@ -1,0 +1,214 @@
+"""`jarvis-trio launchd ...`: the daemon as a macOS launchd agent."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jarvis_trio.cli.application import Application, application_folder, application_options
+from jarvis_trio.cli.output import json_option, print_json
+from jarvis_trio.cli.session import Session
+from jarvis_trio.errors import LaunchdError, StoreError
+from jarvis_trio.launchd.checks import check
+from jarvis_trio.launchd.launchctl import Launchctl, run_program
+from jarvis_trio.launchd.operations import install_steps, rollback_steps, status, uninstall_steps
+from jarvis_trio.launchd.plist import LABEL, Agent, installed_arguments, property_list, render
+from jarvis_trio.launchd.steps import Step, perform
+
+NO_LAUNCHCTL = (
+    "launchctl is not on PATH: launchd is macOS's; on Linux run the daemon as a systemd user unit: copy "
+    "launchd/jarvis-daemon.service to ~/.config/systemd/user/, then: systemctl --user enable --now jarvis-daemon "
+    "(docs/systemd.md)"
+)
+
+
+@click.group()
+def launchd() -> None:
+    """Run the daemon as a macOS launchd agent, in the place of the three old ones.
+
+    \b
+    Example:
+      jarvis-trio launchd install --dry-run
+    """
+
+
+_dry_run_option = click.option("--dry-run", is_flag=True, help="Print each step and do nothing.")
+
+
+@launchd.command("render")
+@application_options
+@json_option
+@click.pass_obj
+def render_command(session: Session, /, application: Application | None, as_json: bool) -> None:
+    """Print the agent's property list with the settings in force.
+
+    \b
+    Example:
+      jarvis-trio launchd render | plutil -lint -
+    """
+    agent = _agent_to_be(session, application)
+    if as_json:
+        print_json(property_list(agent))
+    else:
+        click.echo(render(agent), nl=False)
+
+
+@launchd.command("install")
+@application_options
+@_dry_run_option
+@click.pass_obj
+def install_command(session: Session, /, application: Application | None, dry_run: bool) -> None:
+    """Retire the three old agents, and load this one.
+
+    The agent gets the settings that are in force here and now; to change them
+    later, install it again. All is checked first, and when a step fails, those
+    before it are taken back. com.chg.imessage-daemon and com.chg.jarvis-backup
+    are not touched.
+
+    \b
+    Example:
+      jarvis-trio launchd install --dry-run
+      jarvis-trio launchd install
+    """
+    agent, launchctl = _agent_to_be(session, application), find_launchctl()
+    check(agent, launchctl)
+    if _carry_out(install_steps(agent, launchctl), dry_run):
+        _say(f"{LABEL} runs in {launchctl.domain}. Its log: {agent.settings['DAEMON_LOG_FILE']}")
+        _say(f"If it crashes, launchd keeps its last words in {agent.standard_error}")
+
+
+@launchd.command("uninstall")
+@_dry_run_option
+@click.pass_obj
+def uninstall_command(session: Session, dry_run: bool) -> None:
+    """Stop the agent and remove its plist.
+
+    Its tick finishes first. The old agents stay retired: `rollback` brings them back, also later.
+
+    \b
+    Example:
+      jarvis-trio launchd uninstall
+    """
+    _carry_out(uninstall_steps(_agent(session), find_launchctl()), dry_run)
+
+
+@launchd.command("rollback")
+@_dry_run_option
+@click.pass_obj
+def rollback_command(session: Session, dry_run: bool) -> None:
+    """Remove the agent and bring the old ones back as they were.
+
+    \b
+    Example:
+      jarvis-trio launchd rollback
+    """
+    _carry_out(rollback_steps(_agent(session), find_launchctl()), dry_run)
+
+
+@launchd.command("status")
+@json_option
+@click.pass_obj
+def status_command(session: Session, as_json: bool) -> None:
+    """Say how the agent and the old ones stand.
+
+    \b
+    Example:
+      jarvis-trio launchd status --json
+    """
+    seen = status(agent_as_installed(session), find_launchctl())
+    if as_json:
+        print_json(seen)
+        return
+    for line in _status_lines(seen):
+        _say(line)
+
+
+def _agent(session: Session, arguments: Sequence[str] = (), longest_timeout_seconds: float = 0) -> Agent:
+    if (folder := application_folder(arguments)) is not None:
+        session.use_application(folder)
+    return Agent(
+        home=Path.home(),
+        python=Path(sys.executable),
+        working_directory=_checkout() or session.settings.data_dir,
+        settings=session.settings.environment(),
+        longest_timeout_seconds=math.ceil(longest_timeout_seconds),
+        arguments=tuple(arguments),
+    )
+
+
+def _agent_to_be(session: Session, application: Application | None) -> Agent:
+    """The agent that is asked for: ours, or one that runs an application, which knows no time limit of a task."""
+    if application is None:
+        return _agent(session, longest_timeout_seconds=session.longest_timeout_seconds())
+    return _agent(session, application.arguments)
+
+
+def agent_as_installed(session: Session) -> Agent:
+    """The agent that `install` would write now with the arguments that are installed.
+
+    Where they run an application, its settings are the session's from then on.
+    """
+    arguments = installed_arguments(Path.home()) or ()
+    longest = 0.0
+    with suppress(StoreError):  # whether the agent runs can be told without the database
+        longest = 0.0 if arguments else session.longest_timeout_seconds()
+    return _agent(session, arguments, longest)
+
+
+def _checkout() -> Path | None:
+    """The folder of the project; None for an installed wheel, whose package needs no folder."""
+    folder = Path(__file__).parents[3]
+    return folder if (folder / "pyproject.toml").is_file() else None
+
+
+def find_launchctl() -> Launchctl:
+    """launchd's own program. Raises LaunchdError where it is not on PATH."""
+    program = shutil.which("launchctl")
+    if program is None:
+        raise LaunchdError(NO_LAUNCHCTL)
+    return Launchctl(program, os.getuid(), run_program, time.sleep, time.monotonic, _say)
+
+
+def _carry_out(steps: list[Step], dry_run: bool) -> bool:
+    """Show the steps, then do them unless that is all that was asked; returns whether they were done."""
+    if not steps:
+        click.echo("Nothing to do.")
+        return False
+    click.echo("These are the steps:")
+    for step in steps:
+        _say(f"  {step.says}")
+    if not dry_run:
+        perform(steps, _say)
+    return not dry_run
+
+
+def _say(line: str) -> None:
+    """Print a line in which the home folder is short, as a shell takes it too."""
+    click.echo(line.replace(f"{Path.home()}/", "~/"))
+
+
+def _status_lines(seen: dict[str, Any]) -> Iterator[str]:
+    """The findings with their names, and what is wrong with the mend."""
+    install = shlex.join(["jarvis-trio", "launchd", "install", *seen["arguments"][1:]])
+    running = f"runs as process {seen['pid']}" if seen["running"] else f"does not run ({seen['state']})"
+    yield f"{LABEL}: {running if seen['loaded'] else 'is not loaded'}, in {seen['domain']}"
+    if seen["loaded"] and not seen["running"]:
+        yield f"  last exit code: {seen['last_exit']}; see {seen['crash_log']}"
+    yield f"  plist: {seen['plist']}{'' if seen['installed'] else ' (not there)'}"
+    yield f"  log: {seen['log']}"
+    if seen["up_to_date"] is False:
+        yield f"  The plist is not what the settings say now; to update it: {install}"
+    if seen["replaced"]:
+        yield f"  replaced: {', '.join(seen['replaced'])}; to bring them back: jarvis-trio launchd rollback"
+    for label in seen["old_agents_loaded"]:
+        yield f"{label}: is loaded, and would run everything twice; to retire it: {install}"

@@ -1,0 +1,116 @@
+"""`jarvis-trio run`: the daemon in the foreground."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from datetime import timedelta
+from types import FrameType
+from typing import Any
+
+import click
+
+from jarvis_trio import __version__
+from jarvis_trio.assembly import make_engine
+from jarvis_trio.cli import NOTES
+from jarvis_trio.cli.application import Application, application_options
+from jarvis_trio.cli.session import Session, require_database
+from jarvis_trio.daemon import JarvisDaemon
+from jarvis_trio.errors import JarvisError
+from jarvis_trio.instants import duration_text
+from jarvis_trio.process import logs
+from jarvis_trio.process.lock import DaemonLock
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+_logger = logging.getLogger(__name__)
+
+
+@click.command()
+@application_options
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="How a line of the log looks.")
+@click.pass_obj
+def run(session: Session, /, application: Application | None, log_format: str) -> None:
+    """Run the daemon in the foreground, until it is stopped.
+
+    SIGTERM or Ctrl-C stop it when what runs has finished; SIGHUP wakes it. With
+    --app-dir, --engine and --store it ticks an existing application's engine.
+
+    \b
+    Example:
+      jarvis-trio run
+      jarvis-trio run --app-dir ~/assistant --engine scheduler.engine:SchedulerEngine --store memory.store:MemoryStore
+    """
+    if application is not None and application.folder is not None:
+        session.use_application(application.folder)
+    settings = session.settings
+    if application is None:
+        require_database(settings)
+    else:
+        require_database(settings, "let the application make it, or give the right MEMORY_DB_PATH")
+    with _Stop() as stop, DaemonLock(settings.lock_file, session.clock.now()) as lock:
+        logging.getLogger().removeHandler(NOTES)
+        logs.configure(settings.log_file, zone=session.clock.zone, stderr=sys.stderr, json_lines=log_format == "json")
+        try:
+            memory_store, built = _parts(session, application)
+        except JarvisError as error:
+            _logger.critical("%s", error)
+            raise click.exceptions.Exit(1) from None
+        daemon = JarvisDaemon(
+            memory_store,
+            settings.tick_interval_seconds,
+            engine=built,
+            clock=session.clock,
+            max_concurrent_ticks=settings.max_concurrent_tasks,
+            on_tick=lock.pulse,
+        )
+        stop.hand_over(daemon)
+        daemon.run_until_stopped()
+
+
+class _Stop:
+    """A SIGTERM or SIGINT that comes while trio's receiver is not open: it is not lost, and kills nobody.
+
+    So a signal before the first tick means that there is none, and one after the last tick
+    changes nothing. SIGHUP is the lock's affair.
+    """
+
+    def __init__(self) -> None:
+        self._daemon: JarvisDaemon | None = None
+        self._reason: str | None = None
+
+    def __enter__(self) -> _Stop:
+        for number in _ENDING:
+            signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # The process is about to end, and the interpreter's own end would restore the default, which kills.
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
+
+    def hand_over(self, daemon: JarvisDaemon) -> None:
+        """Let the daemon be stopped, at once where a signal has come already."""
+        self._daemon = daemon
+        if self._reason is not None:
+            daemon.shutdown(self._reason)
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        self._reason = signal.Signals(number).name
+        if self._daemon is not None:
+            self._daemon.shutdown(self._reason)
+
+
+def _parts(session: Session, application: Application | None) -> tuple[Any, Any]:
+    """The store and the engine, ours or another application's. Raises JarvisError."""
+    settings = session.settings
+    head = f"Started: version {__version__}, PID {os.getpid()}, database {settings.memory_db_path}"
+    every = f"ticking at least every {duration_text(timedelta(seconds=settings.tick_interval_seconds))}"
+    if application is None:
+        ours = make_engine(settings, session.store, session.clock, session.environment)
+        _logger.info("%s, %s, %d tasks", head, every, session.store.count_scheduled_tasks())
+        return session.store, ours
+    store, engine = application.build(settings.memory_db_path)
+    _logger.info("%s, %s, engine %s", head, every, application.engine)
+    return store, engine

@@ -1,0 +1,111 @@
+"""Records how attempts ended: now, or as soon as the database can be written (law 3)."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+
+from jarvis_trio.engine.notices import Reports
+from jarvis_trio.engine.runner import Attempt
+from jarvis_trio.errors import StoreError
+from jarvis_trio.models import FAILED, Claim, Trigger, require_id, task_policy
+from jarvis_trio.store import MemoryStore
+
+LONGEST_RETRY_DELAY = timedelta(hours=1)
+_REFUSED = (StoreError, sqlite3.IntegrityError)  # the latter by another program's trigger or CHECK
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt that has ended or was given up, and when (aware UTC)."""
+
+    claim: Claim
+    attempt: Attempt
+    at: datetime
+
+
+class Outcomes:
+    """Writes outcomes, with what follows of them: a retry, or the message about the run.
+
+    Args:
+        store: the database.
+        reports: is told of runs that are not tried again.
+        random: spreads the retries.
+    """
+
+    def __init__(self, store: MemoryStore, reports: Reports, random: Random) -> None:
+        self._store = store
+        self._reports = reports
+        self._random = random
+        self._guard = threading.Lock()
+        self._unwritten: list[Ended] = []
+        self._unreleased: list[Claim] = []
+
+    def record(self, ended: Ended) -> None:
+        """Write the outcome; where that cannot be done now, keep it for the next tick.
+
+        Until it is written the run stays `running`, so its task does not start again.
+        """
+        try:
+            with self._store.transaction():
+                self.write(ended)
+        except _REFUSED as error:
+            name = ended.claim.task.name
+            _logger.error("The outcome of task %r is kept, as it cannot be written now: %s", name, error)
+            with self._guard:
+                self._unwritten.append(ended)
+
+    def write(self, ended: Ended) -> None:
+        """Write the outcome in the transaction that is open. Raises StoreError, sqlite3.IntegrityError."""
+        claim, outcome = ended.claim, ended.attempt.outcome
+        if not self._store.finish_run(claim, outcome, ended.at):
+            _logger.error("Run %d of task %r is not in the database any more", claim.run_id, claim.task.name)
+            return
+        if outcome.status in FAILED and self._may_retry(claim):
+            due_at = ended.at + self._retry_delay(claim)
+            self._store.enqueue_retry(require_id(claim.task), claim.scheduled_for, claim.attempt + 1, due_at)
+        else:
+            self._reports.run_ended(claim, outcome, ended.at)
+        if outcome.lingers:
+            ended.attempt.when_over(lambda: self._release(claim))
+
+    def _may_retry(self, claim: Claim) -> bool:
+        """Whether the slot has another attempt; not where its task was paused or removed while it ran."""
+        if claim.trigger is not Trigger.SCHEDULE or claim.attempt > task_policy(claim.task.policy).retries:
+            return False
+        task = self._store.get_scheduled_task(require_id(claim.task))
+        return task is not None and task.enabled
+
+    def _retry_delay(self, claim: Claim) -> timedelta:
+        """Twice as long with each attempt, at most an hour, and up to a tenth longer by chance.
+
+        The chance keeps tasks that failed together from coming back together.
+        """
+        base = timedelta(seconds=task_policy(claim.task.policy).retry_delay_seconds)
+        doubled = min(base * (1 << min(claim.attempt - 1, 16)), LONGEST_RETRY_DELAY)
+        return doubled * (1 + self._random.random() / 10)
+
+    def write_kept(self) -> None:
+        """Write what could not be written before."""
+        if not self._unwritten and not self._unreleased:
+            return
+        with self._guard:
+            kept, self._unwritten = self._unwritten, []
+            over, self._unreleased = self._unreleased, []
+        for ended in kept:
+            self.record(ended)
+        for claim in over:
+            self._release(claim)
+
+    def _release(self, claim: Claim) -> None:
+        try:
+            self._store.release_run(claim.run_id)
+        except _REFUSED as error:
+            _logger.error("Task %r stays blocked, as that cannot be written now: %s", claim.task.name, error)
+            with self._guard:
+                self._unreleased.append(claim)

@@ -1,0 +1,137 @@
+"""Keeps the queue in step with the rows, the machine's zone and its clock.
+
+Whoever writes a row, the queue has its next slot soon after; a row that cannot be
+scheduled is set aside, once (law 4).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from jarvis_trio.clock import Clock
+from jarvis_trio.engine.notices import Reports
+from jarvis_trio.errors import ScheduleError
+from jarvis_trio.instants import parse_instant
+from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
+from jarvis_trio.schedules.schedule import Interval, Once, Schedule, task_schedule
+from jarvis_trio.store import MemoryStore
+
+CLOCK_SLACK = timedelta(seconds=5)
+"""A clock set back by less than this is a correction (ntpd steps by parts of a second): no schedule is moved."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Planner:
+    """Puts tasks into the queue.
+
+    Args:
+        store: the database.
+        clock: the machine's zone is asked of it; instants are arguments.
+        reports: is told of tasks that are set aside and of those that were mended.
+    """
+
+    def __init__(self, store: MemoryStore, clock: Clock, reports: Reports) -> None:
+        self._store = store
+        self._clock = clock
+        self._reports = reports
+
+    def settle(self, task: ScheduledTask, now: datetime) -> None:
+        """Read the row of a task that somebody added or changed, and queue its next slot.
+
+        One that cannot be scheduled is set aside; one that was and now can comes back.
+        """
+        task_id = require_id(task)
+        set_aside = self._store.reason_set_aside(task_id)
+        if not task.enabled and set_aside is None:
+            self._store.dequeue(task_id)
+            return
+        try:
+            schedule = task_schedule(task, self._clock.zone())
+            slot = self._slot_of_row(task, schedule, now)
+        except ScheduleError as error:
+            self.set_aside(task, str(error), now)
+            return
+        self._reports.watch(task, now)
+        if set_aside is not None:
+            self._store.set_enabled(task_id, True)
+            self._reports.mended(task, now)
+            _logger.info("Task %r was mended and is scheduled again", task.name, extra={"task": task.name})
+        if slot is None or task.next_run_at is None:
+            self._store.set_next_run(task_id, slot, waits_from=_waits_from(schedule, slot, now))
+        else:
+            self._store.enqueue(task_id, slot, waits_from=_waits_from(schedule, slot, now))
+
+    def _slot_of_row(self, task: ScheduledTask, schedule: Schedule, now: datetime) -> datetime | None:
+        if task.next_run_at is not None:
+            return parse_instant(task.next_run_at, self._clock.zone())
+        if isinstance(schedule, Once):
+            return None if self._store.slot_has_run(require_id(task), schedule.at) else schedule.at
+        return schedule.next_after(now)
+
+    def set_aside(self, task: ScheduledTask, reason: str, now: datetime) -> None:
+        """Disable a task that cannot be scheduled, with the reason in its history; told once."""
+        task_id, reason = require_id(task), reason[:1000]  # it can quote as much as the row holds
+        if not task.enabled and self._store.reason_set_aside(task_id) == reason:
+            self._store.dequeue(task_id)
+            return
+        self._store.record_unrun(task, now, RunStatus.SKIPPED, f"set aside: {reason}", at=now)
+        self._store.set_enabled(task_id, False)
+        self._store.end_troubles(task_id, [TroubleKind.SET_ASIDE])
+        self._reports.set_aside(task, reason, now)
+        _logger.error("Task %r is set aside until it is mended: %s", task.name, reason, extra={"task": task.name})
+
+    def rezone(self, now: datetime) -> None:
+        """The machine's zone changed: tasks without a zone of their own follow it.
+
+        What was due before the change stays due. Texts are written with the new offset.
+        """
+        with self._store.transaction():
+            for task, schedule, slot, waits_from in self._queued():
+                follows = task_policy(task.policy).timezone is None and not isinstance(schedule, Interval)
+                moved: datetime | None = slot
+                if follows and slot > now:
+                    moved = schedule.at if isinstance(schedule, Once) else schedule.next_after(now)
+                self._store.set_next_run(require_id(task), moved, waits_from=waits_from)
+
+    def rewind(self, now: datetime, back: timedelta) -> None:
+        """The wall clock was set back by `back`: no interval waits longer than it says, no slot runs twice."""
+        with self._store.transaction():
+            for task, schedule, slot, waits_from in self._queued():
+                if isinstance(schedule, Interval):
+                    if waits_from is not None:
+                        self._move_interval(require_id(task), schedule, min(waits_from - back, now))
+                elif not isinstance(schedule, Once):
+                    self._go_back(require_id(task), schedule, now, slot)
+
+    def _queued(self) -> Iterator[tuple[ScheduledTask, Schedule, datetime, datetime | None]]:
+        for task, slot, waits_from in self._store.queued_slots():
+            with suppress(ScheduleError):  # it is set aside when it comes due
+                yield task, task_schedule(task, self._clock.zone()), slot, waits_from
+
+    def _move_interval(self, task_id: int, schedule: Interval, waits_from: datetime) -> None:
+        # Elapsed time is what it counts, so it moves with the clock; a microsecond
+        # earlier where that very instant was a slot before.
+        slot = waits_from + schedule.step
+        while self._store.slot_has_run(task_id, slot):
+            slot -= timedelta(microseconds=1)
+        self._store.set_next_run(task_id, slot, waits_from=waits_from)
+
+    def _go_back(self, task_id: int, schedule: Schedule, now: datetime, queued: datetime) -> None:
+        """Queue the first slot after `now` that has no row, where that is before the queued one."""
+        slot = schedule.next_after(now)
+        while slot is not None and slot < queued:
+            if not self._store.slot_has_run(task_id, slot):
+                self._store.set_next_run(task_id, slot)
+                return
+            slot = schedule.next_after(slot)
+
+
+def _waits_from(schedule: Schedule, slot: datetime | None, now: datetime) -> datetime | None:
+    """Since when an interval waits for `slot`; None where somebody put that further off than one interval."""
+    if slot is None or not isinstance(schedule, Interval) or not now <= slot <= now + schedule.step:
+        return None
+    return slot - schedule.step

@@ -1,0 +1,101 @@
+"""Why a task ran, did not run, or will run: gathers what is known of it. Reads the store, writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from jarvis_trio.errors import ScheduleError
+from jarvis_trio.insight.answers import Case, Verdict, as_it_stands, at_moment
+from jarvis_trio.insight.firing import Firing, Moment, firing_of, moment_of
+from jarvis_trio.insight.forecast import stored_next_run
+from jarvis_trio.models import Run, ScheduledTask, Trigger, require_id
+from jarvis_trio.schedules.schedule import Interval, Schedule, task_schedule, task_zone
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why the task runs, or not, at that instant.
+
+    `moment` is the minute that was asked about. `answer` is one sentence, `notes` are
+    further ones. `firing` is what the schedule, as it is now, says of the minute.
+    `runs` are the rows of the history that the answer rests on, the oldest first;
+    `around` are the last rows of the slots before and after, by slot.
+    """
+
+    moment: Moment
+    verdict: Verdict
+    answer: str
+    firing: Firing
+    runs: tuple[Run, ...]
+    notes: tuple[str, ...]
+    around: Mapping[datetime, Run]
+
+
+def explain(
+    store: MemoryStore, task: ScheduledTask, at: datetime | None, now: datetime, *, daemon_runs: bool | None = None
+) -> Explanation:
+    """Why `task` runs, or not, in the minute of `at`; without `at`, how it stands now.
+
+    Args:
+        store: the database, which is only read.
+        task: the task, as the store has it.
+        at: aware, or naive for local time in the task's zone.
+        now: the present (aware UTC).
+        daemon_runs: whether a daemon is running; None where that is not known.
+
+    Raises ScheduleError for a time out of range, StoreError.
+    """
+    case = _case(store, task, at or now, now, daemon_runs)
+    answer = as_it_stands(case) if at is None else at_moment(case)
+    firing = case.firing
+    return Explanation(
+        moment=case.moment,
+        verdict=answer.verdict,
+        answer=f"{printable(task.name)} {answer.sentence}.",
+        firing=firing,
+        runs=tuple(answer.runs),
+        notes=tuple(filter(None, (*answer.notes, firing.note if at else ""))),
+        around={run.scheduled_for: run for run in case.runs if run.scheduled_for in (firing.before, firing.after)},
+    )
+
+
+def _case(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime, daemon_runs: bool | None) -> Case:
+    machine_zone = store.clock.zone()
+    next_run, runs = stored_next_run(task, machine_zone), store.list_runs(task=task.name)[::-1]
+    schedule: Schedule | None = None
+    try:
+        schedule, zone = task_schedule(task, machine_zone), task_zone(task, machine_zone)
+    except ScheduleError as error:
+        moment = moment_of(at, machine_zone)
+        firing = Firing(None, f"its schedule cannot be understood: {printable(str(error))}", None, None)
+    else:
+        moment = moment_of(at, zone)
+        firing = firing_of(schedule, moment, next_run=next_run, first_slot=_first_slot(schedule, runs))
+
+    def anything_ran(start: datetime, end: datetime) -> bool:
+        return any(run.started_at < end for run in store.list_runs(since=start))
+
+    return Case(
+        task=task,
+        schedule=schedule,
+        moment=moment,
+        firing=firing,
+        now=now,
+        next_run=next_run,
+        runs=runs,
+        set_aside=store.reasons_set_aside().get(require_id(task)),
+        daemon_runs=daemon_runs,
+        anything_ran=anything_ran,
+    )
+
+
+def _first_slot(schedule: Schedule, runs: Sequence[Run]) -> datetime | None:
+    """The first slot of an interval that the history knows; the oldest row may stand for some before it."""
+    slots = [run for run in runs if run.trigger is Trigger.SCHEDULE]
+    if not slots or not isinstance(schedule, Interval):
+        return None
+    return slots[0].scheduled_for - slots[0].collapsed * schedule.step

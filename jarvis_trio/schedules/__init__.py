@@ -1,0 +1,1 @@
+"""What the schedule in a row means: cron, intervals, single times, and clock changes. Pure."""

@@ -1,0 +1,147 @@
+"""`edit`: what it changes, what it leaves, and what it says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jarvis_trio.store import MemoryStore
+from tests.support.cli_world import Cli
+
+
+@pytest.fixture
+def job(cli: Cli) -> Cli:
+    """A database with a task that runs every 30 minutes."""
+    cli.ok("add", "job", "--every", "30m", "--timeout", "1m", "--description", "old", "--handler", "alert_eval")
+    return cli
+
+
+def test_it_shows_before_and_after_and_the_next_times(job: Cli) -> None:
+    assert job.ok("edit", "job", "--cron", "0 9 * * *", "--timeout", "none", "--grace", "1h") == (
+        "Changed job:\n"
+        "  schedule: every 30m -> at 09:00 every day\n"
+        "  timeout: 1m -> none\n"
+        "  grace: none -> 1h\n"
+        "Next: Tue 2026-03-03 09:00 UTC (in 24 h)\n"
+        "      Wed 2026-03-04 09:00 UTC (in 2 d)\n"
+        "      Thu 2026-03-05 09:00 UTC (in 3 d)\n"
+    )
+
+
+def test_what_no_option_names_stays(job: Cli) -> None:
+    before = job.task("job")
+    job.ok("edit", "job", "--description", "new")
+    after = job.task("job")
+    assert after.description == "new"
+    assert (after.next_run_at, after.policy, after.schedule_config) == (
+        before.next_run_at,
+        before.policy,
+        before.schedule_config,
+    )
+
+
+def test_a_new_schedule_counts_from_now(job: Cli) -> None:
+    job.clock.advance(minutes=10)
+    job.ok("edit", "job", "--every", "1h")
+    assert job.task("job").next_run_at == "2026-03-02T10:10:00+00:00"
+
+
+def test_the_same_schedule_again_keeps_its_rhythm(job: Cli) -> None:
+    job.change("job", schedule_config='{"seconds": 1800}')
+    job.clock.advance(minutes=10)
+    job.ok("edit", "job", "--every", "30m")
+    assert job.task("job").next_run_at == "2026-03-02T09:30:00+00:00"
+
+
+def test_a_new_zone_moves_a_cron_task_and_no_interval(job: Cli) -> None:
+    job.ok("edit", "job", "--timezone", "America/Denver")
+    assert job.task("job").next_run_at == "2026-03-02T09:30:00+00:00"
+    job.ok("add", "daily", "--cron", "0 12 * * *", "--handler", "alert_eval")
+    job.ok("edit", "daily", "--timezone", "America/Denver")
+    assert job.task("daily").next_run_at == "2026-03-02T19:00:00+00:00"
+
+
+def test_policy_keys_of_other_programs_stay(job: Cli) -> None:
+    job.change("job", policy='{"timeout_seconds": 60, "theirs": [1, 2]}')
+    job.ok("edit", "job", "--timeout", "none", "--retries", "3")
+    assert json.loads(job.task("job").policy or "") == {"theirs": [1, 2], "retries": 3}
+
+
+def test_a_policy_that_nobody_can_read_is_replaced(job: Cli) -> None:
+    job.change("job", policy="}{")
+    job.ok("edit", "job", "--retries", "1")
+    assert json.loads(job.task("job").policy or "") == {"retries": 1}
+
+
+def test_another_handler_does_not_inherit_the_configuration(job: Cli) -> None:
+    job.ok("edit", "job", "--config", '{"a": 1}')
+    assert job.task("job").handler_config == '{"a": 1}'
+    job.ok("edit", "job", "--handler", "webhook_poll")
+    assert (job.task("job").handler_type, job.task("job").handler_config) == ("webhook_poll", None)
+
+
+def test_a_delivery_can_be_added_changed_and_taken_back(job: Cli) -> None:
+    job.ok("edit", "job", "--deliver", "notification")
+    job.ok("edit", "job", "--deliver-config", '{"sound": "Ping"}')
+    assert job.task("job").delivery_channel == "notification"
+    assert job.task("job").delivery_config == '{"sound": "Ping"}'
+    job.ok("edit", "job", "--deliver", "none")
+    assert (job.task("job").delivery_channel, job.task("job").delivery_config) == (None, None)
+
+
+def test_a_task_with_a_handler_that_is_not_installed_can_be_edited(job: Cli) -> None:
+    job.change("job", handler_type="morning_brief")
+    job.ok("edit", "job", "--every", "1h")
+    assert job.task("job").handler_type == "morning_brief"
+
+
+def test_a_task_that_was_set_aside_comes_back(job: Cli) -> None:
+    job.change("job", schedule_config='{"minutes": "thirty"}', next_run_at=None)
+    job.ok("tick")
+    assert "set aside until it is mended: interval: minutes must be a number" in job.ok("list")
+    job.ok("edit", "job", "--every", "30m")
+    assert job.task("job").enabled
+    assert job.task("job").next_run_at == "2026-03-02T09:30:00+00:00"
+    with MemoryStore(job.path) as store:
+        assert store.reasons_set_aside() == {}
+
+
+def test_what_does_not_mend_a_task_that_was_set_aside_is_refused(job: Cli) -> None:
+    job.change("job", schedule_config="{}")
+    job.ok("tick")
+    assert "interval must be greater than zero" in job.fails("edit", "job", "--description", "new")
+    assert not job.task("job").enabled
+
+
+def test_a_paused_task_stays_paused(job: Cli) -> None:
+    job.ok("pause", "job")
+    job.ok("edit", "job", "--every", "1h")
+    assert not job.task("job").enabled
+
+
+def test_nothing_to_change_is_said(job: Cli) -> None:
+    assert "nothing to change; give an option" in job.fails("edit", "job", code=2)
+    assert job.ok("edit", "job", "--every", "30m").startswith("Nothing changed: job is so already.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--every", "never"], "not a duration"),
+        (["--cron", "0 9 * * 1"], "weekdays as numbers are read in two ways"),
+        (["--timezone", "Nowhere"], "unknown time zone"),
+        (["--handler", "nosuch"], "no handler of type 'nosuch' is installed"),
+        (["--config", "nothing"], "--config is not JSON"),
+        (["--deliver", "pigeon"], "unknown channel"),
+        (["--at", "2020-01-01"], "that is past"),
+    ],
+)
+def test_what_cannot_be_understood_is_one_line_and_changes_nothing(job: Cli, arguments: list[str], said: str) -> None:
+    before = job.task("job")
+    assert said in job.fails("edit", "job", "--retries", "5", *arguments)
+    assert job.task("job") == before
+
+
+def test_json_is_the_row_as_it_is_now(job: Cli) -> None:
+    assert job.json("edit", "job", "--every", "1h")["schedule_config"] == '{"hours": 1}'

@@ -1,0 +1,142 @@
+"""`tick` and `run-now`: the engine in the command's own process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli_world import Cli, Program, eventually
+
+PLUGIN = """
+def broken(task, context):
+    raise ValueError("no luck")
+
+def leaves(task, context):
+    raise SystemExit(3)
+"""
+
+
+@pytest.fixture
+def job(cli: Cli) -> Cli:
+    """A database with a task that says hello every 30 minutes."""
+    cli.ok("allow", "echo", "false")
+    cli.ok("add", "job", "--every", "30m", "--", "echo", "hello")
+    return cli
+
+
+@pytest.fixture
+def plugin(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """A database with a task for each handler of an installed package."""
+    packages = tmp_path / "packages"
+    metadata = packages / "unlucky-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (packages / "unlucky.py").write_text(PLUGIN)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: unlucky\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[jarvis_trio.handlers]\nbroken = unlucky:broken\nleaves = unlucky:leaves\n"
+    )
+    monkeypatch.syspath_prepend(str(packages))
+    for handler in ("broken", "leaves"):
+        cli.ok("add", handler, "--every", "1h", "--handler", handler)
+    return cli
+
+
+def test_a_tick_runs_what_is_due_and_prints_what_came_of_it(job: Cli) -> None:
+    assert job.ok("tick") == "Nothing is due.\n"
+    job.clock.advance(hours=1)
+    assert [line.split() for line in job.ok("tick").splitlines()[1:]] == [["job", "executed", "hello"]]
+
+
+def test_a_tick_in_json_has_the_engines_results(job: Cli) -> None:
+    job.clock.advance(hours=1)
+    (report,) = job.json("tick")
+    assert (report["name"], report["handler_type"], report["status"]) == ("job", "custom", "executed")
+    assert report["result"]["stdout"] == "hello\n"
+    assert report["next_run_at"] == "2026-03-02T10:30:00+00:00"
+    assert job.json("tick") == []
+
+
+def test_a_tick_with_failures_has_done_its_work(job: Cli) -> None:
+    job.ok("edit", "job", "--config", '{"command": "false"}')
+    job.clock.advance(hours=1)
+    done = job("tick")
+    assert (done.code, "error" in done.out) == (0, True)
+
+
+def test_an_unknown_handler_is_skipped_with_its_reason(job: Cli) -> None:
+    job.change("job", handler_type="morning_brief")
+    job.clock.advance(hours=1)
+    assert "skipped" in job.ok("tick")
+    assert job.json("history", "job")[0]["reason"] == "no handler of type 'morning_brief' is installed"
+
+
+def test_run_now_prints_the_result_and_moves_no_slot(job: Cli) -> None:
+    before = job.task("job").next_run_at
+    assert "  stdout: hello\n" in job.ok("run-now", "job")
+    assert job.task("job").next_run_at == before
+    assert job.json("history", "job")[0]["trigger"] == "manual"
+
+
+def test_run_now_in_json_is_the_result_and_the_number_of_the_run(job: Cli) -> None:
+    report = job.json("run-now", "job")
+    assert (report["status"], report["result"]["stdout"], report["run"]) == ("executed", "hello\n", 1)
+
+
+def test_run_now_of_a_paused_task_is_fine(job: Cli) -> None:
+    job.ok("pause", "job")
+    job.ok("run-now", "job")
+
+
+def test_a_run_that_fails_is_exit_1_with_its_output_and_one_line(job: Cli) -> None:
+    job.ok("edit", "job", "--config", '{"command": "false"}')
+    done = job("run-now", "job")
+    assert (done.code, done.err) == (1, "Task 'job' ended as error: exit code 1\n")
+    assert "exit_code: 1" in done.out
+
+
+def test_a_command_that_nobody_approved_is_exit_1_with_the_mend(job: Cli) -> None:
+    job.ok("edit", "job", "--config", '{"command": "true"}')
+    done = job("run-now", "job")
+    assert done.code == 1
+    assert "is not approved to run; to approve it: jarvis-trio allow /" in done.err
+
+
+def test_a_handler_that_is_not_installed_cannot_be_run_and_leaves_no_trace(job: Cli) -> None:
+    job.change("job", handler_type="morning_brief")
+    assert "no handler of type 'morning_brief' is installed" in job.fails("run-now", "job")
+    assert job.runs("job") == []
+
+
+@pytest.mark.law(4)
+@pytest.mark.parametrize(("name", "reason"), [("broken", "ValueError: no luck"), ("leaves", "SystemExit: 3")])
+def test_a_python_handler_that_raises_is_one_line_and_no_traceback(plugin: Cli, name: str, reason: str) -> None:
+    done = plugin("run-now", name)
+    assert (done.code, done.err) == (1, f"Task {name!r} ended as error: {reason}\n")
+
+
+def test_verbose_shows_where_a_python_handler_failed(plugin: Cli) -> None:
+    done = plugin("run-now", "broken", "--verbose")
+    assert 'raise ValueError("no luck")' in done.err
+    assert plugin("run-now", "broken").err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_command_that_runs(program: Program, tmp_path: Path) -> None:
+    program("init")
+    program("allow", "sh")
+    note = tmp_path / "pid"
+    program("add", "job", "--every", "1h", "--", "sh", "-c", f"echo $$ > {note}; sleep 60")
+    process = program.start("run-now", "job")
+    command = int(eventually(lambda: note.exists() and note.read_text()))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 1
+    assert process.stderr is not None
+    assert process.stderr.read().strip() == "jarvis-trio: interrupted"
+    eventually(lambda: not os.path.exists(f"/proc/{command}"))
+    program("tick")
+    (run,) = json.loads(program("history", "job", "--json").out)
+    assert run["status"] in ("interrupted", "error")

@@ -1,0 +1,121 @@
+"""`init` and `allow`."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from jarvis_trio.handlers.approvals import Approvals
+from tests.support.cli_world import Cli
+from tests.support.core_fakes import ASSISTANTS
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def nothing(cli: Cli) -> Cli:
+    """Commands where there is no data folder yet."""
+    cli.path.unlink()
+    cli.data.rmdir()
+    return cli
+
+
+def test_it_makes_what_is_missing_for_its_owner_only(nothing: Cli) -> None:
+    out = nothing.ok("init")
+    assert out.splitlines()[:3] == [
+        f"Made {nothing.data}",
+        f"Made {nothing.data}/webhook-inbox",
+        f"Made {nothing.path}",
+    ]
+    assert mode(nothing.data) == mode(nothing.data / "webhook-inbox") == 0o700
+    assert mode(nothing.path) == 0o600
+
+
+def test_the_two_tasks_are_due_at_once(nothing: Cli) -> None:
+    nothing.ok("init")
+    tasks = {name: nothing.task(name) for name in nothing.names()}
+    assert {name: (task.handler_type, task.schedule_config) for name, task in tasks.items()} == {
+        "alert_eval": ("alert_eval", '{"hours": 2}'),
+        "webhook_poll": ("webhook_poll", '{"minutes": 5}'),
+    }
+    assert {report["name"]: report["status"] for report in nothing.json("tick")} == {
+        "alert_eval": "executed",
+        "webhook_poll": "executed",
+    }
+    assert nothing.task("webhook_poll").next_run_at == "2026-03-02T09:05:00+00:00"
+
+
+def test_a_second_time_it_changes_nothing_and_says_so(nothing: Cli) -> None:
+    nothing.ok("init")
+    nothing.ok("edit", "webhook_poll", "--every", "1m")
+    before = [nothing.task(name) for name in nothing.names()]
+    assert nothing.ok("init").splitlines() == [
+        f"There is already {nothing.path}",
+        "There is already the task alert_eval",
+        "There is already the task webhook_poll",
+    ]
+    assert [nothing.task(name) for name in nothing.names()] == before
+
+
+def test_an_assistants_own_tasks_are_not_doubled(cli: Cli) -> None:
+    cli.ok("add", "check-alerts", "--every", "1h", "--handler", "alert_eval")
+    assert "There is already the task check-alerts\n" in cli.ok("init")
+    assert cli.names() == ["check-alerts", "webhook_poll"]
+
+
+def test_an_assistants_database_is_copied_before_our_tables_are_added(nothing: Cli) -> None:
+    nothing.data.mkdir(mode=0o700)
+    with closing(sqlite3.connect(nothing.path)) as connection:
+        connection.executescript(ASSISTANTS)
+    done = nothing("init")
+    assert done.code == 0
+    assert "a copy as it was is at" in done.err
+    assert list(nothing.data.glob("memory.db.before-*")) != []
+
+
+def test_an_open_folder_is_noted_and_left_as_it_is(cli: Cli) -> None:
+    cli.data.chmod(0o755)
+    done = cli("init")
+    assert f"note: others may look into {cli.data}; to keep them out: chmod 700 {cli.data}\n" in done.err
+    assert mode(cli.data) == 0o755
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(nothing: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = nothing.data.parent / "file"
+    file.touch()
+    monkeypatch.setenv("JARVIS_DATA_DIR", str(file / "data"))
+    assert f"cannot make the folder {file}/data: Not a directory" in nothing.fails("init")
+
+
+def test_an_empty_list_of_approvals_says_so_beside_the_data(cli: Cli) -> None:
+    done = cli("allow", "--list")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "note: nothing is approved; to approve a program: jarvis-trio allow PATH\n"
+    assert cli.json("allow", "--list") == []
+
+
+def test_an_approved_program_is_listed_until_it_is_taken_back(cli: Cli) -> None:
+    (path,) = cli.ok("allow", "true").removeprefix("Approved: ").splitlines()
+    assert cli.ok("allow", "--list") == f"{path}\n"
+    assert cli.json("allow", "--list") == [path]
+    assert cli.ok("allow", "--remove", path) == f"No longer approved: {path}\n"
+    assert cli.json("allow", "--list") == []
+
+
+def test_what_others_can_change_is_not_approved(cli: Cli, tmp_path: Path) -> None:
+    script = tmp_path / "job.sh"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o777)
+    assert "cannot be approved: others can change it" in cli.fails("allow", str(script))
+    assert Approvals(cli.data / "approved-commands.json").list() == ()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--list", "true"], ["--json", "true"], ["--remove"]])
+def test_approving_nothing_is_wrong_usage(cli: Cli, arguments: list[str]) -> None:
+    assert "give the path of an executable, or --list" in cli.fails("allow", *arguments, code=2)

@@ -1,0 +1,252 @@
+"""`jarvis-trio launchd ...`: collaboration tests, with a `launchctl` that is a program on PATH."""
+
+from __future__ import annotations
+
+import json
+import os
+import plistlib
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from jarvis_trio.cli.commands.launchd import launchd
+from jarvis_trio.errors import LaunchdError
+from jarvis_trio.launchd.plist import LABEL, OLD_LABELS, SEARCH_PATH
+from jarvis_trio.settings import Settings, read_settings
+from tests.support import fake_launchctl
+from tests.support.launchd_world import GUI, OURS, PROJECT
+
+COMMANDS = ["render", "install", "uninstall", "rollback", "status"]
+
+
+class Mac:
+    """A home folder with the three old agents in it, and what the commands are given."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.state_file = home.parent / "launchd.json"
+        self.agents = home / "Library/LaunchAgents"
+        self.agents.mkdir(parents=True)
+        (home / "data").mkdir()
+        (home / "data/memory.db").touch()
+        self.settings: Settings = read_settings({}, home / "data")
+
+    # What the commands ask of a session; the real one reads a `config` that was imported long before.
+
+    def use_application(self, folder: Path) -> None:
+        self.settings = read_settings({}, folder / "data")
+
+    def longest_timeout_seconds(self) -> float:
+        return 1799.5
+
+    def call(self, *arguments: str) -> Result:
+        return CliRunner().invoke(launchd, arguments, obj=self)
+
+    def do(self, *arguments: str) -> str:
+        result = self.call(*arguments)
+        if result.exception is not None:
+            raise result.exception
+        return result.output
+
+    def add_old_agents(self) -> None:
+        services = {}
+        for label in OLD_LABELS:
+            plist = self.agents / f"{label}.plist"
+            plist.write_bytes(plistlib.dumps({"Label": label, "Program": "/usr/bin/true", "StartInterval": 300}))
+            services[f"{GUI}/{label}"] = {"path": str(plist), "state": "not running", "pid": None, "left": 0}
+        self.state_file.write_text(json.dumps({"services": services}))
+
+    @property
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads(self.state_file.read_text())
+        return fake_launchctl.EMPTY | state
+
+    def snapshot(self) -> tuple[dict[str, bytes], list[str]]:
+        files = {str(path): path.read_bytes() for path in self.home.rglob("*") if path.is_file()}
+        return files, sorted(self.state["services"])
+
+
+class Clock:
+    """Stands for the module `time`: nobody waits."""
+
+    now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mac:
+    mac = Mac(tmp_path / "home")
+    mac.add_old_agents()
+    program = tmp_path / "bin/launchctl"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{fake_launchctl.__file__}" "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    monkeypatch.setenv("HOME", str(mac.home))
+    monkeypatch.setenv("FAKE_LAUNCHCTL_STATE", str(mac.state_file))
+    monkeypatch.setattr("jarvis_trio.cli.commands.launchd.time", Clock())
+    return mac
+
+
+def test_render_prints_the_property_list_with_the_settings_in_force(mac: Mac) -> None:
+    agent = plistlib.loads(mac.do("render").encode())
+    assert agent["ProgramArguments"] == [sys.executable, "-m", "jarvis_trio"]
+    assert agent["WorkingDirectory"] == str(PROJECT)
+    assert agent["EnvironmentVariables"] == {"PATH": SEARCH_PATH, **mac.settings.environment()}
+    assert agent["ExitTimeOut"] == 1860
+    assert agent["StandardErrorPath"] == str(mac.home / "Library/Logs/Jarvis/launchd-stderr.log")
+
+
+def test_render_json_prints_json_alone(mac: Mac) -> None:
+    assert json.loads(mac.do("render", "--json")) == plistlib.loads(mac.do("render").encode())
+
+
+def test_an_application_brings_its_own_settings(mac: Mac, tmp_path: Path) -> None:
+    arguments = ["--app-dir", str(tmp_path), "--engine", "scheduler.engine:SchedulerEngine", "--store", "m.s:Store"]
+    agent = json.loads(mac.do("render", "--json", *arguments))
+    assert agent["ProgramArguments"] == [sys.executable, "-m", "jarvis_trio", "run", *arguments]
+    assert agent["EnvironmentVariables"]["MEMORY_DB_PATH"] == str(tmp_path / "data/memory.db")
+
+
+def test_status_compares_with_the_application_that_is_installed(mac: Mac, tmp_path: Path) -> None:
+    options = ["--app-dir", str(tmp_path / "an app"), "--engine", "s.e:Engine", "--store", "m.s:Store"]
+    (tmp_path / "an app/data").mkdir(parents=True)
+    rendered, plist = mac.do("render", *options), mac.agents / f"{LABEL}.plist"
+    plist.write_text(rendered)
+    assert json.loads(mac.do("status", "--json"))["up_to_date"] is True
+    plist.write_text(rendered.replace("<string>60</string>", "<string>61</string>"))
+    assert f"to update it: {shlex.join(['jarvis-trio', 'launchd', 'install', *options])}\n" in mac.do("status")
+
+
+def test_half_of_an_application_is_wrong_usage(mac: Mac, tmp_path: Path) -> None:
+    result = mac.call("render", "--app-dir", str(tmp_path), "--engine", "scheduler.engine:SchedulerEngine")
+    assert result.exit_code == 2
+    assert "--engine and --store go together" in result.output
+
+
+def test_a_dry_run_prints_every_step_and_does_none(mac: Mac) -> None:
+    before = mac.snapshot()
+    said = mac.do("install", "--dry-run")
+    assert mac.snapshot() == before
+    assert {call[0] for call in mac.state["calls"]} == {"print"}
+    steps = [line.strip().removeprefix("launchctl ").split(" ")[0] for line in said.splitlines()[1:]]
+    assert steps == ["make", "make", "note", *["bootout", "move"] * 3, "write", "enable", "bootstrap", "wait"]
+    assert all(f"launchctl bootout {GUI}/{label}\n" in said for label in OLD_LABELS)
+
+
+@pytest.mark.slow
+def test_install_status_and_rollback_as_a_person_types_them(mac: Mac) -> None:
+    before = mac.snapshot()
+    said = mac.do("install")
+    assert f"\n[13/13] wait until it runs\n    waiting for {LABEL} to run: " in said
+    assert f"\n{LABEL} runs in {GUI}. Its log: ~/data/jarvis-daemon.log\n" in said
+    assert list(mac.state["services"]) == [OURS]
+
+    seen = json.loads(mac.do("status", "--json"))
+    assert (seen["running"], seen["up_to_date"], seen["old_agents_loaded"]) == (True, True, [])
+    assert f"{LABEL}: runs as process {seen['pid']}, in {GUI}\n" in mac.do("status")
+
+    mac.do("rollback")
+    assert mac.snapshot() == before
+    assert mac.do("rollback") == "Nothing to do.\n"
+
+
+@pytest.mark.slow
+def test_the_migration_guide_works_when_followed_to_its_end(mac: Mac) -> None:
+    """Its `jarvis-trio launchd` lines in their order; `rollback` is the last but one."""
+    guide = (PROJECT / "docs/migration.md").read_text()
+    lines = [line.split()[2:] for line in guide.splitlines() if line.startswith("jarvis-trio launchd ")]
+    assert [line[0] for line in lines] == ["status", "install", "install", "status", "install", "rollback", "uninstall"]
+    before = mac.snapshot()
+    said = [mac.do(*line) for line in lines]
+    assert mac.snapshot() == before
+    dry_run = guide.split("```text\n")[2].split("```")[0]
+    assert said[1] == dry_run.replace("gui/501", GUI)
+    assert said[2].endswith("".join(f"{line}\n" for line in _closing_lines(guide)))
+
+
+def _closing_lines(guide: str) -> list[str]:
+    """What `install` says at the end, with the guide's place for the project."""
+    text = guide.split("```text\n")[3].split("```")[0]
+    return text.replace("gui/501", GUI).replace("~/jarvis-trio/data", "~/data").splitlines()
+
+
+@pytest.mark.slow
+def test_the_property_list_starts_a_daemon_that_says_nothing_to_launchd(tmp_path: Path) -> None:
+    """As launchd does it: with the environment of the plist and its own name for the agent, and nothing else."""
+    environment = {"HOME": str(tmp_path), "JARVIS_DATA_DIR": str(tmp_path / "data"), "PATH": SEARCH_PATH}
+    program = [sys.executable, "-m", "jarvis_trio"]
+    subprocess.run([*program, "init"], env=environment, cwd=PROJECT, check=True, capture_output=True)
+    rendered = subprocess.check_output([*program, "launchd", "render"], env=environment, cwd=PROJECT)
+    agent = plistlib.loads(rendered)
+    log = tmp_path / "data/jarvis-daemon.log"
+    with subprocess.Popen(
+        agent["ProgramArguments"],
+        env={"HOME": str(tmp_path), "XPC_SERVICE_NAME": LABEL, **agent["EnvironmentVariables"]},
+        cwd=agent["WorkingDirectory"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as daemon:
+        deadline = time.monotonic() + 30
+        while not (log.exists() and "Tick" in log.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        daemon.terminate()
+        said, _ = daemon.communicate(timeout=30)
+    assert (daemon.returncode, said) == (0, b"")
+    assert "Tick" in log.read_text()
+
+
+@pytest.mark.slow
+def test_without_launchctl_the_program_exits_1_with_one_line(tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path), "JARVIS_DATA_DIR": str(tmp_path), "PATH": str(tmp_path)}
+    command = [sys.executable, "-m", "jarvis_trio", "launchd", "status"]
+    done = subprocess.run(command, env=environment, cwd=PROJECT, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+
+
+def test_status_says_what_is_wrong_and_the_mend(mac: Mac) -> None:
+    said = mac.do("status")
+    assert f"{LABEL}: is not loaded, in {GUI}\n" in said
+    for label in OLD_LABELS:
+        assert f"{label}: is loaded, and would run everything twice; to retire it: jarvis-trio launchd install" in said
+
+
+def test_an_install_that_fails_ends_in_one_line_and_changes_nothing(mac: Mac) -> None:
+    mac.state_file.write_text(json.dumps(mac.state | {"faults": [{"verb": "bootstrap", "label": LABEL, "code": 125}]}))
+    before = mac.snapshot()
+    result = mac.call("install")
+    assert isinstance(result.exception, LaunchdError)
+    assert str(result.exception).endswith("125: unknown; all that was done before has been taken back")
+    assert mac.snapshot() == before
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "render"])
+def test_without_launchctl_it_says_how_to_use_systemd(
+    mac: Mac, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    with pytest.raises(LaunchdError, match=r"launchd is macOS's; on Linux .* systemctl --user enable --now") as caught:
+        mac.do(command)
+    assert "\n" not in str(caught.value)
+
+
+def test_render_needs_no_launchctl(mac: Mac, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    assert plistlib.loads(mac.do("render").encode())["Label"] == LABEL
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_shows_an_example(mac: Mac, command: str) -> None:
+    assert f"jarvis-trio launchd {command}" in mac.do(command, "--help")

@@ -1,0 +1,90 @@
+"""Unit tests of what commands print: relative times, short durations, summaries, JSON."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, timedelta
+
+import pytest
+
+from jarvis_trio.cli.describe import definition_words, result_summary, run_summary
+from jarvis_trio.cli.output import print_json, relative, say, say_text, short
+from jarvis_trio.models import Run, RunStatus
+from tests.support.core_fakes import START, a_task
+
+RUN = Run(1, 1, "job", START, 1, START, RunStatus.EXECUTED)
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (timedelta(0), "0 s"),
+        (timedelta(seconds=119), "119 s"),
+        (timedelta(minutes=2), "2 min"),
+        (timedelta(minutes=4, seconds=59.9), "5 min"),
+        (timedelta(minutes=119), "119 min"),
+        (timedelta(hours=36), "36 h"),
+        (timedelta(days=2), "2 d"),
+        (timedelta(days=800), "800 d"),
+    ],
+)
+def test_a_duration_is_told_in_the_largest_unit_of_which_it_has_two(duration: timedelta, text: str) -> None:
+    assert short(duration) == text
+
+
+def test_an_instant_is_told_from_now() -> None:
+    assert relative(START + timedelta(minutes=4), START) == "in 4 min"
+    assert relative(START - timedelta(hours=2), START) == "2 h ago"
+    assert relative(START, START) == "0 s ago"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        ("plain", "plain"),
+        ({"status": "ok", "stdout": "one\nlast\n\n"}, "last"),
+        ({"status": "ok", "stdout": ""}, ""),
+        ({"rules": 3, "triggered": [], "note": None}, "rules 3"),
+        ([1, 2], "[1, 2]"),
+    ],
+)
+def test_a_result_is_summed_up_in_a_line(value: object, text: str) -> None:
+    assert result_summary(value) == text
+
+
+def test_the_reason_goes_before_the_result() -> None:
+    assert run_summary(replace(RUN, status=RunStatus.ERROR, reason="no", result='{"stdout": "yes"}')) == "no"
+    assert run_summary(replace(RUN, result="not JSON")) == "not JSON"
+
+
+def test_a_delivery_that_failed_goes_before_the_result_and_after_the_reason() -> None:
+    failed = replace(RUN, result='"yes"', delivery='{"channel": "email", "error": "email: refused"}')
+    assert run_summary(failed) == "not delivered: email: refused"
+    assert run_summary(replace(failed, status=RunStatus.ERROR, reason="no")) == "no; not delivered: email: refused"
+    assert run_summary(replace(failed, delivery='{"channel": "email", "status": "sent", "to": "me"}')) == "yes"
+
+
+@pytest.mark.parametrize("config", ["}{", "[]", '{"command": 5}', '{"command": ["a"], "more": 1}', None])
+def test_a_configuration_that_makes_no_sense_is_shown_as_it_is(config: str | None) -> None:
+    words = definition_words(a_task(handler="custom", handler_config=config, policy=None), UTC)
+    assert words["handler"] == " ".join(filter(None, ("custom", config)))
+
+
+def test_a_policy_that_makes_no_sense_is_shown_as_it_is() -> None:
+    task = replace(a_task(), policy='{"retries": "many"}')
+    assert definition_words(task, UTC)["policy"] == '{"retries": "many"}'
+
+
+def test_nothing_printed_can_act_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a\x1b[2Jb\nc")
+    say_text("x\ty\r\n\x9b1m")
+    print_json({"name": "\x9b\u202e\x1b"})
+    assert capsys.readouterr().out.splitlines() == [
+        r"a\x1b[2Jb\nc",
+        "  x       y",
+        r"  \x9b1m",
+        "{",
+        r'  "name": "\u009b\u202e\u001b"',
+        "}",
+    ]

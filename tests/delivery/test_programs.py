@@ -1,0 +1,171 @@
+"""notification, imessage and Apple Mail: what the programs are given, and what their failures become."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jarvis_trio.delivery import Message
+from jarvis_trio.errors import DeliveryError
+from tests.support.delivery_fakes import HOSTILE, MESSAGE, Programs
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Programs:
+    return Programs(tmp_path)
+
+
+def script_and_data(programs: Programs) -> tuple[str, list[str]]:
+    [call] = programs.calls("osascript")
+    assert call["argv"][0] == "-e"
+    # The first argument is ours: osascript takes options until then, also `-e`.
+    assert call["argv"][2] == "jarvis"
+    assert call["stdin"] == ""
+    return call["argv"][1], call["argv"][3:]
+
+
+def test_macos_shows_a_notification_with_data_as_arguments(programs: Programs) -> None:
+    programs.add("osascript")
+    account = programs.channels("darwin").send("notification", {"sound": "Ping"}, MESSAGE)
+    script, data = script_and_data(programs)
+    assert "display notification theBody with title theTitle sound name theSound" in script
+    assert data == ["backup: executed", "files: 12", "Ping"]
+    assert "Notification Centre" in account
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_becomes_a_part_of_the_script_or_of_a_command(programs: Programs, text: str) -> None:
+    programs.add("osascript")
+    programs.add("notify-send")
+    told = Message(text, "executed", f"{text}\x00\x07\n{text}", "now")
+    config = {"title_template": "$task_name", "body_template": "$result"}
+    programs.channels("darwin").send("notification", config, told)
+    programs.channels("linux").send("notification", config, told)
+    script, data = script_and_data(programs)
+    assert text not in script
+    assert data[:2] == [text, f"{text}\n{text}"]
+    [call] = programs.calls("notify-send")
+    assert call["argv"] == ["--app-name=Jarvis", "--", text, f"{text}\n{text}".replace("&", "&amp;")]
+    assert not list(programs.folder.glob("**/pwned"))
+    assert not Path("pwned").exists()
+
+
+def test_linux_gets_a_body_without_markup(programs: Programs) -> None:
+    programs.add("notify-send")
+    assert programs.channels("linux").send("notification", {"body_template": '<a href="x">&'}, MESSAGE)
+    [call] = programs.calls("notify-send")
+    assert call["argv"][-1] == '&lt;a href="x"&gt;&amp;'
+
+
+def test_notify_shows_a_notification_at_once(programs: Programs) -> None:
+    programs.add("notify-send")
+    programs.channels("linux").notify("Alert:\nrule", "3 found\x1b[2J")
+    [call] = programs.calls("notify-send")
+    assert call["argv"][-2:] == ["Alert: rule", "3 found[2J"]
+
+
+def test_a_program_runs_in_the_environment_that_the_channels_were_given(programs: Programs) -> None:
+    programs.add("notify-send")
+    programs.channels("linux", DBUS_SESSION_BUS_ADDRESS="unix:path=/run/bus").notify("a", "b")
+    [call] = programs.calls("notify-send")
+    assert call["environment"]["DBUS_SESSION_BUS_ADDRESS"] == "unix:path=/run/bus"
+
+
+def test_a_machine_without_notify_send_says_what_to_install(programs: Programs) -> None:
+    with pytest.raises(DeliveryError, match=r"notify-send is not on PATH; install it .*libnotify-bin"):
+        programs.channels("linux").notify("a", "b")
+
+
+def test_a_machine_without_a_session_says_so(programs: Programs) -> None:
+    programs.add("notify-send", "echo 'Cannot autolaunch D-Bus' >&2; exit 1")
+    with pytest.raises(DeliveryError, match=r"exit status 1: Cannot autolaunch D-Bus; .*DBUS_SESSION_BUS_ADDRESS"):
+        programs.channels("linux").notify("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("config", "data"),
+    [
+        ({"recipient": "+15550100"}, ["recipient", "+15550100"]),
+        ({"recipient": "+15550100", "chat_identifier": ""}, ["recipient", "+15550100"]),
+        ({"recipient": "+15550100", "chat_identifier": "chat42"}, ["chat_identifier", "chat42"]),
+        ({"chat_identifier": "iMessage;+;chat42"}, ["chat_identifier", "iMessage;+;chat42"]),
+        ({"recipient": "-e x\n"}, ["recipient", "-e x"]),
+    ],
+)
+def test_an_imessage_goes_to_the_chat_or_else_to_the_recipient(
+    programs: Programs, config: dict[str, str], data: list[str]
+) -> None:
+    programs.add("osascript")
+    account = programs.channels("darwin").send("imessage", {**config, "body_template": "$task_name\n$result"}, MESSAGE)
+    script, given = script_and_data(programs)
+    assert given == [*data, "backup\nfiles: 12"]
+    assert "participant theTarget of theAccount" in script
+    assert data[1] in account
+
+
+def test_imessage_elsewhere_says_that_it_needs_macos(programs: Programs) -> None:
+    with pytest.raises(DeliveryError, match=r"^imessage: .*needs macOS"):
+        programs.channels("linux").send("imessage", {"recipient": "+15550100"}, MESSAGE)
+
+
+def test_without_an_smtp_url_a_mail_goes_by_apple_mail(programs: Programs) -> None:
+    programs.add("osascript")
+    config = {"to": "a@example.org, B <b@example.org>", "subject_template": "S\n$task_name", "body_template": "$result"}
+    account = programs.channels("darwin").send("email", config, MESSAGE)
+    script, data = script_and_data(programs)
+    assert 'tell application "Mail"' in script
+    assert data == ["S backup", "files: 12", "a@example.org", "b@example.org"]
+    assert account == "handed to Mail for a@example.org, b@example.org"
+
+
+def test_without_an_smtp_url_and_apple_mail_the_setting_is_named(programs: Programs) -> None:
+    with pytest.raises(DeliveryError, match="set JARVIS_SMTP_URL in the environment, as in smtp://"):
+        programs.channels("linux").send("email", {"to": "a@example.org"}, MESSAGE)
+
+
+def test_a_missing_consent_names_the_pane_of_system_settings(programs: Programs) -> None:
+    programs.add("osascript", "echo 'execution error: Not authorized to send Apple events (-1743)' >&2; exit 1")
+    with pytest.raises(DeliveryError, match="System Settings > Privacy & Security > Automation"):
+        programs.channels("darwin").send("imessage", {"recipient": "+15550100"}, MESSAGE)
+
+
+@pytest.mark.slow
+def test_a_program_that_hangs_is_killed_with_its_children(programs: Programs) -> None:
+    programs.add("osascript", 'sleep 60 & echo $! > "$0.child"; wait')
+    begun = time.monotonic()
+    with pytest.raises(DeliveryError, match=r"osascript did not end within 1\.5 s and was killed"):
+        programs.channels("darwin", timedelta(seconds=1.5)).notify("a", "b")
+    assert time.monotonic() - begun < 10
+    child = int((programs.folder / "osascript.child").read_text())
+    assert ended(child)
+
+
+def ended(pid: int) -> bool:
+    """Whether the process ends soon; a zombie that nobody in a container reaps has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for _ in range(200):
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+            time.sleep(0.02)
+        return False
+    return True
+
+
+def test_a_grandchild_that_holds_the_output_does_not_hold_the_delivery(programs: Programs) -> None:
+    programs.add("notify-send", "sleep 8 & exit 0")
+    begun = time.monotonic()
+    programs.channels("linux").notify("a", "b")
+    assert time.monotonic() - begun < 6
+
+
+def test_a_complaint_of_any_size_and_bytes_becomes_one_line(programs: Programs) -> None:
+    programs.add("notify-send", "head -c 1000000 /dev/zero | tr '\\0' '\\377' >&2; printf '\\033[2J\\n' >&2; exit 3")
+    with pytest.raises(DeliveryError, match="exit status 3") as caught:
+        programs.channels("linux").notify("a", "b")
+    assert len(str(caught.value)) <= 500
+    assert str(caught.value).isprintable()

@@ -1,0 +1,274 @@
+"""What people are told of runs and of troubles: when, how often, and what becomes of it where it cannot be sent.
+
+Collaboration: with a real store, on a clock that tests set, and a channel that does as it is told.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jarvis_trio.delivery import Message
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.notices import PAUSES, AlertChannel, Reports
+from jarvis_trio.errors import DeliveryError
+from jarvis_trio.models import ScheduledTask, require_id
+from jarvis_trio.store import MemoryStore
+from tests.support.core_fakes import START, FakeClock, MakeEngine, a_task, fail
+
+SECRET = "hunter2"
+ALERTS = AlertChannel("apprise", f'{{"urls": ["json://me:{SECRET}@example.org"]}}')
+
+
+class Channel:
+    """Remembers what was sent, and refuses it while it is `broken`."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self.sent: list[tuple[str, dict[str, Any], Message]] = []
+
+    def __call__(self, channel: str, config: Mapping[str, Any], message: Message) -> str:
+        if self.broken:
+            raise DeliveryError(f"{channel}: the server is away")
+        self.sent.append((channel, dict(config), message))
+        return "the test"
+
+    @property
+    def statuses(self) -> list[str]:
+        return [message.status for _, _, message in self.sent]
+
+
+@pytest.fixture
+def channel() -> Channel:
+    return Channel()
+
+
+@pytest.fixture
+def telling(make_engine: MakeEngine, store: MemoryStore, clock: FakeClock, channel: Channel) -> SchedulerEngine:
+    """An engine that tells of runs and, by the channel of `ALERTS`, of troubles."""
+    return make_engine({"fail": fail}, reports=Reports(store, clock, channel, ALERTS))
+
+
+def account(store: MemoryStore) -> dict[str, Any]:
+    """What the newest run's row says of its delivery."""
+    told: dict[str, Any] = json.loads(store.list_runs(limit=1)[0].delivery or "{}")
+    return told
+
+
+def tables(path: Path) -> str:
+    """All that the database holds, as text."""
+    connection = sqlite3.connect(path)
+    try:
+        return "\n".join(connection.iterdump())
+    finally:
+        connection.close()
+
+
+def test_a_message_that_cannot_be_sent_is_tried_again_with_growing_pauses_and_then_given_up(
+    telling: SchedulerEngine,
+    due: Callable[..., ScheduledTask],
+    store: MemoryStore,
+    clock: FakeClock,
+    channel: Channel,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    due(at="2026-03-02T09:05:00", delivery_channel="email", delivery_config='{"to": "me@example.org"}')
+    channel.broken = True
+    telling.evaluate_due_tasks()
+    for attempt, pause in enumerate(PAUSES, start=1):
+        told = account(store)
+        assert (told["status"], told["attempts"], told["error"]) == ("failed", attempt, "email: the server is away")
+        assert told["again_at"] == (clock.now() + pause).isoformat()
+        clock.advance(seconds=pause.total_seconds() - 1)
+        telling.evaluate_due_tasks()
+        assert account(store) == told
+        clock.advance(seconds=1)
+        telling.evaluate_due_tasks()
+    assert (account(store)["status"], account(store)["attempts"]) == ("given up", len(PAUSES) + 1)
+    assert store.letters_waiting() == 0
+    assert caplog.messages[-1] == "The message of task 'job' is given up: email: the server is away"
+
+
+def test_a_message_that_waits_survives_a_restart(
+    telling: SchedulerEngine,
+    due: Callable[..., ScheduledTask],
+    make_engine: MakeEngine,
+    store: MemoryStore,
+    clock: FakeClock,
+    channel: Channel,
+) -> None:
+    due(at="2026-03-02T09:05:00", delivery_channel="email", delivery_config='{"to": "me@example.org"}')
+    channel.broken = True
+    telling.evaluate_due_tasks()
+    channel.broken = False
+    clock.advance(minutes=1)
+    make_engine(owner="restarted", reports=Reports(store, clock, channel)).evaluate_due_tasks()
+    assert [(name, config) for name, config, _ in channel.sent] == [("email", {"to": "me@example.org"})]
+    assert account(store) == {"channel": "email", "attempts": 2, "status": "sent", "to": "the test"}
+
+
+def test_a_run_sends_its_own_message_first_whatever_else_is_due(
+    telling: SchedulerEngine,
+    due: Callable[..., ScheduledTask],
+    store: MemoryStore,
+    clock: FakeClock,
+    channel: Channel,
+) -> None:
+    due("old", at="2026-03-02T09:05:00", delivery_channel="email", delivery_config='{"to": "me@example.org"}')
+    channel.broken = True
+    telling.evaluate_due_tasks()
+    channel.broken = False
+    store.store_scheduled_task(a_task("new", at="2026-03-02T09:06:00", delivery_channel="notification"))
+    clock.advance(minutes=1)
+    telling.evaluate_due_tasks()
+    assert [message.task_name for _, _, message in channel.sent] == ["new", "old"]
+    assert [json.loads(run.delivery or "")["channel"] for run in store.list_runs()] == ["notification", "email"]
+
+
+def test_a_process_that_dies_while_it_sends_leaves_the_message_to_the_next(
+    store: MemoryStore, clock: FakeClock, channel: Channel
+) -> None:
+    class DiedError(BaseException):
+        pass
+
+    def die(*_: object) -> str:
+        raise DiedError
+
+    task = store.store_scheduled_task(a_task())
+    Reports(store, clock, die, ALERTS).set_aside(task, "no schedule", START)
+    with pytest.raises(DiedError):
+        Reports(store, clock, die, ALERTS).send_due(START)
+    reports = Reports(store, clock, channel, ALERTS)
+    reports.send_due(START)
+    assert channel.sent == []
+    reports.send_due(START + PAUSES[0])
+    assert channel.statuses == ["set aside"]
+
+
+@pytest.mark.law(4)
+def test_a_task_that_is_set_aside_for_another_reason_is_told_again(
+    store: MemoryStore, telling: SchedulerEngine, channel: Channel
+) -> None:
+    task = store.store_scheduled_task(a_task(every={"minutes": 0}))
+    for _ in range(2):
+        telling.evaluate_due_tasks()
+    store.update_scheduled_task(require_id(task), schedule_config='{"minutes": -1}')
+    telling.evaluate_due_tasks()
+    assert channel.statuses == ["set aside", "set aside"]
+
+
+@pytest.mark.law(4)
+def test_a_task_that_was_set_aside_is_told_to_be_scheduled_again(
+    store: MemoryStore, telling: SchedulerEngine, channel: Channel
+) -> None:
+    task = store.store_scheduled_task(a_task(every={"minutes": 0}))
+    telling.evaluate_due_tasks()
+    store.update_scheduled_task(require_id(task), schedule_config='{"minutes": 1}')
+    telling.evaluate_due_tasks()
+    assert channel.statuses == ["set aside", "scheduled again"]
+
+
+def test_a_server_that_hangs_holds_up_a_tick_for_one_message_and_not_for_all(
+    store: MemoryStore, clock: FakeClock, channel: Channel
+) -> None:
+    def send_slowly(*told: Any) -> str:
+        clock.seconds += 30
+        return channel(*told)
+
+    reports = Reports(store, clock, send_slowly, ALERTS)
+    for name in ("one", "two"):
+        reports.set_aside(store.store_scheduled_task(a_task(name)), "no schedule", START)
+    reports.send_due(START)
+    assert [message.task_name for _, _, message in channel.sent] == ["one"]
+    reports.send_due(START)
+    assert [message.task_name for _, _, message in channel.sent] == ["one", "two"]
+
+
+def test_a_task_that_fails_on_and_on_is_told_once_and_once_that_it_is_well_again(
+    telling: SchedulerEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock, channel: Channel
+) -> None:
+    due(handler="fail")
+    for _ in range(3):
+        telling.evaluate_due_tasks()
+        clock.advance(minutes=5)
+    assert channel.statuses == ["failing"]
+    store.update_scheduled_task(1, handler_type="note")
+    for _ in range(3):
+        telling.evaluate_due_tasks()
+        clock.advance(minutes=5)
+    assert channel.statuses == ["failing", "well again"]
+
+
+def test_a_task_without_success_for_longer_than_its_limit_is_told_once(
+    telling: SchedulerEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock, channel: Channel
+) -> None:
+    due(policy={"alert_after_seconds": 3600})
+    telling.evaluate_due_tasks()
+    store.update_scheduled_task(1, schedule_config='{"days": 2}')
+    for _ in range(3):
+        clock.advance(minutes=59)
+        telling.evaluate_due_tasks()
+    assert [(message.status, message.result) for _, _, message in channel.sent] == [
+        ("stale", "no success for more than 1h")
+    ]
+
+
+def test_the_configuration_of_alerts_which_can_hold_secrets_never_reaches_the_database(
+    telling: SchedulerEngine, due: Callable[..., ScheduledTask], path: Path, clock: FakeClock, channel: Channel
+) -> None:
+    due(handler="fail")
+    channel.broken = True
+    telling.evaluate_due_tasks()
+    assert 'INSERT INTO "outbox"' in tables(path)
+    assert SECRET not in tables(path)
+    channel.broken = False
+    clock.advance(minutes=1)
+    telling.evaluate_due_tasks()
+    assert [(name, config) for name, config, _ in channel.sent] == [("apprise", json.loads(ALERTS.config or ""))]
+
+
+def test_an_alert_that_waits_goes_to_the_channel_that_is_set_when_it_is_sent(
+    store: MemoryStore, clock: FakeClock, channel: Channel
+) -> None:
+    task = store.store_scheduled_task(a_task())
+    Reports(store, clock, channel, ALERTS).set_aside(task, "no schedule", START)
+    Reports(store, clock, channel, AlertChannel("email", '{"to": "me@example.org"}')).send_due(START)
+    assert [(name, config) for name, config, _ in channel.sent] == [("email", {"to": "me@example.org"})]
+
+
+@pytest.mark.parametrize(
+    "config", [f'{{"urls": "json://me:{SECRET}@example.org"', f'["json://me:{SECRET}@example.org"]']
+)
+def test_a_configuration_that_cannot_be_read_is_told_without_what_it_holds(
+    telling: SchedulerEngine,
+    due: Callable[..., ScheduledTask],
+    store: MemoryStore,
+    caplog: pytest.LogCaptureFixture,
+    config: str,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    due(delivery_channel="apprise", delivery_config=config)
+    telling.evaluate_due_tasks()
+    assert account(store)["error"].startswith("delivery_config is no JSON object")
+    assert SECRET not in caplog.text + json.dumps(account(store))
+
+
+def test_without_a_channel_for_alerts_troubles_are_noted_and_nobody_is_told(
+    make_engine: MakeEngine,
+    due: Callable[..., ScheduledTask],
+    store: MemoryStore,
+    clock: FakeClock,
+    channel: Channel,
+) -> None:
+    due(handler="fail")
+    make_engine({"fail": fail}, reports=Reports(store, clock, channel)).evaluate_due_tasks()
+    assert [str(trouble.kind) for trouble in store.troubles()] == ["failing"]
+    assert channel.sent == []
+    assert clock.now() - START == timedelta(minutes=5)

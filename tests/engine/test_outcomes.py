@@ -1,0 +1,276 @@
+"""Tests of how ends are recorded: at once, or as soon as that can be done; and of what follows of them (law 3).
+
+Through the engine, on a clock that tests set.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.runner import run_in_thread
+from jarvis_trio.errors import StoreError
+from jarvis_trio.models import HandlerContext, ScheduledTask
+from jarvis_trio.store import MemoryStore
+from tests.support.core_fakes import START, Due, FakeClock, Gate, MakeEngine, Notes, a_task, fail, history, wait_until
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.law(3)
+def test_a_failure_is_retried_with_growing_pauses_that_are_recorded_as_attempts(
+    make_engine: MakeEngine, due: Due, store: MemoryStore, clock: FakeClock
+) -> None:
+    due(handler="fail", every={"minutes": 5, "days": 0}, policy={"retries": 3, "retry_delay_seconds": 10})
+    store.update_scheduled_task(1, schedule_config='{"days": 1}', next_run_at="2026-03-02T09:05:00+00:00")
+    engine = make_engine({"fail": fail})
+    engine.evaluate_due_tasks()
+    pauses = []
+    while (due_at := engine.next_due_at()) is not None and due_at < START + timedelta(hours=1):
+        pauses.append((due_at - clock.now()).total_seconds())
+        clock.instant = due_at
+        engine.evaluate_due_tasks()
+    assert [attempt for _, attempt, _ in history(store)] == [1, 2, 3, 4]
+    assert len(pauses) == 3
+    for pause, base in zip(pauses, [10, 20, 40], strict=True):
+        assert base <= pause <= base * 1.1
+
+
+@pytest.mark.law(3)
+def test_a_pause_is_up_to_a_tenth_longer_by_chance(make_engine: MakeEngine, due: Due, clock: FakeClock) -> None:
+    class Longest(Random):
+        def random(self) -> float:
+            return 1.0
+
+    due(policy={"retries": 1, "retry_delay_seconds": 10})
+    engine = make_engine({"note": fail}, random=Longest())
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == clock.now() + timedelta(seconds=11)
+
+
+@pytest.mark.law(2)
+def test_what_succeeded_is_not_tried_again(engine: SchedulerEngine, due: Due, clock: FakeClock, notes: Notes) -> None:
+    due(policy={"retries": 3, "retry_delay_seconds": 10})
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=1)
+    assert engine.evaluate_due_tasks() == []
+    assert len(notes.calls) == 1
+
+
+@pytest.mark.law(3)
+def test_a_pause_is_at_most_an_hour(make_engine: MakeEngine, due: Due, clock: FakeClock) -> None:
+    due(handler="fail", policy={"retries": 1, "retry_delay_seconds": 86_400 * 3660})
+    engine = make_engine({"fail": fail})
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=66)
+    assert [result["status"] for result in engine.evaluate_due_tasks()] == ["error", "error"]
+
+
+@pytest.mark.law(3)
+def test_a_pending_retry_survives_a_restart(
+    make_engine: MakeEngine, due: Due, store: MemoryStore, clock: FakeClock, notes: Notes
+) -> None:
+    due(policy={"retries": 1, "retry_delay_seconds": 10})
+    make_engine({"note": fail}).evaluate_due_tasks()
+    clock.advance(seconds=12)
+    make_engine(owner="restarted").evaluate_due_tasks()
+    assert notes.calls == [("job", START + 5 * MINUTE, 2)]
+    assert history(store) == [(START + 5 * MINUTE, 1, "error"), (START + 5 * MINUTE, 2, "executed")]
+
+
+@pytest.mark.law(4)
+def test_a_retry_whose_handler_is_gone_is_an_error_and_blocks_nothing(
+    make_engine: MakeEngine,
+    due: Due,
+    store: MemoryStore,
+    clock: FakeClock,
+    other: sqlite3.Connection,
+) -> None:
+    due(handler="fail", policy={"retries": 1, "retry_delay_seconds": 10})
+    store.store_scheduled_task(a_task("good", at="2026-03-02T09:05:20"))
+    engine = make_engine({"fail": fail})
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET handler_type = 'gone' WHERE name = 'job'")
+    clock.advance(seconds=30)
+    assert [result["status"] for result in engine.evaluate_due_tasks()] == ["error", "executed"]
+    assert engine.running() == []
+    assert "'gone'" in str(store.list_runs(task="job")[0].reason)
+
+
+@pytest.mark.law(4)
+def test_a_retry_whose_policy_became_rubbish_blocks_nothing(
+    make_engine: MakeEngine, due: Due, clock: FakeClock, other: sqlite3.Connection
+) -> None:
+    due(handler="fail", policy={"retries": 1, "retry_delay_seconds": 10})
+    engine = make_engine({"fail": fail})
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET policy = 'rubbish'")
+    clock.advance(seconds=30)
+    engine.evaluate_due_tasks()
+    assert (engine.running(), engine.next_due_at()) == ([], None)
+
+
+@pytest.mark.law(3)
+def test_a_run_by_hand_that_fails_is_not_retried(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> None:
+    store.store_scheduled_task(a_task(policy={"retries": 5}))
+    engine = make_engine({"note": fail})
+    assert engine.run_now("job")["error"] == "ValueError: no net"
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == START + 5 * MINUTE
+
+
+@pytest.mark.parametrize("change", ["UPDATE scheduled_tasks SET enabled = 0", "DELETE FROM scheduled_tasks"])
+def test_a_task_that_is_paused_or_removed_while_it_runs_is_not_retried(
+    store: MemoryStore,
+    make_engine: MakeEngine,
+    due: Due,
+    clock: FakeClock,
+    other: sqlite3.Connection,
+    change: str,
+) -> None:
+    gate = Gate()
+
+    def fail_late(*_: object) -> None:
+        gate()
+        fail()
+
+    due(policy={"retries": 1})
+    engine = make_engine({"note": fail_late})
+    with gate.holding(engine.evaluate_due_tasks):
+        other.execute(change)
+        assert engine.evaluate_due_tasks() == []  # another tick reads it meanwhile
+    assert [status for _, _, status in history(store)] == ["error"]
+    assert store.value("SELECT count(*) FROM task_queue") == 0
+
+
+@pytest.mark.law(3)
+def test_an_outcome_that_cannot_be_written_is_kept_and_written_later(
+    path: Path, clock: FakeClock, make_engine: MakeEngine, other: sqlite3.Connection, notes: Notes
+) -> None:
+    """Another program takes the write lock while the handler runs, and keeps it."""
+    store = MemoryStore(path, clock=clock, busy_timeout=timedelta(milliseconds=20))
+
+    def lock(task: ScheduledTask, context: HandlerContext) -> dict[str, bool]:
+        if not other.in_transaction:
+            other.execute("BEGIN IMMEDIATE")
+        return {"ran": True}
+
+    with store:
+        engine = make_engine({"lock": lock}, store=store)
+        store.store_scheduled_task(a_task(handler="lock"))
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+        assert [result["status"] for result in engine.evaluate_due_tasks()] == ["executed"]
+        assert history(store) == [(START + 5 * MINUTE, 1, "running")]
+        clock.advance(minutes=5)
+        with pytest.raises(StoreError):
+            engine.evaluate_due_tasks()  # nothing is started that cannot be claimed
+        other.execute("COMMIT")
+        engine.evaluate_due_tasks()
+        assert history(store)[0] == (START + 5 * MINUTE, 1, "executed")
+        run = store.list_runs()[-1]
+        assert (run.result, run.finished_at) == ('{"ran": true}', START + 5 * MINUTE)
+
+
+@pytest.fixture
+def on_a_full_disk(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> SchedulerEngine:
+    """An engine whose task ran and found the disk full at its end; there is room when the test begins."""
+
+    def fill(*_: object) -> str:
+        store.read(f"PRAGMA max_page_count = {store.value('PRAGMA page_count')}")
+        return "x" * 60_000
+
+    engine = make_engine({"note": fill})
+    store.store_scheduled_task(a_task(at="2026-03-02T09:05"))
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    assert [status for _, _, status in history(store)] == ["running"]
+    store.read("PRAGMA max_page_count = 1000000")
+    return engine
+
+
+@pytest.mark.law(3)
+def test_an_outcome_that_finds_the_disk_full_is_kept_until_there_is_room(
+    store: MemoryStore, on_a_full_disk: SchedulerEngine
+) -> None:
+    on_a_full_disk.evaluate_due_tasks()
+    assert [status for _, _, status in history(store)] == ["executed"]
+
+
+@pytest.mark.law(3)
+def test_what_is_kept_at_the_end_is_written_by_finish(store: MemoryStore, on_a_full_disk: SchedulerEngine) -> None:
+    on_a_full_disk.finish()
+    assert [status for _, _, status in history(store)] == ["executed"]
+
+
+@pytest.mark.law(3)
+def test_law_3_an_outcome_that_another_programs_trigger_refuses_is_kept_until_that_is_gone(
+    store: MemoryStore,
+    engine: SchedulerEngine,
+    due: Due,
+    other: sqlite3.Connection,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    due()
+    other.execute(
+        "CREATE TRIGGER theirs BEFORE UPDATE OF last_result ON scheduled_tasks BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    with pytest.raises(sqlite3.IntegrityError):
+        engine.evaluate_due_tasks()
+    engine.evaluate_due_tasks()
+    assert [status for _, _, status in history(store)] == ["running"]
+    assert caplog.messages[-1] == "The outcome of task 'job' is kept, as it cannot be written now: no"
+    other.execute("DROP TRIGGER theirs")
+    engine.evaluate_due_tasks()
+    assert [status for _, _, status in history(store)] == ["executed"]
+
+
+@pytest.mark.law(2)
+def test_a_thread_that_ends_while_nothing_can_be_written_releases_its_task_later(
+    path: Path,
+    clock: FakeClock,
+    make_engine: MakeEngine,
+    other: sqlite3.Connection,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gate = Gate()
+    with MemoryStore(path, clock=clock, busy_timeout=timedelta(milliseconds=20)) as store:
+        engine = make_engine({"note": gate}, store=store, runner=run_in_thread)
+        store.store_scheduled_task(a_task(policy={"timeout_seconds": 0.02}))
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+        engine.evaluate_due_tasks()
+        assert [status for _, _, status in history(store)] == ["timeout"]
+        other.execute("BEGIN IMMEDIATE")
+        gate.opened.set()
+        wait_until(lambda: "Task 'job' stays blocked, as that cannot be written now: cannot use" in caplog.text)
+        other.execute("COMMIT")
+        clock.advance(minutes=5)
+        engine.evaluate_due_tasks()
+        assert [status for _, _, status in history(store)] == ["timeout", "executed"]
+
+
+@pytest.mark.law(3)
+def test_an_outcome_is_not_written_into_a_file_that_does_not_know_its_run(
+    store: MemoryStore,
+    make_engine: MakeEngine,
+    due: Due,
+    path: Path,
+    tmp_path: Path,
+    clock: FakeClock,
+) -> None:
+    gate = Gate()
+    due("old")
+    with gate.holding(make_engine({"note": gate}).evaluate_due_tasks):
+        with MemoryStore(tmp_path / "new.db", clock=clock) as new:
+            other = new.store_scheduled_task(a_task("new"))
+            new.claim_run(other, START, 1, started_at=START, owner="another")
+        os.replace(tmp_path / "new.db", path)
+        store.ensure_same_file()
+    assert [(run.task_name, str(run.status)) for run in store.list_runs()] == [("new", "running")]

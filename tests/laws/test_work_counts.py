@@ -1,0 +1,157 @@
+"""Regression guard of the costs: what is counted is work, not seconds, so that no machine's load decides.
+
+What each part costs, and why, is in docs/performance.md; `make bench` measures it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from jarvis_trio.daemon import JarvisDaemon
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.handlers.webhook_poll import WebhookPoll
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.testing.machine import SimulatedClock
+from tests.support.cli_world import Program
+from tests.support.core_fakes import START, FakeClock, MakeEngine, Notes
+from tests.support.handler_calls import NOON, a_context
+from tests.support.handler_calls import a_task as an_inbox_task
+
+HOUR = timedelta(hours=1)
+NEVER_IN_A_DAEMON = {
+    "rich", "humanize", "apprise", "asyncio", "smtplib", "email", "http", "psutil", "importlib.metadata",
+    "urllib.request", "tomllib", "unittest", "multiprocessing", "concurrent.futures",
+}  # fmt: skip
+
+
+Statement = tuple[str, Sequence[Any]]
+
+
+@contextmanager
+def statements_of(store: MemoryStore) -> Iterator[list[Statement]]:
+    """The statements that the store executes meanwhile, with their values; those in triggers are not among them."""
+    seen: list[Statement] = []
+    execute = store._execute
+
+    def noted(sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        seen.append((sql, parameters))
+        return execute(sql, parameters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_execute", noted)
+        yield seen
+
+
+def add(store: MemoryStore, count: int, first: int, *, in_hours: int) -> None:
+    """Add tasks that come due in so many hours, as another program does."""
+    store.write_many(
+        "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, next_run_at)"
+        " VALUES (?, 'interval', '{\"days\": 1}', 'note', ?)",
+        [(str(first + number), (START + in_hours * HOUR).isoformat()) for number in range(count)],
+    )
+
+
+def an_idle_tick_and_ten_runs(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, stored: int
+) -> tuple[list[str], Counter[str]]:
+    """The statements of an idle tick, and those of ten due tasks, among so many."""
+    add(store, 10, 0, in_hours=1)
+    add(store, stored - 10, 10, in_hours=1000)
+    engine.evaluate_due_tasks()
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=1)
+    with statements_of(store) as idle:
+        engine.evaluate_due_tasks()
+        engine.next_due_at()
+    clock.advance(hours=1)
+    with statements_of(store) as due:
+        assert len(engine.evaluate_due_tasks()) == 10
+    return [sql for sql, _ in idle], Counter(sql for sql, _ in due)
+
+
+def test_an_idle_tick_reads_a_counter_twice_and_nothing_else(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    idle, _ = an_idle_tick_and_ten_runs(store, engine, clock, stored=10)
+    assert idle == ["PRAGMA data_version"] * 2
+
+
+def test_a_run_is_one_commit_and_nine_statements(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock) -> None:
+    _, due = an_idle_tick_and_ten_runs(store, engine, clock, stored=10)
+    assert due["COMMIT"] == 10 + 1  # the first claim, then each outcome with the next claim, the last without
+    assert due.total() <= 10 * 9 + 6  # the last look at the queue, and the look ahead
+
+
+def test_the_work_is_the_same_among_10_000_tasks(
+    tmp_path: Path, clock: FakeClock, make_engine: MakeEngine, notes: Notes
+) -> None:
+    found = []
+    for stored in (10, 10_000):
+        clock.instant = START
+        with MemoryStore(tmp_path / f"{stored}.db", clock=clock) as store:
+            found.append(an_idle_tick_and_ten_runs(store, make_engine(store=store), clock, stored))
+    assert found[0] == found[1]
+
+
+def test_the_queue_is_read_by_its_indexes(store: MemoryStore) -> None:
+    with statements_of(store) as questions:
+        store.look_ahead("me")
+        store.head(START)
+    plans = [row[3] for sql, values in questions for row in store.read(f"EXPLAIN QUERY PLAN {sql}", values)]
+    for index in ("task_queue_due", "task_runs_live", "outbox_due", "task_deadlines_due"):
+        assert any(index in step for step in plans), (index, plans)
+
+
+async def test_an_idle_tick_changes_threads_once(store: MemoryStore, autojump_clock: trio.testing.MockClock) -> None:
+    clock = SimulatedClock(autojump_clock, START, UTC)
+    calls: list[Callable[[], Any]] = []
+
+    async def counted(call: Callable[[], Any]) -> Any:
+        calls.append(call)
+        return call()
+
+    daemon = JarvisDaemon(store, engine=SchedulerEngine(store, clock=clock, handlers={}), clock=clock, run_sync=counted)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(daemon.run)
+        await trio.sleep(30)
+        calls.clear()
+        await trio.sleep(600)
+        daemon.shutdown()
+        assert len(calls) == 10
+
+
+def test_files_of_the_inbox_share_their_commits(store: MemoryStore, tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    for number in range(1000):
+        file = inbox / f"{number}.json"
+        file.write_text(json.dumps({"source": "s", "event_type": "e", "payload": number}))
+        os.utime(file, (NOON.timestamp() - 60,) * 2)
+    with statements_of(store) as statements:
+        assert WebhookPoll(inbox)(an_inbox_task(), a_context(store))["ingested"] == 1000
+    assert statements.count(("COMMIT", ())) <= 3
+    assert len(statements) / 1000 <= 3.1  # the event, its file's note, and that this is forgotten
+
+
+def test_a_running_daemon_has_imported_nothing_heavy_but_trio(program: Program) -> None:
+    assert program("init").code == 0
+    program.environment.pop("COVERAGE_PROCESS_CONFIG", None)  # the measurement has imports of its own
+    process = program.daemon(PYTHONPROFILEIMPORTTIME="1")
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=20)
+    imported = {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
+    assert {"trio", "sqlite3", "jarvis_trio.handlers.webhook_poll"} <= imported
+    assert imported & NEVER_IN_A_DAEMON == set()

@@ -1,0 +1,320 @@
+"""Unit tests: from a row's text to slots, and what of them is due. Cron itself is `test_cron`'s."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import islice, pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jarvis_trio.errors import CronError, ScheduleError
+from jarvis_trio.schedules.schedule import (
+    Interval,
+    Once,
+    Schedule,
+    calculate_next_run,
+    parse_schedule,
+    plan,
+    slots_between,
+    task_schedule,
+    task_zone,
+)
+from tests.support.core_fakes import START, a_task
+
+DENVER = ZoneInfo("America/Denver")  # 2026: forward on 8 March at 02:00, back on 1 November at 02:00
+HOUR = timedelta(hours=1)
+minutes = st.integers(1, 100_000).map(lambda count: timedelta(minutes=count))
+
+
+def denver(year: int, month: int, day: int, hour: int) -> datetime:
+    return datetime(year, month, day, hour, tzinfo=DENVER).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    ("config", "step"),
+    [
+        ('{"minutes": 30}', timedelta(minutes=30)),
+        ('{"hours": 2}', timedelta(hours=2)),
+        ('{"days": 1, "hours": 1, "minutes": 1, "seconds": 1}', timedelta(days=1, hours=1, minutes=1, seconds=1)),
+        ('{"minutes": 0, "seconds": 1.5}', timedelta(seconds=1.5)),
+        ('{"hours": 1, "minutes": -30}', timedelta(minutes=30)),
+        ('{"minutes": 5, "note of another program": []}', timedelta(minutes=5)),
+        ('{"seconds": 0.000001}', timedelta(microseconds=1)),
+        ('{"days": 366000}', timedelta(days=366_000)),
+    ],
+)
+def test_an_interval_is_the_sum_of_its_parts(config: str, step: timedelta) -> None:
+    assert parse_schedule("interval", config, UTC) == Interval(step)
+
+
+@pytest.mark.law(4)
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("interval", ""),
+        ("interval", "{}"),
+        ("interval", '{"minutes": 0}'),
+        ("interval", '{"minutes": -5}'),
+        ("interval", '{"minutes": "5"}'),
+        ("interval", '{"minutes": true}'),
+        ("interval", '{"minutes": null}'),
+        ("interval", '{"minutes": NaN}'),
+        ("interval", '{"minutes": Infinity}'),
+        ("interval", '{"days": 1e300}'),
+        ("interval", '{"days": 1' + "0" * 400 + "}"),
+        ("interval", '{"seconds": 1e-9}'),
+        ("interval", '{"weeks": 1}'),
+        ("interval", "[5]"),
+        ("interval", "{" * 50_000),
+        ("cron", "{}"),
+        ("cron", '{"expression": 5}'),
+        ("cron", '{"expression": ""}'),
+        ("cron", '{"expression": "* * * *"}'),
+        ("cron", '{"expression": "0 0 30 2 *"}'),
+        ("cron", '{"expression": "\\ud800 * * * *"}'),
+        ("once", "{}"),
+        ("once", '{"run_at": null}'),
+        ("once", '{"run_at": "soon"}'),
+        ("once", '{"run_at": "0001-01-01T00:00"}'),
+        ("once", '{"run_at": "9999-12-31T23:59"}'),
+        ("sometimes", "{}"),
+        ("", "{}"),
+    ],
+)
+def test_what_is_no_schedule_is_refused_in_one_line(kind: str, config: str) -> None:
+    with pytest.raises(ScheduleError) as refused:
+        parse_schedule(kind, config, DENVER)
+    message = str(refused.value)
+    assert message
+    assert "\n" not in message
+    message.encode()  # it can be stored
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "says"),
+    [
+        ("interval", "[5]", """schedule_config must be a JSON object, such as {"name": "value"}, not '[5]'"""),
+        ("interval", '{"minutes": "5"}', "interval: minutes must be a number, not '5'"),
+        ("interval", '{"days": 366001}', "interval out of range: {'days': 366001}; it may be up to 1000 years"),
+        (
+            "interval",
+            '{"weeks": 1}',
+            "interval must be greater than zero in days, hours, minutes or seconds: {'weeks': 1}",
+        ),
+        ("cron", "{}", """schedule_config needs the text 'expression', like {"expression": "0 9 * * *"}"""),
+        (
+            "cron",
+            '{"expression": "0 0 30 2 *"}',
+            "cron expression '0 0 30 2 *' can never fire: no date matches its day, month and weekday",
+        ),
+        ("once", "{}", """schedule_config needs the text 'run_at', like {"run_at": "2026-12-01T09:00"}"""),
+        ("sometimes", "{}", "unknown schedule_type 'sometimes'; it is interval, cron or once"),
+    ],
+)
+def test_a_refusal_names_what_is_wrong_and_the_mend(kind: str, config: str, says: str) -> None:
+    with pytest.raises(ScheduleError) as refused:
+        parse_schedule(kind, config, UTC)
+    assert str(refused.value) == says
+
+
+def test_a_cron_expression_that_can_never_fire_is_an_error_of_cron() -> None:
+    with pytest.raises(CronError):
+        parse_schedule("cron", '{"expression": "0 0 30 2 *"}', UTC)
+
+
+@pytest.mark.law(5)
+def test_an_interval_is_elapsed_time_and_notices_no_clock_change() -> None:
+    slots = list(slots_between(Interval(HOUR), denver(2026, 3, 8, 0), denver(2026, 3, 8, 0), denver(2026, 3, 9, 0)))
+    assert len(slots) == 23
+    assert {after - before for before, after in pairwise(slots)} == {HOUR}
+
+
+@pytest.mark.law(5)
+def test_a_cron_schedule_is_read_in_its_zone() -> None:
+    schedule = parse_schedule("cron", '{"expression": "0 9 * * *"}', DENVER)
+    assert schedule.next_after(denver(2026, 3, 7, 12)) == datetime(2026, 3, 8, 15, tzinfo=UTC)  # summer time by then
+    assert schedule.next_after(denver(2026, 3, 6, 12)) == datetime(2026, 3, 7, 16, tzinfo=UTC)
+
+
+@pytest.mark.law(5)
+def test_a_once_without_offset_is_local() -> None:
+    assert parse_schedule("once", '{"run_at": "2026-12-01T09:00"}', DENVER) == Once(denver(2026, 12, 1, 9))
+
+
+@pytest.mark.law(5)
+def test_stored_numeric_weekdays_count_from_monday() -> None:
+    schedule = parse_schedule("cron", '{"expression": "0 9 * * 0"}', UTC)
+    assert schedule.next_after(START) == START + timedelta(days=7)  # START is a Monday at 09:00
+
+
+def test_a_task_without_a_zone_follows_the_machines() -> None:
+    assert task_zone(a_task(), DENVER) is DENVER
+    assert task_zone(a_task(policy={"timezone": "Asia/Tokyo"}), DENVER) == ZoneInfo("Asia/Tokyo")
+
+
+def test_a_tasks_own_zone_is_the_one_its_schedule_is_read_in() -> None:
+    task = a_task(cron="0 9 * * *", policy={"timezone": "Asia/Tokyo"})
+    assert task_schedule(task, DENVER).next_after(START) == datetime(2026, 3, 3, 0, tzinfo=UTC)
+    assert task_schedule(a_task(cron="0 9 * * *"), DENVER).next_after(START) == denver(2026, 3, 2, 9)
+
+
+NINE_IN_DENVER = parse_schedule("cron", '{"expression": "0 9 * * *"}', DENVER)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "after", "until", "last", "count"),
+    [
+        (Interval(HOUR), START, START + 2.5 * HOUR, START + 2 * HOUR, 2),
+        (Interval(HOUR), START, START + 2 * HOUR, START + 2 * HOUR, 2),
+        (Interval(HOUR), START, START + 0.5 * HOUR, None, 0),
+        (Interval(HOUR), START, START - 5 * HOUR, None, 0),
+        (NINE_IN_DENVER, denver(2026, 3, 7, 12), denver(2026, 3, 9, 9), denver(2026, 3, 9, 9), 2),
+        (NINE_IN_DENVER, denver(2026, 3, 7, 9), denver(2026, 3, 8, 8), None, 0),
+        (Once(START), START - HOUR, START, START, 1),
+        (Once(START), START - 2 * HOUR, START - HOUR, None, 0),
+        (Once(START), START, START + HOUR, None, 0),
+    ],
+)
+def test_the_last_slot_of_a_span_leaves_out_its_start_and_takes_in_its_end(
+    schedule: Schedule, after: datetime, until: datetime, last: datetime | None, count: int
+) -> None:
+    assert schedule.latest(after, until) == (last, count)
+
+
+@pytest.mark.law(5)
+def test_the_slots_of_any_schedule_are_in_utc() -> None:
+    assert (slot := NINE_IN_DENVER.next_after(START)) is not None
+    assert slot.tzinfo is UTC
+    assert (last := NINE_IN_DENVER.latest(START, slot)[0]) is not None
+    assert last.tzinfo is UTC
+
+
+@pytest.mark.law(3)
+def test_catch_up_is_one_late_run_for_the_latest_slot_with_the_count_of_the_others() -> None:
+    planned = plan(Interval(HOUR), START, START + timedelta(hours=5, minutes=30))
+    assert (planned.slot, planned.collapsed, planned.next) == (START + 5 * HOUR, 5, START + 6 * HOUR)
+
+
+@pytest.mark.law(3)
+def test_a_slot_on_time_stands_for_itself_alone() -> None:
+    planned = plan(Interval(HOUR), START, START)
+    assert (planned.slot, planned.collapsed, planned.next) == (START, 0, START + HOUR)
+
+
+@pytest.mark.law(3)
+def test_cron_slots_collapse_too() -> None:
+    schedule = parse_schedule("cron", '{"expression": "0 9 * * MON-FRI"}', UTC)
+    planned = plan(schedule, START, START + timedelta(days=8))
+    assert planned.slot == START + timedelta(days=8)
+    assert planned.collapsed == 6  # Monday to Friday, and Monday again
+    assert planned.next == START + timedelta(days=9)
+
+
+@pytest.mark.law(3)
+def test_a_once_that_came_due_long_ago_is_due_once() -> None:
+    planned = plan(Once(START), START, START + timedelta(days=400))
+    assert (planned.slot, planned.collapsed, planned.next) == (START, 0, None)
+
+
+@pytest.mark.law(3)
+@given(step=minutes, late=minutes)
+def test_no_slot_is_lost_or_counted_twice_by_catch_up(step: timedelta, late: timedelta) -> None:
+    schedule, now = Interval(step), START + late
+    planned = plan(schedule, START, now)
+    due = [slot for slot in (START + k * step for k in range(planned.collapsed + 2)) if slot <= now]
+    assert planned.collapsed + 1 == len(due)
+    assert planned.slot == due[-1]
+    assert planned.next is not None
+    assert planned.next > now
+
+
+@pytest.mark.law(4)
+@pytest.mark.parametrize("zone", [DENVER, ZoneInfo("Asia/Tokyo")])
+@pytest.mark.parametrize(
+    "first", [pytest.param(datetime(2, 1, 1, tzinfo=UTC), marks=pytest.mark.slow), datetime(1970, 1, 1, tzinfo=UTC)]
+)
+def test_a_slot_of_ages_ago_is_caught_up_with_in_any_zone(first: datetime, zone: tzinfo) -> None:
+    schedule = parse_schedule("cron", '{"expression": "0 9 * * *"}', zone)
+    planned = plan(schedule, first, START)
+    assert START - timedelta(days=1) < planned.slot <= START
+    assert planned.collapsed == pytest.approx((START - first).days, abs=1)
+
+
+@pytest.mark.law(4)
+def test_an_interval_that_leads_out_of_the_calendar_has_no_next_slot() -> None:
+    assert Interval(timedelta(days=900_000_000)).next_after(START) is None
+    assert Interval(timedelta(days=2_912_300)).next_after(START) is None  # the year 9999: local text may not exist
+
+
+def test_slots_between_start_at_the_anchor() -> None:
+    anchor = START + timedelta(minutes=20)
+    slots = slots_between(Interval(HOUR), anchor, START, START + 2 * HOUR)
+    assert list(slots) == [anchor, anchor + HOUR]
+
+
+def test_slots_between_count_on_from_an_anchor_in_the_past() -> None:
+    anchor = START - timedelta(minutes=90)
+    slots = slots_between(Interval(HOUR), anchor, START, START + 2 * HOUR)
+    assert list(slots) == [START + timedelta(minutes=30), START + timedelta(minutes=90)]
+
+
+def test_slots_between_include_the_start_and_not_the_end() -> None:
+    assert list(slots_between(Interval(HOUR), START - HOUR, START, START + 2 * HOUR)) == [START, START + HOUR]
+    daily = parse_schedule("cron", '{"expression": "0 9 * * *"}', UTC)
+    assert list(slots_between(daily, None, START, START + timedelta(days=1))) == [START]
+
+
+def test_an_interval_without_an_anchor_has_no_slots_to_tell() -> None:
+    assert list(slots_between(Interval(HOUR), None, START, START + 5 * HOUR)) == []
+
+
+def test_slots_are_told_one_by_one() -> None:
+    forever = slots_between(Interval(HOUR), START, START, datetime(9998, 1, 1, tzinfo=UTC))
+    assert list(islice(forever, 2)) == [START, START + HOUR]
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "expected"),
+    [
+        ("interval", {"minutes": 30}, START + timedelta(minutes=30)),
+        ("interval", '{"minutes": 30}', START + timedelta(minutes=30)),
+        ("cron", {"expression": "0 9 * * *"}, START + timedelta(days=1)),
+        ("once", {"run_at": "2026-03-02T10:00"}, START + HOUR),
+        ("once", {"run_at": "2026-03-02T09:00"}, None),
+    ],
+)
+def test_calculate_next_run(kind: str, config: str, expected: datetime | None) -> None:
+    assert calculate_next_run(kind, config, START) == expected
+
+
+@pytest.mark.law(5)
+def test_calculate_next_run_answers_in_the_zone_it_was_asked_in() -> None:
+    answer = calculate_next_run("cron", {"expression": "0 9 * * *"}, datetime(2026, 3, 7, 12, tzinfo=DENVER))
+    assert answer == datetime(2026, 3, 8, 9, tzinfo=DENVER)
+    assert answer.tzinfo is DENVER
+
+
+@pytest.mark.law(5)
+def test_calculate_next_run_adds_an_interval_to_the_instant_and_not_to_the_clock() -> None:
+    before_the_gap = datetime(2026, 3, 8, 1, 30, tzinfo=DENVER)
+    assert calculate_next_run("interval", {"hours": 1}, before_the_gap) == datetime(2026, 3, 8, 3, 30, tzinfo=DENVER)
+
+
+def test_calculate_next_run_of_a_naive_time_is_naive() -> None:
+    naive = datetime(2026, 3, 8, 1, 30)  # noqa: DTZ001  # as the existing assistant asks
+    assert calculate_next_run("interval", {"hours": 1}, naive) == naive + HOUR
+    assert calculate_next_run("cron", {"expression": "30 2 * * *"}, naive) == naive + HOUR
+    assert calculate_next_run("once", {"run_at": "2026-03-08T02:30:00"}, naive) == naive + HOUR
+
+
+def test_calculate_next_run_refuses_what_is_no_schedule() -> None:
+    with pytest.raises(ScheduleError):
+        calculate_next_run("interval", {"minutes": 0}, START)
+
+
+def test_a_cron_schedule_has_no_slot_after_the_end_of_the_calendar() -> None:
+    schedule = parse_schedule("cron", '{"expression": "0 0 1 JAN *"}', UTC)
+    assert schedule.next_after(datetime(9999, 6, 1, tzinfo=UTC)) is None

@@ -1,0 +1,208 @@
+"""What the tests of the command line share: commands called in this process, or as real programs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pty
+import select
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from jarvis_trio.cli import NOTES, main
+from jarvis_trio.models import Run, ScheduledTask
+from jarvis_trio.store import MemoryStore
+from tests.support.core_fakes import PATIENCE, FakeClock
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Cli:
+    """Calls commands in this process, on a data folder and a clock of its own."""
+
+    def __init__(self, data: Path, clock: FakeClock, capsys: pytest.CaptureFixture[str]) -> None:
+        self.data = data
+        self.clock = clock
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> Done:
+        sys.modules.pop("config", None)  # it has the settings of the test before
+        self._capsys.readouterr()
+        code = main(arguments, self.clock)
+        return Done(code, *self._capsys.readouterr())
+
+    def ok(self, *arguments: str) -> str:
+        """Call a command that must do it; returns what it prints."""
+        done = self(*arguments)
+        assert done.code == 0, done
+        return done.out
+
+    def json(self, *arguments: str) -> Any:
+        """Call a command that must do it; returns what its JSON means."""
+        return json.loads(self.ok(*arguments, "--json"))
+
+    def fails(self, *arguments: str, code: int = 1) -> str:
+        """Call a command that must refuse; returns its one line."""
+        done = self(*arguments)
+        assert (done.code, done.out) == (code, ""), done
+        assert done.err.startswith("jarvis-trio: "), done
+        assert done.err.count("\n") == 1, done
+        return done.err
+
+    @property
+    def path(self) -> Path:
+        return self.data / "memory.db"
+
+    def task(self, name: str) -> ScheduledTask:
+        """The task as its row is now."""
+        with MemoryStore(self.path) as store:
+            return store.require_task(name)
+
+    def names(self) -> list[str]:
+        """The names of all tasks."""
+        with MemoryStore(self.path) as store:
+            return [task.name for task in store.list_scheduled_tasks()]
+
+    def runs(self, name: str) -> list[Run]:
+        """The runs of a task, the newest first."""
+        with MemoryStore(self.path) as store:
+            return store.list_runs(task=name)
+
+    def change(self, name: str, /, **columns: object) -> None:
+        """Change a row as another program would."""
+        with MemoryStore(self.path, clock=self.clock) as store:
+            task_id = store.require_task(name).id
+            assert task_id is not None
+            store.update_scheduled_task(task_id, **columns)
+
+
+@pytest.fixture
+def cli(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Cli]:
+    """Commands on an empty database."""
+    bare = Cli(tmp_path / "data", clock, capsys)
+    monkeypatch.setenv("JARVIS_DATA_DIR", str(bare.data))
+    bare.data.mkdir(mode=0o700)
+    MemoryStore(bare.path, clock=clock).close()
+    yield bare
+    logging.getLogger().removeHandler(NOTES)
+    logging.getLogger("jarvis_trio").setLevel(logging.NOTSET)
+
+
+class Program:
+    """Runs the real program in processes of its own; ends what is left of them."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        coverage = {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
+        self.environment = coverage | {
+            "PATH": os.environ["PATH"],
+            "HOME": str(data.parent),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH")))),
+            "JARVIS_DATA_DIR": str(data),
+            "TZ": "UTC",
+        }
+        self._started: list[subprocess.Popen[str]] = []
+
+    def __call__(self, *arguments: str, **environment: str) -> Done:
+        done = subprocess.run(
+            self._command(arguments),
+            env=self.environment | environment,
+            cwd=self.data.parent,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a process that goes on."""
+        process = subprocess.Popen(
+            self._command(arguments),
+            env=self.environment | environment,
+            cwd=self.data.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._started.append(process)
+        return process
+
+    def daemon(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a daemon, and wait until it has ticked."""
+        process = self.start("run", *arguments, **environment)
+        eventually(lambda: self.status()["last_tick_at"] is not None)
+        return process
+
+    def status(self) -> Any:
+        return json.loads(self("status", "--json").out)
+
+    def at_terminal(self, *arguments: str, answer: str = "", **environment: str) -> Done:
+        """Run a command with a terminal as stdin and stdout; both outputs come as one."""
+        ours, theirs = pty.openpty()
+        with open(ours, "r+b", buffering=0) as terminal:
+            process = subprocess.Popen(
+                self._command(arguments), env=self.environment | environment, stdin=theirs, stdout=theirs, stderr=theirs
+            )
+            os.close(theirs)
+            terminal.write(answer.encode())
+            shown = b"".join(_until_closed(ours))
+        return Done(process.wait(PATIENCE), shown.decode().replace("\r\n", "\n"), "")
+
+    def end(self) -> None:
+        for process in self._started:
+            process.kill()
+            process.communicate()
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-m", "jarvis_trio", *arguments]
+
+
+def _until_closed(descriptor: int) -> Iterator[bytes]:
+    # Linux ends a closed terminal with EIO, other systems with nothing to read.
+    with suppress(OSError):
+        while select.select([descriptor], [], [], 30)[0] and (chunk := os.read(descriptor, 65536)):
+            yield chunk
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """The real program, on a data folder that `init` has not made yet."""
+    program = Program(tmp_path / "data")
+    yield program
+    program.end()
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """What `condition` returns as soon as that is true; fails when it is not within the time."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+def execute(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    """What another program finds, or does, in a database."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return connection.execute(sql).fetchall()

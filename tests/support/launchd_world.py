@@ -1,0 +1,118 @@
+"""A home folder with agents in it, a launchd that holds them, and a clock: what the launchd tests share.
+
+`launchctl` is `fake_launchctl`, called in this process; each wait is on a clock
+that moves only when somebody sleeps.
+"""
+
+from __future__ import annotations
+
+import os
+import plistlib
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jarvis_trio.launchd.launchctl import Launchctl, run_program
+from jarvis_trio.launchd.operations import install_steps
+from jarvis_trio.launchd.plist import LABEL, OLD_LABELS, Agent
+from jarvis_trio.launchd.steps import Step, perform
+from tests.support import fake_launchctl
+
+PROJECT = Path(__file__).parents[2]
+UID = os.getuid()
+GUI, USER = f"gui/{UID}", f"user/{UID}"
+OURS = f"{GUI}/{LABEL}"
+BYSTANDERS = ("com.chg.imessage-daemon", "com.chg.jarvis-backup")
+Operation = Callable[[Agent, Launchctl], list[Step]]
+Snapshot = dict[str, Any]
+
+
+class World:
+    """A home folder, a launchd in it, and a clock."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True)
+        data = home / "jarvis/data"
+        data.mkdir(parents=True)
+        (data / "memory.db").touch()
+        self.home = home
+        self.state: dict[str, Any] = deepcopy(fake_launchctl.EMPTY)
+        self.said: list[str] = []
+        self.now = 0.0
+        self.agent = Agent(
+            home=home,
+            python=Path(sys.executable),
+            working_directory=PROJECT,
+            settings={
+                "JARVIS_DATA_DIR": str(data),
+                "MEMORY_DB_PATH": str(data / "memory.db"),
+                "DAEMON_LOG_FILE": str(data / "jarvis-daemon.log"),
+                "SCHEDULER_HANDLER_TIMEOUT_SECONDS": "300",
+            },
+        )
+
+    @property
+    def launchctl(self) -> Launchctl:
+        """As a command finds it: one that has asked nothing yet."""
+        return Launchctl("launchctl", UID, self.run, self.sleep, lambda: self.now, self.said.append)
+
+    def run(
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        if argv[0] != "launchctl":
+            return run_program(argv, env=env, cwd=cwd)
+        return subprocess.CompletedProcess(argv, *fake_launchctl.answer(self.state, list(argv[1:])))
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def calls(self, verb: str) -> list[str]:
+        return [" ".join(call[1:]) for call in self.state["calls"] if call[0] == verb]
+
+    def add_agent(self, label: str, *, loaded: bool = True) -> Path:
+        """An agent of another program: a timer with its plist in LaunchAgents."""
+        plist = self.agent.launch_agents / f"{label}.plist"
+        plist.parent.mkdir(parents=True, exist_ok=True)
+        plist.write_bytes(plistlib.dumps({"Label": label, "ProgramArguments": ["/usr/bin/true"], "StartInterval": 300}))
+        plist.chmod(0o644)
+        if loaded:
+            self.load(GUI, plist)
+        return plist
+
+    def load(self, domain: str, plist: Path) -> None:
+        assert fake_launchctl.answer(self.state, ["bootstrap", domain, str(plist)])[0] == 0
+
+    def do(self, operation: Operation) -> None:
+        perform(operation(self.agent, self.launchctl), self.said.append)
+
+    def snapshot(self) -> Snapshot:
+        """Every file and folder, and what launchd holds."""
+        files = {str(path.relative_to(self.home)): _seen(path) for path in sorted(self.home.rglob("*"))}
+        loaded = {target: service["path"] for target, service in self.state["services"].items()}
+        return {"files": files, "loaded": loaded, "disabled": sorted(self.state["disabled"])}
+
+
+def _seen(path: Path) -> tuple[int, object]:
+    content = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+    return stat.S_IMODE(path.lstat().st_mode), content
+
+
+def make_world(home: Path, *, installed: bool = False) -> World:
+    """The three old agents and the two that stay; where `installed`, an earlier one of ours as well."""
+    world = World(home)
+    for label in (*OLD_LABELS, *BYSTANDERS):
+        world.add_agent(label)
+    if installed:
+        world.do(install_steps)
+        world.agent = replace(world.agent, settings={**world.agent.settings, "DAEMON_MAX_CONCURRENT_TASKS": "9"})
+    return world
+
+
+def answering(text: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """A `launchctl` that answers each question with `text`."""
+    return lambda argv, **_: subprocess.CompletedProcess(argv, 0, text, "")
