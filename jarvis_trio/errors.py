@@ -1,12 +1,28 @@
 """The exceptions that a user of the program can meet.
 
-Every message is one line that names what was wrong, the value, and the mend;
-the command line prints it as it is and exits with 1.
+Each says in one line what is wrong, with the value, and names the fix apart from it: the
+command line prints both, `doctor` shows them in two columns, and an assistant reads the
+fix without taking a sentence to pieces.
 """
 
 
 class JarvisError(Exception):
-    """The root: whatever the program refuses or cannot do."""
+    """The root: whatever the program refuses or cannot do.
+
+    Args:
+        says: what is wrong, with the value: one line without a full stop.
+        fix: what to do about it, in the imperative; empty where nobody knows.
+
+    `str()` of it is both: `there is no program 'bakup'; give the path of an executable`.
+    """
+
+    def __init__(self, says: str = "", *, fix: str = "") -> None:
+        super().__init__(says)
+        self.says = says
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return "; ".join(filter(None, (self.says, self.fix)))
 
 
 class SettingError(JarvisError, ValueError):
