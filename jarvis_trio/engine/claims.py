@@ -146,9 +146,9 @@ class Claims:
             collapsed -= self._count_recorded(require_id(task), schedule, due.scheduled_for, planned.slot)
         if planned.slot != due.scheduled_for:
             # Back into the queue at its new nominal time: what is overdue runs in that order.
-            self._store.enqueue(require_id(task), planned.slot, collapsed=collapsed)
+            self._store.settle(task, planned.slot, collapsed=collapsed)
             return None
-        next_run_at = self._store.set_next_run(require_id(task), planned.next, waits_from=planned.slot)
+        next_run_at = self._store.set_next_run(task, planned.next, waits_from=planned.slot)
         task = replace(task, next_run_at=next_run_at)
         if (refusal := self._refusal(due, now)) is not None:
             status, reason = refusal
@@ -161,7 +161,7 @@ class Claims:
         ):
             return claim
         if planned.next is not None:  # it ran before the clock was set back; the next one counts what it stood for
-            self._store.enqueue(require_id(task), planned.next, collapsed=collapsed, waits_from=planned.slot)
+            self._store.settle(task, planned.next, collapsed=collapsed, waits_from=planned.slot)
         return None
 
     def _count_recorded(self, task_id: int, schedule: Schedule, first: datetime, end: datetime) -> int:
@@ -261,5 +261,5 @@ class Claims:
         if not wanted or run.attempt >= MAX_ATTEMPTS_AFTER_INTERRUPT:
             self._reports.interrupted(task, reason, now)
             return ""
-        self._store.enqueue_retry(run.task_id, run.scheduled_for, run.attempt + 1, now)
+        self._store.enqueue_retry(task, run.scheduled_for, run.attempt + 1, now)
         return "; its slot runs again"

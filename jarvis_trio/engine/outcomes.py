@@ -68,7 +68,7 @@ class Outcomes:
             return
         if outcome.status in FAILED and self._may_retry(claim):
             due_at = ended.at + self._retry_delay(claim)
-            self._store.enqueue_retry(require_id(claim.task), claim.scheduled_for, claim.attempt + 1, due_at)
+            self._store.enqueue_retry(claim.task, claim.scheduled_for, claim.attempt + 1, due_at)
         else:
             self._reports.run_ended(claim, outcome, ended.at)
         if outcome.lingers:

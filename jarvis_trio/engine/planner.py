@@ -61,9 +61,9 @@ class Planner:
             self._reports.mended(task, now)
             _logger.info("Task %r was mended and is scheduled again", task.name, extra={"task": task.name})
         if slot is None or task.next_run_at is None:
-            self._store.set_next_run(task_id, slot, waits_from=_waits_from(schedule, slot, now))
+            self._store.set_next_run(task, slot, waits_from=_waits_from(schedule, slot, now))
         else:
-            self._store.enqueue(task_id, slot, waits_from=_waits_from(schedule, slot, now))
+            self._store.settle(task, slot, waits_from=_waits_from(schedule, slot, now))
 
     def _slot_of_row(self, task: ScheduledTask, schedule: Schedule, now: datetime) -> datetime | None:
         if task.next_run_at is not None:
@@ -95,7 +95,7 @@ class Planner:
                 moved: datetime | None = slot
                 if follows and slot > now:
                     moved = schedule.at if isinstance(schedule, Once) else schedule.next_after(now)
-                self._store.set_next_run(require_id(task), moved, waits_from=waits_from)
+                self._store.set_next_run(task, moved, waits_from=waits_from)
 
     def rewind(self, now: datetime, back: timedelta) -> None:
         """The wall clock was set back by `back`: no interval waits longer than it says, no slot runs twice."""
@@ -103,29 +103,29 @@ class Planner:
             for task, schedule, slot, waits_from in self._queued():
                 if isinstance(schedule, Interval):
                     if waits_from is not None:
-                        self._move_interval(require_id(task), schedule, min(waits_from - back, now))
+                        self._move_interval(task, schedule, min(waits_from - back, now))
                 elif not isinstance(schedule, Once):
-                    self._go_back(require_id(task), schedule, now, slot)
+                    self._go_back(task, schedule, now, slot)
 
     def _queued(self) -> Iterator[tuple[ScheduledTask, Schedule, datetime, datetime | None]]:
         for task, slot, waits_from in self._store.queued_slots():
             with suppress(ScheduleError):  # it is set aside when it comes due
                 yield task, task_schedule(task, self._clock.zone()), slot, waits_from
 
-    def _move_interval(self, task_id: int, schedule: Interval, waits_from: datetime) -> None:
+    def _move_interval(self, task: ScheduledTask, schedule: Interval, waits_from: datetime) -> None:
         # Elapsed time is what it counts, so it moves with the clock; a microsecond
         # earlier where that very instant was a slot before.
         slot = waits_from + schedule.step
-        while self._store.slot_has_run(task_id, slot):
+        while self._store.slot_has_run(require_id(task), slot):
             slot -= timedelta(microseconds=1)
-        self._store.set_next_run(task_id, slot, waits_from=waits_from)
+        self._store.set_next_run(task, slot, waits_from=waits_from)
 
-    def _go_back(self, task_id: int, schedule: Schedule, now: datetime, queued: datetime) -> None:
+    def _go_back(self, task: ScheduledTask, schedule: Schedule, now: datetime, queued: datetime) -> None:
         """Queue the first slot after `now` that has no row, where that is before the queued one."""
         slot = schedule.next_after(now)
         while slot is not None and slot < queued:
-            if not self._store.slot_has_run(task_id, slot):
-                self._store.set_next_run(task_id, slot)
+            if not self._store.slot_has_run(require_id(task), slot):
+                self._store.set_next_run(task, slot)
                 return
             slot = schedule.next_after(slot)
 

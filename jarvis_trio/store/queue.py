@@ -1,4 +1,9 @@
-"""What is to be done and when: `task_queue`."""
+"""What is to be done and when: `task_queue`.
+
+A task's next slot is the row with attempt 1. Triggers make that row, unsettled, whenever
+somebody adds or changes the task: `UNSETTLED` sorts before every instant, so the engine sees
+it first, reads the task, and settles the row on a slot (`settle`, `set_next_run`).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,9 @@ from datetime import datetime
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import from_microseconds, local_text, parse_instant, to_microseconds
-from jarvis_trio.models import Due, ScheduledTask
+from jarvis_trio.models import Due, ScheduledTask, require_id
 from jarvis_trio.store.database import Database
+from jarvis_trio.store.schema import UNSETTLED
 from jarvis_trio.store.tasks import to_task
 
 # A retry waits while another run of its task is alive; a slot does not, since it is
@@ -32,7 +38,7 @@ SELECT (SELECT q.due_at {_QUEUE} WHERE {_READY} ORDER BY q.due_at LIMIT 1),
 class Outlook:
     """When the next slot or retry, message and deadline are due; None where there is none.
 
-    `slot_at` is 1970 where a task was changed and must be read anew.
+    `slot_at` lies before every instant if a task was changed and must be read again.
     """
 
     slot_at: datetime | None
@@ -57,7 +63,7 @@ class TaskQueue(Database):
     def head(self, now: datetime) -> Due | None:
         """What has been due the longest at `now`; a task that was changed comes before all others."""
         rows = self.read(
-            "SELECT t.*, q.attempt AS q_attempt, q.due_at = 0 AS q_changed, q.scheduled_for AS q_slot,"
+            f"SELECT t.*, q.attempt AS q_attempt, q.due_at = {UNSETTLED} AS q_changed, q.scheduled_for AS q_slot,"
             " q.collapsed AS q_collapsed,"
             " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1) AS q_running_since"
             f" {_QUEUE} WHERE q.due_at <= ? AND {_READY} ORDER BY q.due_at LIMIT 1",
@@ -65,21 +71,30 @@ class TaskQueue(Database):
         )
         return _to_due(rows[0]) if rows else None
 
-    def enqueue(self, task_id: int, slot: datetime, *, collapsed: int = 0, waits_from: datetime | None = None) -> None:
-        """Make `slot` the task's next one. `waits_from` is from when an interval counts to it."""
+    def settle(
+        self, task: ScheduledTask, slot: datetime, *, collapsed: int = 0, waits_from: datetime | None = None
+    ) -> None:
+        """Settle the task's queue row, which a trigger made, on `slot`.
+
+        Args:
+            task: a stored task; the text in its own row stays as it is.
+            slot: its next slot, aware UTC.
+            collapsed: how many earlier slots this one stands for.
+            waits_from: the instant the interval counts from, or None if `slot` was moved by hand.
+        """
         instant = to_microseconds(slot)
         origin = None if waits_from is None else to_microseconds(waits_from)
         self.write(
             "UPDATE task_queue SET scheduled_for = ?, due_at = ?, collapsed = ?, waits_from = ?"
             " WHERE task_id = ? AND attempt = 1",
-            (instant, max(instant, 1), collapsed, origin, task_id),
+            (instant, max(instant, UNSETTLED + 1), collapsed, origin, require_id(task)),
         )
 
-    def enqueue_retry(self, task_id: int, slot: datetime, attempt: int, due_at: datetime) -> None:
+    def enqueue_retry(self, task: ScheduledTask, slot: datetime, attempt: int, due_at: datetime) -> None:
         """Have `slot` tried again at `due_at`, as attempt number `attempt`."""
         self.write(
             "INSERT OR REPLACE INTO task_queue (task_id, attempt, scheduled_for, due_at) VALUES (?, ?, ?, ?)",
-            (task_id, attempt, to_microseconds(slot), to_microseconds(due_at)),
+            (require_id(task), attempt, to_microseconds(slot), to_microseconds(due_at)),
         )
 
     def dequeue(self, task_id: int) -> None:
@@ -106,7 +121,7 @@ class TaskQueue(Database):
         """Every enabled task's next slot, and from when an interval counts to it."""
         rows = self.read(
             f"SELECT t.*, q.scheduled_for AS q_slot, q.waits_from AS q_from {_QUEUE}"
-            " WHERE q.attempt = 1 AND q.due_at > 0 AND t.enabled = 1"
+            f" WHERE q.attempt = 1 AND q.due_at > {UNSETTLED} AND t.enabled = 1"
         )
         return [(to_task(row), from_microseconds(row["q_slot"]), _instant_or_none(row["q_from"])) for row in rows]
 
@@ -116,19 +131,26 @@ class TaskQueue(Database):
             for table in ("task_queue", "task_troubles", "task_deadlines"):
                 self.write(f"DELETE FROM {table} WHERE task_id NOT IN (SELECT id FROM scheduled_tasks)")
 
-    def set_next_run(self, task_id: int, slot: datetime | None, *, waits_from: datetime | None = None) -> str | None:
+    def set_next_run(
+        self, task: ScheduledTask, slot: datetime | None, *, waits_from: datetime | None = None
+    ) -> str | None:
         """Write a task's next run twice: as text in its row, for other programs, and in the queue, for us.
 
-        The text is local, with the offset: programs that compare it as text with their
-        naive local time stay right. Returns that text.
+        Args:
+            task: a stored task.
+            slot: its next slot, aware UTC; None takes the slot out of the queue.
+            waits_from: as for `settle`.
+
+        Returns the text. It is local, with the offset: programs that compare it as text with
+        their naive local time stay right.
         """
         text = None if slot is None else local_text(slot, self.clock.zone())
         with self.transaction():
-            self.write("UPDATE scheduled_tasks SET next_run_at = ? WHERE id = ?", (text, task_id))
+            self.write("UPDATE scheduled_tasks SET next_run_at = ? WHERE id = ?", (text, require_id(task)))
             if slot is None:
-                self.dequeue_slot(task_id)
+                self.dequeue_slot(require_id(task))
             else:
-                self.enqueue(task_id, slot, waits_from=waits_from)
+                self.settle(task, slot, waits_from=waits_from)
         return text
 
     def set_enabled(self, task_id: int, enabled: bool) -> None:

@@ -18,6 +18,12 @@ from jarvis_trio.errors import StoreError
 VERSION = 1
 """The version of our additions, kept in `jarvis_meta`. `PRAGMA user_version` is left to the assistant."""
 
+UNSETTLED = 0
+"""`task_queue.due_at` of a row whose task somebody changed: the engine has yet to read it and settle its slot.
+
+Older programs and their triggers use the same value, so it cannot change.
+"""
+
 _logger = logging.getLogger(__name__)
 
 _ASSISTANT_TABLES = """
@@ -54,8 +60,10 @@ CREATE TABLE IF NOT EXISTS facts (
 # `task_runs_foreign` holds what other programs wrote as running, so none of our rows.
 #
 # `task_queue` is what is to be done: one row with attempt 1 for a task's next slot,
-# one for each retry. Its times are microseconds since 1970 UTC. due_at 0 marks a row
-# whose task was changed, by whomever: it sorts first, and the engine reads it anew.
+# one for each retry. Its times are microseconds since 1970 UTC. `waits_from` is the instant an
+# interval counts from. It cannot be told from the slot: by how much the clock was set back while
+# no daemon ran is only known to be "at least", and a slot that looks too far off then was either
+# moved there by a person, and stays, or was not, and moves with the clock.
 #
 # `webhook_files` says that a file's event is in `webhook_events` although the file is
 # not yet in `processed/`: what a process that dies in between leaves for the next one.
@@ -96,15 +104,15 @@ CREATE TABLE IF NOT EXISTS webhook_files (
 # Two statements and not INSERT OR REPLACE: the conflict clause of the statement that
 # fires a trigger overrides those inside (sqlite.org/lang_createtrigger.html), so an
 # UPDATE OR IGNORE by another program would leave the queue as it was.
-_TRIGGERS = """
+_TRIGGERS = f"""
 CREATE TRIGGER IF NOT EXISTS jarvis_task_added AFTER INSERT ON scheduled_tasks BEGIN
     DELETE FROM task_queue WHERE task_id = NEW.id AND attempt = 1;
-    INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at) VALUES (NEW.id, 1, 0, 0);
+    INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at) VALUES (NEW.id, 1, {UNSETTLED}, {UNSETTLED});
 END;
 CREATE TRIGGER IF NOT EXISTS jarvis_task_changed
 AFTER UPDATE OF enabled, next_run_at, schedule_type, schedule_config, policy ON scheduled_tasks BEGIN
     DELETE FROM task_queue WHERE task_id = NEW.id AND attempt = 1;
-    INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at) VALUES (NEW.id, 1, 0, 0);
+    INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at) VALUES (NEW.id, 1, {UNSETTLED}, {UNSETTLED});
 END;
 CREATE TRIGGER IF NOT EXISTS jarvis_task_removed AFTER DELETE ON scheduled_tasks BEGIN
     DELETE FROM task_queue WHERE task_id = OLD.id;
@@ -178,7 +186,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute("DELETE FROM task_queue WHERE attempt = 1")
         connection.execute(
-            "INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at) SELECT id, 1, 0, 0 FROM scheduled_tasks"
+            "INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at)"
+            f" SELECT id, 1, {UNSETTLED}, {UNSETTLED} FROM scheduled_tasks"
         )
         connection.execute("INSERT OR REPLACE INTO jarvis_meta VALUES ('schema_version', ?)", (str(VERSION),))
         connection.execute("COMMIT")

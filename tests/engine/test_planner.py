@@ -497,6 +497,26 @@ def test_a_clock_set_back_while_nothing_ran_is_noticed_at_the_start(
     assert due_at - clock.now() <= 5 * MINUTE
 
 
+@pytest.mark.law(3)
+def test_a_clock_set_back_while_nothing_ran_does_not_put_off_a_task_added_after_the_last_run(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    """By how much the clock was set back is a guess then: the time of the last run says no more than "at least"."""
+    engine = make_engine()
+    store.store_scheduled_task(a_task("other", every={"hours": 5}))
+    engine.evaluate_due_tasks()
+    clock.advance(hours=5)
+    engine.evaluate_due_tasks()
+    clock.advance(hours=3)
+    store.store_scheduled_task(a_task("late", every={"hours": 1}))
+    engine.evaluate_due_tasks()
+    clock.set(hours=-6)
+    make_engine().evaluate_due_tasks()
+    clock.advance(hours=1)
+    make_engine().evaluate_due_tasks()
+    assert [name for name, *_ in notes.calls] == ["other", "late"]
+
+
 BAD_ROWS: list[tuple[Any, ...]] = [
     ("interval", "nonsense", "note", None, None),
     ("interval", '{"minutes": 0}', "note", None, None),

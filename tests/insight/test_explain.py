@@ -338,7 +338,7 @@ def test_a_slot_that_a_run_in_progress_catches_up_says_so(world: Simulation) -> 
     world.run(minutes=1)
     slot = datetime(2026, 3, 6, 10, 0, tzinfo=UTC)
     world.store.claim_run(task, slot, 1, started_at=slot, owner="test", collapsed=2)
-    world.store.set_next_run(task.id or 0, slot + timedelta(hours=1))
+    world.store.set_next_run(task, slot + timedelta(hours=1))
     world.clock.shift(timedelta(hours=3, minutes=10))
     assert ask(world, "beat", "2026-03-06T02:00").answer == (
         "beat did not run at Fri 2026-03-06 02:00 MST: it was caught up by the run for Fri 2026-03-06 03:00 MST, "

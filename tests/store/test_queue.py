@@ -18,7 +18,7 @@ MINUTE = timedelta(minutes=1)
 def add(store: MemoryStore, name: str, slot: datetime) -> ScheduledTask:
     """A task whose row was read already, with that slot next."""
     task = store.store_scheduled_task(a_task(name))
-    store.enqueue(require_id(task), slot)
+    store.settle(task, slot)
     return task
 
 
@@ -92,15 +92,15 @@ def test_the_next_run_is_local_text_in_the_row_and_an_instant_in_the_queue(
 ) -> None:
     clock.machine_zone = ZoneInfo("America/Denver")
     task = add(store, "a", START)
-    assert store.set_next_run(require_id(task), START + MINUTE) == "2026-03-02T02:01:00-07:00"
+    assert store.set_next_run(task, START + MINUTE) == "2026-03-02T02:01:00-07:00"
     assert other.execute("SELECT next_run_at FROM scheduled_tasks").fetchone() == ("2026-03-02T02:01:00-07:00",)
     assert store.look_ahead("me").slot_at == START + MINUTE
 
 
 def test_a_task_without_a_next_run_leaves_the_queue_and_keeps_its_retries(store: MemoryStore) -> None:
     task = add(store, "a", START)
-    store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
-    store.set_next_run(require_id(task), None)
+    store.enqueue_retry(task, START - MINUTE, 2, START)
+    store.set_next_run(task, None)
     assert store.value("SELECT next_run_at FROM scheduled_tasks") is None
     assert heads(store, START) == [("a", START - MINUTE, 2)]
 
@@ -108,9 +108,9 @@ def test_a_task_without_a_next_run_leaves_the_queue_and_keeps_its_retries(store:
 @pytest.mark.law(3)
 def test_an_edit_keeps_the_retries(store: MemoryStore) -> None:
     task = add(store, "a", START)
-    store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
+    store.enqueue_retry(task, START - MINUTE, 2, START)
     store.update_scheduled_task(require_id(task), schedule_config='{"hours": 1}')
-    store.enqueue(require_id(task), START + MINUTE)
+    store.settle(task, START + MINUTE)
     assert heads(store, START) == [("a", START - MINUTE, 2)]
 
 
@@ -125,7 +125,7 @@ def test_a_task_that_is_enabled_again_is_read_anew(store: MemoryStore) -> None:
 
 def test_a_disabled_task_leaves_the_queue_with_its_retries(store: MemoryStore) -> None:
     task = add(store, "a", START)
-    store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
+    store.enqueue_retry(task, START - MINUTE, 2, START)
     add(store, "b", START)
     store.set_enabled(require_id(task), False)
     assert [task.name for task in store.list_scheduled_tasks(enabled_only=True)] == ["b"]
@@ -137,7 +137,7 @@ def test_a_retry_waits_while_the_task_runs_and_a_slot_does_not(store: MemoryStor
     task = add(store, "a", START)
     claim = store.claim_run(task, START - MINUTE, 1, started_at=START, owner="me")
     assert claim is not None
-    store.enqueue_retry(require_id(task), START - 2 * MINUTE, 2, START - MINUTE)
+    store.enqueue_retry(task, START - 2 * MINUTE, 2, START - MINUTE)
     due = store.head(START)
     assert due is not None
     assert (due.attempt, due.running_since) == (1, START)
@@ -164,7 +164,7 @@ def test_a_live_run_whose_start_cannot_be_read_began_long_ago(store: MemoryStore
 def test_a_retry_waits_for_no_other_task(store: MemoryStore) -> None:
     running, waiting = add(store, "running", START + MINUTE), add(store, "waiting", START + MINUTE)
     assert store.claim_run(running, START, 1, started_at=START, owner="me") is not None
-    store.enqueue_retry(require_id(waiting), START - MINUTE, 2, START)
+    store.enqueue_retry(waiting, START - MINUTE, 2, START)
     due = store.head(START)
     assert due is not None
     assert (due.task.name, due.running_since) == ("waiting", None)
@@ -175,7 +175,7 @@ def test_a_retry_waits_for_no_other_task(store: MemoryStore) -> None:
 def test_a_retry_that_is_asked_for_again_stands_there_once(store: MemoryStore) -> None:
     task = add(store, "a", START + 2 * MINUTE)
     for due_at in (START, START + MINUTE):
-        store.enqueue_retry(require_id(task), START - MINUTE, 2, due_at)
+        store.enqueue_retry(task, START - MINUTE, 2, due_at)
     assert store.head(START) is None
     assert heads(store, START + MINUTE) == [("a", START - MINUTE, 2)]
 
@@ -184,7 +184,7 @@ def test_a_retry_that_is_asked_for_again_stands_there_once(store: MemoryStore) -
 def test_retries_of_several_slots_stand_beside_each_other(store: MemoryStore) -> None:
     task = add(store, "a", START + MINUTE)
     for slot in (START - MINUTE, START - 2 * MINUTE):
-        store.enqueue_retry(require_id(task), slot, 2, START)
+        store.enqueue_retry(task, slot, 2, START)
     assert sorted(slot for _, slot, _ in heads(store, START)) == [START - 2 * MINUTE, START - MINUTE]
 
 
@@ -207,20 +207,20 @@ def test_what_belongs_to_replaced_rows_is_forgotten(store: MemoryStore, other: s
 
 def test_a_tasks_next_slot_is_told_and_not_its_retries(store: MemoryStore) -> None:
     task = add(store, "a", START + MINUTE)
-    store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
+    store.enqueue_retry(task, START - MINUTE, 2, START)
     assert store.queued_slot(require_id(task)) == START + MINUTE
-    store.set_next_run(require_id(task), None)
+    store.set_next_run(task, None)
     assert store.queued_slot(require_id(task)) is None
 
 
 def test_the_slots_of_all_tasks_that_were_read_are_told_with_their_origin(store: MemoryStore) -> None:
     for name, origin in (("a", None), ("b", START - MINUTE)):
         task = store.store_scheduled_task(a_task(name))
-        store.set_next_run(require_id(task), START + MINUTE, waits_from=origin)
-        store.enqueue_retry(require_id(task), START, 2, START)
+        store.set_next_run(task, START + MINUTE, waits_from=origin)
+        store.enqueue_retry(task, START, 2, START)
     store.store_scheduled_task(a_task("not read yet"))
     paused = store.store_scheduled_task(a_task("paused", enabled=False))
-    store.enqueue(require_id(paused), START)
+    store.settle(paused, START)
     told = sorted((task.name, slot, origin) for task, slot, origin in store.queued_slots())
     assert told == [("a", START + MINUTE, None), ("b", START + MINUTE, START - MINUTE)]
 
@@ -268,11 +268,11 @@ def test_no_question_of_the_queue_reads_the_whole_table(
         for name in ("b", "c"):
             add(store, name, START)
         other.execute("ANALYZE scheduled_tasks")
-    store.enqueue_retry(require_id(task), START - MINUTE, 2, START)
+    store.enqueue_retry(task, START - MINUTE, 2, START)
     with Plans(store, other) as plans:
         store.look_ahead("me")
         store.head(START)
-        store.enqueue(require_id(task), START)
+        store.settle(task, START)
         store.dequeue_slot(require_id(task))
         store.dequeue_retry(require_id(task), START - MINUTE, 2)
     assert len(plans.queries) >= 5

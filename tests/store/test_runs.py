@@ -89,7 +89,7 @@ def test_an_end_is_told_in_the_run_and_in_the_task(store: MemoryStore, task: Sch
 
 @pytest.mark.law(8)
 def test_an_end_does_not_have_the_row_read_anew(store: MemoryStore, task: ScheduledTask) -> None:
-    store.enqueue(require_id(task), START)
+    store.settle(task, START)
     run(store, task, START)
     due = store.head(START)
     assert due is not None

@@ -174,7 +174,7 @@ def test_the_longest_overdue_comes_first(store: MemoryStore) -> None:
 
 def test_a_due_task_is_told_once_whatever_retries_it_has(store: MemoryStore) -> None:
     task = store.store_scheduled_task(a_task(next_run_at=START.isoformat()))
-    store.enqueue_retry(require_id(task), START - timedelta(hours=1), 2, START)
+    store.enqueue_retry(task, START - timedelta(hours=1), 2, START)
     assert store.get_due_tasks(START) == [task]
 
 
