@@ -1,37 +1,43 @@
-"""Evaluates the alert rules, and tells the person of those that match."""
+"""Evaluates the alert rules, and tells the person of those that match.
+
+Other programs write the rules, and the assistant's own evaluator takes nearly anything. A
+rule that it understands is understood here too; what had to be guessed is a warning in the
+result, so that a person can write it properly.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from jarvis_trio.errors import DeliveryError, HandlerError, HandlerTimeoutError, ScheduleError
-from jarvis_trio.instants import local_text, parse_instant
-from jarvis_trio.models import HandlerContext, ScheduledTask, json_object
+from jarvis_trio.instants import parse_instant
+from jarvis_trio.models import HandlerContext, ScheduledTask
 from jarvis_trio.store.assistant import AlertRule
 from jarvis_trio.text import printable
 
 QUIET_TIME = timedelta(hours=4)
-"""A rule that triggered stays quiet for so long."""
+"""How long a rule stays quiet after it triggered."""
 
-# A run that starts some milliseconds earlier in its slot than the one four hours before is not within four hours of it.
+# Two runs in slots four hours apart can start some milliseconds less than four hours apart.
 _JITTER = timedelta(seconds=30)
 
 _BACKUP_FACT = ("work", "backup_last_success")
-_BACKUP_DATE = re.compile(r"(\d{4}-\d{2}-\d{2}):")
+_LEADING_DATE = re.compile(r"\s*(\d{4}-\d{2}-\d{2})(?!\d)")
 
 Notify = Callable[[str, str], object]
-"""Shows the person a title and a text. Raises DeliveryError where it cannot."""
+"""Shows the person a title and a text. Raises DeliveryError if it cannot."""
 
 
 class AlertEval:
     """The handler `alert_eval`.
 
     Args:
-        notify: shows the person a title and a text.
+        notify: shows the person an alert's title and text.
     """
 
     def __init__(self, notify: Notify) -> None:
@@ -41,13 +47,15 @@ class AlertEval:
         """Evaluate every enabled rule; one that cannot be evaluated does not stop the others.
 
         Returns `rules`, how many there are; the names of those `triggered`, and of those that
-        match but are `quiet`; `undelivered`, names and why the person could not be told; and
-        `errors`, names and what is wrong with the rule: where there are any, `status` is
-        `error`, so that a person hears of it. Raises StoreError, and HandlerTimeoutError
-        where its time is over before all rules are evaluated.
+        match but are `quiet`. With them, only if there are any: `undelivered`, names and why
+        the person could not be told; `warnings`, names and what in the rule had to be guessed;
+        `errors`, names and what is wrong with the rule. With errors the `status` is `error`,
+        so that a person hears of it. Raises StoreError, and HandlerTimeoutError if its time is
+        over before all rules are evaluated.
         """
         report = _Report()
         rules = [_named(rule) for rule in context.store.enabled_alert_rules()]
+
         for number, rule in enumerate(rules):
             if context.cancelled.is_set():
                 raise HandlerTimeoutError(f"{number} of {len(rules)} alert rules evaluated; the next run goes on")
@@ -55,45 +63,51 @@ class AlertEval:
                 self._evaluate(rule, context, report)
             except (HandlerError, ScheduleError) as error:
                 report.errors[rule.name] = str(error)
+
         return report.result(len(rules))
 
     def _evaluate(self, rule: AlertRule, context: HandlerContext, report: _Report) -> None:
-        kind = _KINDS.get(rule.alert_type)
-        if kind is None:
-            raise HandlerError(f"unknown alert_type {rule.alert_type!r:.100}; the types are {', '.join(_KINDS)}")
-        found = kind.matches(context, kind.limit(rule.condition))
-        if not found:
+        reading = read_rule(rule)
+        if reading.warnings:
+            report.warnings[rule.name] = "; ".join(reading.warnings)
+        if reading.kind is None or not (found := reading.kind.matches(context, reading.limit)):
             return
         if _is_quiet(rule, context):
             report.quiet.append(rule.name)
             return
+
         report.triggered.append(rule.name)
         try:
-            self._notify(f"Alert: {printable(rule.name)}", f"{found} {rule.alert_type} found")
+            self._notify(f"Alert: {printable(rule.name)}", f"{found} {reading.alert_type} found")
         except DeliveryError as error:
             report.undelivered[rule.name] = str(error)
-        # Also where it could not be delivered: the rule did trigger, and where there are no
-        # notifications at all it would else be tried at every run. And only now: dying
-        # in between, the person is told twice and not never.
-        context.store.stamp_alert_rule(rule.id, local_text(context.started_at, context.zone))
+        # Stamped even if the message could not be delivered: the rule did trigger, and on a
+        # machine without notifications it would be tried at every run. Stamped last: a process
+        # that dies in between tells the person twice rather than never.
+        context.store.stamp_alert_rule(rule.id, _naive_text(context.started_at, _machine_zone(context)))
 
 
 def _named(rule: AlertRule) -> AlertRule:
-    """The rule; by its number where another program left it without a name."""
+    """The rule, called by its number if another program gave it no name."""
     return rule if rule.name else replace(rule, name=f"rule {rule.id}")
 
 
+@dataclass
 class _Report:
-    def __init__(self) -> None:
-        self.triggered: list[str] = []
-        self.quiet: list[str] = []
-        self.undelivered: dict[str, str] = {}
-        self.errors: dict[str, str] = {}
+    """What came of the rules, by their names."""
+
+    triggered: list[str] = field(default_factory=list)
+    quiet: list[str] = field(default_factory=list)
+    undelivered: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
     def result(self, rules: int) -> dict[str, Any]:
         result: dict[str, Any] = {"status": "ok", "rules": rules, "triggered": self.triggered, "quiet": self.quiet}
         if self.undelivered:
             result["undelivered"] = self.undelivered
+        if self.warnings:
+            result["warnings"] = self.warnings
         if self.errors:
             reasons = "; ".join(f"{name!r}: {reason}" for name, reason in self.errors.items())
             text = f"{len(self.errors)} of {rules} alert rules cannot be evaluated: {reasons}"
@@ -101,41 +115,121 @@ class _Report:
         return result
 
 
-def _is_quiet(rule: AlertRule, context: HandlerContext) -> bool:
-    """Whether the rule triggered lately; a time far ahead, left by a clock since set back, is no such time."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a rule means.
+
+    `alert_type` is its type as it is compared, `kind` None if nobody knows that type;
+    `limit` is how old or how near counts. `warnings` name what had to be guessed.
+    """
+
+    alert_type: str
+    kind: _Kind | None
+    limit: timedelta
+    warnings: tuple[str, ...]
+
+
+def read_rule(rule: AlertRule) -> Reading:
+    """Read a rule as leniently as the assistant's own evaluator does.
+
+    Letter case and blanks around the type do not count. A condition that is not a JSON object
+    sets nothing. A number may be a text, and a fraction is cut off. An unknown type matches
+    nothing. Raises HandlerError if the number cannot be read even so.
+    """
+    alert_type = (rule.alert_type or "").strip().lower()  # NULL, if another program made the table
+    kind = _KINDS.get(alert_type)
+    if kind is None:
+        known = ", ".join(_KINDS)
+        unknown = f"unknown alert_type {rule.alert_type!r:.100} matches nothing; the types are {known}"
+        return Reading(alert_type, None, timedelta(0), (unknown,))
+
+    condition, warnings = _condition(rule.condition)
+    if alert_type != rule.alert_type:
+        warnings.append(f"alert_type {rule.alert_type!r:.100} is read as {alert_type}")
+    value = condition.get(kind.key, kind.default)
+    number = _whole_number(kind.key, value)
+    if number != value or isinstance(value, bool):
+        warnings.append(f"condition: {kind.key} {value!r:.100} is read as {number}")
+
+    return Reading(alert_type, kind, kind.unit * number, tuple(warnings))
+
+
+def _condition(text: str | None) -> tuple[dict[str, Any], list[str]]:
+    """The condition, and a warning if there is one that says nothing."""
+    if text is None or not text.strip():
+        return {}, []
     try:
-        last = parse_instant(rule.last_triggered_at or "", context.zone)
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict):
+        return value, []
+    return {}, [f"condition {text[:80]!r} is not a JSON object, so the default counts"]
+
+
+def _whole_number(key: str, value: object) -> int:
+    """What `int()` makes of a value, within bounds that no date leaves. Raises HandlerError."""
+    try:
+        number = int(value)  # type: ignore[call-overload]  # what it does not take is the error below
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or abs(number) > _LARGEST:
+        raise HandlerError(f"condition: {key} must be a whole number up to {_LARGEST}, not {value!r:.100}")
+    return int(number)
+
+
+_LARGEST = 100_000
+
+
+def _is_quiet(rule: AlertRule, context: HandlerContext) -> bool:
+    """Whether the rule triggered lately. A time far ahead, from before a clock was set back, does not count."""
+    try:
+        last = parse_instant(rule.last_triggered_at or "", _machine_zone(context))
     except ScheduleError:
         return False
     return abs(context.started_at - last) < QUIET_TIME - _JITTER
 
 
+def _machine_zone(context: HandlerContext) -> tzinfo:
+    """The zone of the stamps. The assistant's own evaluator reads and writes them, and knows no task's zone."""
+    zone: tzinfo = context.store.clock.zone()
+    return zone
+
+
+def _naive_text(instant: datetime, zone: tzinfo) -> str:
+    """Local time without its offset: a stamp with one makes the assistant's own evaluator fail for that rule.
+
+    The price: a rule that triggered in the hour that comes twice may be quiet for an hour less.
+    """
+    return instant.astimezone(zone).replace(tzinfo=None).isoformat()
+
+
 def _count_overdue(context: HandlerContext, limit: timedelta) -> int:
-    latest = _today(context) - limit
-    return sum(due <= latest for due in _due_dates(context))
+    today = _today(context)
+    return sum(due < today and due <= today - limit for due in _days(context, context.store.delegations_due()))
 
 
 def _count_upcoming(context: HandlerContext, limit: timedelta) -> int:
     today = _today(context)
-    return sum(today <= due <= today + limit for due in _due_dates(context))
+    return sum(today <= due <= today + limit for due in _days(context, context.store.delegations_due()))
 
 
 def _count_stale_decisions(context: HandlerContext, limit: timedelta) -> int:
-    earliest = context.started_at - limit
-    return sum(made < earliest for made in _instants(context, context.store.decisions_pending_since()))
+    latest = _today(context) - limit
+    return sum(made < latest for made in _days(context, context.store.decisions_pending_since()))
 
 
 def _count_stale_backup(context: HandlerContext, limit: timedelta) -> int:
-    """1 where the last backup is older than `limit`, or where it cannot be told."""
-    found = _BACKUP_DATE.match(context.store.fact(*_BACKUP_FACT) or "")
+    """1 if the last backup is older than `limit`, or if nobody can tell."""
+    found = _LEADING_DATE.match(context.store.fact(*_BACKUP_FACT) or "")
     if found is None:
         return 1
     days = list(_instants(context, [found[1]]))
     return int(not days or context.started_at - days[0] > limit)
 
 
-def _due_dates(context: HandlerContext) -> Iterator[date]:
-    for instant in _instants(context, context.store.delegations_due()):
+def _days(context: HandlerContext, texts: Iterable[str]) -> Iterator[date]:
+    for instant in _instants(context, texts):
         yield instant.astimezone(context.zone).date()
 
 
@@ -159,14 +253,6 @@ class _Kind(NamedTuple):
     key: str
     default: int
     unit: timedelta
-
-    def limit(self, condition: str | None) -> timedelta:
-        """The limit that a rule's condition sets. Raises ScheduleError, HandlerError."""
-        value = json_object(condition, "condition").get(self.key, self.default)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 <= value <= 100_000:
-            raise HandlerError(f"condition: {self.key} must be a number from 0 to 100000, not {value!r:.100}")
-        return self.unit * float(value)
 
 
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
