@@ -8,7 +8,7 @@ from datetime import timedelta
 from jarvis_trio.clock import Clock
 from jarvis_trio.delivery import Channels, read_config
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.notices import AlertChannel, Reports
+from jarvis_trio.engine.notices import AlertChannel, Notices
 from jarvis_trio.errors import DeliveryError, SettingError
 from jarvis_trio.handlers.making import make_channels, make_handlers
 from jarvis_trio.settings import Settings
@@ -25,7 +25,7 @@ def make_engine(
         clock=clock,
         handlers=make_handlers(settings, channels),
         timeout=timedelta(seconds=settings.handler_timeout_seconds),
-        reports=Reports(store, clock, channels.send, _alert_channel(settings, channels)),
+        notices=Notices(store, clock, channels.send, _alert_channel(settings, channels)),
         keep_days=settings.history_days,
         keep_runs=settings.history_runs,
     )

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.notices import Reports
+from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.runner import run_inline
 from jarvis_trio.models import Handler, ScheduledTask
 from jarvis_trio.store import MemoryStore
@@ -92,7 +92,7 @@ def make_engine(store: MemoryStore, clock: FakeClock, notes: Notes) -> MakeEngin
                 "runner": run_inline,
                 "owner": "here",
                 "is_alive": lambda owner: False,
-                "reports": Reports(at, clock, _send),
+                "notices": Notices(at, clock, _send),
                 "random": Random(0),
                 **options,
             },

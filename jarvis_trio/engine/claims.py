@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from jarvis_trio.clock import Clock
-from jarvis_trio.engine.notices import Reports
+from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.planner import Planner
 from jarvis_trio.errors import ScheduleError, TaskRunningError
 from jarvis_trio.instants import duration_text
@@ -29,6 +29,7 @@ from jarvis_trio.models import (
     RunStatus,
     ScheduledTask,
     Trigger,
+    TroubleKind,
     require_id,
     task_policy,
 )
@@ -83,7 +84,7 @@ class Claims:
         clock: the machine's zone is asked of it; instants are arguments.
         owner: the text that tells this process from all others.
         known_handlers: the handler types that can be run here.
-        reports: is told of slots that are missed.
+        notices: is told of slots that are missed.
         planner: reads the rows that were changed.
         is_alive: whether the process of another owner's text still lives.
         end_orphans: ends what the process of another owner's text has left of its commands.
@@ -95,7 +96,7 @@ class Claims:
         clock: Clock,
         owner: str,
         known_handlers: Container[str],
-        reports: Reports,
+        notices: Notices,
         planner: Planner,
         is_alive: Callable[[str | None], bool] = owner_alive,
         end_orphans: Callable[[str], object] = end_orphans,
@@ -104,7 +105,7 @@ class Claims:
         self._clock = clock
         self._owner = owner
         self._known = known_handlers
-        self._reports = reports
+        self._notices = notices
         self._planner = planner
         self._is_alive = is_alive
         self._end_orphans = end_orphans
@@ -154,7 +155,7 @@ class Claims:
             status, reason = refusal
             if self._store.record_unrun(task, planned.slot, status, reason, at=now, collapsed=collapsed):
                 if status is RunStatus.MISSED:
-                    self._reports.slots_missed(task, reason, now)
+                    self._notices.trouble(task, TroubleKind.MISSED, reason, now)
                 return Unrun(task, status, reason)
         elif claim := self._store.claim_run(
             task, planned.slot, 1, started_at=started_at, owner=self._owner, collapsed=collapsed
@@ -259,7 +260,7 @@ class Claims:
         except ScheduleError:
             wanted = False
         if not wanted or run.attempt >= MAX_ATTEMPTS_AFTER_INTERRUPT:
-            self._reports.interrupted(task, reason, now)
+            self._notices.trouble(task, TroubleKind.FAILING, reason, now)
             return ""
         self._store.enqueue_retry(task, run.scheduled_for, run.attempt + 1, now)
         return "; its slot runs again"

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.engine.claims import Claims, Step, Unrun, end_orphans
-from jarvis_trio.engine.notices import Reports
+from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.outcomes import Ended, Outcomes
 from jarvis_trio.engine.planner import CLOCK_SLACK, Planner
 from jarvis_trio.engine.runner import Attempt, EndedAttempt, Runner, run_in_thread
@@ -62,7 +62,7 @@ class SchedulerEngine:
         owner: the text that tells this process from all others.
         is_alive: whether the process of another owner's text still lives.
         end_orphans: ends what the process of another owner's text has left of its commands.
-        reports: tells people of runs and of troubles; by default of the former alone.
+        notices: tells people of runs and of troubles; by default of the former alone.
         keep_days: how old a row of the run history may grow.
         keep_runs: how many rows of it a task may have. Its last run is always kept.
         random: spreads the retries.
@@ -81,7 +81,7 @@ class SchedulerEngine:
         owner: str | None = None,
         is_alive: Callable[[str | None], bool] = owner_alive,
         end_orphans: Callable[[str], object] = end_orphans,
-        reports: Reports | None = None,
+        notices: Notices | None = None,
         keep_days: int = 90,
         keep_runs: int = 10_000,
         random: Random | None = None,
@@ -90,16 +90,16 @@ class SchedulerEngine:
         self._clock = clock or SystemClock()
         settings = read_settings({}, memory_store.path.parent)
         channels = make_channels(settings, os.environ)
-        self._reports = reports or Reports(memory_store, self._clock, channels.send)
+        self._notices = notices or Notices(memory_store, self._clock, channels.send)
         self._handlers = make_handlers(settings, channels) if handlers is None else handlers
         self._timeout = timeout
         self._runner = runner
         self._keep = (timedelta(days=keep_days), keep_runs)
-        self._outcomes = Outcomes(memory_store, self._reports, random or Random())
+        self._outcomes = Outcomes(memory_store, self._notices, random or Random())
         self._owner = owner or current_owner()
-        self._planner = Planner(memory_store, self._clock, self._reports)
+        self._planner = Planner(memory_store, self._clock, self._notices)
         self._claims = Claims(
-            memory_store, self._clock, self._owner, self._handlers, self._reports, self._planner, is_alive, end_orphans
+            memory_store, self._clock, self._owner, self._handlers, self._notices, self._planner, is_alive, end_orphans
         )
         self._seen: tuple[tuple[int, int] | None, Outlook | None] = (None, None)
         self._guard = threading.Lock()
@@ -135,10 +135,10 @@ class SchedulerEngine:
             results = self._run_due(instant, present)
             ahead = self._look_ahead()
         if _is_due(ahead.deadline_at, instant):
-            self._reports.check_deadlines(instant)
+            self._notices.check_deadlines(instant)
             ahead = self._look_ahead()
         if ahead.letter_at is not None and ahead.letter_at <= (at := present()):
-            self._reports.send_due(at)
+            self._notices.send_due(at)
         return results
 
     def _run_due(self, instant: datetime, present: Present) -> list[dict[str, Any]]:
@@ -299,7 +299,7 @@ class SchedulerEngine:
             extra = {"task": claim.task.name, "run_id": claim.run_id}
             _logger.warning("Task %r ended as %s: %s", claim.task.name, outcome.status, outcome.reason, extra=extra)
         report |= {"error": outcome.reason} if outcome.status in FAILED else {"result": outcome.result}
-        if claim.task.delivery_channel and (account := self._reports.send_run(claim.run_id, now)) is not None:
+        if claim.task.delivery_channel and (account := self._notices.send_run(claim.run_id, now)) is not None:
             report["delivery"] = account
         return report
 

@@ -45,7 +45,7 @@ class AlertChannel:
     config: str | None = None
 
 
-class Reports:
+class Notices:
     """Writes and sends the messages about runs and tasks.
 
     Args:
@@ -71,19 +71,12 @@ class Reports:
             self._well_again(task, at)
             self.watch(task, at)
         else:
-            self._trouble(task, TroubleKind.FAILING, outcome.reason or str(outcome.status), at)
+            self.trouble(task, TroubleKind.FAILING, outcome.reason or str(outcome.status), at)
 
-    def slots_missed(self, task: ScheduledTask, reason: str, at: datetime) -> None:
-        """Note that a slot was missed; told once, until the task runs again."""
-        self._trouble(task, TroubleKind.MISSED, reason, at)
-
-    def interrupted(self, task: ScheduledTask, reason: str, at: datetime) -> None:
-        """Note that a slot's process died, and that it is not tried again."""
-        self._trouble(task, TroubleKind.FAILING, reason, at)
-
-    def set_aside(self, task: ScheduledTask, reason: str, at: datetime) -> None:
-        """Note that a task cannot be scheduled."""
-        self._trouble(task, TroubleKind.SET_ASIDE, reason, at)
+    def trouble(self, task: ScheduledTask, kind: TroubleKind, reason: str, at: datetime) -> None:
+        """Note what is wrong with a task; told once, until it is over."""
+        if self._store.begin_trouble(require_id(task), kind, reason, at):
+            self._alert(task, kind, reason, at)
 
     def mended(self, task: ScheduledTask, at: datetime) -> None:
         """Note that a task that was set aside can be scheduled again."""
@@ -104,7 +97,7 @@ class Reports:
                 limit = task_policy(task.policy).alert_after_seconds
                 if limit is not None:
                     reason = f"no success for more than {duration_text(timedelta(seconds=limit))}"
-                    self._trouble(task, TroubleKind.STALE, reason, now)
+                    self.trouble(task, TroubleKind.STALE, reason, now)
 
     def send_due(self, now: datetime) -> None:
         """Send what is due in the outbox, until that has taken `_SENDING_SECONDS`: the rest is for the next tick."""
@@ -145,10 +138,6 @@ class Reports:
         self._store.put_back(letter, again_at)
         _logger.warning("The message of task %r could not be delivered: %s", letter.task_name, reason)
         return {"status": "failed", "error": reason, "again_at": local_text(again_at, self._clock.zone())}
-
-    def _trouble(self, task: ScheduledTask, kind: TroubleKind, reason: str, at: datetime) -> None:
-        if self._store.begin_trouble(require_id(task), kind, reason, at):
-            self._alert(task, kind, reason, at)
 
     def _well_again(self, task: ScheduledTask, at: datetime) -> None:
         ended = self._store.end_troubles(require_id(task), _WELL_AGAIN)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from jarvis_trio.engine.notices import Reports
+from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.runner import Attempt
 from jarvis_trio.errors import StoreError
 from jarvis_trio.models import FAILED, Claim, Trigger, require_id, task_policy
@@ -34,13 +34,13 @@ class Outcomes:
 
     Args:
         store: the database.
-        reports: is told of runs that are not tried again.
+        notices: is told of runs that are not tried again.
         random: spreads the retries.
     """
 
-    def __init__(self, store: MemoryStore, reports: Reports, random: Random) -> None:
+    def __init__(self, store: MemoryStore, notices: Notices, random: Random) -> None:
         self._store = store
-        self._reports = reports
+        self._notices = notices
         self._random = random
         self._guard = threading.Lock()
         self._unwritten: list[Ended] = []
@@ -70,7 +70,7 @@ class Outcomes:
             due_at = ended.at + self._retry_delay(claim)
             self._store.enqueue_retry(claim.task, claim.scheduled_for, claim.attempt + 1, due_at)
         else:
-            self._reports.run_ended(claim, outcome, ended.at)
+            self._notices.run_ended(claim, outcome, ended.at)
         if outcome.lingers:
             ended.attempt.when_over(lambda: self._release(claim))
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from jarvis_trio.clock import Clock
-from jarvis_trio.engine.notices import Reports
+from jarvis_trio.engine.notices import Notices
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import parse_instant
 from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
@@ -31,13 +31,13 @@ class Planner:
     Args:
         store: the database.
         clock: the machine's zone is asked of it; instants are arguments.
-        reports: is told of tasks that are set aside and of those that were mended.
+        notices: is told of tasks that are set aside and of those that were mended.
     """
 
-    def __init__(self, store: MemoryStore, clock: Clock, reports: Reports) -> None:
+    def __init__(self, store: MemoryStore, clock: Clock, notices: Notices) -> None:
         self._store = store
         self._clock = clock
-        self._reports = reports
+        self._notices = notices
 
     def settle(self, task: ScheduledTask, now: datetime) -> None:
         """Read the row of a task that somebody added or changed, and queue its next slot.
@@ -55,10 +55,10 @@ class Planner:
         except ScheduleError as error:
             self.set_aside(task, str(error), now)
             return
-        self._reports.watch(task, now)
+        self._notices.watch(task, now)
         if set_aside is not None:
             self._store.set_enabled(task_id, True)
-            self._reports.mended(task, now)
+            self._notices.mended(task, now)
             _logger.info("Task %r was mended and is scheduled again", task.name, extra={"task": task.name})
         if slot is None or task.next_run_at is None:
             self._store.set_next_run(task, slot, waits_from=_waits_from(schedule, slot, now))
@@ -81,7 +81,7 @@ class Planner:
         self._store.record_unrun(task, now, RunStatus.SKIPPED, f"set aside: {reason}", at=now)
         self._store.set_enabled(task_id, False)
         self._store.end_troubles(task_id, [TroubleKind.SET_ASIDE])
-        self._reports.set_aside(task, reason, now)
+        self._notices.trouble(task, TroubleKind.SET_ASIDE, reason, now)
         _logger.error("Task %r is set aside until it is mended: %s", task.name, reason, extra={"task": task.name})
 
     def rezone(self, now: datetime) -> None:

@@ -31,7 +31,7 @@ import trio.testing
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.notices import AlertChannel, Reports
+from jarvis_trio.engine.notices import AlertChannel, Notices
 from jarvis_trio.engine.runner import run_inline
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import as_utc, local_text, parse_duration, parse_instant, parse_zone
@@ -201,7 +201,7 @@ class Simulation:
             owner=owner,
             is_alive=lambda other: other == self._owner,
             end_orphans=lambda other: None,
-            reports=Reports(store, self.clock, self._deliver, AlertChannel("simulated")),
+            notices=Notices(store, self.clock, self._deliver, AlertChannel("simulated")),
             random=Random(0),
             keep_days=36_600,
             keep_runs=1_000_000_000,

@@ -14,7 +14,7 @@ import pytest
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.notices import Reports
+from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.runner import run_in_thread
 from jarvis_trio.errors import DeliveryError, HandlerError, StoreError, StoreMissingError, UnknownTaskError
 from jarvis_trio.handlers.approvals import Approvals
@@ -279,7 +279,7 @@ def test_a_delivery_that_takes_long_holds_up_no_other_task(
         gate()
         return "sent"
 
-    engine = make_engine(reports=Reports(store, clock, send))
+    engine = make_engine(notices=Notices(store, clock, send))
     store.store_scheduled_task(a_task("a", delivery_channel="email"))
     store.store_scheduled_task(a_task("b"))
     engine.evaluate_due_tasks()
@@ -297,7 +297,7 @@ def test_a_delivery_that_fails_never_fails_the_run(
     def send(channel: str, config: object, message: Message) -> str:
         raise DeliveryError("no net")
 
-    engine = make_engine(reports=Reports(store, clock, send))
+    engine = make_engine(notices=Notices(store, clock, send))
     store.store_scheduled_task(a_task(delivery_channel="email"))
     engine.evaluate_due_tasks()
     clock.advance(minutes=5)
@@ -346,7 +346,7 @@ def test_running_by_hand_tells_the_result(store: MemoryStore, engine: SchedulerE
         engine.run_now("nobody")
 
 
-def test_without_reports_results_go_to_the_channels_with_secrets_from_beside_the_database(
+def test_without_notices_results_go_to_the_channels_with_secrets_from_beside_the_database(
     store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("JARVIS_SMTP_HOST", raising=False)

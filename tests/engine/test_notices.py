@@ -17,9 +17,9 @@ import pytest
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.notices import PAUSES, AlertChannel, Reports
+from jarvis_trio.engine.notices import PAUSES, AlertChannel, Notices
 from jarvis_trio.errors import DeliveryError
-from jarvis_trio.models import ScheduledTask, require_id
+from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import START, FakeClock, MakeEngine, a_task, fail
 
@@ -53,7 +53,7 @@ def channel() -> Channel:
 @pytest.fixture
 def telling(make_engine: MakeEngine, store: MemoryStore, clock: FakeClock, channel: Channel) -> SchedulerEngine:
     """An engine that tells of runs and, by the channel of `ALERTS`, of troubles."""
-    return make_engine({"fail": fail}, reports=Reports(store, clock, channel, ALERTS))
+    return make_engine({"fail": fail}, notices=Notices(store, clock, channel, ALERTS))
 
 
 def account(store: MemoryStore) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def test_a_message_that_waits_survives_a_restart(
     telling.evaluate_due_tasks()
     channel.broken = False
     clock.advance(minutes=1)
-    make_engine(owner="restarted", reports=Reports(store, clock, channel)).evaluate_due_tasks()
+    make_engine(owner="restarted", notices=Notices(store, clock, channel)).evaluate_due_tasks()
     assert [(name, config) for name, config, _ in channel.sent] == [("email", {"to": "me@example.org"})]
     assert account(store) == {"channel": "email", "attempts": 2, "status": "sent", "to": "the test"}
 
@@ -142,13 +142,13 @@ def test_a_process_that_dies_while_it_sends_leaves_the_message_to_the_next(
         raise DiedError
 
     task = store.store_scheduled_task(a_task())
-    Reports(store, clock, die, ALERTS).set_aside(task, "no schedule", START)
+    Notices(store, clock, die, ALERTS).trouble(task, TroubleKind.SET_ASIDE, "no schedule", START)
     with pytest.raises(DiedError):
-        Reports(store, clock, die, ALERTS).send_due(START)
-    reports = Reports(store, clock, channel, ALERTS)
-    reports.send_due(START)
+        Notices(store, clock, die, ALERTS).send_due(START)
+    notices = Notices(store, clock, channel, ALERTS)
+    notices.send_due(START)
     assert channel.sent == []
-    reports.send_due(START + PAUSES[0])
+    notices.send_due(START + PAUSES[0])
     assert channel.statuses == ["set aside"]
 
 
@@ -182,12 +182,12 @@ def test_a_server_that_hangs_holds_up_a_tick_for_one_message_and_not_for_all(
         clock.seconds += 30
         return channel(*told)
 
-    reports = Reports(store, clock, send_slowly, ALERTS)
+    notices = Notices(store, clock, send_slowly, ALERTS)
     for name in ("one", "two"):
-        reports.set_aside(store.store_scheduled_task(a_task(name)), "no schedule", START)
-    reports.send_due(START)
+        notices.trouble(store.store_scheduled_task(a_task(name)), TroubleKind.SET_ASIDE, "no schedule", START)
+    notices.send_due(START)
     assert [message.task_name for _, _, message in channel.sent] == ["one"]
-    reports.send_due(START)
+    notices.send_due(START)
     assert [message.task_name for _, _, message in channel.sent] == ["one", "two"]
 
 
@@ -238,8 +238,8 @@ def test_an_alert_that_waits_goes_to_the_channel_that_is_set_when_it_is_sent(
     store: MemoryStore, clock: FakeClock, channel: Channel
 ) -> None:
     task = store.store_scheduled_task(a_task())
-    Reports(store, clock, channel, ALERTS).set_aside(task, "no schedule", START)
-    Reports(store, clock, channel, AlertChannel("email", '{"to": "me@example.org"}')).send_due(START)
+    Notices(store, clock, channel, ALERTS).trouble(task, TroubleKind.SET_ASIDE, "no schedule", START)
+    Notices(store, clock, channel, AlertChannel("email", '{"to": "me@example.org"}')).send_due(START)
     assert [(name, config) for name, config, _ in channel.sent] == [("email", {"to": "me@example.org"})]
 
 
@@ -268,7 +268,7 @@ def test_without_a_channel_for_alerts_troubles_are_noted_and_nobody_is_told(
     channel: Channel,
 ) -> None:
     due(handler="fail")
-    make_engine({"fail": fail}, reports=Reports(store, clock, channel)).evaluate_due_tasks()
+    make_engine({"fail": fail}, notices=Notices(store, clock, channel)).evaluate_due_tasks()
     assert [str(trouble.kind) for trouble in store.troubles()] == ["failing"]
     assert channel.sent == []
     assert clock.now() - START == timedelta(minutes=5)
