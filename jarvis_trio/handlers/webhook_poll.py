@@ -1,9 +1,11 @@
 """Takes in what was dropped into the inbox: each file becomes one event, exactly once.
 
-A file's event and the note that this file is taken in are written in one transaction;
-only then is the file moved away, and only after that is the note forgotten. So whoever
-dies at whatever point leaves either a file that is still to be taken in, or a file with
-a note, which is only moved.
+Guarantees: one event for each file, wherever the process dies. A file's event and the note
+that this file is taken in are written in one transaction; only then is the file moved away,
+and only after that is the note forgotten.
+
+1. The process dies before the transaction: the file is still to be taken in.
+2. It dies after the transaction: the file has a note, so the next poll only moves it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from os import stat_result
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jarvis_trio.errors import HandlerError, StoreError
 from jarvis_trio.handlers.inbox import LARGEST_FILE_BYTES, Inbox, IsSettled, RefusedFileError, TakenFile, open_inbox
@@ -22,57 +24,65 @@ from jarvis_trio.models import HandlerContext, ScheduledTask
 from jarvis_trio.store.assistant import WebhookEvent
 
 SETTLING_TIME = timedelta(seconds=2)
-"""A file is left alone until it was not written for so long."""
+"""A file must be unmodified for this long before it is taken."""
 
-MOST_FILES = 100_000
-MOST_BYTES = 256 * 1024 * 1024
-"""What one poll takes at most; the rest waits for the next."""
 
-_BATCH_FILES = 500
-_BATCH_BYTES = 4 * 1024 * 1024
+class Limits(NamedTuple):
+    """What one poll takes at most, the rest waits for the next; and what one transaction holds."""
+
+    most_files: int = 100_000
+    most_bytes: int = 256 * 1024 * 1024
+    batch_files: int = 500
+    batch_bytes: int = 4 * 1024 * 1024
 
 
 class WebhookPoll:
     """The handler `webhook_poll`.
 
-    A file is a JSON object in UTF-8 with the texts `source` and `event_type`, and any
-    `payload`; other keys are ignored. Only names that end in `.json` and do not begin
-    with a dot are looked at. What cannot become an event goes to `failed/`, with the
-    reason beside it in `NAME.reason.txt`; so do links, and all that is no plain file.
+    A file is a JSON object in UTF-8. Its `source` and `event_type` are texts or numbers, which
+    are stored as text. Its `payload` may be missing (stored as an empty text); a text is stored
+    as it is, anything else as JSON. Other keys are ignored. Only names that end in `.json` and
+    do not begin with a dot are looked at, in the order of the names. What cannot become an
+    event goes to `failed/`, with the reason beside it in `NAME.reason.txt`; so does whatever is
+    not a plain file.
 
     Args:
-        inbox: the folder; it is made, mode 0700, where it is missing.
+        inbox: the folder; if it is missing, it is made with mode 0700.
+        limits: what one poll takes at most.
     """
 
-    def __init__(self, inbox: Path) -> None:
+    def __init__(self, inbox: Path, limits: Limits = Limits()) -> None:  # noqa: B008  # immutable
         self._folder = inbox
+        self._limits = limits
 
     def __call__(self, task: ScheduledTask, context: HandlerContext) -> dict[str, Any]:
         """Take in the files that are there.
 
         Returns `status`, and how many files were `ingested` or `failed` and how many are
-        `waiting` for a later poll; with `troubles`, a few examples, where files could
-        be neither read nor moved. Raises HandlerError where the inbox cannot be used,
-        StoreError where the database cannot.
+        `waiting` for a later poll; if files could be neither read nor moved, `troubles` has a
+        few examples. Raises HandlerError if the inbox cannot be used, StoreError if the
+        database cannot.
         """
         try:
             with open_inbox(self._folder, _settled_at(context)) as inbox:
-                return _Poll(inbox, context).run()
+                return _Poll(inbox, context, self._limits).run()
         except BlockingIOError:
-            return {"status": "ok", "ingested": 0, "failed": 0, "note": "another poll is at work in this inbox"}
+            note = "another poll, or the assistant itself, is at work in this inbox"
+            return {"status": "ok", "ingested": 0, "failed": 0, "note": note}
         except StoreError:  # one of them is an OSError too
             raise
         except OSError as error:
             raise HandlerError(
-                f"cannot use the inbox {self._folder}: {error}; its folders must be writable and on one disk"
+                f"cannot use the inbox {self._folder}: {error}",
+                fix="make its folders real, writable and on one disk",
             ) from None
 
 
 def _settled_at(context: HandlerContext) -> IsSettled:
     """Whether a file was not written lately.
 
-    A poll does not outlive its time limit, so a file with a time beyond that says nothing
-    about its age: its sender's clock was ahead, or ours was set back.
+    A poll does not outlive its time limit. A file dated beyond that says nothing about its
+    age: its sender's clock was ahead, or ours was set back.
     """
     now_ns = to_microseconds(context.started_at) * 1000
     settling_ns, limit_ns = (round(span.total_seconds() * 1e9) for span in (SETTLING_TIME, context.timeout))
@@ -84,8 +94,9 @@ def _settled_at(context: HandlerContext) -> IsSettled:
 
 
 class _Poll:
-    def __init__(self, inbox: Inbox, context: HandlerContext) -> None:
+    def __init__(self, inbox: Inbox, context: HandlerContext, limits: Limits) -> None:
         self._inbox = inbox
+        self._limits = limits
         self._store = context.store
         self._cancelled = context.cancelled
         self._received_at = local_text(context.started_at, context.zone)
@@ -93,7 +104,8 @@ class _Poll:
         self._failed = 0
 
     def run(self) -> dict[str, Any]:
-        for batch in _batches(self._inbox.take()):
+        files = self._inbox.take(self._limits.most_files)
+        for batch in _batches(files, self._limits):
             self._take_in(batch)
             if self._cancelled.is_set():
                 break
@@ -109,7 +121,7 @@ class _Poll:
 
     def _take_in(self, batch: list[TakenFile]) -> None:
         accepted, events, refused = [], [], []
-        for file in sorted(batch, key=lambda file: (file.status.st_mtime_ns, file.name)):
+        for file in batch:
             try:
                 found = self._inbox.read(file.name)
                 if found is not None:
@@ -130,19 +142,19 @@ class _Poll:
         return added
 
 
-def _batches(files: Iterable[TakenFile]) -> Iterator[list[TakenFile]]:
+def _batches(files: Iterable[TakenFile], limits: Limits) -> Iterator[list[TakenFile]]:
     """The files, as many together as a transaction should hold, up to what one poll takes."""
     batch: list[TakenFile] = []
     batch_bytes = all_files = all_bytes = 0
     for file in files:
         batch.append(file)
         batch_bytes += min(file.status.st_size, LARGEST_FILE_BYTES)
-        if len(batch) < _BATCH_FILES and batch_bytes < _BATCH_BYTES:
+        if len(batch) < limits.batch_files and batch_bytes < limits.batch_bytes:
             continue
         all_files += len(batch)
         all_bytes += batch_bytes
         yield batch
-        if all_files >= MOST_FILES or all_bytes >= MOST_BYTES:
+        if all_files >= limits.most_files or all_bytes >= limits.most_bytes:
             return
         batch, batch_bytes = [], 0
     if batch:
@@ -150,16 +162,13 @@ def _batches(files: Iterable[TakenFile]) -> Iterator[list[TakenFile]]:
 
 
 def _parse(content: bytes) -> tuple[str, str, str]:
-    """The source, the event's type and the payload as JSON text. Raises RefusedFileError."""
+    """The source, the event's type and the payload. Raises RefusedFileError."""
     try:
         # A byte order mark may be ignored: RFC 8259, section 8.1.
         value = _JSON.decode(content.decode("utf-8-sig"))
         if not isinstance(value, dict):
-            raise RefusedFileError("it is no JSON object")
-        texts = [_text(value, key) for key in ("source", "event_type")]
-        if "payload" not in value:
-            raise RefusedFileError("it has no payload")
-        return texts[0], texts[1], json.dumps(value["payload"], allow_nan=False)
+            raise RefusedFileError("it is not a JSON object")
+        return _text(value, "source"), _text(value, "event_type"), _payload(value.get("payload", ""))
     except UnicodeError as error:
         raise RefusedFileError(f"it is not UTF-8: {error}") from None
     except RecursionError:
@@ -169,10 +178,19 @@ def _parse(content: bytes) -> tuple[str, str, str]:
 
 
 def _text(value: dict[str, Any], key: str) -> str:
-    text = value.get(key)
-    if not isinstance(text, str):
-        raise RefusedFileError(f"its {key} must be a text")
-    text.encode()  # half of a surrogate pair is valid JSON, but no text that a database takes
+    found = value.get(key)
+    if isinstance(found, bool) or not isinstance(found, str | int | float):
+        raise RefusedFileError(f"its {key} must be a text or a number")
+    return _storable(str(found))
+
+
+def _payload(payload: Any) -> str:
+    return _storable(payload) if isinstance(payload, str) else json.dumps(payload, allow_nan=False)
+
+
+def _storable(text: str) -> str:
+    """The text. Half of a surrogate pair is valid JSON, but no database takes it: raises UnicodeError."""
+    text.encode()
     return text
 
 

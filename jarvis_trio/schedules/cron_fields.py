@@ -54,7 +54,11 @@ SUNDAY_FIRST = -1
 
 
 def split_expression(text: str) -> tuple[str, ...]:
-    """The texts of the five fields, an `@` name written out. Raises CronError where they are not five."""
+    """The texts of the five fields, an `@` name written out, without the empty parts of lists.
+
+    Existing rows hold `0,,30`, which the assistant reads as `0,30`. Raises CronError if there are
+    not five fields.
+    """
     if len(text) > _LONGEST_TEXT:
         raise CronError(f"cron expression too long: {len(text)} characters, at most {_LONGEST_TEXT}: {text[:40]!r}...")
     parts = text.split()
@@ -65,7 +69,11 @@ def split_expression(text: str) -> tuple[str, ...]:
     if len(parts) != len(FIELDS):
         five = ", ".join(field.name for field in FIELDS)
         raise CronError(f"a cron expression has five fields ({five}), not {len(parts)}: {text[:80]!r}")
-    return tuple(parts)
+    return tuple(_without_empty_parts(part) for part in parts)
+
+
+def _without_empty_parts(text: str) -> str:
+    return ",".join(filter(None, text.split(","))) or text  # of `,` nothing would be left to name
 
 
 @lru_cache(maxsize=1024)

@@ -21,9 +21,8 @@ from typing import Any
 import pytest
 
 from jarvis_trio.errors import HandlerError, StoreBusyError
-from jarvis_trio.handlers import webhook_poll
 from jarvis_trio.handlers.inbox import LARGEST_FILE_BYTES, open_inbox
-from jarvis_trio.handlers.webhook_poll import WebhookPoll
+from jarvis_trio.handlers.webhook_poll import Limits, WebhookPoll
 from jarvis_trio.store import MemoryStore
 from tests.support.handler_calls import NOON, a_context, a_task
 
@@ -55,14 +54,15 @@ class Drop:
         written_ns = round((NOON - age).timestamp() * 1e9)
         os.utime(path, ns=(written_ns, written_ns), follow_symlinks=False)
 
-    def poll(self, now: datetime = NOON) -> dict[str, Any]:
-        return WebhookPoll(self.inbox)(a_task(), a_context(self.store, now=now))
+    def poll(self, now: datetime = NOON, limits: Limits = Limits()) -> dict[str, Any]:  # noqa: B008  # immutable
+        return WebhookPoll(self.inbox, limits)(a_task(), a_context(self.store, now=now))
 
     def events(self) -> list[tuple[object, ...]]:
         return [tuple(row) for row in self.store.read("SELECT * FROM webhook_events ORDER BY id")]
 
     def payloads(self) -> list[Any]:
-        return [json.loads(row["payload"]) for row in self.store.read("SELECT payload FROM webhook_events ORDER BY id")]
+        """What the events say; a text is stored as it is, so JSON is not told from text here."""
+        return [_meaning(row["payload"]) for row in self.store.read("SELECT payload FROM webhook_events ORDER BY id")]
 
     def notes(self) -> int:
         return len(self.store.read("SELECT * FROM webhook_files"))
@@ -72,6 +72,13 @@ class Drop:
 
     def reason(self, name: str) -> str:
         return (self.inbox / "failed" / f"{name}.reason.txt").read_text()
+
+
+def _meaning(payload: str) -> Any:
+    try:
+        return json.loads(payload)
+    except ValueError:
+        return payload
 
 
 @pytest.fixture
@@ -101,18 +108,37 @@ def test_an_empty_or_missing_inbox_is_made_private(tmp_path: Path, drop: Drop) -
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_files_become_events_in_the_order_in_which_they_were_written(drop: Drop) -> None:
-    for number in range(5):
+def test_files_become_events_in_the_order_of_their_names_whatever_their_age(drop: Drop) -> None:
+    for number in range(7):
         drop.put(f"{9 - number}.json", number, age=timedelta(seconds=100 - number))
-    drop.poll()
-    assert drop.payloads() == [0, 1, 2, 3, 4]
+    drop.poll(limits=Limits(batch_files=2))
+    assert drop.payloads() == [6, 5, 4, 3, 2, 1, 0]
 
 
-@pytest.mark.parametrize("payload", [None, 0, "text", [], {}, "\ud800", "\0", 2**70])
-def test_any_json_is_a_payload(drop: Drop, payload: object) -> None:
+@pytest.mark.parametrize("payload", [None, 0, [], {}, 2**70])
+def test_a_payload_is_stored_as_json(drop: Drop, payload: object) -> None:
     drop.put("a.json", payload)
     assert drop.poll() == outcome(ingested=1)
-    assert drop.payloads() == [payload]
+    assert [event[3] for event in drop.events()] == [json.dumps(payload)]
+
+
+@pytest.mark.parametrize("payload", ["", "text", "größe", '{"a": 1}', "\0", "two\nlines"])
+def test_a_text_payload_is_stored_as_it_is(drop: Drop, payload: str) -> None:
+    drop.put("a.json", payload)
+    assert drop.poll() == outcome(ingested=1)
+    assert [event[3] for event in drop.events()] == [payload]
+
+
+def test_a_file_without_a_payload_has_an_empty_one(drop: Drop) -> None:
+    drop.put_raw("a.json", '{"source": "s", "event_type": "t"}')
+    assert drop.poll() == outcome(ingested=1)
+    assert [event[1:4] for event in drop.events()] == [("s", "t", "")]
+
+
+def test_numbers_as_source_or_type_are_stored_as_text(drop: Drop) -> None:
+    drop.put_raw("a.json", '{"source": 7, "event_type": 2.5, "payload": ""}')
+    assert drop.poll() == outcome(ingested=1)
+    assert [event[1:4] for event in drop.events()] == [("7", "2.5", "")]
 
 
 def test_a_byte_order_mark_is_ignored(drop: Drop) -> None:
@@ -150,12 +176,12 @@ def test_a_file_waits_until_it_was_not_written_for_two_seconds(drop: Drop, age: 
         ("", "is not JSON"),
         ("{", "is not JSON"),
         ('{"source": "s", "event_type": "t", "payload": 1} x', "is not JSON: Extra data"),
-        ("[]", "is no JSON object"),
-        ('"text"', "is no JSON object"),
-        ('{"event_type": "t", "payload": 1}', "its source must be a text"),
-        ('{"source": 1, "event_type": "t", "payload": 1}', "its source must be a text"),
+        ("[]", "is not a JSON object"),
+        ('"text"', "is not a JSON object"),
+        ('{"event_type": "t", "payload": 1}', "its source must be a text or a number"),
+        ('{"source": true, "event_type": "t", "payload": 1}', "its source must be a text or a number"),
         ('{"source": "s", "event_type": null, "payload": 1}', "its event_type must be a text"),
-        ('{"source": "s", "event_type": "t"}', "has no payload"),
+        ('{"source": "s", "event_type": "t", "payload": "\\ud800"}', "is not UTF-8"),
         ('{"source": "s", "source": "s", "event_type": "t", "payload": 1}', "a key occurs twice"),
         ('{"source": "s", "event_type": "t", "payload": {"a": [{"b": 1, "b": 2}]}}', "a key occurs twice"),
         ('{"source": "s", "event_type": "t", "payload": NaN}', "NaN is not JSON"),
@@ -304,7 +330,7 @@ def test_a_file_that_is_written_while_it_is_read_waits(drop: Drop) -> None:
         return True
 
     with open_inbox(drop.inbox, write_now) as inbox:
-        assert [file.name for file in inbox.take()] == ["a.json"]
+        assert [file.name for file in inbox.take(10)] == ["a.json"]
         assert inbox.read("a.json") is None
     assert not path.exists()
     assert drop.poll() == outcome(ingested=1)
@@ -314,7 +340,7 @@ def test_a_file_that_is_written_while_it_is_read_waits(drop: Drop) -> None:
 def test_a_file_that_is_written_after_it_was_taken_waits(drop: Drop) -> None:
     drop.put("a.json")
     with open_inbox(drop.inbox, lambda status: True) as inbox:
-        list(inbox.take())
+        list(inbox.take(10))
     drop.put(".taken/a.json", "new", age=timedelta(0))
     assert drop.poll() == outcome(waiting=1)
     assert drop.poll(NOON + OLD) == outcome(ingested=1)
@@ -324,7 +350,7 @@ def test_a_file_that_is_written_after_it_was_taken_waits(drop: Drop) -> None:
 def test_a_new_file_of_a_name_that_was_just_taken_is_another_one(drop: Drop) -> None:
     drop.put("a.json", "first")
     with open_inbox(drop.inbox, lambda status: True) as inbox:
-        list(inbox.take())
+        list(inbox.take(10))
     drop.put("a.json", "second")
     assert drop.poll() == outcome(ingested=2)
     assert sorted(drop.payloads()) == ["first", "second"]
@@ -340,31 +366,57 @@ def test_one_poll_at_a_time_is_at_work_in_an_inbox(drop: Drop) -> None:
     assert drop.poll() == outcome(ingested=1)
 
 
-def test_a_poll_takes_a_bounded_number_of_files(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_poll, "_BATCH_FILES", 2)
-    monkeypatch.setattr(webhook_poll, "MOST_FILES", 4)
+def test_the_assistants_own_lock_is_held_during_a_poll_and_respected(drop: Drop) -> None:
+    drop.put("a.json")
+    with open(drop.inbox / ".ingest.lock", "w") as theirs:
+        with open_inbox(drop.inbox, lambda status: True), pytest.raises(BlockingIOError):
+            fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        assert "or the assistant itself" in drop.poll()["note"]
+    assert drop.poll() == outcome(ingested=1)
+
+
+@pytest.mark.parametrize("name", ["processed", "failed", ".taken", ".ingest.lock"])
+def test_a_link_in_the_place_of_a_folder_of_the_inbox_is_not_followed(drop: Drop, tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (drop.inbox / name).symlink_to(elsewhere / "file" if name == ".ingest.lock" else elsewhere)
+    drop.put("a.json")
+    drop.put_raw("bad.json")
+    with pytest.raises(HandlerError, match=f"cannot use the inbox .*{name}"):
+        drop.poll()
+    assert list(elsewhere.iterdir()) == []
+    assert drop.names() == {"a.json", "bad.json"}
+
+
+def test_an_inbox_that_the_settings_reach_through_a_link_is_used(drop: Drop, tmp_path: Path) -> None:
+    drop.put("a.json")
+    (tmp_path / "link").symlink_to(drop.inbox)
+    drop.inbox = tmp_path / "link"
+    assert drop.poll() == outcome(ingested=1)
+
+
+def test_a_poll_takes_a_bounded_number_of_files(drop: Drop) -> None:
+    limits = Limits(batch_files=2, most_files=4)
     for number in range(7):
         drop.put(f"{number}.json", number)
-    assert [drop.poll() for _ in range(2)] == [outcome(ingested=4, waiting=3), outcome(ingested=3)]
+    assert [drop.poll(limits=limits) for _ in range(2)] == [outcome(ingested=4, waiting=3), outcome(ingested=3)]
     assert sorted(drop.payloads()) == list(range(7))
     assert drop.notes() == 0
 
 
-def test_a_poll_takes_a_bounded_number_of_bytes(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_poll, "_BATCH_BYTES", 1000)
-    monkeypatch.setattr(webhook_poll, "MOST_BYTES", 2000)
+def test_a_poll_takes_a_bounded_number_of_bytes(drop: Drop) -> None:
     for number in range(7):
         drop.put(f"{number}.json", "x" * 1000)
-    assert drop.poll() == outcome(ingested=2, waiting=5)
+    assert drop.poll(limits=Limits(batch_bytes=1000, most_bytes=2000)) == outcome(ingested=2, waiting=5)
 
 
-def test_a_cancelled_poll_stops_after_its_batch(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_poll, "_BATCH_FILES", 2)
+def test_a_cancelled_poll_stops_after_its_batch(drop: Drop) -> None:
     for number in range(5):
         drop.put(f"{number}.json")
     context = a_context(drop.store)
     context.cancelled.set()
-    assert WebhookPoll(drop.inbox)(a_task(), context) == outcome(ingested=2, waiting=3)
+    assert WebhookPoll(drop.inbox, Limits(batch_files=2))(a_task(), context) == outcome(ingested=2, waiting=3)
 
 
 def test_an_inbox_that_cannot_be_used_is_the_runs_error(drop: Drop) -> None:
@@ -375,14 +427,14 @@ def test_an_inbox_that_cannot_be_used_is_the_runs_error(drop: Drop) -> None:
     assert drop.names() == {"a.json"}
 
 
-def without_room_in(folder: str) -> Callable[[str, str], None]:
+def without_room_in(folder: Path) -> Callable[..., None]:
     """A rename on a disk that is full as soon as something is moved to that folder."""
     real_rename = os.rename
 
-    def rename(source: str, target: str) -> None:
-        if f"/{folder}/" in target:
+    def rename(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        if os.path.samestat(os.fstat(dst_dir_fd), folder.stat()):
             raise OSError(errno.ENOSPC, "No space left on device")
-        real_rename(source, target)
+        real_rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
     return rename
 
@@ -392,7 +444,7 @@ def test_a_bad_file_that_cannot_be_moved_leaves_no_reason_behind_and_moves_later
 ) -> None:
     drop.put_raw("bad.json")
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", without_room_in("failed"))
+        patch.setattr(os, "rename", without_room_in(drop.inbox / "failed"))
         with pytest.raises(HandlerError, match="No space left"):
             drop.poll()
     assert drop.names("failed") == set()
@@ -406,7 +458,7 @@ def test_law_3_a_file_that_cannot_be_moved_after_it_was_recorded_is_no_second_ev
 ) -> None:
     drop.put("a.json", "once")
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", without_room_in("processed"))
+        patch.setattr(os, "rename", without_room_in(drop.inbox / "processed"))
         for _ in range(3):
             with pytest.raises(HandlerError, match="No space left on device"):
                 drop.poll()
@@ -438,9 +490,9 @@ class CrashPoint:
             patch.setattr(owner, name, self.wrapped(getattr(owner, name)))
 
     def wrapped(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
             self.pass_by()
-            result = function(*arguments)
+            result = function(*arguments, **options)
             self.pass_by()
             return result
 
@@ -456,7 +508,6 @@ class CrashPoint:
 def test_law_3_each_file_is_one_event_wherever_the_process_dies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_poll, "_BATCH_FILES", 2)
     number, crashed = 0, True
     while crashed:
         number += 1
@@ -469,7 +520,7 @@ def test_law_3_each_file_is_one_event_wherever_the_process_dies(
         with monkeypatch.context() as patch:
             point = CrashPoint(patch, number)
             try:
-                drop.poll()
+                drop.poll(limits=Limits(batch_files=2))
             except Crash:
                 crashed = True
             else:
@@ -489,7 +540,7 @@ import sys
 sys.path.insert(0, "tests")
 from pathlib import Path
 from tests.support.handler_calls import a_context, a_task
-from jarvis_trio.handlers.webhook_poll import WebhookPoll
+from jarvis_trio.handlers.webhook_poll import Limits, WebhookPoll
 from jarvis_trio.store import MemoryStore
 store = MemoryStore(Path(sys.argv[1], "memory.db"))
 print("ready", flush=True)

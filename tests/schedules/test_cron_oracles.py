@@ -245,6 +245,8 @@ def test_reads_a_minute_as_cronsim_does_or_refuses_it_too() -> None:
         text = "".join(random.choices("0159*/,-", k=random.randint(1, 6)))
         if any(int(low) == int(high) for low, high in re.findall(r"(\d+)-(\d+)/", text)):
             continue  # cronsim takes 5-5/10 for 5/10
+        if not all(text.split(",")):
+            continue  # cronsim refuses the empty parts of lists that existing rows have
         try:
             theirs = CronSim(f"{text} * * * *", datetime(2026, 1, 1, tzinfo=UTC)).minutes
         except CronSimError:
