@@ -85,8 +85,16 @@ class DeliveryError(JarvisError):
     """A result could not be handed to its channel; it never fails the run."""
 
 
-class LaunchdError(JarvisError):
-    """The launchd agent could not be checked, installed or removed."""
+class ServiceError(JarvisError):
+    """The daemon's service could not be checked, installed, changed or removed."""
+
+
+class LaunchdError(ServiceError):
+    """launchd, or what the launchd agent needs, stands in the way."""
+
+
+class SystemdError(ServiceError):
+    """systemd, or what the systemd unit needs, stands in the way."""
 
 
 class AlreadyRunningError(JarvisError):

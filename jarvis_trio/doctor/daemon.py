@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
 
 from jarvis_trio.doctor.findings import Finding, problem, warning
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import duration_text
-from jarvis_trio.launchd.checks import check_privacy
-from jarvis_trio.launchd.plist import LABEL, Agent
 from jarvis_trio.process.lock import Holder, holder
+from jarvis_trio.service.launchd.checks import check_privacy
+from jarvis_trio.service.launchd.operations import AgentState
+from jarvis_trio.service.launchd.plist import Agent
+from jarvis_trio.service.state import Standing, State
 from jarvis_trio.text import duration_words, moment_words
 
 _MARGIN = timedelta(minutes=1)
@@ -22,10 +23,10 @@ _MARGIN = timedelta(minutes=1)
 def check_daemon(
     daemon: Holder | None, now: datetime, zone: tzinfo, *, interval: timedelta, longest_run: timedelta
 ) -> Iterator[Finding]:
-    """Whether a daemon runs, and ticks at least every `interval`, unless runs keep it from that."""
+    """Whether a daemon runs and ticks at least every `interval`, or as late as its longest run allows."""
     if daemon is None:
-        mend = "jarvis-trio run, or for good: jarvis-trio launchd install (on Linux: docs/systemd.md)"
-        yield problem("daemon", "none is running, so no task runs", mend)
+        fix = "jarvis-trio run, or for good: jarvis-trio launchd install (on Linux: docs/systemd.md)"
+        yield problem("daemon", "none is running, so no task runs", fix)
         return
     runs = f"PID {daemon.pid or 'unknown'}"
     if daemon.started_at is not None:
@@ -33,8 +34,8 @@ def check_daemon(
     seen = daemon.last_tick_at or daemon.started_at
     if seen is not None and now - seen > 2 * interval + longest_run + _MARGIN:
         says = f"{runs}, has not ticked for {duration_words(now - seen)}, and should every {duration_text(interval)}"
-        mend = f"see what holds it up: jarvis-trio logs; to have it started anew: kill {daemon.pid or 'PID'}"
-        yield problem("daemon", says, mend)
+        fix = f"see what holds it up: jarvis-trio logs; to have it started again: kill {daemon.pid or 'PID'}"
+        yield problem("daemon", says, fix)
     elif daemon.last_tick_at is not None:
         yield Finding("daemon", f"{runs}, ticked last {duration_words(now - daemon.last_tick_at)} ago")
     else:
@@ -53,25 +54,29 @@ def runs_application(lock_file: Path) -> bool:
         return False
 
 
-def check_agent(seen: Mapping[str, Any]) -> Iterator[Finding]:
-    """How our launchd agent and the old ones stand; `seen` is what `launchd.operations.status` tells."""
-    install = shlex.join(["jarvis-trio", "launchd", "install", *seen["arguments"][1:]])
-    for label in seen["old_agents_loaded"]:
+def check_agent(seen: AgentState) -> Iterator[Finding]:
+    """How our launchd agent and the old ones stand."""
+    install = shlex.join(["jarvis-trio", "launchd", "install", *seen.arguments[1:]])
+    for label in seen.old_agents_loaded:
         yield problem("old agent", f"{label} is loaded, and would run everything twice", install)
-    if not seen["installed"] and not seen["loaded"]:
-        yield Finding("agent", f"{LABEL} is not installed; to have launchd run the daemon: {install}")
-    elif not seen["loaded"]:
-        yield problem("agent", f"{LABEL} is installed and not loaded", install)
-    elif not seen["running"]:
-        says = f"{LABEL} does not run ({seen['state']}), last exit code {seen['last_exit']}"
-        yield problem("agent", says, f"mend what its last words say, in {seen['crash_log']}")
-    elif seen["up_to_date"] is False:
-        yield warning("agent", f"{LABEL} runs with other settings than are in force here", install)
-    else:
-        yield Finding("agent", f"{LABEL} runs in {seen['domain']}, PID {seen['pid']}")
+    yield _service_finding("agent", seen, install)
+
+
+def _service_finding(subject: str, seen: State, install: str) -> Finding:
+    match seen.standing:
+        case Standing.NOT_INSTALLED:
+            return Finding(subject, f"{seen.says}; to have the system run the daemon: {install}")
+        case Standing.NOT_LOADED:
+            return problem(subject, seen.says, install)
+        case Standing.DOWN:
+            return problem(subject, seen.says, f"put right what its last words say, in {seen.crash_log}")
+        case Standing.OUTDATED:
+            return warning(subject, seen.says, install)
+        case Standing.RUNNING:
+            return Finding(subject, seen.says)
 
 
 def check_closed_folders(agent: Agent) -> Iterator[Finding]:
-    """Whether macOS lets an agent at what it needs. Raises LaunchdError where it does not."""
+    """Whether macOS lets an agent open what it needs. Raises LaunchdError if it does not."""
     check_privacy(agent)
     yield Finding("folders", "none is in a folder that macOS closes to agents")

@@ -23,8 +23,8 @@ def check_database(store: MemoryStore) -> Iterator[Finding]:
     tasks = counted(store.count_scheduled_tasks(), "task")
     yield Finding("database", f"{path}: {size_words(_size(path))}, log {size_words(log)}, {tables}, {tasks}")
     if log > _LARGE_WAL_BYTES:
-        mend = "end the program that has it open for reading all the time: see `open in`"
-        yield warning("database", f"its log has grown to {size_words(log)}", mend)
+        fix = "end the program that has it open for reading all the time: see `open in`"
+        yield warning("database", f"its log has grown to {size_words(log)}", fix)
 
 
 def check_integrity(store: MemoryStore) -> Iterator[Finding]:

@@ -34,7 +34,7 @@ def check_permissions(settings: Settings) -> Iterator[Finding]:
 
 
 def check_secrets(settings: Settings) -> Iterator[Finding]:
-    """Whether the file with the channels' secrets would be refused. Raises DeliveryError where it would."""
+    """Whether the file with the channels' secrets would be refused. Raises DeliveryError if so."""
     path = settings.data_dir / FILE_NAME
     if path.exists():
         Secrets({}, path).get("PATH")
@@ -53,8 +53,8 @@ def check_logs(log: Path, unrotated: Iterable[Path]) -> Iterator[Finding]:
         yield Finding("log", f"{log}: nothing is logged yet")
     for path in unrotated:
         if path.exists() and path.stat().st_size > _LARGE_LOG_BYTES:
-            mend = f"read its end, mend what it says, and empty it: : > {shlex.quote(str(path))}"
-            yield warning("log", f"{path}: {_size([path])}, and nobody rotates it", mend)
+            fix = f"read its end, put right what it says, and empty it: : > {shlex.quote(str(path))}"
+            yield warning("log", f"{path}: {_size([path])}, and nobody rotates it", fix)
 
 
 def check_inbox(inbox: Path, tasks: Sequence[ScheduledTask]) -> Iterator[Finding]:
@@ -64,14 +64,14 @@ def check_inbox(inbox: Path, tasks: Sequence[ScheduledTask]) -> Iterator[Finding
     says = f"{inbox}: {counted(waiting, 'file')} waiting"
     if waiting and not any(task.enabled for task in pollers):
         resume = shlex.join(["jarvis-trio", "resume", *(task.name for task in pollers[:1])])
-        mend = resume if pollers else f"jarvis-trio add inbox --every 5m --handler {_POLL}"
-        yield problem("inbox", f"{says}, and no task takes them in", mend)
+        fix = resume if pollers else f"jarvis-trio add inbox --every 5m --handler {_POLL}"
+        yield problem("inbox", f"{says}, and no task takes them in", fix)
     else:
         yield Finding("inbox", says)
     if failed:
         place = inbox / "failed"
-        mend = "read the reason beside each, drop what is mended into the inbox again, and remove it there"
-        yield warning("inbox", f"{place}: {counted(failed, 'file')} could not be taken in", mend)
+        fix = "read the reason beside each, drop the corrected file into the inbox again, and remove it there"
+        yield warning("inbox", f"{place}: {counted(failed, 'file')} could not be taken in", fix)
 
 
 def _count_files(folder: Path) -> int:

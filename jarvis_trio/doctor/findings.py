@@ -1,4 +1,4 @@
-"""What a check found, and what mends it."""
+"""What a check found, and its fix."""
 
 from __future__ import annotations
 
@@ -23,36 +23,44 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line about one thing; `mend` says what to do, where there is something to do."""
+    """One line about one thing; `fix` says what to do about it, and is empty if there is nothing to do."""
 
     subject: str
     says: str
     level: Level = Level.FINE
-    mend: str = ""
+    fix: str = ""
 
 
-def warning(subject: str, says: str, mend: str) -> Finding:
+def warning(subject: str, says: str, fix: str) -> Finding:
     """A finding that needs no haste."""
-    return Finding(subject, says, Level.WARNING, mend)
+    return Finding(subject, says, Level.WARNING, fix)
 
 
-def problem(subject: str, says: str, mend: str) -> Finding:
+def problem(subject: str, says: str, fix: str) -> Finding:
     """A finding for which `doctor` exits with 1."""
-    return Finding(subject, says, Level.PROBLEM, mend)
+    return Finding(subject, says, Level.PROBLEM, fix)
 
 
-def failed(subject: str, message: str, otherwise: str) -> Finding:
-    """A problem from an error's message: ours end with the mend, after a semicolon; `otherwise` is for the rest."""
-    says, _, mend = message.rpartition("; ")
-    return problem(subject, says, mend) if says else problem(subject, message, otherwise)
+def failed(subject: str, error: JarvisError | OSError, otherwise: str, *, of: str = "") -> Finding:
+    """An error that a check met, as a problem.
+
+    Args:
+        otherwise: the fix if the error names none.
+        of: what the error is about, such as a task's name, to be said first.
+    """
+    says = error.says if isinstance(error, JarvisError) else str(error)
+    fix = error.fix if isinstance(error, JarvisError) else ""
+    if isinstance(error, JarvisError) and not fix and "; " in says:  # an error that still says both in one text
+        says, _, fix = says.rpartition("; ")
+    return problem(subject, f"{of}: {says}" if of else says, fix or otherwise)
 
 
 def guarded(subject: str, otherwise: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """What `check` finds, and what kept it from going on; `otherwise` mends what names no mend."""
+    """What `check` finds, and what kept it from going on; `otherwise` is the fix if the error names none."""
     try:
         yield from check()
     except (JarvisError, OSError) as error:
-        yield failed(subject, str(error), otherwise)
+        yield failed(subject, error, otherwise)
 
 
 def size_words(count: float) -> str:

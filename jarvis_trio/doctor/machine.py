@@ -31,13 +31,18 @@ def check_program(packages: Iterable[str] = _PACKAGES) -> Iterator[Finding]:
         try:
             present.append(f"{name} {version(name)}")
         except PackageNotFoundError:
-            mend = f"{shlex.quote(sys.executable)} -m pip install {name}"
-            yield problem("packages", f"{name} is not installed for {sys.executable}", mend)
+            fix = f"{shlex.quote(sys.executable)} -m pip install {name}"
+            yield problem("packages", f"{name} is not installed for {sys.executable}", fix)
     yield Finding("packages", ", ".join(present))
 
 
 def check_clock(now: datetime, zone: tzinfo, newest: datetime | None) -> Iterator[Finding]:
-    """What time it is taken for. `newest` is the latest time on record; both are aware UTC."""
+    """What the clock says, and whether it was set back.
+
+    Args:
+        now: the present instant, aware UTC.
+        newest: the latest instant on record, aware UTC; None without one.
+    """
     reads = f"{moment_words(now, zone)}, zone {zone}"
     if newest is None or newest <= now + _CLOCK_SLACK:
         yield Finding("clock", reads)
@@ -47,15 +52,15 @@ def check_clock(now: datetime, zone: tzinfo, newest: datetime | None) -> Iterato
 
 
 def check_zone(environment: Mapping[str, str], zone: tzinfo) -> Iterator[Finding]:
-    """Whether `TZ`, where it is set, names the zone or the file of one; `zone` is the one in force."""
+    """Whether `TZ`, if it is set, names a zone or the file of one; `zone` is the one in force."""
     name = environment.get("TZ", "").removeprefix(":")
     if name and str(machine_zone(name)) not in (name, os.path.normpath(name)):
-        mend = "set TZ to a name like Europe/Berlin (POSIX's own form, such as JST-9, is not read), or unset it"
-        yield problem("clock", f"TZ is {name!r}, which names no zone; {zone} is used instead", mend)
+        fix = "set TZ to a name like Europe/Berlin (POSIX's own form, such as JST-9, is not read), or unset it"
+        yield problem("clock", f"TZ is {name!r}, which names no zone; {zone} is used instead", fix)
 
 
 def check_disk(folder: Path) -> Iterator[Finding]:
-    """Whether there is room where the database is."""
+    """Whether the disk of the database has room."""
     free = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
     says = f"{size_words(free)} are free at {folder}"
     if free < _LEAST_FREE_BYTES:

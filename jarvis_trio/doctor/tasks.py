@@ -21,9 +21,9 @@ from jarvis_trio.text import counted, moment_words
 
 _EDIT = "set right what it says: jarvis-trio edit {}"
 _HISTORY = "its runs: jarvis-trio history {}"
-_SCHEDULE_MENDS = {
+_SCHEDULE_FIXES = {
     Code.NEVER: "give it another schedule: jarvis-trio edit {} --every 1h",
-    Code.PAST: "if it is not wanted any more: jarvis-trio remove {}",
+    Code.PAST: "if it is no longer wanted: jarvis-trio remove {}",
 }
 _OTHER_TIME = "if that matters, give it another time: jarvis-trio edit {}"
 _DELIVERY = "jarvis-trio edit {} --deliver CHANNEL --deliver-config JSON"
@@ -36,9 +36,9 @@ def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzi
     troubles = [trouble for trouble in store.troubles() if trouble.task_id in names]
     for trouble in troubles:
         name = names[trouble.task_id]
-        mend = _EDIT if trouble.kind is TroubleKind.SET_ASIDE else _HISTORY
+        fix = _EDIT if trouble.kind is TroubleKind.SET_ASIDE else _HISTORY
         since = f"{trouble.kind} since {moment_words(trouble.since, zone)}"
-        yield problem("task", f"{name}: {since}: {trouble.reason}", _for(mend, name))
+        yield problem("task", f"{name}: {since}: {trouble.reason}", _for(fix, name))
     count = f"{counted(len(tasks), 'task')}, of which {sum(task.enabled for task in tasks)} enabled"
     if not troubles:
         yield Finding("tasks", f"{count}; none is in trouble")
@@ -47,7 +47,7 @@ def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzi
 def check_schedules(tasks: Iterable[ScheduledTask], zone: tzinfo, now: datetime) -> Iterator[Finding]:
     """Which schedules never fire, and which ones a change of the clock touches.
 
-    A schedule that many tasks have is looked at once: that can take some milliseconds.
+    A schedule that many tasks share is checked once: that can take some milliseconds.
     """
     known: dict[tuple[object, ...], list[ScheduleWarning]] = {}
     for task in tasks:
@@ -55,20 +55,20 @@ def check_schedules(tasks: Iterable[ScheduledTask], zone: tzinfo, now: datetime)
         if schedule not in known:
             known[schedule] = lint(task, zone, now)
         for found in known[schedule]:
-            says, mend = f"{task.name}: {found.sentence}", _for(_SCHEDULE_MENDS.get(found.code, _OTHER_TIME), task.name)
+            says, fix = f"{task.name}: {found.sentence}", _for(_SCHEDULE_FIXES.get(found.code, _OTHER_TIME), task.name)
             if found.harmless:
                 yield Finding("schedule", says)
             else:
-                yield (problem if found.code is Code.NEVER else warning)("schedule", says, mend)
+                yield (problem if found.code is Code.NEVER else warning)("schedule", says, fix)
 
 
 def check_handlers(tasks: Iterable[ScheduledTask], known: Container[str]) -> Iterator[Finding]:
-    """Which tasks are skipped, since nobody brings their handler."""
+    """Which tasks are skipped, since no installed package brings their handler."""
     for task in tasks:
         if task.handler_type not in known:
             says = f"{task.name}: no handler of type {task.handler_type} is installed, so it is skipped"
-            mend = _for("install the package that brings it, or: jarvis-trio pause {}", task.name)
-            yield warning("handler", says, mend)
+            fix = _for("install the package that brings it, or: jarvis-trio pause {}", task.name)
+            yield warning("handler", says, fix)
 
 
 def check_commands(tasks: Iterable[ScheduledTask], approvals: Approvals, search_path: str) -> Iterator[Finding]:
@@ -79,13 +79,13 @@ def check_commands(tasks: Iterable[ScheduledTask], approvals: Approvals, search_
         try:
             approved_program(command_words(task)[0], search_path, approvals)
         except HandlerError as error:
-            yield failed("command", f"{task.name}: {error}", _for(_EDIT, task.name))
+            yield failed("command", error, _for(_EDIT, task.name), of=task.name)
 
 
 def check_delivery(
     tasks: Iterable[ScheduledTask], check: Callable[[str, Mapping[str, Any]], None]
 ) -> Iterator[Finding]:
-    """Which results cannot arrive as their task has it, and which addresses with secrets are in the database."""
+    """Which results cannot be delivered, and which addresses with secrets are in the database."""
     for task in tasks:
         if not task.delivery_channel:
             continue
@@ -93,7 +93,7 @@ def check_delivery(
             config = read_config(task.delivery_config, "delivery_config")
             check(task.delivery_channel, config)
         except DeliveryError as error:
-            yield failed("delivery", f"{task.name}: {error}", _for(_DELIVERY, task.name))
+            yield failed("delivery", error, _for(_DELIVERY, task.name), of=task.name)
             continue
         if _holds_secrets(task.delivery_channel, config):
             says = f"{task.name}: an Apprise URL, with its secrets, is in the database"
@@ -119,8 +119,8 @@ def check_undelivered(store: MemoryStore) -> Iterator[Finding]:
     waiting = store.letters_waiting()
     if waiting:
         says = f"{counted(waiting, 'message')} could not be delivered yet, and will be tried again"
-        mend = "jarvis-trio history tells why; to try a channel: jarvis-trio deliver-test CHANNEL"
-        yield warning("delivery", says, mend)
+        fix = "jarvis-trio history tells why; to try a channel: jarvis-trio deliver-test CHANNEL"
+        yield warning("delivery", says, fix)
 
 
 def _holds_secrets(channel: str, config: Mapping[str, Any]) -> bool:
@@ -129,5 +129,5 @@ def _holds_secrets(channel: str, config: Mapping[str, Any]) -> bool:
     return any(reference(url) is None for url in ([urls] if isinstance(urls, str) else urls))
 
 
-def _for(mend: str, name: str) -> str:
-    return mend.format(shlex.quote(name))
+def _for(fix: str, name: str) -> str:
+    return fix.format(shlex.quote(name))

@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from jarvis_trio.cli.commands.launchd import launchd
-from jarvis_trio.errors import LaunchdError
-from jarvis_trio.launchd.plist import LABEL, OLD_LABELS, SEARCH_PATH
+from jarvis_trio.errors import LaunchdError, ServiceError
+from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS, SEARCH_PATH
 from jarvis_trio.settings import Settings, read_settings
 from tests.support import fake_launchctl
 from tests.support.launchd_world import GUI, OURS, PROJECT
@@ -216,7 +216,7 @@ def test_without_launchctl_the_program_exits_1_with_one_line(tmp_path: Path) -> 
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
 
-def test_status_says_what_is_wrong_and_the_mend(mac: Mac) -> None:
+def test_status_says_what_is_wrong_and_the_fix(mac: Mac) -> None:
     said = mac.do("status")
     assert f"{LABEL}: is not loaded, in {GUI}\n" in said
     for label in OLD_LABELS:
@@ -227,7 +227,7 @@ def test_an_install_that_fails_ends_in_one_line_and_changes_nothing(mac: Mac) ->
     mac.state_file.write_text(json.dumps(mac.state | {"faults": [{"verb": "bootstrap", "label": LABEL, "code": 125}]}))
     before = mac.snapshot()
     result = mac.call("install")
-    assert isinstance(result.exception, LaunchdError)
+    assert isinstance(result.exception, ServiceError)
     assert str(result.exception).endswith("125: unknown; all that was done before has been taken back")
     assert mac.snapshot() == before
 

@@ -1,4 +1,4 @@
-"""`doctor`: each finding with its mend, on whole and on broken set-ups, of which nothing may change."""
+"""`doctor`: each finding with its fix, on whole and on broken set-ups, of which nothing may change."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import tomllib
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ from jarvis_trio.doctor.database import check_users
 from jarvis_trio.doctor.findings import Finding, Level, failed, size_words
 from jarvis_trio.doctor.machine import check_clock, check_program, check_zone
 from jarvis_trio.doctor.tasks import check_schedules
+from jarvis_trio.errors import JarvisError
 from jarvis_trio.insight.warnings import ScheduleWarning, lint
-from jarvis_trio.launchd.plist import LABEL, OLD_LABELS
 from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.process.lock import DaemonLock, Holder
+from jarvis_trio.service.launchd.operations import AgentState
+from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
 from tests.support import fake_launchctl
@@ -43,14 +46,14 @@ def report(cli: Cli) -> dict[str, Any]:
     seen: dict[str, Any] = json.loads(done.out)
     assert done.err == ""
     assert seen["ok"] is (done.code == 0) is not any(finding["level"] == "problem" for finding in seen["findings"])
-    assert [finding for finding in seen["findings"] if bool(finding["mend"]) != (finding["level"] != "fine")] == []
+    assert [finding for finding in seen["findings"] if bool(finding["fix"]) != (finding["level"] != "fine")] == []
     return seen
 
 
 def found(cli: Cli, level: Level) -> dict[tuple[str, str], str]:
     """The mends of the findings of that level, by subject and text; that no daemon runs is left out."""
-    findings = [(it["subject"], it["says"], it["mend"]) for it in report(cli)["findings"] if it["level"] == level]
-    return {(subject, says): mend for subject, says, mend in findings if (subject, says) != NO_DAEMON}
+    findings = [(it["subject"], it["says"], it["fix"]) for it in report(cli)["findings"] if it["level"] == level]
+    return {(subject, says): fix for subject, says, fix in findings if (subject, says) != NO_DAEMON}
 
 
 def problems(cli: Cli) -> dict[tuple[str, str], str]:
@@ -254,7 +257,7 @@ def test_nothing_is_changed_by_looking(cli: Cli) -> None:
 
 def test_a_package_that_is_missing_is_a_problem() -> None:
     missing = [it for it in check_program(["trio", "no-such-package"]) if it.level is Level.PROBLEM]
-    assert [it.mend for it in missing] == [f"{sys.executable} -m pip install no-such-package"]
+    assert [it.fix for it in missing] == [f"{sys.executable} -m pip install no-such-package"]
 
 
 def test_every_package_that_is_required_is_looked_for() -> None:
@@ -290,7 +293,7 @@ def test_a_zone_by_its_name_or_its_file_is_fine(text: str) -> None:
 def test_a_zone_that_cannot_be_read_is_told(text: str) -> None:
     (told,) = check_zone({"TZ": text}, ZoneInfo("UTC"))
     assert told.says == f"TZ is {text!r}, which names no zone; UTC is used instead"
-    assert "such as JST-9, is not read" in told.mend
+    assert "such as JST-9, is not read" in told.fix
 
 
 def test_a_full_disk_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,9 +308,10 @@ def test_sizes_are_told_in_words(count: float, words: str) -> None:
     assert size_words(count) == words
 
 
-def test_the_mend_of_an_error_is_what_follows_its_last_semicolon() -> None:
-    assert failed("x", "bad; very bad; do this", "that") == Finding("x", "bad; very bad", Level.PROBLEM, "do this")
-    assert failed("x", "bad", "do that") == Finding("x", "bad", Level.PROBLEM, "do that")
+def test_an_error_that_names_no_fix_gets_the_checks_own() -> None:
+    named = JarvisError("bad", fix="do this")
+    assert failed("x", named, "that") == Finding("x", "bad", Level.PROBLEM, "do this")
+    assert failed("x", JarvisError("bad"), "that", of="it") == Finding("x", "it: bad", Level.PROBLEM, "that")
 
 
 # Files.
@@ -425,7 +429,7 @@ def test_tasks_in_trouble_are_told_with_why(cli: Cli) -> None:
         assert task_id is not None
         store.begin_trouble(task_id, TroubleKind.FAILING, "exit code 2", START)
         store.begin_trouble(task_id + 7, TroubleKind.FAILING, "of a task that is gone", START)
-    told = {says.split(":")[0]: (says, mend) for (subject, says), mend in problems(cli).items() if subject == "task"}
+    told = {says.split(":")[0]: (says, fix) for (subject, says), fix in problems(cli).items() if subject == "task"}
     assert set(told) == {"failing one", "odd"}
     assert told["failing one"] == (
         "failing one: failing since Mon 2026-03-02 09:00 UTC: exit code 2",
@@ -475,7 +479,7 @@ def test_commands_that_the_daemon_would_refuse_are_told(cli: Cli, tmp_path: Path
     cli.change("gone", handler_config='{"command": "no-such-program"}')
     add(cli, "empty", "--every", "5m", "--", "true")
     cli.change("empty", handler_config="{")
-    told = {says.split(":")[0]: mend for (subject, says), mend in problems(cli).items() if subject == "command"}
+    told = {says.split(":")[0]: fix for (subject, says), fix in problems(cli).items() if subject == "command"}
     assert set(told) == {"new", "gone", "empty"}
     assert told["new"] == f"to approve it: jarvis-trio allow {script}"
     assert told["gone"] == "give its absolute path"
@@ -598,20 +602,26 @@ def test_a_folder_that_macos_closes_to_agents_is_a_problem(
     ],
 )
 def test_how_the_agent_stands_is_told(changes: dict[str, Any], level: Level, says: str | None) -> None:
-    seen = {
-        "arguments": [],
-        "old_agents_loaded": [],
-        "installed": True,
-        "loaded": True,
-        "running": True,
-        "up_to_date": True,
-        "state": "running",
-        "last_exit": "1",
-        "crash_log": "/log",
-        "domain": GUI,
-        "pid": 77,
-    }
-    (told,) = check_agent(seen | changes)
+    seen = AgentState(
+        name=LABEL,
+        place=GUI,
+        file=Path("/plist"),
+        arguments=(),
+        old_agents_loaded=(),
+        installed=True,
+        loaded=True,
+        running=True,
+        up_to_date=True,
+        state="running",
+        last_exit="1",
+        log="/log",
+        crash_log="/crash",
+        pid=77,
+        replaced=(),
+        never_start={},
+        replaced_folder="/replaced",
+    )
+    (told,) = check_agent(replace(seen, **changes))
     assert told.level is level
     assert says in (told.says, None)
 

@@ -17,10 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jarvis_trio.launchd.launchctl import Launchctl, run_program
-from jarvis_trio.launchd.operations import install_steps
-from jarvis_trio.launchd.plist import LABEL, OLD_LABELS, Agent
-from jarvis_trio.launchd.steps import Step, perform
+from jarvis_trio.service.launchd.launchctl import Launchctl
+from jarvis_trio.service.launchd.operations import install_steps
+from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS, Agent
+from jarvis_trio.service.programs import run_program
+from jarvis_trio.service.steps import Step, perform
+from jarvis_trio.service.waiting import Patience
 from tests.support import fake_launchctl
 
 PROJECT = Path(__file__).parents[2]
@@ -44,22 +46,24 @@ class World:
         self.state: dict[str, Any] = deepcopy(fake_launchctl.EMPTY)
         self.said: list[str] = []
         self.now = 0.0
+        settings = {
+            "JARVIS_DATA_DIR": str(data),
+            "MEMORY_DB_PATH": str(data / "memory.db"),
+            "DAEMON_LOG_FILE": str(data / "jarvis-daemon.log"),
+            "SCHEDULER_HANDLER_TIMEOUT_SECONDS": "300",
+        }
         self.agent = Agent(
             home=home,
             python=Path(sys.executable),
             working_directory=PROJECT,
-            settings={
-                "JARVIS_DATA_DIR": str(data),
-                "MEMORY_DB_PATH": str(data / "memory.db"),
-                "DAEMON_LOG_FILE": str(data / "jarvis-daemon.log"),
-                "SCHEDULER_HANDLER_TIMEOUT_SECONDS": "300",
-            },
+            settings=settings,
+            environment=settings,
         )
 
     @property
     def launchctl(self) -> Launchctl:
         """As a command finds it: one that has asked nothing yet."""
-        return Launchctl("launchctl", UID, self.run, self.sleep, lambda: self.now, self.said.append)
+        return Launchctl("launchctl", UID, self.run, Patience(self.sleep, lambda: self.now, self.said.append))
 
     def run(
         self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
@@ -109,7 +113,8 @@ def make_world(home: Path, *, installed: bool = False) -> World:
         world.add_agent(label)
     if installed:
         world.do(install_steps)
-        world.agent = replace(world.agent, settings={**world.agent.settings, "DAEMON_MAX_CONCURRENT_TASKS": "9"})
+        more = {**world.agent.environment, "DAEMON_MAX_CONCURRENT_TASKS": "9"}
+        world.agent = replace(world.agent, settings=more, environment=more)
     return world
 
 

@@ -33,9 +33,9 @@ from jarvis_trio.doctor.tasks import (
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.making import make_channels, make_handlers
-from jarvis_trio.launchd.operations import status
-from jarvis_trio.launchd.plist import SEARCH_PATH, Agent
 from jarvis_trio.process.lock import Holder, holder
+from jarvis_trio.service.launchd.operations import status
+from jarvis_trio.service.launchd.plist import SEARCH_PATH, Agent
 from jarvis_trio.settings import TABLE, Settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.text import counted
@@ -51,10 +51,10 @@ _PERMISSION = "give yourself the permission that is missing"
 @json_option
 @click.pass_obj
 def doctor(session: Session, as_json: bool) -> None:
-    """Find what is wrong with this set-up, and say what mends it.
+    """Find what is wrong with this set-up, and say how to fix it.
 
-    It changes nothing. The exit code is 1 where there is a problem, and 0 where
-    all is fine or there are warnings only.
+    It changes nothing. The exit code is 1 if there is a problem, and 0 if all
+    is fine or there are only warnings.
 
     \b
     Example:
@@ -76,11 +76,11 @@ def _examine(session: Session) -> Iterator[Finding]:
     yield from check_program()
     yield from check_zone(session.environment, session.zone())
     try:
-        # First the agent: where it runs an application, that one's `config` counts.
+        # First the agent: if it runs an application, that one's `config` counts.
         agent = agent_as_installed(session) if shutil.which("launchctl") else None
         settings = session.settings
     except JarvisError as error:
-        yield failed("settings", str(error), _SETTING)
+        yield failed("settings", error, _SETTING)
         return
     yield from _of_files(settings, agent)
     if agent is not None:
@@ -177,7 +177,7 @@ def _settings_in_force(session: Session) -> dict[str, dict[str, str]]:
 
 
 def _print(findings: list[Finding], settings: dict[str, dict[str, str]]) -> None:
-    """All on one screen, and the worst last, where the eye is."""
+    """All on one screen, the worst last: the eye ends there."""
     rows = [[Cell(name), Cell(it["value"] or "-"), Cell(it["source"], "dim")] for name, it in settings.items()]
     print_table((Column("SETTING"), Column("VALUE", Fit.FOLD), Column("FROM")), rows)
     say("")
@@ -193,8 +193,8 @@ def _rows(findings: list[Finding]) -> Iterator[list[Cell]]:
         if seen[finding.subject] <= _MOST_OF_A_KIND:
             style = _STYLES[finding.level]
             yield [Cell("" if not style else finding.level, style), Cell(finding.subject), Cell(finding.says)]
-            if finding.mend:
-                yield [Cell(""), Cell(""), Cell(f"-> {finding.mend}", "bold")]
+            if finding.fix:
+                yield [Cell(""), Cell(""), Cell(f"-> {finding.fix}", "bold")]
     for subject, count in seen.items():
         if count > _MOST_OF_A_KIND:
             yield [Cell(""), Cell(subject), Cell(f"and {count - _MOST_OF_A_KIND} more; --json shows all", "dim")]

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,31 @@ from jarvis_trio.cli.application import Application, application_folder, applica
 from jarvis_trio.cli.output import json_option, print_json
 from jarvis_trio.cli.session import Session
 from jarvis_trio.errors import LaunchdError, StoreError
-from jarvis_trio.launchd.checks import check
-from jarvis_trio.launchd.launchctl import Launchctl, run_program
-from jarvis_trio.launchd.operations import install_steps, rollback_steps, status, uninstall_steps
-from jarvis_trio.launchd.plist import LABEL, Agent, installed_arguments, property_list, render
-from jarvis_trio.launchd.steps import Step, perform
+from jarvis_trio.service.launchd.checks import check
+from jarvis_trio.service.launchd.launchctl import Launchctl
+from jarvis_trio.service.launchd.operations import (
+    AgentState,
+    install_steps,
+    rollback_steps,
+    status,
+    uninstall_steps,
+)
+from jarvis_trio.service.launchd.plist import LABEL, Agent, installed_arguments, property_list, render
+from jarvis_trio.service.programs import run_program
+from jarvis_trio.service.state import Standing
+from jarvis_trio.service.steps import Step, perform
+from jarvis_trio.service.waiting import Patience
 
-NO_LAUNCHCTL = (
-    "launchctl is not on PATH: launchd is macOS's; on Linux run the daemon as a systemd user unit: copy "
-    "launchd/jarvis-daemon.service to ~/.config/systemd/user/, then: systemctl --user enable --now jarvis-daemon "
-    "(docs/systemd.md)"
+NO_LAUNCHCTL = "launchctl is not on PATH: launchd is macOS's"
+ON_LINUX = (
+    "on Linux run the daemon as a systemd user unit: copy launchd/jarvis-daemon.service to "
+    "~/.config/systemd/user/, then: systemctl --user enable --now jarvis-daemon (docs/systemd.md)"
 )
 
 
 @click.group()
 def launchd() -> None:
-    """Run the daemon as a macOS launchd agent, in the place of the three old ones.
+    """Run the daemon as a macOS launchd agent, in the place of the old ones.
 
     \b
     Example:
@@ -68,12 +78,12 @@ def render_command(session: Session, /, application: Application | None, as_json
 @_dry_run_option
 @click.pass_obj
 def install_command(session: Session, /, application: Application | None, dry_run: bool) -> None:
-    """Retire the three old agents, and load this one.
+    """Retire the old agents and load this one.
 
     The agent gets the settings that are in force here and now; to change them
-    later, install it again. All is checked first, and when a step fails, those
-    before it are taken back. com.chg.imessage-daemon and com.chg.jarvis-backup
-    are not touched.
+    later, install it again. Everything is checked first. If a step fails, the
+    steps before it are taken back. com.chg.imessage-daemon and
+    com.chg.jarvis-backup are not touched.
 
     \b
     Example:
@@ -93,7 +103,7 @@ def install_command(session: Session, /, application: Application | None, dry_ru
 def uninstall_command(session: Session, dry_run: bool) -> None:
     """Stop the agent and remove its plist.
 
-    Its tick finishes first. The old agents stay retired: `rollback` brings them back, also later.
+    Its tick finishes first. The old agents stay retired; `rollback` brings them back, also later.
 
     \b
     Example:
@@ -127,7 +137,7 @@ def status_command(session: Session, as_json: bool) -> None:
     """
     seen = status(agent_as_installed(session), find_launchctl())
     if as_json:
-        print_json(seen)
+        print_json(_as_json(seen))
         return
     for line in _status_lines(seen):
         _say(line)
@@ -141,13 +151,14 @@ def _agent(session: Session, arguments: Sequence[str] = (), longest_timeout_seco
         python=Path(sys.executable),
         working_directory=_checkout() or session.settings.data_dir,
         settings=session.settings.environment(),
+        environment=session.settings.environment(),
         longest_timeout_seconds=math.ceil(longest_timeout_seconds),
         arguments=tuple(arguments),
     )
 
 
 def _agent_to_be(session: Session, application: Application | None) -> Agent:
-    """The agent that is asked for: ours, or one that runs an application, which knows no time limit of a task."""
+    """The agent that is asked for: ours, or one that runs an application, whose tasks have no limits of ours."""
     if application is None:
         return _agent(session, longest_timeout_seconds=session.longest_timeout_seconds())
     return _agent(session, application.arguments)
@@ -156,31 +167,31 @@ def _agent_to_be(session: Session, application: Application | None) -> Agent:
 def agent_as_installed(session: Session) -> Agent:
     """The agent that `install` would write now with the arguments that are installed.
 
-    Where they run an application, its settings are the session's from then on.
+    If they run an application, its settings are the session's from then on.
     """
     arguments = installed_arguments(Path.home()) or ()
     longest = 0.0
-    with suppress(StoreError):  # whether the agent runs can be told without the database
+    with suppress(StoreError):  # the agent's state does not depend on the database
         longest = 0.0 if arguments else session.longest_timeout_seconds()
     return _agent(session, arguments, longest)
 
 
 def _checkout() -> Path | None:
-    """The folder of the project; None for an installed wheel, whose package needs no folder."""
+    """The project's folder; None for an installed wheel, whose package needs none."""
     folder = Path(__file__).parents[3]
     return folder if (folder / "pyproject.toml").is_file() else None
 
 
 def find_launchctl() -> Launchctl:
-    """launchd's own program. Raises LaunchdError where it is not on PATH."""
+    """launchd's own program. Raises LaunchdError if it is not on PATH."""
     program = shutil.which("launchctl")
     if program is None:
-        raise LaunchdError(NO_LAUNCHCTL)
-    return Launchctl(program, os.getuid(), run_program, time.sleep, time.monotonic, _say)
+        raise LaunchdError(NO_LAUNCHCTL, fix=ON_LINUX)
+    return Launchctl(program, os.getuid(), run_program, Patience(time.sleep, time.monotonic, _say))
 
 
 def _carry_out(steps: list[Step], dry_run: bool) -> bool:
-    """Show the steps, then do them unless that is all that was asked; returns whether they were done."""
+    """Show the steps and, unless it is a dry run, do them; return whether they were done."""
     if not steps:
         click.echo("Nothing to do.")
         return False
@@ -193,22 +204,31 @@ def _carry_out(steps: list[Step], dry_run: bool) -> bool:
 
 
 def _say(line: str) -> None:
-    """Print a line in which the home folder is short, as a shell takes it too."""
+    """Print a line, with the home folder as `~`, which a shell takes too."""
     click.echo(line.replace(f"{Path.home()}/", "~/"))
 
 
-def _status_lines(seen: dict[str, Any]) -> Iterator[str]:
-    """The findings with their names, and what is wrong with the mend."""
-    install = shlex.join(["jarvis-trio", "launchd", "install", *seen["arguments"][1:]])
-    running = f"runs as process {seen['pid']}" if seen["running"] else f"does not run ({seen['state']})"
-    yield f"{LABEL}: {running if seen['loaded'] else 'is not loaded'}, in {seen['domain']}"
-    if seen["loaded"] and not seen["running"]:
-        yield f"  last exit code: {seen['last_exit']}; see {seen['crash_log']}"
-    yield f"  plist: {seen['plist']}{'' if seen['installed'] else ' (not there)'}"
-    yield f"  log: {seen['log']}"
-    if seen["up_to_date"] is False:
+def _as_json(seen: AgentState) -> dict[str, Any]:
+    """The state as plain data. Here `plist` and `domain` are what launchd calls the file and the place."""
+    values = asdict(seen)
+    names = {"name": "label", "place": "domain", "file": "plist"}
+    return {names.get(name, name): str(value) if name == "file" else value for name, value in values.items()}
+
+
+def _status_lines(seen: AgentState) -> Iterator[str]:
+    """What was found, and for each thing that is wrong the fix."""
+    install = shlex.join(["jarvis-trio", "launchd", "install", *seen.arguments[1:]])
+    running = f"runs as process {seen.pid}" if seen.running else f"does not run ({seen.state})"
+    yield f"{seen.name}: {running if seen.loaded else 'is not loaded'}, in {seen.place}"
+    if seen.standing is Standing.DOWN:
+        yield f"  last exit code: {seen.last_exit}; see {seen.crash_log}"
+    yield f"  plist: {seen.file}{'' if seen.installed else ' (not there)'}"
+    yield f"  log: {seen.log}"
+    if seen.up_to_date is False:
         yield f"  The plist is not what the settings say now; to update it: {install}"
-    if seen["replaced"]:
-        yield f"  replaced: {', '.join(seen['replaced'])}; to bring them back: jarvis-trio launchd rollback"
-    for label in seen["old_agents_loaded"]:
+    if seen.replaced:
+        yield f"  replaced: {', '.join(seen.replaced)}; to bring them back: jarvis-trio launchd rollback"
+    for label, why in seen.never_start.items():
+        yield f"  {label} could never start: {why}"
+    for label in seen.old_agents_loaded:
         yield f"{label}: is loaded, and would run everything twice; to retire it: {install}"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_trio.errors import LaunchdError
-from jarvis_trio.launchd.operations import install_steps, rollback_steps, uninstall_steps
-from jarvis_trio.launchd.plist import LABEL, OLD_LABELS
-from jarvis_trio.launchd.steps import Step, Undo, perform
+from jarvis_trio.errors import ServiceError
+from jarvis_trio.service.launchd.operations import install_steps, rollback_steps, uninstall_steps
+from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS
+from jarvis_trio.service.steps import Step, Undo, perform
 from tests.support.launchd_world import BYSTANDERS, GUI, Operation, World, make_world
 
 
@@ -42,7 +42,7 @@ def test_a_step_that_fails_leaves_everything_as_it_was(
         count = len(steps) - 1
         before = world.snapshot()
         steps[position] = _failing(steps[position], failure, late)
-        with pytest.raises(LaunchdError, match="all that was done before has been taken back"):
+        with pytest.raises(ServiceError, match="all that was done before has been taken back"):
             perform(steps, world.said.append)
         assert world.snapshot() == before, steps[position].says
         position += 1
@@ -73,7 +73,7 @@ def test_whichever_launchctl_call_fails_everything_is_done_or_nothing(
         launchctl = replace(world.launchctl, run=breaking)
         try:
             perform(operation(world.agent, launchctl), world.said.append)
-        except LaunchdError:
+        except ServiceError:
             failures += 1
             assert world.snapshot() == before, breaking.broken
         else:
@@ -109,7 +109,7 @@ def test_what_cannot_be_taken_back_is_told_and_the_rest_is_taken_back(world: Wor
         faults=[{"verb": "bootstrap", "label": label, "code": 5, "times": -1}],
     )
     by_hand = f"do by hand what could not be taken back: launchctl bootstrap {GUI} .*{label}"
-    with pytest.raises(LaunchdError, match=by_hand):
+    with pytest.raises(ServiceError, match=by_hand):
         world.do(install_steps)
     assert {target.split("/")[2] for target in world.state["services"]} == {*OLD_LABELS, *BYSTANDERS} - {label}
 
@@ -117,7 +117,7 @@ def test_what_cannot_be_taken_back_is_told_and_the_rest_is_taken_back(world: Wor
 def test_an_agent_that_launchd_does_not_let_go_of_is_not_taken_for_lost(world: World) -> None:
     world.state.update(faults=[{"verb": "bootout", "label": OLD_LABELS[1], "code": 1, "times": -1}])
     before = world.snapshot()
-    with pytest.raises(LaunchdError, match=r"bootout .* ended with 1: .*all that was done before has been taken back"):
+    with pytest.raises(ServiceError, match=r"bootout .* ended with 1: .*all that was done before has been taken back"):
         world.do(install_steps)
     assert world.snapshot() == before
 
@@ -125,7 +125,7 @@ def test_an_agent_that_launchd_does_not_let_go_of_is_not_taken_for_lost(world: W
 def test_a_label_that_was_disabled_is_disabled_again(world: World) -> None:
     world.state.update(disabled=[LABEL], crashes=[LABEL])
     before = world.snapshot()
-    with pytest.raises(LaunchdError):
+    with pytest.raises(ServiceError):
         world.do(install_steps)
     assert world.snapshot() == before
 
@@ -141,7 +141,7 @@ def test_a_second_ctrl_c_does_not_end_the_taking_back() -> None:
         undo.add("second", interrupted)
         raise KeyboardInterrupt
 
-    with pytest.raises(LaunchdError, match=r"^interrupted; do by hand .*: second \(interrupted\)$"):
+    with pytest.raises(ServiceError, match=r"^interrupted; do by hand .*: second \(interrupted\)$"):
         perform([Step("work", do)], lambda line: None)
     assert taken_back == ["first"]
 
@@ -152,6 +152,6 @@ def test_a_plist_that_was_a_link_is_a_link_again(tmp_path: Path) -> None:
     world.agent.plist.symlink_to(world.home / "ours.plist")
     before = world.snapshot()
     world.state.update(crashes=[LABEL])
-    with pytest.raises(LaunchdError):
+    with pytest.raises(ServiceError):
         world.do(install_steps)
     assert world.snapshot() == before | {"disabled": []}

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from jarvis_trio.errors import LaunchdError
+from jarvis_trio.errors import ServiceError
 
 Emit = Callable[[str], None]
 
 
 class Undo:
-    """How to take back what was done so far, newest first."""
+    """Takes back what was done so far, newest first."""
 
     def __init__(self, emit: Emit) -> None:
         self.problems: list[str] = []
@@ -30,13 +30,13 @@ class Undo:
         self._actions.append((says, action))
 
     def take_back(self) -> None:
-        """Take it all back; what cannot be is told, and does not stop the rest."""
+        """Take it all back. What cannot be taken back is noted in `problems` and does not stop the rest."""
         while self._actions:
             says, action = self._actions.pop()
             self._emit(f"    taking back: {says}")
             try:
                 action()
-            except (LaunchdError, OSError, KeyboardInterrupt) as error:
+            except (ServiceError, OSError, KeyboardInterrupt) as error:
                 self.problems.append(f"{says} ({_words(error)})")
 
 
@@ -49,9 +49,9 @@ class Step:
 
 
 def perform(steps: Sequence[Step], emit: Emit) -> None:
-    """Do the steps in order. When one fails, or Ctrl-C comes, those done are taken back.
+    """Do the steps in order. If one fails, or Ctrl-C comes, take back those that were done.
 
-    Raises LaunchdError that says what failed, and whether all is as it was.
+    Raises ServiceError that says what failed, and whether everything is as it was.
     """
     undo = Undo(emit)
     try:
@@ -61,10 +61,11 @@ def perform(steps: Sequence[Step], emit: Emit) -> None:
                 emit(f"[{number}/{len(steps)}] {step.says}")
                 step.do(undo)
             unless_done.pop_all()
-    except (LaunchdError, OSError, KeyboardInterrupt) as error:
-        by_hand = "do by hand what could not be taken back: " + ", ".join(undo.problems)
-        ending = by_hand if undo.problems else "all that was done before has been taken back"
-        raise LaunchdError(f"{_words(error)}; {ending}") from error
+    except (ServiceError, OSError, KeyboardInterrupt) as error:
+        if undo.problems:
+            by_hand = "do by hand what could not be taken back: " + ", ".join(undo.problems)
+            raise ServiceError(_words(error), fix=by_hand) from error
+        raise ServiceError(f"{_words(error)}; all that was done before has been taken back") from error
 
 
 def _words(error: BaseException) -> str:
@@ -72,7 +73,7 @@ def _words(error: BaseException) -> str:
 
 
 def make_folder(folder: Path, undo: Undo) -> None:
-    """Make `folder` and what it lies in, where missing."""
+    """Make `folder` and each missing folder above it."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     for place in reversed(missing):
         undo.add(f"remove {place}", partial(_remove_if_empty, place))
@@ -80,7 +81,7 @@ def make_folder(folder: Path, undo: Undo) -> None:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # launchd's log in it, of why it failed, is worth keeping
+    with contextlib.suppress(OSError):  # a log in it, of why the daemon failed, is worth keeping
         folder.rmdir()
 
 
@@ -102,7 +103,7 @@ def copy(source: Path, destination: Path, undo: Undo) -> None:
 
 
 def write(path: Path, content: bytes, undo: Undo) -> None:
-    """Write a file of mode 0644: launchd refuses one that others may write."""
+    """Write a file of mode 0644: launchd refuses a file that others may write."""
     _keep(path, undo)
     _put(path, content, 0o644)
 
@@ -114,7 +115,7 @@ def remove(path: Path, undo: Undo) -> None:
 
 
 def _keep(path: Path, undo: Undo) -> None:
-    """Hold what is at `path`, so that it can be put back: a link as a link, a file with its mode."""
+    """Note what is at `path`, to put it back: a link as a link, a file with its mode."""
     if path.is_symlink():
         undo.add(f"put back the link {path}", partial(_relink, path, os.readlink(path)))
     elif path.exists():
@@ -129,7 +130,7 @@ def _relink(path: Path, target: str) -> None:
 
 
 def _put(path: Path, content: bytes, mode: int) -> None:
-    """At each instant the old file or the new one is there, whole, whatever the old one is linked to."""
+    """Replace the file at once: a reader sees the old content or the new, whole."""
     handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with ExitStack() as unless_done:
         unless_done.callback(os.unlink, unfinished)

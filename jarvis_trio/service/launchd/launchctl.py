@@ -1,78 +1,41 @@
 """`launchctl`, verb by verb: what its codes mean, and waiting for what it only begins.
 
-Its exit codes are relied on, and of the text of `print`, which is declared to
-be no API, only the few words that nothing else tells. Sources: launchctl(1);
-`launchctl error NUMBER` for the codes.
+We rely on its exit codes, and read of `print`, whose text is declared to be no API, only the few
+words that nothing else tells. Sources: launchctl(1); `launchctl error NUMBER` for the codes.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from jarvis_trio.errors import LaunchdError
-from jarvis_trio.launchd.plist import LABEL, OLD_LABELS
+from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS, SCHEDULER_LABEL
+from jarvis_trio.service.programs import Runner
+from jarvis_trio.service.waiting import Patience
 from jarvis_trio.text import printable
 
-# macOS's numbers, written out: the errno module of Linux, where most tests run, counts some otherwise.
-NOT_LOADED = frozenset({3, 112, 113, 125})  # no such process, domain or service; a domain this session has not
+# macOS's numbers, written out: the errno module of Linux, on which most tests run, has others.
+NOT_LOADED = frozenset({3, 112, 113, 125})  # no such process, domain or service; a domain this session lacks
 BOOTOUT_BEGUN = frozenset({0, 36, 37})  # done; in progress; in progress already
-BOOTSTRAP_TOO_EARLY = frozenset({5, 37})  # launchd still lets go of the label: for about 5 s after a bootout
+BOOTSTRAP_TOO_EARLY = frozenset({5, 37})  # launchd still lets go of the label, for about 5 s after a bootout
 
-ANSWER_LIMIT_SECONDS = 60.0
 BOOTSTRAP_LIMIT_SECONDS = 15.0
 START_LIMIT_SECONDS = 20.0
 SETTLE_SECONDS = 2.0  # a daemon that cannot start is gone well before that
-FIRST_POLL_SECONDS = 0.25
-LONGEST_POLL_SECONDS = 1.0
-FIRST_PROGRESS_SECONDS = 1.0
-PROGRESS_SECONDS = 5.0
 
 _FIELD = re.compile(r"^\s*(path|state|pid|last exit code) = (.+?)\s*$", re.MULTILINE)
-
-
-class Runner(Protocol):
-    """What runs a program to its end."""
-
-    def __call__(
-        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
-    ) -> subprocess.CompletedProcess[str]: ...
-
-
-def run_program(
-    argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run `argv` with empty stdin and captured output, for at most a minute; `env` is all it gets.
-
-    One that takes longer ends as code 36, "in progress", as bootout has it.
-    """
-    try:
-        return subprocess.run(
-            argv,
-            env=env,
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=ANSWER_LIMIT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(argv, 36, "", f"no answer within {ANSWER_LIMIT_SECONDS:.0f} s")
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """A label that launchd holds, as `launchctl print` shows it.
 
-    `path` is the plist it was loaded from. While it is on its way out its state
-    is `SIGTERMed`, its process may be alive, and its label is still taken.
+    `path` is the plist it was loaded from. A service on its way out has the state `SIGTERMed`;
+    its process may be alive, and its label is still taken.
     """
 
     domain: str
@@ -89,39 +52,34 @@ class Service:
 
     @property
     def running(self) -> bool:
-        """Whether it has a process; also where `print` does not say so in the words that we know."""
+        """Whether it has a process; also if `print` does not say so in the words that we know."""
         return self.state in ("running", None)
 
 
 @dataclass(frozen=True)
 class Launchctl:
-    """The program `launchctl` for one user; every wait is bounded and says that it waits.
-
-    `sleep` and `monotonic` count in seconds; `emit` takes a line of progress.
-    """
+    """The program `launchctl` for one user. `patience` bounds every wait and reports it."""
 
     program: str
     uid: int
     run: Runner
-    sleep: Callable[[float], None]
-    monotonic: Callable[[], float]
-    emit: Callable[[str], None]
+    patience: Patience
 
     @cached_property
     def domains(self) -> tuple[str, ...]:
         """The user's domains, the one to load into first: `user/UID` alone without a GUI session.
 
-        An agent found in `gui/UID` proves the session as well: a mistake here
-        would leave the old agents running. `launchctl managername` was
-        rejected: over SSH it says Background, also while the session exists.
+        An agent found in `gui/UID` proves the session as well: a mistake here would leave the old
+        agents running. `launchctl managername` was rejected: over SSH it says Background, also
+        while the session exists.
         """
         gui, user = f"gui/{self.uid}", f"user/{self.uid}"
-        signs = (gui, *(f"{gui}/{label}" for label in (LABEL, *OLD_LABELS)))
+        signs = (gui, *(f"{gui}/{label}" for label in (LABEL, *OLD_LABELS, SCHEDULER_LABEL)))
         return (gui, user) if any(self._call("print", sign).returncode == 0 for sign in signs) else (user,)
 
     @property
     def domain(self) -> str:
-        """Where agents are loaded."""
+        """The domain to load agents into."""
         return self.domains[0]
 
     @property
@@ -134,7 +92,7 @@ class Launchctl:
         return [service for domain in self.domains if (service := self.find(domain, label)) is not None]
 
     def find(self, domain: str, label: str) -> Service | None:
-        """What launchd holds as `label` in `domain`; None where it holds nothing."""
+        """What launchd holds as `label` in `domain`; None if it holds nothing."""
         done = self._call("print", f"{domain}/{label}")
         if done.returncode in NOT_LOADED:
             return None
@@ -157,20 +115,22 @@ class Launchctl:
         self._require(self._call("bootout", service.target), BOOTOUT_BEGUN | NOT_LOADED)
 
     def wait_until_gone(self, service: Service, limit_seconds: float) -> None:
-        """Wait until `print` knows the label no more: before that it cannot be loaded again."""
-        if not self._until(
-            lambda: self.find(service.domain, service.label) is None, limit_seconds, f"{service.label} to stop"
-        ):
+        """Wait until `print` no longer knows the label: before that it cannot be loaded again."""
+
+        def is_gone() -> bool:
+            return self.find(service.domain, service.label) is None
+
+        if not self.patience.until(is_gone, limit_seconds, f"{service.label} to stop"):
             raise LaunchdError(
-                f"{service.target} is still there {limit_seconds:.0f} s after bootout; "
-                f"see launchctl print {service.target}"
+                f"{service.target} is still there {limit_seconds:.0f} s after bootout",
+                fix=f"see launchctl print {service.target}",
             )
 
     def bootstrap(self, domain: str, plist: Path) -> None:
         """Load `plist` into `domain`, again and again while launchd says that it is too early.
 
-        The same code 5 stands for a bad plist, a disabled label and one that
-        is loaded already; so the patience is short.
+        The same code 5 stands for a bad plist, a disabled label and one that is loaded already,
+        so the wait is short.
         """
         answers: list[subprocess.CompletedProcess[str]] = []
 
@@ -178,23 +138,24 @@ class Launchctl:
             answers.append(self._call("bootstrap", domain, str(plist)))
             return answers[-1].returncode not in BOOTSTRAP_TOO_EARLY
 
-        self._until(is_decided, BOOTSTRAP_LIMIT_SECONDS, f"launchd to accept {plist.name}")
+        self.patience.until(is_decided, BOOTSTRAP_LIMIT_SECONDS, f"launchd to accept {plist.name}")
         self._require(answers[-1])
 
     def wait_until_running(self, domain: str, label: str) -> None:
         """Wait until the service has run as one process for long enough to have started well."""
+        monotonic = self.patience.monotonic
         seen: Service | None = None
-        since = self.monotonic()
+        since = monotonic()
 
         def is_settled() -> bool:
             nonlocal seen, since
             before, seen = seen, self.find(domain, label)
             if seen is None or not seen.running or before is None or before.pid != seen.pid:
-                since = self.monotonic()
+                since = monotonic()
                 return False
-            return self.monotonic() - since >= SETTLE_SECONDS
+            return monotonic() - since >= SETTLE_SECONDS
 
-        if not self._until(is_settled, START_LIMIT_SECONDS, f"{label} to run"):
+        if not self.patience.until(is_settled, START_LIMIT_SECONDS, f"{label} to run"):
             raise LaunchdError(f"{domain}/{label} does not stay up ({_ending(seen)})")
 
     def is_disabled(self, domain: str, label: str) -> bool:
@@ -207,7 +168,7 @@ class Launchctl:
         self._require(self._call("enable", f"{domain}/{label}"))
 
     def disable(self, domain: str, label: str) -> None:
-        """Put it back, as it was found."""
+        """Put the mark back, as it was found."""
         self._require(self._call("disable", f"{domain}/{label}"))
 
     def _call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -217,20 +178,6 @@ class Launchctl:
         if done.returncode not in allowed:
             said = printable(" ".join((done.stderr or done.stdout).split()))
             raise LaunchdError(f"launchctl {' '.join(done.args[1:])} ended with {done.returncode}: {said}")
-
-    def _until(self, is_so: Callable[[], bool], limit_seconds: float, what: str) -> bool:
-        start = self.monotonic()
-        pause, next_word = FIRST_POLL_SECONDS, FIRST_PROGRESS_SECONDS
-        while not is_so():
-            waited = self.monotonic() - start
-            if waited >= limit_seconds:
-                return False
-            if waited >= next_word:
-                self.emit(f"    waiting for {what}: {waited:.0f} s of at most {limit_seconds:.0f} s")
-                next_word += PROGRESS_SECONDS
-            self.sleep(pause)
-            pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
-        return True
 
 
 def _ending(service: Service | None) -> str:

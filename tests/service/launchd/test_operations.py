@@ -11,10 +11,18 @@ from typing import Any
 import pytest
 
 from jarvis_trio.errors import LaunchdError
-from jarvis_trio.launchd.operations import install_steps, rollback_steps, status, uninstall_steps
-from jarvis_trio.launchd.plist import LABEL, OLD_LABELS, property_list, read_plist, render
-from jarvis_trio.launchd.replaced import RECORD_NAME
-from jarvis_trio.launchd.steps import perform
+from jarvis_trio.service.launchd.operations import install_steps, rollback_steps, status, uninstall_steps
+from jarvis_trio.service.launchd.plist import (
+    LABEL,
+    OLD_LABELS,
+    SCHEDULER_LABEL,
+    is_ours,
+    property_list,
+    read_plist,
+    render,
+)
+from jarvis_trio.service.launchd.replaced import RECORD_NAME
+from jarvis_trio.service.steps import perform
 from tests.support.launchd_world import BYSTANDERS, GUI, OURS, USER, Operation, Snapshot, World, make_world
 
 
@@ -236,11 +244,44 @@ def test_a_record_that_cannot_be_read_is_an_error_and_nothing_is_done(world: Wor
     assert world.snapshot() == before
 
 
-def test_a_record_that_is_no_file_is_an_error_with_its_mend(world: World) -> None:
+def test_a_record_that_is_no_file_is_an_error_with_its_fix(world: World) -> None:
     (world.agent.replaced / RECORD_NAME).mkdir(parents=True)
     for look in (rollback_steps, status):
-        with pytest.raises(LaunchdError, match=r"cannot read .*replaced\.json .*directory.*; mend it"):
+        with pytest.raises(LaunchdError, match=r"cannot read .*replaced\.json .*directory.*; put it right"):
             look(world.agent, world.launchctl)
+
+
+def test_rollback_brings_back_the_assistants_own_daemon_and_scheduler(world: World) -> None:
+    """It had a daemon under our label, and for a day one under another."""
+    for label in (LABEL, SCHEDULER_LABEL):
+        world.add_agent(label)
+    before = world.snapshot()
+    world.do(install_steps)
+    assert is_ours(read_plist(world.agent.plist))
+    world.do(rollback_steps)
+    after = world.snapshot()
+    assert after["loaded"] == before["loaded"]
+    assert _below(after, "Library/LaunchAgents") == _below(before, "Library/LaunchAgents")
+
+
+def test_uninstall_leaves_another_programs_agent_under_our_label(world: World) -> None:
+    world.add_agent(LABEL)
+    before = world.snapshot()
+    world.do(uninstall_steps)
+    assert world.snapshot() == before
+    assert status(world.agent, world.launchctl).old_agents_loaded == (*OLD_LABELS, LABEL)
+
+
+def test_rollback_says_which_old_agent_could_never_start(world: World) -> None:
+    gone = world.add_agent(OLD_LABELS[0], loaded=False)
+    gone.write_bytes(plistlib.dumps({"Label": OLD_LABELS[0], "ProgramArguments": ["/gone/python", "/gone/run.py"]}))
+    world.do(install_steps)
+    why = "its program /gone/python does not exist or cannot be run"
+    assert status(world.agent, world.launchctl).never_start == {OLD_LABELS[0]: why}
+    steps = rollback_steps(world.agent, world.launchctl)
+    assert [step.says for step in steps if "can never start" in step.says] == [
+        f"launchctl bootstrap {GUI} {gone} (it can never start: {why})"
+    ]
 
 
 # Status
@@ -248,23 +289,23 @@ def test_a_record_that_is_no_file_is_an_error_with_its_mend(world: World) -> Non
 
 def test_status_of_nothing(world: World) -> None:
     seen = status(world.agent, world.launchctl)
-    assert (seen["loaded"], seen["running"], seen["installed"], seen["up_to_date"]) == (False, False, False, None)
-    assert seen["old_agents_loaded"] == list(OLD_LABELS)
-    assert seen["replaced"] == []
+    assert (seen.loaded, seen.running, seen.installed, seen.up_to_date) == (False, False, False, None)
+    assert seen.old_agents_loaded == OLD_LABELS
+    assert seen.replaced == ()
 
 
 def test_status_of_a_running_daemon(world: World) -> None:
     world.do(install_steps)
     seen = status(world.agent, world.launchctl)
-    assert (seen["loaded"], seen["running"], seen["installed"], seen["up_to_date"]) == (True, True, True, True)
-    assert seen["pid"] == world.state["services"][OURS]["pid"]
-    assert seen["old_agents_loaded"] == []
-    assert set(seen["replaced"]) == set(OLD_LABELS)
+    assert (seen.loaded, seen.running, seen.installed, seen.up_to_date) == (True, True, True, True)
+    assert seen.pid == world.state["services"][OURS]["pid"]
+    assert seen.old_agents_loaded == ()
+    assert set(seen.replaced) == set(OLD_LABELS)
 
 
 def test_status_says_when_the_plist_is_not_what_install_would_write(tmp_path: Path) -> None:
     world = make_world(tmp_path / "home", installed=True)  # with a setting that changed since
-    assert status(world.agent, world.launchctl)["up_to_date"] is False
+    assert status(world.agent, world.launchctl).up_to_date is False
 
 
 def _below(snapshot: Snapshot, folder: str) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_trio.errors import LaunchdError
-from jarvis_trio.launchd.checks import check, privacy_folder
-from jarvis_trio.launchd.plist import render
+from jarvis_trio.errors import ServiceError
+from jarvis_trio.service.launchd.checks import check, privacy_folder
+from jarvis_trio.service.launchd.plist import render
 from tests.support.launchd_world import GUI, PROJECT, UID, World, make_world
 
 
@@ -107,24 +107,27 @@ def _written(world: World, path: Path) -> Path:
     ("spoil", "message"),
     [
         (_no_database, r"Memory DB not found at .*memory\.db; make it with: jarvis-trio init"),
-        (_no_trio, r"cannot import jarvis_trio as launchd runs it \(ModuleNotFoundError: no trio\)"),
-        (_no_psutil, r"cannot import jarvis_trio as launchd runs it \(ModuleNotFoundError: no psutil\)"),
+        (_no_trio, r"cannot import jarvis_trio in the environment of a service \(ModuleNotFoundError: no trio\)"),
+        (_no_psutil, r"cannot import jarvis_trio in the environment of a service \(ModuleNotFoundError: no psutil\)"),
         (_no_interpreter, r"the interpreter cannot be run: .*gone/bin/python"),
-        (_no_folder, r"/gone is no folder for the agent to run in; make it: jarvis-trio init"),
+        (_no_folder, r"/gone is not a folder that the daemon can run in; make it: jarvis-trio init"),
         (_project_in_documents, r"Documents/jarvis is in .*/Documents, which macOS closes to agents; move it"),
         (_data_in_icloud_by_a_link, r"cloud/inbox is in .*/Library/Mobile Documents, which"),
         (_application_on_another_disk, r"/Volumes/Disk/app is in /Volumes, which"),
-        (_file_in_the_way_of_the_logs, r"cannot write in .*Logs/Jarvis: .*Library/Logs is no folder of yours"),
+        (
+            _file_in_the_way_of_the_logs,
+            r"cannot write in .*Logs/Jarvis: .*Library/Logs is not a folder that you may write",
+        ),
         (_folder_in_the_place_of_a_log, r"launchd could not write to .*launchd-stdout\.log, .*; remove it"),
-        (_log_where_launchd_writes, r"DAEMON_LOG_FILE is .*, where launchd writes; choose another name"),
+        (_log_where_launchd_writes, r"DAEMON_LOG_FILE is .*, which launchd writes; choose another name"),
         (_loaded_from_elsewhere, r"is loaded from elsewhere \(.*checkout/ours\.plist\); .*launchctl bootout gui/"),
         (_loaded_and_its_plist_deleted, r"is loaded from elsewhere .*launchctl bootout gui/"),
     ],
 )
-def test_a_check_that_fails_says_why_and_the_mend(world: World, spoil: Callable[[World], None], message: str) -> None:
+def test_a_check_that_fails_says_why_and_the_fix(world: World, spoil: Callable[[World], None], message: str) -> None:
     spoil(world)
     before = world.snapshot()
-    with pytest.raises(LaunchdError, match=message) as caught:
+    with pytest.raises(ServiceError, match=message) as caught:
         check(world.agent, world.launchctl)
     assert "\n" not in str(caught.value)
     assert world.snapshot() == before
@@ -132,7 +135,7 @@ def test_a_check_that_fails_says_why_and_the_mend(world: World, spoil: Callable[
 
 def test_anothers_home_is_refused(world: World) -> None:
     """sudo keeps HOME on macOS: the files would be root's, and the agent root's."""
-    with pytest.raises(LaunchdError, match="run this as its owner, without sudo"):
+    with pytest.raises(ServiceError, match="run this as its owner, without sudo"):
         check(world.agent, replace(world.launchctl, uid=UID + 1))
 
 

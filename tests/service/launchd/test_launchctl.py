@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from jarvis_trio.errors import LaunchdError
-from jarvis_trio.launchd.launchctl import SETTLE_SECONDS
-from jarvis_trio.launchd.operations import install_steps, uninstall_steps
-from jarvis_trio.launchd.plist import LABEL, OLD_LABELS
-from jarvis_trio.launchd.steps import perform
+from jarvis_trio.errors import ServiceError
+from jarvis_trio.service.launchd.launchctl import SETTLE_SECONDS
+from jarvis_trio.service.launchd.operations import install_steps, uninstall_steps
+from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS
+from jarvis_trio.service.steps import perform
 from tests.support.launchd_world import BYSTANDERS, GUI, OURS, World, answering, make_world
 
 
@@ -27,7 +27,7 @@ def test_a_daemon_that_cannot_start_is_told_with_its_last_words(world: World) ->
     world.state.update(crashes=[LABEL])
     world.agent.logs.mkdir(parents=True)
     world.agent.standard_error.write_text("earlier\nMemory DB not found\x1b[2J at /x\n\n")
-    with pytest.raises(LaunchdError, match="does not stay up") as caught:
+    with pytest.raises(ServiceError, match="does not stay up") as caught:
         world.do(install_steps)
     assert "last exit code 1" in str(caught.value)
     assert "Memory DB not found\\\\x1b[2J at /x" in str(caught.value)
@@ -42,7 +42,7 @@ def test_a_daemon_that_restarts_again_and_again_does_not_count_as_running(world:
             return world.run(argv)
         return subprocess.CompletedProcess(argv, 0, f"\tstate = running\n\tpid = {next(pids)}\n", "")
 
-    with pytest.raises(LaunchdError, match="does not stay up"):
+    with pytest.raises(ServiceError, match="does not stay up"):
         replace(world.launchctl, run=restarting).wait_until_running(GUI, LABEL)
 
 
@@ -52,7 +52,7 @@ def test_a_daemon_that_runs_for_a_moment_only_does_not_count_as_running(world: W
     def dying(argv: Sequence[str], **_: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(argv, 0, f"\tstate = {next(states)}\n", "")
 
-    with pytest.raises(LaunchdError, match=r"does not stay up \(state spawn scheduled, last exit code 1\)"):
+    with pytest.raises(ServiceError, match=r"does not stay up \(state spawn scheduled, last exit code 1\)"):
         replace(world.launchctl, run=dying).wait_until_running(GUI, LABEL)
 
 
@@ -67,7 +67,7 @@ def test_a_service_that_never_goes_is_waited_for_as_long_as_it_may_take_and_no_l
     world = make_world(tmp_path / "home", installed=True)
     launchctl = replace(world.launchctl, run=answering("\tstate = SIGTERMed\n"))
     started = world.now
-    with pytest.raises(LaunchdError, match="is still there 370 s after bootout"):
+    with pytest.raises(ServiceError, match="is still there 370 s after bootout"):
         perform(uninstall_steps(world.agent, launchctl), world.said.append)
     assert 740 <= world.now - started < 800  # once more while it is taken back
     progress = [line for line in world.said if line.startswith(f"    waiting for {LABEL} to stop: ")]
@@ -87,7 +87,7 @@ def test_bootstrap_is_tried_again_while_launchd_says_that_it_is_too_early(world:
 def test_the_patience_with_bootstrap_ends(world: World) -> None:
     world.state.update(faults=[{"verb": "bootstrap", "label": LABEL, "code": 5, "times": -1}])
     before = world.snapshot()
-    with pytest.raises(LaunchdError, match=r"launchctl bootstrap gui/\d+ .* ended with 5: .*Input/output error"):
+    with pytest.raises(ServiceError, match=r"launchctl bootstrap gui/\d+ .* ended with 5: .*Input/output error"):
         world.do(install_steps)
     assert world.snapshot() == before
     assert world.now < 60

@@ -14,28 +14,30 @@ from xml.etree import ElementTree
 import pytest
 
 from jarvis_trio.errors import LaunchdError
-from jarvis_trio.launchd.plist import Agent, installed_arguments, plist_path, property_list, read_plist, render
+from jarvis_trio.service.launchd.plist import Agent, installed_arguments, plist_path, property_list, read_plist, render
 
-FOLDER = Path(__file__).parents[2] / "launchd"
+FOLDER = Path(__file__).parents[3] / "launchd"
 TEMPLATE = FOLDER / "com.chg.jarvis-daemon.plist"
 UNIT = FOLDER / "jarvis-daemon.service"
 DOCUMENTATION = FOLDER.parent / "docs/launchd.md"
 
+SETTINGS = {
+    "JARVIS_DATA_DIR": "/Users/you/jarvis-trio/data",
+    "MEMORY_DB_PATH": "/Users/you/jarvis-trio/data/memory.db",
+    "DAEMON_TICK_INTERVAL_SECONDS": "60",
+    "DAEMON_LOG_FILE": "/Users/you/jarvis-trio/data/jarvis-daemon.log",
+    "DAEMON_MAX_CONCURRENT_TASKS": "4",
+    "SCHEDULER_HANDLER_TIMEOUT_SECONDS": "300",
+    "WEBHOOK_INBOX_DIR": "/Users/you/jarvis-trio/data/webhook-inbox",
+    "JARVIS_HISTORY_DAYS": "90",
+    "JARVIS_HISTORY_RUNS": "10000",
+}
 YOU = Agent(
     home=Path("/Users/you"),
     python=Path("/Users/you/jarvis-trio/.venv/bin/python"),
     working_directory=Path("/Users/you/jarvis-trio"),
-    settings={
-        "JARVIS_DATA_DIR": "/Users/you/jarvis-trio/data",
-        "MEMORY_DB_PATH": "/Users/you/jarvis-trio/data/memory.db",
-        "DAEMON_TICK_INTERVAL_SECONDS": "60",
-        "DAEMON_LOG_FILE": "/Users/you/jarvis-trio/data/jarvis-daemon.log",
-        "DAEMON_MAX_CONCURRENT_TASKS": "4",
-        "SCHEDULER_HANDLER_TIMEOUT_SECONDS": "300",
-        "WEBHOOK_INBOX_DIR": "/Users/you/jarvis-trio/data/webhook-inbox",
-        "JARVIS_HISTORY_DAYS": "90",
-        "JARVIS_HISTORY_RUNS": "10000",
-    },
+    settings=SETTINGS,
+    environment=SETTINGS,
 )
 
 # The keys of launchd.plist(5) that an agent may have, with the types that launchd reads.
@@ -130,7 +132,7 @@ def test_a_name_with_the_characters_of_xml_comes_back_as_it_was() -> None:
     assert plistlib.loads(render(agent)) == property_list(agent)
 
 
-@pytest.mark.parametrize("name", ["line\x07bell", "undecodable \udcff"])
+@pytest.mark.parametrize("name", ["line\x07bell", "undecodable \udcff", "no character \uffff", "no character \ufffe"])
 def test_a_name_that_xml_cannot_hold_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(LaunchdError, match="the agent cannot be written as XML") as caught:
         render(replace(YOU, working_directory=Path("/Users/you") / name))

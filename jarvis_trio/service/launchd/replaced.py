@@ -1,7 +1,7 @@
 """The old agents that ours replaced: what to bring back, kept beside their plists.
 
-The record is needed because the plists alone do not say which agents were
-loaded, nor that one was loaded from a plist outside LaunchAgents.
+The plists alone do not say which agents were loaded, nor that one was loaded from a plist
+outside LaunchAgents; so there is a record.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ RECORD_NAME = "replaced.json"
 class Replaced:
     """One old agent as it was.
 
-    `loaded_from` is the plist that launchd had loaded, None where it had none;
-    `moved_from` where its plist was in LaunchAgents, and `kept_as` where it is
-    now, both None where there was none.
+    Attributes:
+        loaded_from: the plist that launchd had loaded; None if it was not loaded.
+        moved_from: its plist in LaunchAgents; None without one.
+        kept_as: the name of that plist in this folder now; None without one.
     """
 
     loaded_from: str | None = None
@@ -33,9 +34,9 @@ class Replaced:
 
 
 def read_record(folder: Path) -> dict[str, Replaced]:
-    """What the record in `folder` says by label; nothing where there is no record.
+    """What the record in `folder` says, by label; empty without a record.
 
-    Raises LaunchdError where it cannot be understood.
+    Raises LaunchdError for a record that cannot be understood.
     """
     path = folder / RECORD_NAME
     try:
@@ -45,7 +46,8 @@ def read_record(folder: Path) -> dict[str, Replaced]:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise LaunchdError(
-            f"cannot read {path} ({error}); mend it, or move the plists beside it back by hand and delete it"
+            f"cannot read {path} ({error})",
+            fix="put it right, or move the plists beside it back by hand and delete it",
         ) from None
 
 
@@ -55,7 +57,7 @@ def record_bytes(entries: Mapping[str, Replaced]) -> bytes:
 
 
 def free_place(folder: Path, label: str) -> Path:
-    """Where the plist of `label` can be kept without touching one that was kept earlier."""
+    """A free name for the plist of `label`: one that was kept earlier stays."""
     return next(place for place in _places(folder, label) if not os.path.lexists(place))
 
 
