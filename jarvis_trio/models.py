@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import parse_zone
+from jarvis_trio.jsontext import json_object as json_object  # public: installed handlers take it from here
 
 
 class ScheduleType(StrEnum):
@@ -100,7 +101,7 @@ class Policy:
         """
         if text is None or not text.strip():
             return cls()
-        values = json_object(text, "policy")
+        values = json_object(text, "policy", ScheduleError)
         known = {f.name: values[f.name] for f in fields(cls) if values.get(f.name) is not None}
         if "on_interrupt" in known:
             known["on_interrupt"] = _on_interrupt(known["on_interrupt"])
@@ -129,22 +130,6 @@ def _on_interrupt(value: object) -> OnInterrupt:
         return OnInterrupt(str(value))
     except ValueError:
         raise ScheduleError(f"policy: on_interrupt must be retry or skip, not {value!r}") from None
-
-
-def json_object(text: str | None, what: str) -> dict[str, Any]:
-    """The JSON object in `text`; nothing there is an empty one.
-
-    Raises ScheduleError, naming `what`, for anything else.
-    """
-    if text is None or not text.strip():
-        return {}
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ScheduleError(f"{what} is not JSON ({error}): {text[:80]!r}") from None
-    if not isinstance(value, dict):
-        raise ScheduleError(f'{what} must be a JSON object, such as {{"name": "value"}}, not {text[:80]!r}')
-    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,6 @@ from jarvis_trio.models import (
     Outcome,
     Policy,
     RunStatus,
-    json_object,
     require_id,
 )
 from tests.support.core_fakes import START, a_task
@@ -72,17 +71,6 @@ def test_a_policy_that_makes_no_sense_is_refused_in_one_line(text: str) -> None:
         Policy.from_json(text)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 1000
-
-
-@pytest.mark.parametrize("text", [None, "", " \n"])
-def test_no_text_is_an_empty_object(text: str | None) -> None:
-    assert json_object(text, "x") == {}
-
-
-@pytest.mark.parametrize("text", ["{", "5", '"{}"', "null", '{"a": ' * 50_000, "1" * 5000, "\x00"])
-def test_what_is_no_json_object_is_refused_by_name(text: str) -> None:
-    with pytest.raises(ScheduleError, match="handler_config"):
-        json_object(text, "handler_config")
 
 
 def test_last_result_is_the_handlers_own() -> None:

@@ -25,7 +25,8 @@ from jarvis_trio.handlers.custom import command_words
 from jarvis_trio.handlers.making import make_channels, make_handlers
 from jarvis_trio.insight.warnings import lint
 from jarvis_trio.instants import parse_duration, parse_zone
-from jarvis_trio.models import Policy, ScheduledTask, ScheduleType, json_object
+from jarvis_trio.jsontext import json_object
+from jarvis_trio.models import Policy, ScheduledTask, ScheduleType
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.schedule import task_schedule, task_zone
 from jarvis_trio.text import nearest
@@ -215,7 +216,7 @@ def _policy(request: Request, before: str | None) -> str | None:
 
 def _policy_object(text: str | None) -> dict[str, Any]:
     try:
-        return json_object(text, "policy")
+        return json_object(text, "policy", ScheduleError)
     except ScheduleError:  # what no one can read is replaced
         return {}
 
@@ -234,7 +235,7 @@ def _delivery(request: Request, task: ScheduledTask) -> dict[str, str | None]:
 
 
 def _json_text(text: str, option: str) -> str:
-    return json.dumps(json_object(text, option))
+    return json.dumps(json_object(text, option, TaskError))
 
 
 def _unless_none(text: str) -> str | None:

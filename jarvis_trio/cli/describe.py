@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Any
 
 from jarvis_trio.cli.output import relative
-from jarvis_trio.engine.runner import result_value
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.insight.forecast import Upcoming, forecast
 from jarvis_trio.instants import duration_text, local_text
+from jarvis_trio.jsontext import json_value
 from jarvis_trio.models import Policy, Run, ScheduledTask, task_policy
 from jarvis_trio.schedules.schedule import Cron, Interval, Once, task_schedule, task_zone
 from jarvis_trio.store import MemoryStore
@@ -79,7 +79,7 @@ def definition_words(task: ScheduledTask, machine_zone: tzinfo) -> dict[str, str
 
 
 def _handler_words(task: ScheduledTask) -> str:
-    config = result_value(task.handler_config)
+    config = json_value(task.handler_config)
     command = config.get("command") if isinstance(config, dict) and task.handler_type == "custom" else None
     if isinstance(command, list) and len(config) == 1:
         return f"custom: {shlex.join(map(str, command))}"
@@ -116,19 +116,19 @@ def run_json(run: Run, zone: tzinfo) -> dict[str, Any]:
         "finished_at": run.finished_at and local_text(run.finished_at, zone),
         "status": str(run.status),
         "reason": run.reason,
-        "result": result_value(run.result),
+        "result": json_value(run.result),
         "trigger": str(run.trigger),
         "collapsed": run.collapsed,
-        "delivery": result_value(run.delivery),
+        "delivery": json_value(run.delivery),
     }
 
 
 def run_summary(run: Run) -> str:
     """The most telling line of a run: why it failed, why nobody was told, or what came of it."""
-    delivery = result_value(run.delivery)
+    delivery = json_value(run.delivery)
     error = delivery.get("error") if isinstance(delivery, Mapping) else None
     undelivered = f"not delivered: {error}" if error else None
-    return "; ".join(filter(None, (run.reason, undelivered))) or result_summary(result_value(run.result))
+    return "; ".join(filter(None, (run.reason, undelivered))) or result_summary(json_value(run.result))
 
 
 def result_summary(value: Any) -> str:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from string import Template
 from typing import Any, cast
 
-from jarvis_trio.errors import DeliveryError, ScheduleError
-from jarvis_trio.models import json_object
+from jarvis_trio.errors import DeliveryError
+from jarvis_trio.jsontext import json_object
 
 Config = Mapping[str, Any]
 """A row's `delivery_config`, parsed. Keys that a channel does not know are left to whoever wrote them."""
@@ -64,8 +64,8 @@ def read_config(text: str | None, what: str) -> Config:
     Raises DeliveryError, which does not show the text: an address in it can hold secrets.
     """
     try:
-        return json_object(text, what)
-    except ScheduleError:
+        return json_object(text, what, DeliveryError)
+    except DeliveryError:
         raise DeliveryError(f'{what} is no JSON object such as {{"to": "me@example.org"}}; write it anew') from None
 
 

@@ -10,13 +10,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import parse_instant
 from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
-from jarvis_trio.schedules.schedule import Interval, Once, Schedule, task_schedule
+from jarvis_trio.schedules.schedule import Schedule, SetBack, task_schedule
 from jarvis_trio.store import MemoryStore
 
 CLOCK_SLACK = timedelta(seconds=5)
@@ -60,17 +61,16 @@ class Planner:
             self._store.set_enabled(task_id, True)
             self._notices.mended(task, now)
             _logger.info("Task %r was mended and is scheduled again", task.name, extra={"task": task.name})
+        counted_from = None if slot is None else schedule.counted_from(slot, now)
         if slot is None or task.next_run_at is None:
-            self._store.set_next_run(task, slot, waits_from=_waits_from(schedule, slot, now))
+            self._store.set_next_run(task, slot, waits_from=counted_from)
         else:
-            self._store.settle(task, slot, waits_from=_waits_from(schedule, slot, now))
+            self._store.settle(task, slot, waits_from=counted_from)
 
     def _slot_of_row(self, task: ScheduledTask, schedule: Schedule, now: datetime) -> datetime | None:
         if task.next_run_at is not None:
             return parse_instant(task.next_run_at, self._clock.zone())
-        if isinstance(schedule, Once):
-            return None if self._store.slot_has_run(require_id(task), schedule.at) else schedule.at
-        return schedule.next_after(now)
+        return schedule.first(now, partial(self._store.is_slot_over, task))
 
     def set_aside(self, task: ScheduledTask, reason: str, now: datetime) -> None:
         """Disable a task that cannot be scheduled, with the reason in its history; told once."""
@@ -91,47 +91,21 @@ class Planner:
         """
         with self._store.transaction():
             for task, schedule, slot, waits_from in self._queued():
-                follows = task_policy(task.policy).timezone is None and not isinstance(schedule, Interval)
                 moved: datetime | None = slot
-                if follows and slot > now:
-                    moved = schedule.at if isinstance(schedule, Once) else schedule.next_after(now)
+                if slot > now and task_policy(task.policy).timezone is None:
+                    moved = schedule.moved_to_zone(slot, now)
                 self._store.set_next_run(task, moved, waits_from=waits_from)
 
     def rewind(self, now: datetime, back: timedelta) -> None:
         """The wall clock was set back by `back`: no interval waits longer than it says, no slot runs twice."""
         with self._store.transaction():
             for task, schedule, slot, waits_from in self._queued():
-                if isinstance(schedule, Interval):
-                    if waits_from is not None:
-                        self._move_interval(task, schedule, min(waits_from - back, now))
-                elif not isinstance(schedule, Once):
-                    self._go_back(task, schedule, now, slot)
+                has_run = partial(self._store.slot_has_run, require_id(task))
+                moved = schedule.set_back(slot, SetBack(now, back, waits_from, has_run))
+                if moved != slot:
+                    self._store.set_next_run(task, moved, waits_from=schedule.counted_from(moved, now))
 
     def _queued(self) -> Iterator[tuple[ScheduledTask, Schedule, datetime, datetime | None]]:
         for task, slot, waits_from in self._store.queued_slots():
             with suppress(ScheduleError):  # it is set aside when it comes due
                 yield task, task_schedule(task, self._clock.zone()), slot, waits_from
-
-    def _move_interval(self, task: ScheduledTask, schedule: Interval, waits_from: datetime) -> None:
-        # Elapsed time is what it counts, so it moves with the clock; a microsecond
-        # earlier where that very instant was a slot before.
-        slot = waits_from + schedule.step
-        while self._store.slot_has_run(require_id(task), slot):
-            slot -= timedelta(microseconds=1)
-        self._store.set_next_run(task, slot, waits_from=waits_from)
-
-    def _go_back(self, task: ScheduledTask, schedule: Schedule, now: datetime, queued: datetime) -> None:
-        """Queue the first slot after `now` that has no row, where that is before the queued one."""
-        slot = schedule.next_after(now)
-        while slot is not None and slot < queued:
-            if not self._store.slot_has_run(require_id(task), slot):
-                self._store.set_next_run(task, slot)
-                return
-            slot = schedule.next_after(slot)
-
-
-def _waits_from(schedule: Schedule, slot: datetime | None, now: datetime) -> datetime | None:
-    """Since when an interval waits for `slot`; None where somebody put that further off than one interval."""
-    if slot is None or not isinstance(schedule, Interval) or not now <= slot <= now + schedule.step:
-        return None
-    return slot - schedule.step

@@ -9,15 +9,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from jarvis_trio.errors import HandlerError, HandlerTimeoutError
 from jarvis_trio.instants import duration_text
+from jarvis_trio.jsontext import RESULT_LIMIT, result_text
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, Outcome, RunStatus, ScheduledTask
 from jarvis_trio.text import error_text, storable
-
-RESULT_LIMIT = 64 * 1024
-"""Characters of a result that are kept; the count of all is kept with them."""
 
 
 class Attempt(Protocol):
@@ -152,7 +150,7 @@ def call_handler(handler: Handler, task: ScheduledTask, context: HandlerContext)
 
 
 def _outcome_of(result: HandlerResult) -> Outcome:
-    text = None if result is None else _json_text(result)
+    text = None if result is None else result_text(result)
     failure = _reported_error(result)
     if failure is None:
         return Outcome(RunStatus.EXECUTED, result=text)
@@ -172,42 +170,6 @@ def _reported_error(result: HandlerResult) -> str | None:
     return storable(str(value.get("error") or value.get("message") or "the handler reported an error"))
 
 
-def _json_text(result: object) -> str:
-    """The result as JSON in ASCII, so that any reader can take it, cut at `RESULT_LIMIT`."""
-    if isinstance(result, str) and len(result) > RESULT_LIMIT:
-        text = result
-    elif isinstance(result, str) and _is_json(result):
-        text = result if result.isascii() else json.dumps(json.loads(result))
-    else:
-        plain = dict(result) if isinstance(result, Mapping) else result
-        try:
-            text = json.dumps(plain, default=str, allow_nan=False)
-        except (TypeError, ValueError, RecursionError):
-            text = json.dumps(repr(plain))
-    if len(text) <= RESULT_LIMIT:
-        return text
-    return json.dumps({"cut": True, "length": len(text), "head": text[:RESULT_LIMIT]})
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON, although Python reads it")
-
-
 def _describe(error: BaseException) -> str:
     text = error_text(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def result_value(result: str | None) -> Any:
-    """A stored result as what it means; text that is no JSON stays text."""
-    if result is None or not _is_json(result):
-        return result
-    return json.loads(result)

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from jarvis_trio.errors import HandlerError, HandlerTimeoutError, ScheduleError
+from jarvis_trio.errors import HandlerError, HandlerTimeoutError
 from jarvis_trio.handlers.approvals import Approvals, find_executable
 from jarvis_trio.instants import duration_text, utc_text
-from jarvis_trio.models import HandlerContext, ScheduledTask, json_object
+from jarvis_trio.jsontext import json_object
+from jarvis_trio.models import HandlerContext, ScheduledTask
 from jarvis_trio.text import printable
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ class Custom:
 def command_words(task: ScheduledTask) -> list[str]:
     """The program and its arguments, as the row has them. Raises HandlerError where there is no command."""
     try:
-        command = json_object(task.handler_config, "handler_config").get("command")
+        command = json_object(task.handler_config, "handler_config", HandlerError).get("command")
         arguments = shlex.split(command) if isinstance(command, str) else command
-    except (ScheduleError, ValueError) as error:  # ValueError: "No closing quotation"
+    except (HandlerError, ValueError) as error:  # ValueError: "No closing quotation"
         raise HandlerError(f"the command cannot be understood: {error}") from None
     if not isinstance(arguments, list) or not arguments or not all(isinstance(word, str) for word in arguments):
         raise HandlerError(f'handler_config needs a command, such as {{"command": "date -u"}}, not {command!r:.100}')

@@ -15,7 +15,7 @@ from jarvis_trio.errors import ScheduleError
 from jarvis_trio.insight.firing import YEARS, Firing, Moment, firing_of, moment_of
 from jarvis_trio.instants import parse_instant
 from jarvis_trio.models import FAILED, UNRUN, Run, RunStatus, ScheduledTask, Trigger, task_policy
-from jarvis_trio.schedules.schedule import Once, Schedule
+from jarvis_trio.schedules.schedule import Schedule
 from jarvis_trio.text import counted, duration_words, moment_words, printable
 
 _LATE = timedelta(minutes=1)
@@ -152,8 +152,8 @@ def _next(case: Case) -> Answer:
     if case.obstacle or case.schedule is None:
         return Answer(Verdict.WILL_NOT_RUN, f"does not run: {case.obstacle}")
     if case.next_run is None:
-        if isinstance(case.schedule, Once) and case.runs:
-            return Answer(Verdict.WILL_NOT_RUN, f"does not run again: its only time was {case.when(case.schedule.at)}")
+        if case.runs and (only := case.schedule.only) is not None:
+            return Answer(Verdict.WILL_NOT_RUN, f"does not run again: its only time was {case.when(only)}")
         reason = _no_daemon(case) or "the daemon sets it when it sees the task"
         return Answer(Verdict.DUE, f"has no next run yet: {reason}")
     if case.next_run <= case.now:
@@ -284,13 +284,17 @@ def _no_slot(case: Case) -> Answer:
 
 
 def _unrecorded(case: Case, slot: datetime) -> Answer:
-    waits = isinstance(case.schedule, Once) if case.next_run is None else case.next_run <= slot
+    waits = _is_only(case, slot) if case.next_run is None else case.next_run <= slot
     if waits and case.obstacle is None:
         return _due(case, slot)
     later = next((run for run in case.runs if run.scheduled_for > slot and run.collapsed), None)
     if later is not None and case.schedule and case.schedule.latest(slot, later.scheduled_for)[1] <= later.collapsed:
         return _caught_up(case, slot, later)
     return Answer(Verdict.DID_NOT_RUN, f"did not run at {case.when(slot)}: {_why_unrecorded(case, slot)}")
+
+
+def _is_only(case: Case, slot: datetime) -> bool:
+    return case.schedule is not None and case.schedule.only == slot
 
 
 def _due(case: Case, slot: datetime) -> Answer:

@@ -97,12 +97,14 @@ def firing_of(
     `first_slot` the first one that is known, before which an interval has none; both
     aware UTC. Without `next_run` an interval has no slots yet.
     """
-    if isinstance(schedule, Cron):
-        return _cron(schedule, moment)
-    if isinstance(schedule, Interval):
-        return _interval(schedule.step, moment, next_run, first_slot)
-    assert isinstance(schedule, Once)
-    return _once(schedule.at, moment)
+    match schedule:
+        case Cron():
+            return _cron(schedule, moment)
+        case Interval(step):
+            return _interval(step, moment, next_run, first_slot)
+        case Once(at):
+            return _once(at, moment)
+    raise AssertionError(f"no such kind of schedule: {schedule!r}")
 
 
 def _cron(schedule: Cron, moment: Moment) -> Firing:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from typing import NamedTuple
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.instants import parse_instant
 from jarvis_trio.models import ScheduledTask, require_id
-from jarvis_trio.schedules.schedule import Cron, Once, Schedule, slots_between, task_schedule, task_zone
+from jarvis_trio.schedules.schedule import Schedule, slots_between, stored_next_run, task_schedule, task_zone
 from jarvis_trio.store import MemoryStore
 
 _TICK = timedelta(microseconds=1)
@@ -44,8 +43,8 @@ def forecast(
     """The slots of `tasks` in [start, end), in order of time and then of name.
 
     From `now` on they are the slots that a running daemon will run, counted from each
-    task's stored next run. Before `now`, where `start` is in the past, a cron task has
-    the slots that its expression names; an interval has none before its next run.
+    task's stored next run. If `start` is in the past, a cron task has the
+    slots before `now` that its expression names; other tasks have none before their next run.
     Instants are aware UTC; tasks without a zone are read in the machine's.
 
     Raises StoreError.
@@ -69,25 +68,15 @@ def forecast(
     return Forecast(heapq.merge(*streams), left_out)
 
 
-def stored_next_run(task: ScheduledTask, machine_zone: tzinfo) -> datetime | None:
-    """The next run as the task's row has it (aware UTC); None where it says nothing that can be read."""
-    with suppress(ScheduleError):
-        return None if task.next_run_at is None else parse_instant(task.next_run_at, machine_zone)
-    return None
-
-
 def _next_run(store: MemoryStore, task: ScheduledTask, schedule: Schedule, now: datetime) -> datetime | None:
     """The stored next run, or what the daemon will store as soon as it sees the task."""
-    stored = stored_next_run(task, store.clock.zone())
-    if stored is not None or not isinstance(schedule, Once):
-        return stored or schedule.next_after(now)
-    return None if store.slot_has_run(require_id(task), schedule.at) else schedule.at
+    return stored_next_run(task, store.clock.zone()) or schedule.first(now, partial(store.is_slot_over, task))
 
 
 def _slots(
     schedule: Schedule, next_run: datetime | None, start: datetime, end: datetime, now: datetime
 ) -> Iterator[datetime]:
-    if isinstance(schedule, Cron):
+    if schedule.only is None:
         yield from slots_between(schedule, None, start, min(now, next_run or now, end))
     if next_run is None:
         return

@@ -66,10 +66,11 @@ def lint(task: ScheduledTask, machine_zone: tzinfo, now: datetime) -> list[Sched
         schedule, zone = task_schedule(task, machine_zone), task_zone(task, machine_zone)
     except ScheduleError as error:
         return [ScheduleWarning(Code.NEVER, str(error))]
-    if isinstance(schedule, Cron):
-        return [*_rare(schedule, now), *_changes_met(schedule, now)]
-    if isinstance(schedule, Once):
-        return [*_past(schedule, task, zone, now), *_reading_of_once(schedule, task.schedule_config, zone)]
+    match schedule:
+        case Cron():
+            return [*_rare(schedule, now), *_changes_met(schedule, now)]
+        case Once():
+            return [*_past(schedule, task, zone, now), *_reading_of_once(schedule, task.schedule_config, zone)]
     return []
 
 

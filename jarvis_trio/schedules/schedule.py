@@ -7,7 +7,8 @@ aware UTC unless a docstring says otherwise.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -15,7 +16,8 @@ from typing import Any, Protocol
 
 from jarvis_trio.errors import CronError, ScheduleError
 from jarvis_trio.instants import YEARS, parse_instant, parse_zone
-from jarvis_trio.models import ScheduledTask, ScheduleType, json_object, task_policy
+from jarvis_trio.jsontext import json_object
+from jarvis_trio.models import ScheduledTask, ScheduleType, task_policy
 from jarvis_trio.schedules.cron import CronExpression
 
 _UNITS = ("days", "hours", "minutes", "seconds")
@@ -24,13 +26,53 @@ _LONGEST = timedelta(days=366_000)
 
 
 class Schedule(Protocol):
-    """What the engine asks of a schedule, whatever its kind."""
+    """What the program asks of a schedule, whatever its kind."""
+
+    @property
+    def only(self) -> datetime | None:
+        """The single slot of a schedule that has no more than one; None for all others."""
+
+    def first(self, now: datetime, is_over: Callable[[datetime], bool]) -> datetime | None:
+        """The first slot of a task whose row names none.
+
+        Args:
+            now: the present; a recurring task has no slot before it.
+            is_over: whether a slot was dealt with already, or came before there was a task.
+
+        Returns None if nothing is left to run.
+        """
 
     def next_after(self, slot: datetime) -> datetime | None:
-        """The first slot after `slot`; None where there is no more."""
+        """The first slot after `slot`; None if there are no more."""
 
     def latest(self, after: datetime, until: datetime) -> tuple[datetime | None, int]:
         """The last slot in (after, until], and how many slots lie there."""
+
+    def at_or_after(self, start: datetime, anchor: datetime | None) -> datetime | None:
+        """The first slot at `start` or later. An interval counts from `anchor`, a slot of its task."""
+
+    def moved_to_zone(self, slot: datetime, now: datetime) -> datetime | None:
+        """What a queued slot after `now` becomes if this schedule's zone has just changed."""
+
+    def counted_from(self, slot: datetime, now: datetime) -> datetime | None:
+        """The instant from which elapsed time leads to `slot`; None if `slot` does not depend on it."""
+
+    def set_back(self, slot: datetime, clock: SetBack) -> datetime:
+        """What a queued slot becomes if the wall clock was set back."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetBack:
+    """The wall clock was set back by `back` and reads `now`.
+
+    `counted_from` is what `Schedule.counted_from` said of the queued slot, before.
+    `has_run` says whether the task has a run at an instant already.
+    """
+
+    now: datetime
+    back: timedelta
+    counted_from: datetime | None
+    has_run: Callable[[datetime], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +83,13 @@ class Interval:
     """
 
     step: timedelta
+
+    @property
+    def only(self) -> None:
+        return None
+
+    def first(self, now: datetime, is_over: Callable[[datetime], bool]) -> datetime | None:
+        return self.next_after(now)
 
     def next_after(self, slot: datetime) -> datetime | None:
         try:
@@ -53,6 +102,28 @@ class Interval:
         count = max((until - after) // self.step, 0)
         return (after + count * self.step if count else None), count
 
+    def at_or_after(self, start: datetime, anchor: datetime | None) -> datetime | None:
+        if anchor is None or anchor >= start:
+            return anchor
+        steps = -((anchor - start) // self.step)
+        return anchor + steps * self.step
+
+    def moved_to_zone(self, slot: datetime, now: datetime) -> datetime | None:
+        return slot
+
+    def counted_from(self, slot: datetime, now: datetime) -> datetime | None:
+        # A slot further off than one step was put there by hand.
+        return slot - self.step if now <= slot <= now + self.step else None
+
+    def set_back(self, slot: datetime, clock: SetBack) -> datetime:
+        """Elapsed time is what it counts, so the slot moves with the clock."""
+        if clock.counted_from is None:
+            return slot
+        moved = min(clock.counted_from - clock.back, clock.now) + self.step
+        while clock.has_run(moved):  # that very instant was a slot before
+            moved -= _TICK
+        return moved
+
 
 @dataclass(frozen=True, slots=True)
 class Cron:
@@ -60,6 +131,13 @@ class Cron:
 
     expression: CronExpression
     zone: tzinfo
+
+    @property
+    def only(self) -> None:
+        return None
+
+    def first(self, now: datetime, is_over: Callable[[datetime], bool]) -> datetime | None:
+        return self.next_after(now)
 
     def next_after(self, slot: datetime) -> datetime | None:
         try:
@@ -71,6 +149,24 @@ class Cron:
         slot, count = self.expression.latest(after.astimezone(self.zone), until)
         return (slot.astimezone(UTC) if slot else None), count
 
+    def at_or_after(self, start: datetime, anchor: datetime | None) -> datetime | None:
+        return self.next_after(start - _TICK)
+
+    def moved_to_zone(self, slot: datetime, now: datetime) -> datetime | None:
+        return self.next_after(now)
+
+    def counted_from(self, slot: datetime, now: datetime) -> None:
+        return None
+
+    def set_back(self, slot: datetime, clock: SetBack) -> datetime:
+        """The first slot after the present that has not run, if that is before the queued one."""
+        earlier = self.next_after(clock.now)
+        while earlier is not None and earlier < slot:
+            if not clock.has_run(earlier):
+                return earlier
+            earlier = self.next_after(earlier)
+        return slot
+
 
 @dataclass(frozen=True, slots=True)
 class Once:
@@ -78,11 +174,30 @@ class Once:
 
     at: datetime
 
+    @property
+    def only(self) -> datetime:
+        return self.at
+
+    def first(self, now: datetime, is_over: Callable[[datetime], bool]) -> datetime | None:
+        return None if is_over(self.at) else self.at
+
     def next_after(self, slot: datetime) -> datetime | None:
         return self.at if self.at > slot else None
 
     def latest(self, after: datetime, until: datetime) -> tuple[datetime | None, int]:
         return (self.at, 1) if after < self.at <= until else (None, 0)
+
+    def at_or_after(self, start: datetime, anchor: datetime | None) -> datetime | None:
+        return self.at if self.at >= start else None
+
+    def moved_to_zone(self, slot: datetime, now: datetime) -> datetime | None:
+        return self.at
+
+    def counted_from(self, slot: datetime, now: datetime) -> None:
+        return None
+
+    def set_back(self, slot: datetime, clock: SetBack) -> datetime:
+        return slot
 
 
 @lru_cache(maxsize=4096)
@@ -92,7 +207,7 @@ def parse_schedule(schedule_type: str, config: str, zone: tzinfo) -> Schedule:
     Raises ScheduleError for a type, a configuration or an expression that cannot be
     understood, and CronError for an expression that can never fire.
     """
-    values = json_object(config, "schedule_config")
+    values = json_object(config, "schedule_config", ScheduleError)
     match schedule_type:
         case ScheduleType.INTERVAL:
             return Interval(_interval_step(values))
@@ -144,6 +259,13 @@ def task_schedule(task: ScheduledTask, machine_zone: tzinfo) -> Schedule:
     return parse_schedule(task.schedule_type, task.schedule_config, task_zone(task, machine_zone))
 
 
+def stored_next_run(task: ScheduledTask, machine_zone: tzinfo) -> datetime | None:
+    """The next run that a task's row names; None if it names none, or none that can be read."""
+    with suppress(ScheduleError):
+        return None if task.next_run_at is None else parse_instant(task.next_run_at, machine_zone)
+    return None
+
+
 def calculate_next_run(
     schedule_type: str, schedule_config: str | Mapping[str, Any], from_time: datetime
 ) -> datetime | None:
@@ -192,18 +314,9 @@ def slots_between(schedule: Schedule, anchor: datetime | None, start: datetime, 
     """The slots in [start, end), in order.
 
     `anchor` is the next slot of the task as its row has it: from there an interval
-    counts. Where it is None there are none for an interval.
+    counts, and without it an interval has none.
     """
-    slot = _first_at_or_after(schedule, anchor, start)
+    slot = schedule.at_or_after(start, anchor)
     while slot is not None and slot < end:
         yield slot
         slot = schedule.next_after(slot)
-
-
-def _first_at_or_after(schedule: Schedule, anchor: datetime | None, start: datetime) -> datetime | None:
-    if not isinstance(schedule, Interval):
-        return schedule.next_after(start - _TICK)
-    if anchor is None or anchor >= start:
-        return anchor
-    steps = -((anchor - start) // schedule.step)
-    return anchor + steps * schedule.step

@@ -167,6 +167,10 @@ class RunTable(Database):
         query = "SELECT 1 FROM task_runs WHERE task_id = ? AND scheduled_for = ? LIMIT 1"
         return bool(self.read(query, (task_id, utc_text(slot))))
 
+    def is_slot_over(self, task: ScheduledTask, slot: datetime) -> bool:
+        """Whether a task whose row names no next run is done with `slot`: it has a row in the history."""
+        return task.id is not None and self.slot_has_run(task.id, slot)
+
     def slots_with_run(self, task_id: int, start: datetime, end: datetime) -> list[datetime]:
         """The task's slots in [start, end) that have a row."""
         rows = self.read(

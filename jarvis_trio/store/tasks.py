@@ -9,9 +9,10 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from jarvis_trio.errors import DuplicateTaskError, ScheduleError, TaskError, UnknownTaskError
+from jarvis_trio.errors import DuplicateTaskError, TaskError, UnknownTaskError
 from jarvis_trio.instants import as_utc, local_text, parse_instant, to_microseconds
 from jarvis_trio.models import ScheduledTask
+from jarvis_trio.schedules.schedule import stored_next_run
 from jarvis_trio.store.database import Database
 
 _COLUMNS = tuple(f.name for f in fields(ScheduledTask))
@@ -71,13 +72,17 @@ class TaskTable(Database):
 
         `now` is an instant or its ISO text; naive ones are local time; None is the present.
         """
-        instant = self._instant(now)
+        instant, zone = self._instant(now), self.clock.zone()
         rows = self.read(
             "SELECT t.* FROM task_queue q JOIN scheduled_tasks t ON t.id = q.task_id"
             " WHERE q.due_at <= ? AND q.attempt = 1 AND t.enabled = 1",
             (to_microseconds(instant),),
         )
-        due = [(at, task) for task in map(to_task, rows) if (at := self._next_run(task)) is not None and at <= instant]
+        due = [
+            (at, task)
+            for task in map(to_task, rows)
+            if (at := stored_next_run(task, zone)) is not None and at <= instant
+        ]
         return [task for _, task in sorted(due, key=lambda pair: pair[0])]
 
     def update_scheduled_task(self, task_id: int, **changes: Any) -> ScheduledTask | None:
@@ -107,12 +112,6 @@ class TaskTable(Database):
     def _one_task(self, column: str, value: object) -> ScheduledTask | None:
         rows = self.read(f"SELECT * FROM scheduled_tasks WHERE {column} = ?", (value,))
         return to_task(rows[0]) if rows else None
-
-    def _next_run(self, task: ScheduledTask) -> datetime | None:
-        try:
-            return parse_instant(task.next_run_at or "", self.clock.zone())
-        except ScheduleError:
-            return None
 
     def _instant(self, moment: datetime | str | None) -> datetime:
         if moment is None:

@@ -36,7 +36,7 @@ from jarvis_trio.engine.runner import run_inline
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import as_utc, local_text, parse_duration, parse_instant, parse_zone
 from jarvis_trio.models import Handler, HandlerContext, Policy, Run, ScheduledTask, ScheduleType
-from jarvis_trio.schedules.schedule import Once, task_schedule
+from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing.machine import CrashingStore, JumpingClock, SimulatedClock, SimulatedStore, World
 
@@ -115,7 +115,7 @@ class Simulation:
         )
         now, zone = self.clock.now(), self.clock.zone()
         schedule = task_schedule(task, zone)
-        slot = schedule.at if isinstance(schedule, Once) else schedule.next_after(now)
+        slot = schedule.first(now, lambda slot: False)
         next_run_at = None if slot is None else local_text(slot, zone)
         stored = self.store.store_scheduled_task(replace(task, next_run_at=next_run_at))
         self.wake()

@@ -30,7 +30,14 @@ WALL_CLOCK = {
 
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
 MODULES = {name.removesuffix(".__init__"): ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
-PURE = ("errors", "text", "instants", "models", *(name for name in MODULES if name.startswith("schedules.")))
+PURE = (
+    "errors",
+    "text",
+    "instants",
+    "jsontext",
+    "models",
+    *(name for name in MODULES if name.startswith("schedules.")),
+)
 
 
 def imports(tree: ast.AST) -> Iterator[str]:

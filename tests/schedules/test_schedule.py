@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jarvis_trio.errors import CronError, ScheduleError
+from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.schedule import (
+    Cron,
     Interval,
     Once,
     Schedule,
@@ -318,3 +320,27 @@ def test_calculate_next_run_refuses_what_is_no_schedule() -> None:
 def test_a_cron_schedule_has_no_slot_after_the_end_of_the_calendar() -> None:
     schedule = parse_schedule("cron", '{"expression": "0 0 1 JAN *"}', UTC)
     assert schedule.next_after(datetime(9999, 6, 1, tzinfo=UTC)) is None
+
+
+def never(slot: datetime) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("schedule", "first"),
+    [
+        (Interval(HOUR), START + HOUR),
+        (Cron(CronExpression("30 9 * * *"), UTC), START + HOUR / 2),
+        (Once(START - HOUR), START - HOUR),
+    ],
+)
+def test_each_kind_of_schedule_knows_its_first_slot(schedule: Schedule, first: datetime) -> None:
+    assert schedule.first(START, never) == first
+
+
+def test_a_single_time_that_is_over_has_no_first_slot() -> None:
+    assert Once(START).first(START, lambda slot: slot == START) is None
+
+
+def test_a_recurring_schedule_does_not_ask_what_is_over() -> None:
+    assert Interval(HOUR).first(START, lambda slot: True) == START + HOUR

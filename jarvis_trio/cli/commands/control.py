@@ -14,7 +14,7 @@ from jarvis_trio.cli.session import Session, name_argument
 from jarvis_trio.errors import ScheduleError, TaskError
 from jarvis_trio.instants import local_text
 from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
-from jarvis_trio.schedules.schedule import Once, task_schedule
+from jarvis_trio.schedules.schedule import task_schedule
 
 
 @click.command()
@@ -92,11 +92,11 @@ def _slot(session: Session, task: ScheduledTask) -> datetime:
     """The slot with which a paused task goes on."""
     zone = session.zone()
     schedule = task_schedule(task, zone)
-    if isinstance(schedule, Once):
-        if session.store.slot_has_run(require_id(task), schedule.at):
-            at = local_text(schedule.at, zone)
+    if (only := schedule.only) is not None:
+        if session.store.slot_has_run(require_id(task), only):
+            at = local_text(only, zone)
             raise TaskError(f"task {task.name!r} was to run once and has, at {at}; to give it a new time: `edit --at`")
-        return schedule.at
+        return only
     slots = next_slots(session.store, replace(task, enabled=True), session.now(), count=1)
     if not slots:
         raise ScheduleError(f"task {task.name!r} has no time to come; give it another schedule with `edit`")

@@ -9,9 +9,10 @@ import click
 from jarvis_trio.cli.output import say
 from jarvis_trio.cli.session import Session, completing
 from jarvis_trio.delivery import CHANNEL_NAMES, Message
+from jarvis_trio.errors import DeliveryError
 from jarvis_trio.handlers.making import make_channels
 from jarvis_trio.instants import local_text
-from jarvis_trio.models import json_object
+from jarvis_trio.jsontext import json_object
 
 
 @click.command("deliver-test")
@@ -30,7 +31,7 @@ def deliver_test(session: Session, channel: str, deliver_config: str | None) -> 
       jarvis-trio deliver-test notification
       jarvis-trio deliver-test email --deliver-config '{"to": "me@example.org"}'
     """
-    config = json_object(deliver_config, "--deliver-config")
+    config = json_object(deliver_config, "--deliver-config", DeliveryError)
     result = json.dumps({"message": "a sample of what a task's result looks like"})
     sent_at = local_text(session.now().replace(microsecond=0), session.zone())
     message = Message("deliver-test", "executed", result, sent_at)

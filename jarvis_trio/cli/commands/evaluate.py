@@ -18,7 +18,7 @@ from jarvis_trio.cli.session import Session, name_argument
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.claims import end_orphans
-from jarvis_trio.engine.runner import result_value
+from jarvis_trio.jsontext import json_value
 from jarvis_trio.process.identity import current_owner
 
 _COLUMNS = (Column("TASK", Fit.FOLD), Column("STATUS"), Column("WHAT CAME OF IT", Fit.CUT))
@@ -39,7 +39,7 @@ def tick(session: Session, as_json: bool) -> None:
     with _engine(session) as engine:
         reports = engine.evaluate_due_tasks()
     if as_json:
-        print_json([report | {"result": result_value(report.get("result"))} for report in reports])
+        print_json([report | {"result": json_value(report.get("result"))} for report in reports])
     elif reports:
         print_table(_COLUMNS, map(_row, reports))
     else:
@@ -67,7 +67,7 @@ def run_now(session: Session, /, name: str, verbose: bool, as_json: bool) -> Non
         report = engine.run_now(name)
     run = session.store.list_runs(task=name, limit=1)[0]
     if as_json:
-        print_json(report | {"run": run.id, "result": result_value(run.result)})
+        print_json(report | {"run": run.id, "result": json_value(run.result)})
     elif run.result is not None:
         say_text(readable(run.result))
     if "error" in report:
@@ -88,5 +88,5 @@ def _engine(session: Session) -> Iterator[SchedulerEngine]:
 
 def _row(report: dict[str, Any]) -> list[Cell]:
     status = report["status"]
-    summary = report.get("error") or result_summary(result_value(report.get("result")))
+    summary = report.get("error") or result_summary(json_value(report.get("result")))
     return [Cell(short_name(report["name"]), "bold"), Cell(status, STYLES[status]), Cell(summary)]

@@ -19,7 +19,8 @@ from jarvis_trio.cli.output import say
 from jarvis_trio.cli.session import Session, pass_looking_session
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError
 from jarvis_trio.instants import local_text
-from jarvis_trio.models import Policy, ScheduledTask, ScheduleType, TroubleKind, json_object, require_id
+from jarvis_trio.jsontext import json_object
+from jarvis_trio.models import Policy, ScheduledTask, ScheduleType, TroubleKind, require_id
 from jarvis_trio.text import nearest
 
 _TEXTS = ("name", "description", "schedule_type", "handler_type", "delivery_channel")
@@ -100,7 +101,7 @@ def _entry(task: ScheduledTask) -> dict[str, Any]:
     for key in _CONFIGURATIONS:
         text = getattr(task, key)
         try:
-            value = json_object(text, key)
+            value = json_object(text, key, ScheduleError)
         except ScheduleError:
             value = None
         entry[key] = text if value is None or _holds_null(value) else value
@@ -155,7 +156,7 @@ def _refuse_unknown_policy(wanted: Iterable[ScheduledTask], present: Iterable[Sc
 
 def _policy_keys(task: ScheduledTask) -> set[str]:
     try:
-        return set(json_object(task.policy, "policy"))
+        return set(json_object(task.policy, "policy", ScheduleError))
     except ScheduleError:  # which the check of the task tells
         return set()
 
@@ -168,7 +169,7 @@ def _checked(task: ScheduledTask, present: ScheduledTask | None, session: Sessio
     try:
         check_name(task.name)
         Policy.from_json(task.policy)
-        json_object(task.handler_config, "handler_config")
+        json_object(task.handler_config, "handler_config", TaskError)
         task_program(task)
         check_delivery(task, session)
         if present is not None and present.enabled == task.enabled and same_schedule(present, task, zone):
@@ -183,7 +184,7 @@ def _meaning(task: ScheduledTask, key: str) -> object:
     if key not in _CONFIGURATIONS:
         return value
     try:
-        return json_object(value, key)
+        return json_object(value, key, ScheduleError)
     except ScheduleError:
         return value
 

@@ -12,8 +12,8 @@ from jarvis_trio.cli.names import short_name
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, relative, say
 from jarvis_trio.cli.session import Session, pass_looking_session
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.insight.forecast import stored_next_run
 from jarvis_trio.models import Run, ScheduledTask, ScheduleType, require_id, task_policy
+from jarvis_trio.schedules.schedule import stored_next_run
 from jarvis_trio.text import moment_words
 
 _COLUMNS = (

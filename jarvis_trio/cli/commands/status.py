@@ -14,10 +14,10 @@ import click
 from jarvis_trio.cli.names import short_name
 from jarvis_trio.cli.output import Cell, console, draw, json_option, pairs, print_json, relative
 from jarvis_trio.cli.session import Session
-from jarvis_trio.insight.forecast import stored_next_run
 from jarvis_trio.instants import local_text
 from jarvis_trio.models import TroubleKind
 from jarvis_trio.process.lock import Holder, holder
+from jarvis_trio.schedules.schedule import stored_next_run
 from jarvis_trio.text import counted, moment_words
 
 if TYPE_CHECKING:
