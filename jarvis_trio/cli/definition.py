@@ -94,7 +94,7 @@ _OPTIONS = (
     _option("--grace", "DURATION", "How late a run may start; what is later still is not run."),
     _option("--on-interrupt", None, "What follows where the process died in a run.", click.Choice(["retry", "skip"])),
     _option("--alert-after", "DURATION", "Say so when it has not succeeded for so long."),
-    _option("--deliver", "CHANNEL", "Where results go: notification, email, imessage, teams, apprise.", None, _CHANNEL),
+    _option("--deliver", "CHANNEL", f"Where results go: {', '.join(CHANNEL_NAMES)}.", None, _CHANNEL),
     _option("--deliver-config", "JSON", "The channel's configuration, a JSON object."),
     _option("--description", "TEXT", "What it is for."),
     click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ARG...]"),

@@ -1,4 +1,4 @@
-"""When to tick. trio lives here, and its import waits until a name is used."""
+"""When to tick. trio lives here; it is imported when a name below is first used."""
 
 from __future__ import annotations
 

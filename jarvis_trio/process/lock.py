@@ -1,12 +1,29 @@
 """The single-instance lock: one daemon for each data folder.
 
-The lock is flock(2) on a file, so that the kernel frees it with its process, also after
-`kill -9`. The file is never unlinked: who has it open just then would lock a name that is
-gone, and the next daemon another file. fcntl(2) locks were left, since a process loses
-them as soon as it closes any descriptor of the file.
+The lock is flock(2) on a file. The file tells the holder's PID, when it started and when it
+last ticked, a line each. That is information only, and it is believed only while the lock
+is held.
 
-The file tells the holder's PID, when it started, and when it last ticked, a line each.
-That is information only, and believed only while the lock is held.
+Guarantees:
+
+- At most one process holds the lock of a file. The kernel frees it with that process, also
+  after `kill -9`.
+- A process that only looks (`holder`) never keeps a daemon from starting.
+- A child of the daemon never holds the lock on, whether it was forked or executed.
+
+This code assumes that nobody unlinks the file; this program never does. The name would be
+free then, and the next daemon would lock another file beside the first one.
+
+The races:
+
+1. Somebody looks while a daemon starts. The looker holds the lock for some microseconds, so
+   the daemon tries several times.
+2. A handler forks (multiprocessing). The child closes its copy of the descriptor at once.
+3. A daemon dies while it writes its lines. Whoever reads them finds nothing of use, and the
+   lock is free anyway.
+
+fcntl(2) locks were rejected: a process loses them as soon as it closes any descriptor of
+the file.
 """
 
 from __future__ import annotations
@@ -29,8 +46,6 @@ from typing import Self
 from jarvis_trio.errors import AlreadyRunningError, JarvisError, ScheduleError
 from jarvis_trio.instants import parse_instant, utc_text
 
-# `holder` has the lock for some microseconds where nobody else has it, and a daemon that
-# starts just then must not take that for another daemon.
 _ATTEMPTS = 10
 _SECONDS_BETWEEN_ATTEMPTS = 0.02
 
@@ -40,7 +55,7 @@ _TICK_WIDTH = len("2026-11-21T19:31:05.123456+00:00")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The process that holds a lock, by its own account; None for what it has not told yet.
+    """The process that holds a lock, as it says itself; None for what it has not said yet.
 
     `started_at` and `last_tick_at` are aware UTC.
     """
@@ -51,11 +66,15 @@ class Holder:
 
 
 class DaemonLock:
-    """The lock at `path`, held while the context lasts. Its folder is made if need be.
+    """The lock at `path`, held while the context lasts. Its folder is made if it is missing.
 
-    `started_at` (aware UTC) is told to others. To be entered in the main thread, since it
-    makes SIGHUP harmless (`wake`). Entering raises AlreadyRunningError, with the PID, where
-    another process holds the lock, and JarvisError where `path` cannot be used.
+    Args:
+        path: the file.
+        started_at: when the daemon started (aware UTC); others are told.
+
+    Entering raises AlreadyRunningError, with the PID, if another process holds the lock, and
+    JarvisError if `path` cannot be used. Enter it inside of `HeldSignals`: from then on
+    others may send SIGHUP (`wake`).
     """
 
     def __init__(self, path: Path, started_at: datetime) -> None:
@@ -71,14 +90,11 @@ class DaemonLock:
                 pid = _read(self._descriptor).pid or "unknown"
                 self._close()
                 raise AlreadyRunningError(
-                    f"another daemon (PID {pid}) holds {self._path}; stop it, or choose another JARVIS_DATA_DIR"
+                    f"another daemon (PID {pid}) holds {self._path}",
+                    fix="stop it, or choose another JARVIS_DATA_DIR",
                 )
-        # A flock belongs to all that inherited the descriptor. exec closes it, but a child that a
-        # handler merely forks (multiprocessing) would keep the next daemon out after our death.
+        # A flock belongs to all that inherited the descriptor. exec closes it, a mere fork does not.
         os.register_at_fork(after_in_child=self._close)
-        # From here on others may send SIGHUP, also before the daemon's receiver is armed and after it
-        # is closed. SIG_IGN was left: commands that the daemon starts would ignore the signal too.
-        signal.signal(signal.SIGHUP, lambda *_: None)
         self._write_head()
         return self
 
@@ -88,7 +104,7 @@ class DaemonLock:
         self._close()
 
     def pulse(self, instant: datetime) -> None:
-        """Notes `instant` (aware UTC) as that of the last tick.
+        """Note when the last tick ended (aware UTC).
 
         One write of a fixed width in place, without a sync: it costs some microseconds.
         """
@@ -107,9 +123,9 @@ class DaemonLock:
 
 
 def holder(path: Path) -> Holder | None:
-    """Who holds the lock at `path`; None where nobody does, whatever the file tells.
+    """Who holds the lock at `path`; None if nobody does, whatever the file says.
 
-    Raises JarvisError where the file is there and cannot be used.
+    Raises JarvisError if the file is there and cannot be used.
     """
     if not os.path.lexists(path):
         return None
@@ -122,7 +138,7 @@ def holder(path: Path) -> Holder | None:
 
 
 def wake(path: Path) -> bool:
-    """Sends SIGHUP to the daemon that holds the lock at `path`; returns whether there was one to wake."""
+    """Send SIGHUP to the daemon that holds the lock at `path`. Returns whether there was one to wake."""
     try:
         found = holder(path)
         if found is None or found.pid is None:
@@ -139,7 +155,8 @@ def _errors_in_one_line(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise JarvisError(
-            f"cannot use the lock file {path}: {error.strerror}; it must be a plain file in a folder of your own"
+            f"cannot use the lock file {path}: {error.strerror}",
+            fix="it must be a plain file in a folder of your own",
         ) from None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jarvis_trio.delivery import CHANNEL_NAMES
 from tests.support.cli_world import Cli
 from tests.support.delivery_fakes import Programs
 
@@ -55,7 +56,7 @@ def test_secrets_come_from_the_file_in_the_data_folder_and_are_not_shown(cli: Cl
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["pigeon"], "jarvis-trio: unknown channel 'pigeon'; use one of notification, email, imessage, teams, apprise"),
+        (["pigeon"], f"jarvis-trio: unknown channel 'pigeon'; use one of {', '.join(CHANNEL_NAMES)}"),
         (["emial"], "jarvis-trio: unknown channel 'emial'; did you mean 'email'? use one of notification, email, "),
         (["email"], "email: "),
         (["notification", "--deliver-config", "["], "--deliver-config is not JSON"),

@@ -19,6 +19,7 @@ import trio
 import trio.testing
 
 from jarvis_trio.daemon import JarvisDaemon
+from jarvis_trio.daemon.bell import Bell
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing.machine import SimulatedClock
@@ -426,3 +427,34 @@ async def test_waking_during_a_tick_has_another_one_follow(autojump_clock: MockC
         await trio.sleep(50)
         daemon.shutdown()
     assert engine.times == [0, 10]
+
+
+@pytest.mark.law(4)
+async def test_a_moment_without_threads_is_a_failed_tick(
+    autojump_clock: MockClock, world: SimulatedClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As `clone` fails at the limit of a container: at the first tick, at a question, at the end."""
+    calls: list[float] = []
+
+    async def sometimes(call: Callable[[], Any]) -> Any:
+        calls.append(trio.current_time())
+        if len(calls) in (1, 3):
+            raise RuntimeError("can't start new thread")
+        return call()
+
+    engine = Planned(world, 70)
+    daemon = JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=sometimes)
+    await run_for(daemon, 100)
+    assert calls[:2] == [0, 60]
+    assert engine.started == []
+    assert caplog.text.count("The tick failed: RuntimeError: can't start new thread") == 2
+
+
+async def test_the_bell_keeps_a_ring_that_comes_while_nobody_sleeps(autojump_clock: MockClock) -> None:
+    bell = Bell()
+    bell.ring()
+    bell.ring()
+    await bell.sleep(60)
+    assert trio.current_time() == 0
+    await bell.sleep(60)
+    assert trio.current_time() == 60

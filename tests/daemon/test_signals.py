@@ -68,7 +68,7 @@ async def test_a_tick_in_a_real_thread_finishes_after_the_stop(stop: Stop, gate:
         await nursery.start(run)
         await wait_thread(gate.wait)
         stop(daemon)
-        await outside(lambda: daemon._stopped_by)
+        await outside(lambda: daemon.stopped_by)
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert not ended.is_set()
         assert gate.passed == 0
@@ -135,7 +135,7 @@ async def test_an_engine_with_another_idea_of_running_drains_too(gate: Gate, run
         await nursery.start(daemon.run)
         await wait_thread(gate.wait)
         os.kill(os.getpid(), signal.SIGTERM)
-        await outside(lambda: daemon._stopped_by)
+        await outside(lambda: daemon.stopped_by)
         os.kill(os.getpid(), signal.SIGTERM)
         await trio.testing.wait_all_tasks_blocked(0.02)
         gate.opened.set()
@@ -227,7 +227,7 @@ async def test_what_is_in_flight_is_written_before_the_end(gate: Gate, store: Me
         await nursery.start(daemon.run)
         await wait_thread(gate.wait)
         os.kill(os.getpid(), signal.SIGTERM)
-        await outside(lambda: daemon._stopped_by)
+        await outside(lambda: daemon.stopped_by)
         gate.opened.set()
     assert "running" not in {str(run.status) for run in store.list_runs()}
     assert store.list_runs(task="job")[0].result is None

@@ -26,7 +26,7 @@ import pytest
 
 from docs.make_commands import PAGE, reference
 from jarvis_trio.cli import program
-from jarvis_trio.delivery import Channels
+from jarvis_trio.delivery import CHANNEL_NAMES, Channels
 from jarvis_trio.models import HandlerContext, RunStatus
 from jarvis_trio.store import schema
 
@@ -177,6 +177,7 @@ def test_the_glossary_says_where_each_word_stands() -> None:
     assert set(re.findall(r"`context\.(\w+)`", text)) <= fields
     assert set(re.findall(r"--[a-z-]+", text)) <= set(re.findall(r"--[a-z-]+", PAGE.read_text()))
     assert {status.value for status in RunStatus} <= set(re.findall(r"`(\w+)`", text))
+    assert set(CHANNEL_NAMES) <= set(re.findall(r"`(\w+)`", text))
 
 
 def schema_columns() -> list[tuple[str, str]]:

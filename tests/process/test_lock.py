@@ -27,7 +27,8 @@ import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from jarvis_trio.process.lock import DaemonLock
-with DaemonLock(Path(sys.argv[1]), datetime(2026, 11, 21, 19, 31, 5, tzinfo=UTC)) as lock:
+from jarvis_trio.process.signals import HeldSignals
+with HeldSignals(), DaemonLock(Path(sys.argv[1]), datetime(2026, 11, 21, 19, 31, 5, tzinfo=UTC)) as lock:
     exec(sys.argv[2])
     print("holds", flush=True)
     sys.stdin.read()

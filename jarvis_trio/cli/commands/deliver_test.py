@@ -13,24 +13,26 @@ from jarvis_trio.errors import DeliveryError
 from jarvis_trio.handlers.making import make_channels
 from jarvis_trio.instants import local_text
 from jarvis_trio.jsontext import json_object
+from jarvis_trio.text import joined
+
+_HELP = f"""Send a sample to a channel, and say where it went.
+
+The channels are {joined(CHANNEL_NAMES, most=len(CHANNEL_NAMES))}. Secrets come from this
+shell's environment or from delivery-secrets.env in the data folder; the daemon may have
+another environment.
+
+\b
+Example:
+  jarvis-trio deliver-test notification
+  jarvis-trio deliver-test email --deliver-config '{{"to": "me@example.org"}}'
+"""
 
 
-@click.command("deliver-test")
+@click.command("deliver-test", help=_HELP)
 @click.argument("channel", shell_complete=completing(lambda _: CHANNEL_NAMES))
 @click.option("--deliver-config", metavar="JSON", help="The channel's configuration, as a task would have it.")
 @click.pass_obj
 def deliver_test(session: Session, channel: str, deliver_config: str | None) -> None:
-    """Send a sample to a channel, and say where it went.
-
-    The channels are notification, email, imessage, teams and apprise. Secrets come
-    from this shell's environment or from delivery-secrets.env in the data folder;
-    the daemon may have another environment.
-
-    \b
-    Example:
-      jarvis-trio deliver-test notification
-      jarvis-trio deliver-test email --deliver-config '{"to": "me@example.org"}'
-    """
     config = json_object(deliver_config, "--deliver-config", DeliveryError)
     result = json.dumps({"message": "a sample of what a task's result looks like"})
     sent_at = local_text(session.now().replace(microsecond=0), session.zone())

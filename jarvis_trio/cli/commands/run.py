@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from datetime import timedelta
-from types import FrameType
 from typing import Any
 
 import click
@@ -22,8 +20,8 @@ from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import duration_text
 from jarvis_trio.process import logs
 from jarvis_trio.process.lock import DaemonLock
+from jarvis_trio.process.signals import HeldSignals
 
-_ENDING = (signal.SIGTERM, signal.SIGINT)
 _logger = logging.getLogger(__name__)
 
 
@@ -49,7 +47,7 @@ def run(session: Session, /, application: Application | None, log_format: str) -
         require_database(settings)
     else:
         require_database(settings, "let the application make it, or give the right MEMORY_DB_PATH")
-    with _Stop() as stop, DaemonLock(settings.lock_file, session.clock.now()) as lock:
+    with HeldSignals() as signals, DaemonLock(settings.lock_file, session.clock.now()) as lock:
         logging.getLogger().removeHandler(NOTES)
         logs.configure(settings.log_file, zone=session.clock.zone, stderr=sys.stderr, json_lines=log_format == "json")
         try:
@@ -65,41 +63,8 @@ def run(session: Session, /, application: Application | None, log_format: str) -
             max_concurrent_ticks=settings.max_concurrent_tasks,
             on_tick=lock.pulse,
         )
-        stop.hand_over(daemon)
+        signals.hand_over(daemon.shutdown)
         daemon.run_until_stopped()
-
-
-class _Stop:
-    """A SIGTERM or SIGINT that comes while trio's receiver is not open: it is not lost, and kills nobody.
-
-    So a signal before the first tick means that there is none, and one after the last tick
-    changes nothing. SIGHUP is the lock's affair.
-    """
-
-    def __init__(self) -> None:
-        self._daemon: JarvisDaemon | None = None
-        self._reason: str | None = None
-
-    def __enter__(self) -> _Stop:
-        for number in _ENDING:
-            signal.signal(number, self._receive)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # The process is about to end, and the interpreter's own end would restore the default, which kills.
-        for number in _ENDING:
-            signal.signal(number, signal.SIG_IGN)
-
-    def hand_over(self, daemon: JarvisDaemon) -> None:
-        """Let the daemon be stopped, at once where a signal has come already."""
-        self._daemon = daemon
-        if self._reason is not None:
-            daemon.shutdown(self._reason)
-
-    def _receive(self, number: int, _: FrameType | None) -> None:
-        self._reason = signal.Signals(number).name
-        if self._daemon is not None:
-            self._daemon.shutdown(self._reason)
 
 
 def _parts(session: Session, application: Application | None) -> tuple[Any, Any]:

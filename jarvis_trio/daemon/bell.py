@@ -1,0 +1,31 @@
+"""A sleep that others can end."""
+
+from __future__ import annotations
+
+import trio
+
+
+class Bell:
+    """Ends the sleep of one task. A ring while that task is awake ends its next sleep at once.
+
+    `trio.Event` was considered and rejected: it cannot be used twice, and two tasks that
+    replace it race. Call it in the event loop's thread only.
+    """
+
+    def __init__(self) -> None:
+        self._has_rung = False
+        self._sleep: trio.CancelScope | None = None
+
+    def ring(self) -> None:
+        """End the sleep, now or as soon as it begins."""
+        self._has_rung = True
+        if self._sleep is not None:
+            self._sleep.cancel()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many seconds, or when the bell rings."""
+        if not self._has_rung:
+            with trio.CancelScope(deadline=trio.current_time() + seconds) as self._sleep:
+                await trio.sleep_forever()
+        self._sleep = None
+        self._has_rung = False

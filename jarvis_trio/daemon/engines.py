@@ -1,0 +1,117 @@
+"""One adapter that makes any engine total: whatever it is and does, each question has an answer.
+
+This is the daemon's border of law 4. An engine may be another program's, or a mock; a
+method may be missing, not callable, or raise anything up to `SystemExit`, which would end
+the nursery. Everything about that stands here, so the loop has no guesses in it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime, tzinfo
+from typing import Any, Protocol, TypeVar
+
+from jarvis_trio.errors import JarvisError
+from jarvis_trio.instants import as_utc
+from jarvis_trio.text import error_text
+
+_logger = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
+
+Results = list[dict[str, Any]]
+
+
+class Engine(Protocol):
+    """What the daemon asks of an engine; an existing one fits unchanged.
+
+    It may also offer:
+
+    - `next_due_at() -> datetime | None` (aware UTC, naive ones are local). The daemon then
+      sleeps until that instant if it comes before the interval is over.
+    - `allows_concurrent_ticks = True`. Up to `max_concurrent_ticks` calls then overlap.
+    - `running() -> list[tuple[str, datetime]]`, the names of what runs, for the log.
+    - `finish()`, which is called at the end, when no tick runs any more.
+    """
+
+    def evaluate_due_tasks(self) -> list[dict[str, Any]]:
+        """Run what is due now; return one mapping with a `status` for each task."""
+
+
+class TotalEngine:
+    """An engine that never raises and always answers.
+
+    Args:
+        engine: any object.
+        zone: the machine's zone at this moment, for the naive instants of an engine.
+
+    Attributes:
+        overlaps: whether several ticks may run at the same time.
+        due_at: what the engine said, after its last tick, is due next (aware UTC).
+    """
+
+    def __init__(self, engine: object, zone: Callable[[], tzinfo]) -> None:
+        self._engine = engine
+        self._zone = zone
+        self._last_failure: str | None = None
+        self.overlaps = self._offered("allows_concurrent_ticks") is True
+        self.due_at: datetime | None = None
+
+    def evaluate(self) -> Results:
+        """One tick. Returns what the engine returned as a list; an empty one if it raised."""
+        try:
+            results = list(self._engine.evaluate_due_tasks() or ())  # type: ignore[attr-defined]  # any object
+        except BaseException as error:  # noqa: BLE001  # border of law 4: also SystemExit, which would end the nursery
+            self.log_failed_tick(error)
+            results = []
+        # Asked here, since another change of threads costs more than an idle tick.
+        self.due_at = self.next_due_at()
+        return results
+
+    def next_due_at(self) -> datetime | None:
+        """When the engine wants the next tick (aware UTC); None if it does not say."""
+        return self._ask("next_due_at", self._instant, None, "The engine could not say what is due next")
+
+    def running(self) -> list[tuple[str, datetime]]:
+        """What runs, and since when (aware UTC), as far as the engine says."""
+        return self._ask("running", self._pairs, [], None)
+
+    def finish(self) -> None:
+        """Let the engine write what it has kept back."""
+        self._ask("finish", lambda answer: None, None, "The engine could not finish")
+
+    def log_failed_tick(self, error: BaseException) -> None:
+        """One line for each failed tick. A traceback only for a new error that is not one of ours."""
+        text = f"{type(error).__name__}: {error_text(error)}"
+        is_new = not isinstance(error, JarvisError) and text != self._last_failure
+        self._last_failure = text
+        self.due_at = None
+        _logger.error("The tick failed: %s", text, exc_info=error if is_new else None)
+
+    def _offered(self, name: str) -> Any:
+        try:
+            return getattr(self._engine, name, None)
+        except BaseException:  # noqa: BLE001  # border of law 4: a property may raise anything
+            return None
+
+    def _ask(self, name: str, read: Callable[[Any], _Answer], otherwise: _Answer, complaint: str | None) -> _Answer:
+        """What `read` makes of the engine's answer; `otherwise` if it has none. A complaint of None says nothing."""
+        method = self._offered(name)
+        if not callable(method):
+            return otherwise
+        try:
+            return read(method())
+        except BaseException as error:  # noqa: BLE001  # border of law 4: the loop goes on without that answer
+            if complaint is not None:
+                _logger.error("%s: %s", complaint, error_text(error))
+            return otherwise
+
+    def _instant(self, answer: object) -> datetime | None:
+        if answer is None:
+            return None
+        if not isinstance(answer, datetime):
+            raise TypeError(f"it answered {answer!r}, not a datetime")
+        return as_utc(answer, self._zone())
+
+    def _pairs(self, answer: Iterable[tuple[object, datetime]]) -> list[tuple[str, datetime]]:
+        return [(str(name), as_utc(at, self._zone())) for name, at in answer]

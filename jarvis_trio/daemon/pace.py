@@ -1,0 +1,152 @@
+"""When to start the next tick. Pure: no trio, no clock, no engine.
+
+A pace is told what happens (a tick started, a tick ended, the daemon was woken, the engine
+said what is due) and is asked how long to wait. Every answer follows from what it was told
+and from the moment that it is asked at.
+
+Guarantees:
+
+- No more ticks run than there are places.
+- A tick starts at the latest one interval after the last one ended.
+- A tick starts when the engine says that something is due, but never in a spin: see
+  "The two spins" below.
+
+This code assumes that `seconds` of the moments never run backwards. Their `instant` may jump
+either way, since a wall clock can be set.
+
+The two spins, both of an engine that says "due now" and then does nothing about it:
+
+1. It names an instant that the last fruitless tick had already reached (its database is
+   locked, say). The next tick waits for the interval.
+2. It names ever newer instants. The pauses between the ticks double.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+QUESTION_AFTER = 1.0
+"""If a routine tick is still busy after this many seconds, ask whether another has work beside it."""
+
+FIRST_PAUSE = 0.002
+"""Seconds between the second and the third tick in a row that found nothing to do."""
+
+_SOON = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point of time on both clocks.
+
+    `seconds` is the monotonic one. `instant` is the wall clock's, aware UTC.
+    """
+
+    seconds: float
+    instant: datetime
+
+
+class Pace:
+    """Decides when to start the next tick.
+
+    Args:
+        interval: seconds, the longest wait between two ticks.
+        places: how many ticks may run at the same time.
+    """
+
+    def __init__(self, interval: float, places: int) -> None:
+        self._interval = interval
+        self._places = places
+        self._running: dict[int, Moment] = {}
+        self._numbers = itertools.count(1)
+        self._woken = True  # at the start there may be work
+        self._regular_at = -math.inf
+        self._question_at = math.inf
+        self._question_open = False
+        self._due_at: datetime | None = None
+        self._fruitless_since: datetime | None = None
+        self._fruitless_ticks = 0
+        self._pause_until = -math.inf
+
+    def started(self, now: Moment) -> int:
+        """A tick starts. Returns its number, for `ended`."""
+        work_is_known = self._woken or now.seconds < self._regular_at
+        self._woken = False
+        self._regular_at = now.seconds + self._interval
+        self._question_at = now.seconds + (0 if work_is_known else QUESTION_AFTER)
+
+        number = next(self._numbers)
+        self._running[number] = now
+        return number
+
+    def ended(self, number: int, now: Moment, *, fruitful: bool, due_at: datetime | None) -> None:
+        """A tick has ended.
+
+        Args:
+            number: which one, as `started` returned it.
+            now: when it ended.
+            fruitful: whether it did anything.
+            due_at: when the engine wants the next tick (aware UTC); None if it does not say.
+        """
+        start = self._running.pop(number)
+        self._regular_at = now.seconds + self._interval
+        self._question_at = math.inf
+        self._question_open = False
+        self._due_at = due_at
+
+        is_soon = due_at is not None and due_at - now.instant <= _SOON
+        self._fruitless_since = None if fruitful else start.instant
+        self._fruitless_ticks = self._fruitless_ticks + 1 if is_soon and not fruitful else 0
+        self._pause_until = now.seconds + _pause_seconds(self._fruitless_ticks)
+
+    def woken(self) -> None:
+        """Somebody wants a tick as soon as there is a place for one."""
+        self._woken = True
+
+    def due(self, at: datetime | None) -> None:
+        """Somebody other than a tick knows when the next one is wanted (aware UTC, or None for never)."""
+        self._due_at = at
+
+    def asked(self) -> None:
+        """The engine is being asked what is due; `answered` follows."""
+        self._question_at = math.inf
+        self._question_open = True
+
+    def answered(self, due_at: datetime | None) -> None:
+        """The engine has answered. If a tick ended meanwhile, that tick knows better."""
+        if self._question_open:
+            self._due_at = due_at
+        self._question_open = False
+
+    def wants_answer(self, now: Moment) -> bool:
+        """Whether to ask the engine what is due: ticks are at work, and one more could start."""
+        return self._question_at <= now.seconds and len(self._running) < self._places
+
+    def seconds_to_wait(self, now: Moment) -> float:
+        """How long to wait before a tick may start; 0 for not at all, infinity for "until told more"."""
+        if len(self._running) >= self._places:
+            return math.inf
+        if self._woken:
+            return 0.0
+        next_look = min(self._regular_at, self._question_at) - now.seconds
+        return max(0.0, min(next_look, self._seconds_to_due(now)))
+
+    @property
+    def running_since(self) -> list[datetime]:
+        """When each tick that is at work started (aware UTC)."""
+        return [start.instant for start in self._running.values()]
+
+    def _seconds_to_due(self, now: Moment) -> float:
+        if self._due_at is None or self._seen_in_vain(self._due_at):
+            return math.inf
+        return max((self._due_at - now.instant).total_seconds(), self._pause_until - now.seconds)
+
+    def _seen_in_vain(self, due_at: datetime) -> bool:
+        return self._fruitless_since is not None and due_at <= self._fruitless_since
+
+
+def _pause_seconds(fruitless_ticks: int) -> float:
+    """After none, one, two, three ... of them: 0, 0, 0.002, 0.004 ..."""
+    return FIRST_PAUSE * (1 << min(fruitless_ticks, 30) >> 2)

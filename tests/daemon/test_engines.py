@@ -1,0 +1,78 @@
+"""Tests of the adapter that makes any engine total (law 4). What the loop does with it is in test_loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from jarvis_trio.daemon.engines import TotalEngine
+from jarvis_trio.errors import StoreError
+from tests.support.core_fakes import START
+from tests.support.daemon_fakes import Bare, raising
+
+pytestmark = pytest.mark.law(4)
+
+
+def total(engine: object) -> TotalEngine:
+    return TotalEngine(engine, lambda: timezone(timedelta(hours=2)))
+
+
+def offering(**names: Any) -> Bare:
+    engine = Bare([])
+    vars(engine).update(names)
+    return engine
+
+
+class Explosive:
+    """Nothing of it can be looked at."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise SystemExit(name)
+
+
+@pytest.mark.parametrize("make", [lambda: None, object, Explosive, lambda: Bare(KeyboardInterrupt())])
+def test_whatever_it_is_it_answers(make: Callable[[], object]) -> None:
+    asked = total(make())
+    asked.finish()
+    assert (asked.evaluate(), asked.next_due_at(), asked.running(), asked.overlaps) == ([], None, [], False)
+
+
+def test_a_naive_instant_is_local() -> None:
+    naive = START.replace(tzinfo=None)
+    assert total(offering(next_due_at=lambda: naive)).next_due_at() == datetime(2026, 3, 2, 7, tzinfo=UTC)
+    assert total(offering(running=lambda: [("a", naive)])).running() == [("a", datetime(2026, 3, 2, 7, tzinfo=UTC))]
+
+
+def test_what_is_due_is_asked_with_each_tick() -> None:
+    asked = total(offering(next_due_at=lambda: START))
+    assert asked.due_at is None
+    asked.evaluate()
+    assert asked.due_at == START
+
+
+def test_what_it_does_not_offer_is_not_complained_about(caplog: pytest.LogCaptureFixture) -> None:
+    asked = total(offering(next_due_at="not callable", running=5, finish=None))
+    asked.finish()
+    assert (asked.next_due_at(), asked.running()) == (None, [])
+    assert caplog.records == []
+
+
+def test_what_it_cannot_answer_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    asked = total(offering(next_due_at=lambda: "soon", finish=raising(SystemExit("no"))))
+    asked.next_due_at()
+    asked.finish()
+    assert [record.message for record in caplog.records] == [
+        "The engine could not say what is due next: it answered 'soon', not a datetime",
+        "The engine could not finish: no",
+    ]
+
+
+def test_an_error_of_ours_shows_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    total(Bare(StoreError("the disk is full", fix="make room"))).evaluate()
+    (record,) = caplog.records
+    assert (record.levelno, record.exc_info) == (logging.ERROR, None)
+    assert record.message == "The tick failed: StoreError: the disk is full; make room"
