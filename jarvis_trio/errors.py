@@ -41,6 +41,14 @@ class TaskError(JarvisError):
     """A task is not in a state that allows what was asked."""
 
 
+class RequestError(JarvisError):
+    """What is asked for contradicts itself, or lacks something.
+
+    Names of a request's fields stand in backquotes, `every` say: a face shows them as it
+    calls them itself, as `--every`.
+    """
+
+
 class UnknownTaskError(TaskError, LookupError):
     """No task bears that name or number."""
 

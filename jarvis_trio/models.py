@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
+from zoneinfo import available_timezones
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.instants import parse_zone
+from jarvis_trio.instants import duration_text, parse_duration, parse_zone
 from jarvis_trio.jsontext import json_object as json_object  # public: installed handlers take it from here
+from jarvis_trio.text import nearest
 
 
 class ScheduleType(StrEnum):
@@ -85,12 +87,8 @@ class Policy:
     alert_after_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if self.timezone is not None:
-            parse_zone(self.timezone)
-        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or not 0 <= self.retries <= 1000:
-            raise ScheduleError(f"policy: retries must be a whole number from 0 to 1000, not {self.retries!r}")
-        for name in ("timeout_seconds", "retry_delay_seconds", "misfire_grace_seconds", "alert_after_seconds"):
-            _check_seconds(name, getattr(self, name))
+        for option in POLICY_OPTIONS:
+            option.kind.check(option.key, getattr(self, option.key))
 
     @classmethod
     def from_json(cls, text: str | None) -> Self:
@@ -118,11 +116,99 @@ task_policy = lru_cache(maxsize=4096)(Policy.from_json)
 """`Policy.from_json`, remembered by its text."""
 
 
+class PolicyKind(NamedTuple):
+    """How the values of a policy option are written.
+
+    `metavar` names one in a help text; `read` makes the stored value of what a person
+    typed, or raises ScheduleError; `words` is its inverse; `check` is called with the key
+    and the value of a row, and raises ScheduleError; `choices` are all values there are.
+    """
+
+    metavar: str
+    read: Callable[[str], Any]
+    words: Callable[[Any], str]
+    check: Callable[[str, Any], None]
+    choices: tuple[str, ...] = ()
+
+
+class PolicyOption(NamedTuple):
+    """What a task may say of its own runs: the name that people use, and the key in its row.
+
+    The one table of these is `POLICY_OPTIONS`. From it follow the options of `add` and
+    `edit`, what a policy is checked for, its words in `show`, and what `export` writes.
+    """
+
+    name: str
+    key: str
+    kind: PolicyKind
+    help: str
+
+
+def _read_seconds(text: str) -> float:
+    """A duration in seconds: a whole number if it is one, since people read the row."""
+    seconds = parse_duration(text).total_seconds()
+    return int(seconds) if seconds.is_integer() else seconds
+
+
 def _check_seconds(name: str, value: object) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 10 * 366 * 86_400:
         raise ScheduleError(f"policy: {name} must be a number of seconds greater than 0, at most ten years: {value!r}")
+
+
+def _seconds_words(seconds: float) -> str:
+    return duration_text(timedelta(seconds=seconds))
+
+
+def _read_count(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ScheduleError(f"not a whole number: {text!r}", fix="write it in digits, such as 3") from None
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1000:
+        raise ScheduleError(f"policy: {name} must be a whole number from 0 to 1000, not {value!r}")
+
+
+def _read_zone(text: str) -> str:
+    try:
+        return parse_zone(text).key
+    except ScheduleError:
+        hint = nearest(text, sorted(available_timezones()))
+        fix = f"{hint}use a name like Europe/Berlin or America/Denver"
+        raise ScheduleError(f"unknown time zone: {text!r}", fix=fix) from None
+
+
+def _check_zone(_: str, value: str | None) -> None:
+    if value is not None:
+        parse_zone(value)
+
+
+def _check_on_interrupt(_: str, value: object) -> None:
+    _on_interrupt(value)
+
+
+_ZONE = PolicyKind("ZONE", _read_zone, str, _check_zone)
+_DURATION = PolicyKind("DURATION", _read_seconds, _seconds_words, _check_seconds)
+_COUNT = PolicyKind("N", _read_count, str, _check_count)
+_CHOICES = tuple(str(action) for action in OnInterrupt)
+_INTERRUPT = PolicyKind("ACTION", lambda text: str(_on_interrupt(text)), str, _check_on_interrupt, _CHOICES)
+
+POLICY_OPTIONS = (
+    PolicyOption("timezone", "timezone", _ZONE, "Read local times in this zone, such as Europe/Berlin."),
+    PolicyOption("timeout", "timeout_seconds", _DURATION, "Stop a run after this long."),
+    PolicyOption("retries", "retries", _COUNT, "Try a failed run again up to N times."),
+    PolicyOption(
+        "retry_delay", "retry_delay_seconds", _DURATION, "Wait this long before the first retry, then twice as long."
+    ),
+    PolicyOption("grace", "misfire_grace_seconds", _DURATION, "Do not start a run that is later than this."),
+    PolicyOption("on_interrupt", "on_interrupt", _INTERRUPT, "What to do if the process dies during a run."),
+    PolicyOption("alert_after", "alert_after_seconds", _DURATION, "Alert if it has not succeeded for this long."),
+)
+"""A new option is a field of `Policy`, and a line here."""
 
 
 def _on_interrupt(value: object) -> OnInterrupt:

@@ -12,6 +12,7 @@ import gc
 import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -20,10 +21,11 @@ import click
 from jarvis_trio import __version__
 from jarvis_trio.cli.group import LazyCommand, LazyGroup
 from jarvis_trio.clock import Clock
-from jarvis_trio.errors import JarvisError
+from jarvis_trio.errors import JarvisError, RequestError
 from jarvis_trio.text import printable
 
 _PROGRAM = "jarvis-trio"
+_WRONG_USAGE = 2
 
 
 def _command(name: str, target: str, summary: str) -> LazyCommand:
@@ -106,7 +108,7 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
 
     Returns the exit code: 0 done; 1 could not, which one line on stderr says; 2 wrong usage.
     """
-    from jarvis_trio.cli.session import Session  # noqa: PLC0415  # `--help` and `--version` need no store
+    from jarvis_trio.cli.session import CommandSession  # noqa: PLC0415  # `--help` and `--version` need no store
 
     atexit.register(gc.freeze)  # else the interpreter's end searches all there is for cycles: a tenth of a command
     logging.getLogger().addHandler(NOTES)
@@ -114,13 +116,15 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a C locale can show no other text
     try:
-        with Session(os.environ, clock) as session:
+        with CommandSession(os.environ, clock) as session:
             code = program.main(arguments, _PROGRAM, standalone_mode=False, obj=session)
     except click.exceptions.NoArgsIsHelpError as error:  # a group of which no command is named
         click.echo(error.format_message(), err=True)
         return error.exit_code
     except click.ClickException as error:
         return _complain(_usage(error), error.exit_code)
+    except RequestError as error:
+        return _complain(_in_options(str(error)), _WRONG_USAGE)
     except JarvisError as error:
         return _complain(str(error))
     except (click.Abort, KeyboardInterrupt):
@@ -131,6 +135,12 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
 def _complain(message: str, code: int = 1) -> int:
     click.echo(f"{_PROGRAM}: {printable(message)}", err=True)
     return code
+
+
+def _in_options(message: str) -> str:
+    """A message about a request, whose fields stand in backquotes, with the options that they come from."""
+    message = message.replace("`command`", "a command after --")
+    return re.sub(r"`(\w+)`", lambda found: f"--{found[1].replace('_', '-')}", message)
 
 
 def _usage(error: click.ClickException) -> str:

@@ -99,7 +99,7 @@ def test_a_task_with_a_handler_that_is_not_installed_can_be_edited(job: Cli) -> 
 def test_a_task_that_was_set_aside_comes_back(job: Cli) -> None:
     job.change("job", schedule_config='{"minutes": "thirty"}', next_run_at=None)
     job.ok("tick")
-    assert "set aside until it is mended: interval: minutes must be a number" in job.ok("list")
+    assert "set aside until it is fixed: interval: minutes must be a number" in job.ok("list")
     job.ok("edit", "job", "--every", "30m")
     assert job.task("job").enabled
     assert job.task("job").next_run_at == "2026-03-02T09:30:00+00:00"
@@ -121,8 +121,8 @@ def test_a_paused_task_stays_paused(job: Cli) -> None:
 
 
 def test_nothing_to_change_is_said(job: Cli) -> None:
-    assert "nothing to change; give an option" in job.fails("edit", "job", code=2)
-    assert job.ok("edit", "job", "--every", "30m").startswith("Nothing changed: job is so already.\n")
+    assert "nothing to change; name what is to change" in job.fails("edit", "job", code=2)
+    assert job.ok("edit", "job", "--every", "30m").startswith("Nothing to change: job already has these values.\n")
 
 
 @pytest.mark.parametrize(

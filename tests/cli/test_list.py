@@ -52,7 +52,7 @@ def test_list_shows_each_task_with_its_next_and_its_last_run(day: Cli) -> None:
         ["later", "at 09:00 on Monday to Friday (Europe/Berlin)", "custom", "paused", "never"],
         ["odd", "interval {}", "custom", "set aside", "skipped 3 min ago"],
         [
-            "odd is set aside until it is mended: interval must be greater than zero in days, hours, "
+            "odd is set aside until it is fixed: interval must be greater than zero in days, hours, "
             "minutes or seconds: {}"
         ],
     ]
@@ -60,7 +60,7 @@ def test_list_shows_each_task_with_its_next_and_its_last_run(day: Cli) -> None:
 
 def test_list_in_json_has_the_columns_of_the_table_and_the_last_status(day: Cli) -> None:
     rows = {row["name"]: row for row in day.json("list")}
-    assert set(rows["good"]) == {*COLUMNS, "last_status", "set_aside"}
+    assert set(rows["good"]) == {*COLUMNS, "definition", "last_status", "set_aside"}
     assert {name: row["last_status"] for name, row in rows.items()} == {
         "good": "executed",
         "bad": "error",

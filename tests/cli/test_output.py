@@ -7,8 +7,8 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from jarvis_trio.cli.describe import definition_words, result_summary, run_summary
 from jarvis_trio.cli.output import print_json, relative, say, say_text, short
+from jarvis_trio.desk.words import definition_words, result_summary, run_summary
 from jarvis_trio.models import Run, RunStatus
 from tests.support.core_fakes import START, a_task
 

@@ -221,7 +221,7 @@ def test_a_folder_in_the_databases_place_is_told(cli: Cli) -> None:
 
 def test_a_locked_database_is_told_soon(cli: Cli, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMORY_DB_PATH", str(path))
-    monkeypatch.setattr("jarvis_trio.cli.session._LOOKING_TIMEOUT", timedelta(milliseconds=10))
+    monkeypatch.setattr("jarvis_trio.desk.session.LOOKING_TIMEOUT", timedelta(milliseconds=10))
     execute(path, "CREATE TABLE t (a)")
     path.chmod(0o600)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:

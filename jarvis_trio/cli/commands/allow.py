@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from jarvis_trio.cli.output import json_option, note, print_json, say
-from jarvis_trio.cli.session import Session
-from jarvis_trio.handlers.approvals import Approvals
+from jarvis_trio.desk.session import Session
 
 
 @click.command()
@@ -32,7 +31,7 @@ def allow(session: Session, /, executables: tuple[str, ...], as_list: bool, remo
     """
     if bool(executables) == as_list or (as_json and not as_list):
         raise click.UsageError("give the path of an executable, or --list (with --json, if you like)")
-    approvals = Approvals(session.settings.approvals_file)
+    approvals = session.approvals
     if as_list:
         _show(approvals.list(), as_json)
     for executable in executables:

@@ -7,10 +7,10 @@ import json
 import click
 
 from jarvis_trio.cli.output import say
-from jarvis_trio.cli.session import Session, completing
+from jarvis_trio.cli.session import completing
 from jarvis_trio.delivery import CHANNEL_NAMES, Message
+from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DeliveryError
-from jarvis_trio.handlers.making import make_channels
 from jarvis_trio.instants import local_text
 from jarvis_trio.jsontext import json_object
 from jarvis_trio.text import joined
@@ -37,4 +37,4 @@ def deliver_test(session: Session, channel: str, deliver_config: str | None) -> 
     result = json.dumps({"message": "a sample of what a task's result looks like"})
     sent_at = local_text(session.now().replace(microsecond=0), session.zone())
     message = Message("deliver-test", "executed", result, sent_at)
-    say(f"{channel}: {make_channels(session.settings, session.environment).send(channel, config, message)}")
+    say(f"{channel}: {session.channels.send(channel, config, message)}")

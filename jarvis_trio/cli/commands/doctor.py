@@ -15,7 +15,7 @@ import click
 
 from jarvis_trio.cli.commands.launchd import agent_as_installed, find_launchctl
 from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_daemon, runs_application
 from jarvis_trio.doctor.database import RESTORE, check_database, check_integrity, check_users
 from jarvis_trio.doctor.files import check_inbox, check_logs, check_permissions, check_secrets
@@ -31,8 +31,6 @@ from jarvis_trio.doctor.tasks import (
     check_undelivered,
 )
 from jarvis_trio.errors import JarvisError
-from jarvis_trio.handlers.approvals import Approvals
-from jarvis_trio.handlers.making import make_channels, make_handlers
 from jarvis_trio.process.lock import Holder, holder
 from jarvis_trio.service.launchd.operations import status
 from jarvis_trio.service.launchd.plist import SEARCH_PATH, Agent
@@ -50,7 +48,7 @@ _PERMISSION = "give yourself the permission that is missing"
 @click.command()
 @json_option
 @click.pass_obj
-def doctor(session: Session, as_json: bool) -> None:
+def doctor(session: CommandSession, as_json: bool) -> None:
     """Find what is wrong with this set-up, and say how to fix it.
 
     It changes nothing. The exit code is 1 if there is a problem, and 0 if all
@@ -72,7 +70,7 @@ def doctor(session: Session, as_json: bool) -> None:
     raise click.exceptions.Exit(int(bool(count[Level.PROBLEM])))
 
 
-def _examine(session: Session) -> Iterator[Finding]:
+def _examine(session: CommandSession) -> Iterator[Finding]:
     yield from check_program()
     yield from check_zone(session.environment, session.zone())
     try:
@@ -102,7 +100,7 @@ def _of_agent(agent: Agent) -> Iterator[Finding]:
     yield from check_closed_folders(agent)
 
 
-def _of_daemon(session: Session) -> Iterator[Finding]:
+def _of_daemon(session: CommandSession) -> Iterator[Finding]:
     settings, now, zone = session.settings, session.now(), session.zone()
     longest = float(settings.handler_timeout_seconds)
     with suppress(JarvisError):
@@ -113,14 +111,14 @@ def _of_daemon(session: Session) -> Iterator[Finding]:
     yield from check_clock(now, zone, _latest_on_record(session, daemon))
 
 
-def _latest_on_record(session: Session, daemon: Holder | None) -> datetime | None:
+def _latest_on_record(session: CommandSession, daemon: Holder | None) -> datetime | None:
     known = [daemon.last_tick_at if daemon else None]
     with suppress(JarvisError), session.look() as store:
         known.append(store.last_started_at())
     return max((instant for instant in known if instant is not None), default=None)
 
 
-def _of_database(session: Session, agent: Agent | None) -> Iterator[Finding]:
+def _of_database(session: CommandSession, agent: Agent | None) -> Iterator[Finding]:
     with session.look() as store:
         yield from check_database(store)
         yield from check_users(store.path)
@@ -144,25 +142,24 @@ def _integrity(store: MemoryStore) -> list[Finding]:
         return list(check_integrity(store))
 
 
-def _of_tasks(session: Session, store: MemoryStore, agent: Agent | None) -> Iterator[Finding]:
+def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) -> Iterator[Finding]:
     settings, now, zone = session.settings, session.now(), session.zone()
     tasks = store.list_scheduled_tasks()
     enabled = [task for task in tasks if task.enabled]
-    channels = make_channels(settings, session.environment)
     yield from check_troubles(store, tasks, zone)
     yield from check_schedules(enabled, zone, now)
     yield from guarded("inbox", _PERMISSION, partial(check_inbox, settings.webhook_inbox_dir, tasks))
     if not runs_application(settings.lock_file):  # whose handlers are its own
         installed = agent is not None and agent.plist.exists()
         search_path = SEARCH_PATH if installed else session.environment.get("PATH", "")
-        yield from check_handlers(enabled, make_handlers(settings, channels))
-        yield from check_commands(enabled, Approvals(settings.approvals_file), search_path)
-    yield from check_delivery(enabled, channels.check)
-    yield from guarded("alerts", _SETTING, partial(check_alerts, settings, channels.check))
+        yield from check_handlers(enabled, session.handlers)
+        yield from check_commands(enabled, session.approvals, search_path)
+    yield from check_delivery(enabled, session.channels.check)
+    yield from guarded("alerts", _SETTING, partial(check_alerts, settings, session.channels.check))
     yield from check_undelivered(store)
 
 
-def _settings_in_force(session: Session) -> dict[str, dict[str, str]]:
+def _settings_in_force(session: CommandSession) -> dict[str, dict[str, str]]:
     try:
         settings = session.settings
     except JarvisError:

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import click
 
-from jarvis_trio.cli.definition import (
-    Request,
-    approve_command,
-    changes,
-    check_delivery,
-    check_handler,
-    definition_options,
-    first_slot,
-    note_warnings,
-    same_schedule,
-)
-from jarvis_trio.cli.describe import definition_words, outlook_lines, task_json
+from jarvis_trio.cli.definition import definition_options, note_warnings, person_is_there, task_request, tell_approval
+from jarvis_trio.cli.outlook import say_outlook
 from jarvis_trio.cli.output import json_option, print_json, say
-from jarvis_trio.cli.session import Session, name_argument
-from jarvis_trio.instants import local_text
-from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
-
-_SCHEDULE = {"schedule_type", "schedule_config", "policy"}
-_HANDLER = {"handler_type", "handler_config"}
-_DELIVERY = {"delivery_channel", "delivery_config"}
+from jarvis_trio.cli.session import name_argument
+from jarvis_trio.desk import acts, looks, views
+from jarvis_trio.desk.acts import Saved
+from jarvis_trio.desk.session import Session
+from jarvis_trio.desk.words import definition_words, difference
 
 
 @click.command()
@@ -46,50 +32,19 @@ def edit(session: Session, /, name: str, as_json: bool, **options: Any) -> None:
       jarvis-trio edit backup --cron "0 3 * * *"
       jarvis-trio edit backup --timeout 2h --grace none
     """
-    request = Request(**options)
-    if request.is_empty():
-        raise click.UsageError("nothing to change; give an option")
-    before = session.task(name)
-    columns = _columns(request, before, session)
-    after = replace(before, **columns)
-    if columns:
-        with session.store.transaction():
-            session.store.update_scheduled_task(require_id(before), **columns)
-            session.store.end_troubles(require_id(before), [TroubleKind.SET_ASIDE])
-        session.changed()
-        note_warnings(after, session)
+    saved = acts.change(session, name, task_request(options), by_person=person_is_there())
+    tell_approval(saved.approval, as_json=as_json)
+    note_warnings(saved.warnings)
     if as_json:
-        print_json(task_json(session.task(name), session.store.last_runs().get(require_id(before)), set_aside=None))
+        print_json(views.detail_view(looks.task_detail(session, name), session.zone()))
         return
-    zone = session.zone()
-    say(f"Changed {name}:" if columns else f"Nothing changed: {name} is so already.")
-    for line in difference(definition_words(before, zone), definition_words(after, zone)):
+    _say_changes(session, saved)
+    say_outlook(session, saved.task)
+
+
+def _say_changes(session: Session, saved: Saved) -> None:
+    name, zone = saved.task.name, session.zone()
+    say(f"Changed {name}:" if saved.changed else f"Nothing to change: {name} already has these values.")
+    old = {} if saved.before is None else definition_words(saved.before, zone)
+    for line in difference(old, definition_words(saved.task, zone)):
         say(f"  {line}")
-    for line in outlook_lines(session.store, after, session.now()):
-        say(line)
-
-
-def difference(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
-    """The headings whose texts differ, with both."""
-    for heading in {**before, **after}:
-        old, new = before.get(heading, "none"), after.get(heading, "none")
-        if old != new:
-            yield f"{heading}: {old} -> {new}"
-
-
-def _columns(request: Request, before: ScheduledTask, session: Session) -> dict[str, Any]:
-    """All that is to be changed, checked."""
-    now, zone = session.now(), session.zone()
-    columns = changes(request, before, now, zone)
-    after = replace(before, **columns)
-    if columns.keys() & _HANDLER:
-        check_handler(after, session)
-        approve_command(after, session)
-    if columns.keys() & _DELIVERY:
-        check_delivery(after, session)
-    set_aside = require_id(before) in session.store.reasons_set_aside()
-    if set_aside or (columns.keys() & _SCHEDULE and not same_schedule(before, after, zone)):
-        columns["next_run_at"] = local_text(first_slot(after, now, zone), zone)
-    if set_aside:
-        columns["enabled"] = True
-    return columns

@@ -8,15 +8,14 @@ from typing import Any
 
 import click
 
-from jarvis_trio.assembly import make_engine
 from jarvis_trio.cli import NOTES
-from jarvis_trio.cli.definition import check_handler
-from jarvis_trio.cli.describe import result_summary
-from jarvis_trio.cli.names import short_name
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, say, say_text
-from jarvis_trio.cli.session import Session, name_argument
+from jarvis_trio.cli.session import name_argument
 from jarvis_trio.delivery.message import readable
-from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.desk import acts, looks, views
+from jarvis_trio.desk.names import short_name
+from jarvis_trio.desk.session import Session
+from jarvis_trio.desk.words import result_summary
 from jarvis_trio.engine.claims import end_orphans
 from jarvis_trio.jsontext import json_value
 from jarvis_trio.process.identity import current_owner
@@ -36,10 +35,10 @@ def tick(session: Session, as_json: bool) -> None:
     Example:
       jarvis-trio tick
     """
-    with _engine(session) as engine:
-        reports = engine.evaluate_due_tasks()
+    with _ending_commands():
+        reports = acts.tick(session)
     if as_json:
-        print_json([report | {"result": json_value(report.get("result"))} for report in reports])
+        print_json([views.report_view(report) for report in reports])
     elif reports:
         print_table(_COLUMNS, map(_row, reports))
     else:
@@ -54,7 +53,7 @@ def tick(session: Session, as_json: bool) -> None:
 def run_now(session: Session, /, name: str, verbose: bool, as_json: bool) -> None:
     """Run a task here and now, and print its result.
 
-    It moves no slot of the task. The exit code is 1 where the run failed. This is
+    It moves no slot of the task. The exit code is 1 if the run failed. This is
     also how to try a handler without the daemon.
 
     \b
@@ -62,12 +61,11 @@ def run_now(session: Session, /, name: str, verbose: bool, as_json: bool) -> Non
       jarvis-trio run-now backup
     """
     NOTES.tracebacks = verbose
-    check_handler(session.task(name), session)
-    with _engine(session) as engine:
-        report = engine.run_now(name)
-    run = session.store.list_runs(task=name, limit=1)[0]
+    with _ending_commands():
+        report = acts.run_now(session, name)
+    run = looks.run(session, report["run"])
     if as_json:
-        print_json(report | {"run": run.id, "result": json_value(run.result)})
+        print_json(report | {"result": json_value(run.result)})
     elif run.result is not None:
         say_text(readable(run.result))
     if "error" in report:
@@ -75,15 +73,13 @@ def run_now(session: Session, /, name: str, verbose: bool, as_json: bool) -> Non
 
 
 @contextmanager
-def _engine(session: Session) -> Iterator[SchedulerEngine]:
-    """The engine; the daemon is woken afterwards, and Ctrl-C ends what commands are running."""
+def _ending_commands() -> Iterator[None]:
+    """Ctrl-C ends what commands are running."""
     try:
-        yield make_engine(session.settings, session.store, session.clock, session.environment)
+        yield
     except KeyboardInterrupt:
         end_orphans(current_owner())
         raise
-    finally:
-        session.changed()
 
 
 def _row(report: dict[str, Any]) -> list[Cell]:

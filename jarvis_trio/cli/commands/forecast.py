@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jarvis_trio.cli.moments import read_moment
 from jarvis_trio.cli.output import console, json_option, say
-from jarvis_trio.cli.session import Session, complete_task, pass_looking_session
-from jarvis_trio.errors import ScheduleError
-from jarvis_trio.insight.forecast import Upcoming, forecast
-from jarvis_trio.instants import as_utc, local_text
+from jarvis_trio.cli.session import complete_task, pass_looking_session
+from jarvis_trio.desk import looks, views
+from jarvis_trio.desk.session import Session
+from jarvis_trio.insight.forecast import Upcoming
+from jarvis_trio.instants import as_utc
 from jarvis_trio.schedules.clock_changes import clock_changes
 from jarvis_trio.text import date_words, moment_words, printable, shortened, time_words
 
@@ -47,30 +47,19 @@ def forecast_command(session: Session, /, name: str | None, start: str | None, d
       jarvis-trio forecast
       jarvis-trio forecast backup --from 2027-03-14 --days 30 --json
     """
-    now, zone = session.now(), session.zone()
-    tasks = session.store.list_scheduled_tasks() if name is None else [session.task(name)]
-    asked = read_moment(start, now, zone) if start else now
-    begin = as_utc(asked, zone)
-    found = forecast(session.store, tasks, begin, as_utc(_later(asked, days), zone), now)
+    zone = session.zone()
+    found = looks.outlook(session, name, start, days)
     if as_json:
-        _print_stream({"task": slot.task, "at": local_text(slot.at, slot.zone)} for slot in found.slots)
+        _print_stream(views.upcoming_view(slot) for slot in found.slots)
         return
     target, empty = console(), True
     for day, slots in groupby(found.slots, key=lambda slot: slot.at.astimezone(zone).date()):
         empty = False
         _print_day(target, day, list(slots), zone)
     if empty:
-        say(f"Nothing runs in the {days} days from {moment_words(begin, zone)}.")
+        say(f"Nothing runs in the {days} days from {moment_words(found.start, zone)}.")
     for task, reason in found.left_out.items():
         say(f"{task} is left out: {reason}")
-
-
-def _later(start: datetime, days: int) -> datetime:
-    """So many days later: of the calendar where `start` is naive, of 24 hours where it is aware."""
-    try:
-        return start + timedelta(days=days)
-    except OverflowError:
-        raise ScheduleError(f"time out of range: {days} days from {start.isoformat()}; use fewer days") from None
 
 
 def _print_stream(objects: Iterable[object]) -> None:

@@ -6,11 +6,13 @@ from datetime import datetime, tzinfo
 
 import click
 
-from jarvis_trio.cli.describe import run_json, run_summary
-from jarvis_trio.cli.moments import read_past
-from jarvis_trio.cli.names import short_name
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, relative, say, short
-from jarvis_trio.cli.session import Session, complete_task, pass_looking_session
+from jarvis_trio.cli.session import complete_task, pass_looking_session
+from jarvis_trio.desk import looks, views
+from jarvis_trio.desk.names import short_name
+from jarvis_trio.desk.requests import RunsRequest
+from jarvis_trio.desk.session import Session
+from jarvis_trio.desk.words import run_summary
 from jarvis_trio.models import Run, RunStatus
 
 _SCREEN = 20
@@ -28,9 +30,14 @@ _COLUMNS = (
 @click.command()
 @click.argument("name", required=False, shell_complete=complete_task)
 @click.option("--task", metavar="NAME", shell_complete=complete_task, help="Only this task; the same as NAME.")
-@click.option("--status", type=click.Choice([str(status) for status in RunStatus]), help="Only those that ended so.")
-@click.option("--since", metavar="TIME", help="Only those that started since: 2h (ago), yesterday, 2026-12-01.")
-@click.option("--limit", type=click.IntRange(min=1), help=f"At most so many; by default {_SCREEN}, with --json all.")
+@click.option("--status", type=click.Choice([str(status) for status in RunStatus]), help="Only runs with this status.")
+@click.option("--since", metavar="TIME", help="Only runs that started since: 2h (ago), yesterday, 2026-12-01.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help=f"Show at most N runs; by default {_SCREEN}, with --json all.",
+)
 @json_option
 @pass_looking_session
 def history(
@@ -52,16 +59,10 @@ def history(
     """
     if name and task and name != task:
         raise click.UsageError("NAME and --task name different tasks; give one of them")
-    runs = session.store.list_runs(
-        task=name or task,
-        status=RunStatus(status) if status else None,
-        since=read_past(since, session.now(), session.zone()) if since else None,
-        limit=limit or (-1 if as_json else _SCREEN),
-    )
-    if not runs and (wanted := name or task) and not session.store.list_runs(task=wanted, limit=1):
-        session.task(wanted)
+    limit = limit or (None if as_json else _SCREEN)
+    runs = looks.runs(session, RunsRequest(task=name or task, status=status, since=since, limit=limit))
     if as_json:
-        print_json([run_json(run, session.zone()) for run in runs])
+        print_json([views.run_view(run, session.zone()) for run in runs])
     elif runs:
         print_runs(runs, session.now(), session.zone())
     else:

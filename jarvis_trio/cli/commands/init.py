@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from jarvis_trio.cli.output import note, say
-from jarvis_trio.cli.session import Session
+from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import local_text
 from jarvis_trio.models import ScheduledTask, ScheduleType

@@ -18,7 +18,7 @@ import click
 
 from jarvis_trio.cli.application import Application, application_folder, application_options
 from jarvis_trio.cli.output import json_option, print_json
-from jarvis_trio.cli.session import Session
+from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.errors import LaunchdError, StoreError
 from jarvis_trio.service.launchd.checks import check
 from jarvis_trio.service.launchd.launchctl import Launchctl
@@ -59,7 +59,7 @@ _dry_run_option = click.option("--dry-run", is_flag=True, help="Print each step 
 @application_options
 @json_option
 @click.pass_obj
-def render_command(session: Session, /, application: Application | None, as_json: bool) -> None:
+def render_command(session: CommandSession, /, application: Application | None, as_json: bool) -> None:
     """Print the agent's property list with the settings in force.
 
     \b
@@ -77,7 +77,7 @@ def render_command(session: Session, /, application: Application | None, as_json
 @application_options
 @_dry_run_option
 @click.pass_obj
-def install_command(session: Session, /, application: Application | None, dry_run: bool) -> None:
+def install_command(session: CommandSession, /, application: Application | None, dry_run: bool) -> None:
     """Retire the old agents and load this one.
 
     The agent gets the settings that are in force here and now; to change them
@@ -100,7 +100,7 @@ def install_command(session: Session, /, application: Application | None, dry_ru
 @launchd.command("uninstall")
 @_dry_run_option
 @click.pass_obj
-def uninstall_command(session: Session, dry_run: bool) -> None:
+def uninstall_command(session: CommandSession, dry_run: bool) -> None:
     """Stop the agent and remove its plist.
 
     Its tick finishes first. The old agents stay retired; `rollback` brings them back, also later.
@@ -115,7 +115,7 @@ def uninstall_command(session: Session, dry_run: bool) -> None:
 @launchd.command("rollback")
 @_dry_run_option
 @click.pass_obj
-def rollback_command(session: Session, dry_run: bool) -> None:
+def rollback_command(session: CommandSession, dry_run: bool) -> None:
     """Remove the agent and bring the old ones back as they were.
 
     \b
@@ -128,7 +128,7 @@ def rollback_command(session: Session, dry_run: bool) -> None:
 @launchd.command("status")
 @json_option
 @click.pass_obj
-def status_command(session: Session, as_json: bool) -> None:
+def status_command(session: CommandSession, as_json: bool) -> None:
     """Say how the agent and the old ones stand.
 
     \b
@@ -143,7 +143,7 @@ def status_command(session: Session, as_json: bool) -> None:
         _say(line)
 
 
-def _agent(session: Session, arguments: Sequence[str] = (), longest_timeout_seconds: float = 0) -> Agent:
+def _agent(session: CommandSession, arguments: Sequence[str] = (), longest_timeout_seconds: float = 0) -> Agent:
     if (folder := application_folder(arguments)) is not None:
         session.use_application(folder)
     return Agent(
@@ -157,14 +157,14 @@ def _agent(session: Session, arguments: Sequence[str] = (), longest_timeout_seco
     )
 
 
-def _agent_to_be(session: Session, application: Application | None) -> Agent:
+def _agent_to_be(session: CommandSession, application: Application | None) -> Agent:
     """The agent that is asked for: ours, or one that runs an application, whose tasks have no limits of ours."""
     if application is None:
         return _agent(session, longest_timeout_seconds=session.longest_timeout_seconds())
     return _agent(session, application.arguments)
 
 
-def agent_as_installed(session: Session) -> Agent:
+def agent_as_installed(session: CommandSession) -> Agent:
     """The agent that `install` would write now with the arguments that are installed.
 
     If they run an application, its settings are the session's from then on.

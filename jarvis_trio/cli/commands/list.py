@@ -7,12 +7,15 @@ from datetime import datetime, tzinfo
 
 import click
 
-from jarvis_trio.cli.describe import schedule_words, task_json
-from jarvis_trio.cli.names import short_name
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, relative, say
-from jarvis_trio.cli.session import Session, pass_looking_session
+from jarvis_trio.cli.session import pass_looking_session
+from jarvis_trio.desk import looks, views
+from jarvis_trio.desk.looks import TaskState
+from jarvis_trio.desk.names import short_name
+from jarvis_trio.desk.session import Session
+from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import Run, ScheduledTask, ScheduleType, require_id, task_policy
+from jarvis_trio.models import Run, ScheduledTask, ScheduleType, task_policy
 from jarvis_trio.schedules.schedule import stored_next_run
 from jarvis_trio.text import moment_words
 
@@ -37,31 +40,27 @@ def list_tasks(session: Session, as_json: bool) -> None:
       jarvis-trio list
       jarvis-trio list --json
     """
-    tasks, last_runs = session.store.list_scheduled_tasks(), session.store.last_runs()
-    set_aside = session.store.reasons_set_aside()
+    states, now, zone = looks.tasks(session), session.now(), session.zone()
     if as_json:
-        print_json([task_json(t, last_runs.get(require_id(t)), set_aside.get(require_id(t))) for t in tasks])
+        print_json([views.task_view(state, zone) for state in states])
         return
-    if not tasks:
+    if not states:
         say("There are no tasks yet. To add one: jarvis-trio add NAME --every 5m -- COMMAND")
         return
-    now, zone = session.now(), session.zone()
-    print_table(
-        _COLUMNS,
-        (_row(t, last_runs.get(require_id(t)), require_id(t) in set_aside, now, zone) for t in tasks),
-    )
-    for task in tasks:
-        if (reason := set_aside.get(require_id(task))) is not None:
-            say(f"{short_name(task.name)} is set aside until it is mended: {reason}")
+    print_table(_COLUMNS, (_row(state, now, zone) for state in states))
+    for state in states:
+        if state.set_aside is not None:
+            say(f"{short_name(state.task.name)} is set aside until it is fixed: {state.set_aside}")
 
 
-def _row(task: ScheduledTask, last: Run | None, set_aside: bool, now: datetime, zone: tzinfo) -> list[Cell]:
+def _row(state: TaskState, now: datetime, zone: tzinfo) -> list[Cell]:
+    task, last = state.task, state.last
     slot = stored_next_run(task, zone)
     return [
         Cell(short_name(task.name), "bold"),
         Cell(_schedule(task, zone)),
         Cell(task.handler_type),
-        _next(task, last, slot, set_aside, now),
+        _next(state, slot, now),
         Cell(moment_words(slot, zone) if slot is not None and task.enabled else "", "dim"),
         Cell("never", "dim") if last is None else Cell(_last(last, now), STYLES[last.status]),
     ]
@@ -75,13 +74,13 @@ def _schedule(task: ScheduledTask, zone: tzinfo) -> str:
     return words
 
 
-def _next(task: ScheduledTask, last: Run | None, slot: datetime | None, set_aside: bool, now: datetime) -> Cell:
-    if set_aside:
+def _next(state: TaskState, slot: datetime | None, now: datetime) -> Cell:
+    if state.set_aside is not None:
         return Cell("set aside", "bold red")
-    if not task.enabled:
+    if not state.task.enabled:
         return Cell("paused", "yellow")
-    if slot is None:  # of a new row the daemon has yet to set it
-        is_over = last is not None and task.schedule_type == ScheduleType.ONCE
+    if slot is None:  # the daemon has yet to read a new row
+        is_over = state.last is not None and state.task.schedule_type == ScheduleType.ONCE
         return Cell("no more" if is_over else "not yet", "dim")
     return Cell(relative(slot, now)) if slot > now else Cell("due", "cyan")
 

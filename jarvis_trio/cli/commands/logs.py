@@ -14,7 +14,8 @@ from pathlib import Path
 import click
 
 from jarvis_trio.cli.output import console, note
-from jarvis_trio.cli.session import Session, complete_task
+from jarvis_trio.cli.session import complete_task
+from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.text import printable
 

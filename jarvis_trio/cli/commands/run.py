@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from jarvis_trio import __version__
-from jarvis_trio.assembly import make_engine
 from jarvis_trio.cli import NOTES
 from jarvis_trio.cli.application import Application, application_options
-from jarvis_trio.cli.session import Session, require_database
+from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.daemon import JarvisDaemon
+from jarvis_trio.desk.session import require_database
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import duration_text
 from jarvis_trio.process import logs
@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 @application_options
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="How a line of the log looks.")
 @click.pass_obj
-def run(session: Session, /, application: Application | None, log_format: str) -> None:
+def run(session: CommandSession, /, application: Application | None, log_format: str) -> None:
     """Run the daemon in the foreground, until it is stopped.
 
     SIGTERM or Ctrl-C stop it when what runs has finished; SIGHUP wakes it. With
@@ -67,13 +67,13 @@ def run(session: Session, /, application: Application | None, log_format: str) -
         daemon.run_until_stopped()
 
 
-def _parts(session: Session, application: Application | None) -> tuple[Any, Any]:
+def _parts(session: CommandSession, application: Application | None) -> tuple[Any, Any]:
     """The store and the engine, ours or another application's. Raises JarvisError."""
     settings = session.settings
     head = f"Started: version {__version__}, PID {os.getpid()}, database {settings.memory_db_path}"
     every = f"ticking at least every {duration_text(timedelta(seconds=settings.tick_interval_seconds))}"
     if application is None:
-        ours = make_engine(settings, session.store, session.clock, session.environment)
+        ours = session.engine
         _logger.info("%s, %s, %d tasks", head, every, session.store.count_scheduled_tasks())
         return session.store, ours
     store, engine = application.build(settings.memory_db_path)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from jarvis_trio.cli.describe import run_json
 from jarvis_trio.cli.output import console, json_option, print_json, say
-from jarvis_trio.cli.session import Session, pass_looking_session
+from jarvis_trio.cli.session import pass_looking_session
+from jarvis_trio.desk import views
+from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.insight.timeline import Timeline, timeline
 from jarvis_trio.insight.timeline_svg import chart_svg
 from jarvis_trio.insight.timeline_text import chart_lines
-from jarvis_trio.instants import local_text
 
 
 @click.command("timeline")
@@ -38,7 +38,7 @@ def timeline_command(session: Session, /, hours: int, svg: Path | None, as_json:
     if svg is not None:
         _write(svg, chart_svg(chart))
     if as_json:
-        print_json(_as_json(chart))
+        print_json(views.timeline_view(chart))
     elif svg is not None:
         say(f"Wrote {svg}")
     else:
@@ -50,19 +50,6 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise JarvisError(f"cannot write {path}: {error.strerror}; give --svg a file in a folder of your own") from None
-
-
-def _as_json(chart: Timeline) -> dict[str, object]:
-    lanes = [
-        {
-            "task": lane.task,
-            "runs": [run_json(bar.run, chart.zone) for bar in lane.bars],
-            "ahead": [local_text(slot, chart.zone) for slot in lane.ahead],
-        }
-        for lane in chart.lanes
-    ]
-    ends = {"from": chart.start, "now": chart.now, "to": chart.end}
-    return {name: local_text(instant, chart.zone) for name, instant in ends.items()} | {"lanes": lanes}
 
 
 def _draw(chart: Timeline) -> None:

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jarvis_trio.cli.moments import read_moment, read_past
 from jarvis_trio.errors import ScheduleError
+from jarvis_trio.moments import read_moment, read_past
 from tests.support.core_fakes import START
 
 DENVER = ZoneInfo("America/Denver")  # START, Monday 09:00 UTC, is 02:00 there

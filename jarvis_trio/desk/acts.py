@@ -1,0 +1,242 @@
+"""What people have done to tasks: add, change, pause, resume, remove, run.
+
+Each act takes the session and what is asked, does it in one transaction or not at all,
+lets a running daemon see it at once, and returns what came of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jarvis_trio.desk.definition import (
+    changed_columns,
+    check_delivery,
+    check_handler,
+    first_slot,
+    same_schedule,
+    task_program,
+)
+from jarvis_trio.desk.looks import next_slots
+from jarvis_trio.desk.names import check_name
+from jarvis_trio.desk.requests import TaskRequest
+from jarvis_trio.desk.session import Session
+from jarvis_trio.errors import DuplicateTaskError, NotApprovedError, RequestError, ScheduleError, TaskError
+from jarvis_trio.insight.warnings import lint
+from jarvis_trio.instants import local_text
+from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
+from jarvis_trio.schedules.schedule import task_schedule
+
+if TYPE_CHECKING:
+    from jarvis_trio.insight.warnings import ScheduleWarning
+
+_SCHEDULE = {"schedule_type", "schedule_config", "policy"}
+_HANDLER = {"handler_type", "handler_config"}
+_DELIVERY = {"delivery_channel", "delivery_config"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """Whether a task's command may run: `approved` just now, or `refused` until a person approves it.
+
+    Both are None if it was approved before, or if the task runs no command.
+    """
+
+    approved: Path | None = None
+    refused: NotApprovedError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """A task that was added or changed.
+
+    Attributes:
+        task: as it is stored now.
+        before: as it was; None if it is new.
+        approval: whether its command may run.
+        warnings: what may surprise a person in its schedule.
+    """
+
+    task: ScheduledTask
+    before: ScheduledTask | None
+    approval: Approval
+    warnings: list[ScheduleWarning]
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is other than before."""
+        return self.before != self.task
+
+
+def add(session: Session, name: str, request: TaskRequest, *, by_person: bool) -> Saved:
+    """Add a task.
+
+    Args:
+        by_person: whether a person asks who is there; that approves the command (law 9).
+
+    Raises DuplicateTaskError, RequestError, ScheduleError, TaskError, DeliveryError,
+    HandlerError; NotApprovedError if a person asks for a command that cannot be approved.
+    """
+    check_name(name)
+    refuse_taken(session, name)
+    task = _new_task(session, name, request)
+    check_handler(task, session)
+    check_delivery(task, session)
+    approval = approve_command(session, task, by_person=by_person)
+
+    with session.store.transaction():
+        refuse_taken(session, name)
+        task = session.store.store_scheduled_task(task)
+    session.changed()
+    return Saved(task=task, before=None, approval=approval, warnings=_warnings(session, task))
+
+
+def change(session: Session, name: str, request: TaskRequest, *, by_person: bool) -> Saved:
+    """Change a task; what the request does not name stays as it is.
+
+    A new schedule counts from now on, and a task that was set aside comes back. Arguments
+    and errors are those of `add`; UnknownTaskError.
+    """
+    if request.is_empty():
+        raise RequestError("nothing to change", fix="name what is to change")
+    before = session.task(name)
+    columns = changed_columns(request, before, session)
+    approval = _check_changed(session, replace(before, **columns), columns, by_person=by_person)
+    columns |= _schedule_again(session, before, columns)
+    if not columns:
+        return Saved(task=before, before=before, approval=approval, warnings=[])
+
+    after = _update(session, before, **columns)
+    return Saved(task=after, before=before, approval=approval, warnings=_warnings(session, after))
+
+
+def pause(session: Session, name: str) -> ScheduledTask:
+    """Stop scheduling a task, until it is resumed. Raises UnknownTaskError."""
+    return _update(session, session.task(name), enabled=False)
+
+
+def resume(session: Session, name: str) -> ScheduledTask:
+    """Schedule a paused task again.
+
+    Slots that passed meanwhile are gone; a single time that passed runs late. Raises
+    UnknownTaskError; TaskError if it is not paused or has run; ScheduleError if no time is
+    to come.
+    """
+    task = session.task(name)
+    if task.enabled:
+        raise TaskError(f"task {name!r} is not paused", fix="`jarvis-trio show` tells more")
+    slot = local_text(_next_slot(session, task), session.zone())
+    return _update(session, task, enabled=True, next_run_at=slot)
+
+
+def remove(session: Session, name: str) -> bool:
+    """Remove a task; returns whether it leaves a history. Raises UnknownTaskError."""
+    session.store.delete_scheduled_task(require_id(session.task(name)))
+    session.changed()
+    return bool(session.store.list_runs(task=name, limit=1))
+
+
+def tick(session: Session) -> list[dict[str, Any]]:
+    """Run what is due, once, in this process; returns the engine's results."""
+    try:
+        return session.engine.evaluate_due_tasks()
+    finally:
+        session.changed()
+
+
+def run_now(session: Session, name: str) -> dict[str, Any]:
+    """Run a task in this process; returns the engine's result, with the number of the `run`.
+
+    Raises UnknownTaskError, TaskRunningError, TaskError for a handler that is not installed.
+    """
+    check_handler(session.task(name), session)
+    try:
+        report = session.engine.run_now(name)
+    finally:
+        session.changed()
+    return report | {"run": session.store.list_runs(task=name, limit=1)[0].id}
+
+
+def refuse_taken(session: Session, name: str) -> None:
+    """Raises DuplicateTaskError if a task bears that name."""
+    if session.store.get_scheduled_task_by_name(name) is not None:
+        fix = "choose another name, or `jarvis-trio edit` that one"
+        raise DuplicateTaskError(f"a task named {name!r} exists", fix=fix)
+
+
+def approve_command(session: Session, task: ScheduledTask, *, by_person: bool) -> Approval:
+    """Approve what a task runs if a person asks; else tell whether it is approved (law 9).
+
+    Raises HandlerError, TaskError if the command cannot run, NotApprovedError if a
+    person asks for one that cannot be approved.
+    """
+    program = task_program(task, session.environment)
+    if program is None:
+        return Approval()
+    try:
+        session.approvals.check(Path(program))
+    except NotApprovedError as refused:
+        if by_person:
+            return Approval(approved=session.approvals.allow(program))
+        return Approval(refused=refused)
+    return Approval()
+
+
+def _new_task(session: Session, name: str, request: TaskRequest) -> ScheduledTask:
+    blank = ScheduledTask(name=name, schedule_type="", schedule_config="", handler_type="")
+    task = replace(blank, **changed_columns(request, blank, session))
+    if not task.schedule_type:
+        raise RequestError("say when it is to run", fix="give `every`, `cron` or `at`")
+    if not task.handler_type:
+        raise RequestError("say what is to run", fix="give `command`, or `handler`")
+    slot = first_slot(task, session.now(), session.zone())
+    return replace(task, next_run_at=local_text(slot, session.zone()))
+
+
+def _check_changed(session: Session, after: ScheduledTask, columns: dict[str, Any], *, by_person: bool) -> Approval:
+    """Check only what changes: a task of other programs may hold what is not installed here."""
+    if columns.keys() & _DELIVERY:
+        check_delivery(after, session)
+    if columns.keys() & _HANDLER:
+        check_handler(after, session)
+        return approve_command(session, after, by_person=by_person)
+    return Approval()
+
+
+def _schedule_again(session: Session, before: ScheduledTask, columns: dict[str, Any]) -> dict[str, Any]:
+    """The next run, if the schedule is another one now or the task was set aside."""
+    after, zone = replace(before, **columns), session.zone()
+    set_aside = require_id(before) in session.store.reasons_set_aside()
+    if not set_aside and (not columns.keys() & _SCHEDULE or same_schedule(before, after, zone)):
+        return {}
+    slot = local_text(first_slot(after, session.now(), zone), zone)
+    return {"next_run_at": slot} | ({"enabled": True} if set_aside else {})
+
+
+def _update(session: Session, task: ScheduledTask, **columns: object) -> ScheduledTask:
+    with session.store.transaction():
+        updated = session.store.update_scheduled_task(require_id(task), **columns)
+        session.store.end_troubles(require_id(task), [TroubleKind.SET_ASIDE])
+    session.changed()
+    return updated or replace(task, **columns)  # type: ignore[arg-type]  # a task that was just removed
+
+
+def _next_slot(session: Session, task: ScheduledTask) -> datetime:
+    """The slot with which a paused task goes on."""
+    zone = session.zone()
+    schedule = task_schedule(task, zone)
+    if (only := schedule.only) is not None:
+        if session.store.slot_has_run(require_id(task), only):
+            says = f"task {task.name!r} was to run once and has, at {local_text(only, zone)}"
+            raise TaskError(says, fix="to give it a new time: `edit --at`")
+        return only
+    slots = next_slots(session, replace(task, enabled=True), count=1)
+    if not slots:
+        raise ScheduleError(f"task {task.name!r} has no time to come", fix="give it another schedule with `edit`")
+    return slots[0].at
+
+
+def _warnings(session: Session, task: ScheduledTask) -> list[ScheduleWarning]:
+    return lint(task, session.zone(), session.now())

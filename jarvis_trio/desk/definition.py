@@ -1,0 +1,194 @@
+"""What a request makes of a task's row: understood, checked, and not stored yet."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any
+
+from jarvis_trio.desk.requests import NONE, TaskRequest
+from jarvis_trio.desk.session import Session
+from jarvis_trio.desk.words import schedule_words
+from jarvis_trio.errors import CronError, RequestError, ScheduleError, TaskError
+from jarvis_trio.instants import parse_duration
+from jarvis_trio.jsontext import json_object
+from jarvis_trio.models import POLICY_OPTIONS, Policy, ScheduledTask, ScheduleType
+from jarvis_trio.moments import read_moment
+from jarvis_trio.schedules.cron import CronExpression
+from jarvis_trio.schedules.schedule import task_schedule, task_zone
+from jarvis_trio.text import nearest
+
+_UNITS = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
+
+
+def changed_columns(request: TaskRequest, task: ScheduledTask, session: Session) -> dict[str, Any]:
+    """The columns of `task` that the request changes, without `next_run_at`.
+
+    Raises ScheduleError or TaskError for what cannot be understood, RequestError for
+    wishes that exclude each other.
+    """
+    columns: dict[str, Any] = {"policy": _policy(request.policy, task.policy)}
+    columns |= _handler(request, task, session.environment)
+    columns |= _delivery(request, task)
+    if request.description is not None:
+        columns["description"] = _unless_none(request.description)
+
+    zone = task_zone(replace(task, policy=columns["policy"]), session.zone())
+    columns |= _schedule(request, session.now(), zone)
+    return {name: value for name, value in columns.items() if value != getattr(task, name)}
+
+
+def first_slot(task: ScheduledTask, now: datetime, machine_zone: tzinfo) -> datetime:
+    """When a task that is scheduled now runs first. Raises ScheduleError if it never would."""
+    slot = task_schedule(task, machine_zone).next_after(now.replace(microsecond=0))
+    if slot is None:
+        says = f"{schedule_words(task, machine_zone)}: that is past"
+        raise ScheduleError(says, fix="give a time that is to come")
+    return slot
+
+
+def same_schedule(before: ScheduledTask, after: ScheduledTask, machine_zone: tzinfo) -> bool:
+    """Whether both rows mean the same slots, so that what is queued stays. Raises ScheduleError for `after`."""
+    wanted = task_schedule(after, machine_zone)
+    try:
+        return task_schedule(before, machine_zone) == wanted
+    except ScheduleError:
+        return False
+
+
+def check_handler(task: ScheduledTask, session: Session) -> None:
+    """Raises TaskError for a handler type that nobody brings."""
+    if task.handler_type not in session.handlers:
+        known = sorted(session.handlers)
+        fix = f"{nearest(task.handler_type, known)}the types are {', '.join(known)}"
+        raise TaskError(f"no handler of type {task.handler_type!r} is installed", fix=fix)
+
+
+def check_delivery(task: ScheduledTask, session: Session) -> None:
+    """Raises DeliveryError for a channel that is unknown, or a configuration that cannot work."""
+    if task.delivery_channel is not None:
+        from jarvis_trio.delivery import read_config  # noqa: PLC0415  # as `Session.channels`
+
+        config = read_config(task.delivery_config, "delivery_config")
+        session.channels.check(task.delivery_channel, config)
+
+
+def task_program(task: ScheduledTask, environment: Mapping[str, str]) -> str | None:
+    """The path of the program that a task runs; None if it runs none.
+
+    Raises HandlerError if its row names none, TaskError if that is not there.
+    """
+    if task.handler_type != "custom":
+        return None
+    from jarvis_trio.handlers.custom import command_words  # noqa: PLC0415  # as `Session.handlers`
+
+    return _program(command_words(task)[0], environment)
+
+
+def _schedule(request: TaskRequest, now: datetime, zone: tzinfo) -> dict[str, str]:
+    config: dict[str, Any]
+    match request.schedules:
+        case []:
+            return {}
+        case [("every", text)]:
+            kind, config = ScheduleType.INTERVAL, _interval(parse_duration(text))
+        case [("cron", text)]:
+            kind, config = ScheduleType.CRON, {"expression": _expression(text)}
+        case [("at", text)]:
+            kind, config = ScheduleType.ONCE, {"run_at": read_moment(text, now, zone).isoformat()}
+        case _:
+            raise RequestError("a task has one schedule", fix="give one of `every`, `cron` and `at`")
+    return {"schedule_type": str(kind), "schedule_config": json.dumps(config)}
+
+
+def _interval(step: timedelta) -> dict[str, float]:
+    """The step in the largest unit that it is a whole number of, as existing rows have it."""
+    for unit, seconds in _UNITS:
+        if not step % timedelta(seconds=seconds):
+            return {unit: step // timedelta(seconds=seconds)}
+    return {"seconds": step.total_seconds()}
+
+
+def _expression(text: str) -> str:
+    expression = CronExpression(text)
+    if expression.uses_numeric_weekday:
+        here, elsewhere = expression.weekday_readings()
+        raise CronError(
+            f"weekdays as numbers are read in two ways: in {text!r} they are {here} where 0 is Monday, as in stored "
+            f"rows, and {elsewhere} where 0 is Sunday, as in crontab(5)",
+            fix="write the names",
+        )
+    return text
+
+
+def _handler(request: TaskRequest, task: ScheduledTask, environment: Mapping[str, str]) -> dict[str, str | None]:
+    if request.command:
+        if request.handler is not None or request.config is not None:
+            fix = "give either `command`, or `handler` with `config`"
+            raise RequestError("a task has one handler", fix=fix)
+        program, *arguments = request.command
+        command = [_program(program, environment), *arguments]
+        return {"handler_type": "custom", "handler_config": json.dumps({"command": command})}
+
+    columns: dict[str, str | None] = {}
+    if request.handler is not None and request.handler != task.handler_type:
+        columns = {"handler_type": request.handler, "handler_config": None}
+    if request.config is not None:
+        columns["handler_config"] = json.dumps(request.config)
+    return columns
+
+
+def _program(name: str, environment: Mapping[str, str]) -> str:
+    """The absolute path of a program: the daemon has another PATH, and another folder."""
+    from jarvis_trio.handlers.approvals import find_executable  # noqa: PLC0415  # as `Session.handlers`
+
+    path = str(Path(name).absolute()) if os.sep in name else name
+    found = find_executable(path, environment.get("PATH", os.defpath))
+    if found is None or not found.exists():
+        searched = "" if os.sep in name else " on PATH"
+        raise TaskError(f"there is no program {name!r}{searched}", fix="give the path of an executable")
+    return str(found)
+
+
+def _policy(given: Mapping[str, str], before: str | None) -> str | None:
+    """The policy's text with the given values in it; keys of others stay."""
+    values = {
+        option.key: None if given[option.name] == NONE else option.kind.read(given[option.name])
+        for option in POLICY_OPTIONS
+        if option.name in given
+    }
+    if not values:
+        return before
+    merged = {key: value for key, value in (_policy_object(before) | values).items() if value is not None}
+    text = json.dumps(merged) if merged else None
+    Policy.from_json(text)
+    return text
+
+
+def _policy_object(text: str | None) -> dict[str, Any]:
+    try:
+        return json_object(text, "policy")
+    except ScheduleError:  # what no one can read is replaced
+        return {}
+
+
+def _delivery(request: TaskRequest, task: ScheduledTask) -> dict[str, str | None]:
+    if request.deliver == NONE:
+        return {"delivery_channel": None, "delivery_config": None}
+
+    columns: dict[str, str | None] = {}
+    if request.deliver is not None and request.deliver != task.delivery_channel:
+        columns = {"delivery_channel": request.deliver, "delivery_config": None}
+    if request.deliver_config is not None:
+        if request.deliver is None and task.delivery_channel is None:
+            raise RequestError("a delivery has a channel", fix="`deliver_config` needs `deliver`")
+        columns["delivery_config"] = json.dumps(request.deliver_config)
+    return columns
+
+
+def _unless_none(text: str) -> str | None:
+    return None if text == NONE else text

@@ -1,0 +1,181 @@
+"""What people look at: tasks, runs, how the daemon stands, what comes next and why. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from jarvis_trio.desk.requests import RunsRequest
+from jarvis_trio.desk.session import Session
+from jarvis_trio.desk.words import zone_of
+from jarvis_trio.errors import JarvisError, ScheduleError, UnknownTaskError
+from jarvis_trio.insight.explain import Explanation, explain
+from jarvis_trio.insight.forecast import Upcoming, forecast
+from jarvis_trio.instants import as_utc
+from jarvis_trio.models import Run, RunStatus, ScheduledTask, TroubleKind, require_id
+from jarvis_trio.moments import read_moment, read_past
+from jarvis_trio.process.lock import Holder
+from jarvis_trio.schedules.schedule import stored_next_run
+
+_LATEST = datetime.max.replace(tzinfo=UTC)
+_LAST_RUNS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskState:
+    """A task and how it stands.
+
+    Attributes:
+        last: its last run.
+        set_aside: why it was set aside; None if it was not.
+    """
+
+    task: ScheduledTask
+    last: Run | None
+    set_aside: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDetail:
+    """A task with its next slots and its last runs, the newest first."""
+
+    state: TaskState
+    next: list[Upcoming]
+    runs: list[Run]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How the daemon and the tasks stand; `next` is a task's name and its slot (aware UTC)."""
+
+    daemon: Holder | None
+    total: int
+    enabled: int
+    overdue: int
+    failing: list[str]
+    set_aside: list[str]
+    next: tuple[str, datetime] | None
+    undelivered: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """The slots from `start` (aware UTC) on, in order and each computed when it is asked for.
+
+    `left_out` has the reason for each task that will not run as it stands.
+    """
+
+    start: datetime
+    slots: Iterator[Upcoming]
+    left_out: dict[str, str]
+
+
+def tasks(session: Session) -> list[TaskState]:
+    """All tasks by name."""
+    last_runs, set_aside = session.store.last_runs(), session.store.reasons_set_aside()
+    return [
+        TaskState(task=task, last=last_runs.get(require_id(task)), set_aside=set_aside.get(require_id(task)))
+        for task in session.store.list_scheduled_tasks()
+    ]
+
+
+def task_state(session: Session, task: ScheduledTask) -> TaskState:
+    """How one task stands."""
+    runs = session.store.list_runs(task=task.name, limit=1)
+    set_aside = session.store.reasons_set_aside().get(require_id(task))
+    return TaskState(task=task, last=runs[0] if runs else None, set_aside=set_aside)
+
+
+def task_detail(session: Session, name: str) -> TaskDetail:
+    """One task, with what comes next and what came last. Raises UnknownTaskError."""
+    task = session.task(name)
+    runs = session.store.list_runs(task=task.name, limit=_LAST_RUNS)
+    return TaskDetail(state=task_state(session, task), next=next_slots(session, task), runs=runs)
+
+
+def next_slots(session: Session, task: ScheduledTask, count: int = 3) -> list[Upcoming]:
+    """The next slots of a task; none if it is not enabled or cannot be scheduled."""
+    now = session.now()
+    return list(islice(forecast(session.store, [task], now, _LATEST, now).slots, count))
+
+
+def runs(session: Session, request: RunsRequest) -> list[Run]:
+    """The runs that are asked for, the newest first.
+
+    Raises UnknownTaskError for a name that neither a task nor a run has, ScheduleError.
+    """
+    since = request.since and read_past(request.since, session.now(), session.zone())
+    found = session.store.list_runs(
+        task=request.task,
+        status=RunStatus(request.status) if request.status else None,
+        since=since or None,
+        limit=-1 if request.limit is None else request.limit,
+    )
+    if not found and request.task and not session.store.list_runs(task=request.task, limit=1):
+        session.task(request.task)
+    return found
+
+
+def run(session: Session, number: int) -> Run:
+    """One run. Raises UnknownTaskError."""
+    found = session.store.get_run(number)
+    if found is None:
+        fix = "see: jarvis-trio history"
+        raise UnknownTaskError(f"no run has the number {number}, and no task that name", fix=fix)
+    return found
+
+
+def status(session: Session) -> Status:
+    """How things stand now."""
+    now, zone = session.now(), session.zone()
+    with session.look() as store:  # opened again each time: other programs may write to what was nobody's before
+        present, troubled, undelivered = store.list_scheduled_tasks(), store.troubles(), store.letters_waiting()
+
+    names = {task.id: task.name for task in present}
+    troubles = {(trouble.kind, names.get(trouble.task_id, "")) for trouble in troubled}
+    slots = [(task.name, at) for task in present if task.enabled and (at := stored_next_run(task, zone)) is not None]
+    return Status(
+        daemon=session.daemon(),
+        total=len(present),
+        enabled=sum(task.enabled for task in present),
+        overdue=sum(at <= now for _, at in slots),
+        failing=sorted(name for kind, name in troubles if kind is not TroubleKind.SET_ASIDE),
+        set_aside=sorted(name for kind, name in troubles if kind is TroubleKind.SET_ASIDE),
+        next=min(slots, key=lambda pair: pair[1], default=None),
+        undelivered=undelivered,
+    )
+
+
+def explanation(session: Session, name: str, at: str | None) -> Explanation:
+    """Why a task ran, did not run, or will run at a time, or now. Raises UnknownTaskError, ScheduleError."""
+    task, now = session.task(name), session.now()
+    asked = None if at is None else read_moment(at, now, zone_of(task, session.zone()))
+    return explain(session.store, task, asked, now, daemon_runs=_daemon_runs(session))
+
+
+def outlook(session: Session, name: str | None, start: str | None, days: int) -> Outlook:
+    """What will run in the days from `start`, or from now, of one task or of all.
+
+    Days are of the calendar if `start` is a local time, and of 24 hours if it is an
+    instant. Raises UnknownTaskError, ScheduleError.
+    """
+    now, zone = session.now(), session.zone()
+    asked = read_moment(start, now, zone) if start else now
+    try:
+        begin, end = as_utc(asked, zone), as_utc(asked + timedelta(days=days), zone)
+    except OverflowError:
+        says = f"time out of range: {days} days from {asked.isoformat()}"
+        raise ScheduleError(says, fix="use fewer days") from None
+
+    wanted = session.store.list_scheduled_tasks() if name is None else [session.task(name)]
+    found = forecast(session.store, wanted, begin, end, now)
+    return Outlook(start=begin, slots=found.slots, left_out=found.left_out)
+
+
+def _daemon_runs(session: Session) -> bool | None:
+    try:
+        return session.daemon() is not None
+    except JarvisError:
+        return None

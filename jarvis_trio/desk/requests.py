@@ -1,0 +1,63 @@
+"""The frozen values of what is asked: the texts as a person or a program gave them, not yet understood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NONE = "none"
+"""What takes back what was said before: a description, a channel, or a policy option."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRequest:
+    """What a task is to be. None, or nothing in it, leaves a new task without it and an old one as it is.
+
+    Attributes:
+        every: a duration: `90s`, `5m`, `1h30m`.
+        cron: a cron expression, with weekdays by name.
+        at: a single time: `2026-12-01T09:00`, `tomorrow 9:00`, `in 20m`.
+        handler: the handler type; `config` is its configuration.
+        command: the words of a command, which stand for the handler `custom`.
+        policy: values by the names of `models.POLICY_OPTIONS`.
+        deliver: the channel of results; `deliver_config` is its configuration.
+        description: what the task is for.
+    """
+
+    every: str | None = None
+    cron: str | None = None
+    at: str | None = None
+    handler: str | None = None
+    config: Mapping[str, Any] | None = None
+    command: tuple[str, ...] = ()
+    policy: Mapping[str, str] = field(default_factory=dict)
+    deliver: str | None = None
+    deliver_config: Mapping[str, Any] | None = None
+    description: str | None = None
+
+    def is_empty(self) -> bool:
+        """Whether nothing is asked for."""
+        return self == TaskRequest()
+
+    @property
+    def schedules(self) -> list[tuple[str, str]]:
+        """The schedules that are given, each with its name."""
+        return [(name, text) for name in ("every", "cron", "at") if (text := getattr(self, name)) is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsRequest:
+    """Which runs are wanted; None sets no limit.
+
+    Attributes:
+        task: only the runs of this task.
+        status: only those that ended so, a `RunStatus`.
+        since: only those that started since a time: `2h` (ago), `yesterday`, `2026-12-01`.
+        limit: at most this many.
+    """
+
+    task: str | None = None
+    status: str | None = None
+    since: str | None = None
+    limit: int | None = None

@@ -1,0 +1,159 @@
+"""What the acts of one person share: settings, clock, database, channels, handlers, approvals.
+
+Each part is made when it is first asked for, and once: `completion` needs no database,
+and `list` no handlers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta, tzinfo
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+from jarvis_trio.clock import Clock, SystemClock
+from jarvis_trio.errors import ScheduleError, StoreMissingError, UnknownTaskError
+from jarvis_trio.models import ScheduledTask, task_policy
+from jarvis_trio.process.lock import Holder, holder, wake
+from jarvis_trio.settings import Settings
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.text import nearest
+
+if TYPE_CHECKING:
+    from jarvis_trio.delivery import Channels
+    from jarvis_trio.engine import SchedulerEngine
+    from jarvis_trio.handlers import Handlers
+    from jarvis_trio.handlers.approvals import Approvals
+
+LOOKING_TIMEOUT = timedelta(seconds=5)
+"""How long to wait for a program that locks out even readers: long for a transaction, short for a person."""
+
+
+class Session:
+    """What one invocation of a face needs; a context manager that closes what it opened.
+
+    Args:
+        settings: makes the settings; called once, when they are first needed.
+        environment: the environment variables: PATH and secrets.
+        clock: what the time is; by default the machine's.
+        only_looks: whether `store` is opened to be read only.
+        looking_timeout: by default `LOOKING_TIMEOUT`.
+
+    Attributes:
+        only_looks: as above; it may be set until `store` is first used.
+    """
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        environment: Mapping[str, str],
+        clock: Clock | None = None,
+        *,
+        only_looks: bool = False,
+        looking_timeout: timedelta | None = None,
+    ) -> None:
+        self._make_settings = settings
+        self.environment = environment
+        self.clock: Clock = clock or SystemClock()
+        self.only_looks = only_looks
+        self._looking_timeout = looking_timeout or LOOKING_TIMEOUT
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if "store" in vars(self):
+            self.store.close()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings. Raises JarvisError."""
+        return self._make_settings()
+
+    @cached_property
+    def store(self) -> MemoryStore:
+        """The database. Raises StoreMissingError if there is none, since only `init` makes one; StoreError."""
+        if self.only_looks:
+            return self.look()
+        require_database(self.settings)
+        return MemoryStore(self.settings.memory_db_path, clock=self.clock)
+
+    def look(self) -> MemoryStore:
+        """Another connection to the database, which reads and changes nothing. Raises as `store` does."""
+        return MemoryStore(
+            self.settings.memory_db_path, clock=self.clock, busy_timeout=self._looking_timeout, read_only=True
+        )
+
+    # The four below are imported when they are used: they cost 20 to 40 ms, which `list` need not pay.
+
+    @cached_property
+    def channels(self) -> Channels:
+        """The delivery channels, with the secrets of the environment and of the data folder."""
+        from jarvis_trio.handlers.making import make_channels  # noqa: PLC0415  # as above
+
+        return make_channels(self.settings, self.environment)
+
+    @cached_property
+    def handlers(self) -> Handlers:
+        """The handlers by type: those that come with the program, and the installed ones."""
+        from jarvis_trio.handlers.making import make_handlers  # noqa: PLC0415  # as above
+
+        return make_handlers(self.settings, self.channels)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """What a person has approved to run."""
+        from jarvis_trio.handlers.approvals import Approvals  # noqa: PLC0415  # as above
+
+        return Approvals(self.settings.approvals_file)
+
+    @cached_property
+    def engine(self) -> SchedulerEngine:
+        """The engine in this process. Raises SettingError, StoreError."""
+        from jarvis_trio.assembly import make_engine  # noqa: PLC0415  # as above
+
+        return make_engine(self.settings, self.store, self.clock, self.environment)
+
+    def now(self) -> datetime:
+        """The present instant, aware and in UTC."""
+        return self.clock.now()
+
+    def zone(self) -> tzinfo:
+        """The machine's zone."""
+        return self.clock.zone()
+
+    def task(self, name: str) -> ScheduledTask:
+        """The task with that name. Raises UnknownTaskError, with the nearest name."""
+        found = self.store.get_scheduled_task_by_name(name)
+        if found is None:
+            hint = nearest(name, [task.name for task in self.store.list_scheduled_tasks()])
+            raise UnknownTaskError(f"no task is named {name!r}", fix=f"{hint}`jarvis-trio list` shows the names")
+        return found
+
+    def daemon(self) -> Holder | None:
+        """The daemon of this data folder; None if none runs. Raises JarvisError."""
+        return holder(self.settings.lock_file)
+
+    def changed(self) -> None:
+        """Let a running daemon see a change at once."""
+        wake(self.settings.lock_file)
+
+    def longest_timeout_seconds(self) -> float:
+        """The longest time limit that a task sets for itself; 0 if none does, or if there is no database.
+
+        Read-only: who asks has no permission to create tables.
+        """
+        longest = 0.0
+        with suppress(StoreMissingError), self.look() as store:
+            for task in store.list_scheduled_tasks():
+                with suppress(ScheduleError):
+                    longest = max(longest, task_policy(task.policy).timeout_seconds or 0.0)
+        return longest
+
+
+def require_database(settings: Settings, fix: str = "make it with: jarvis-trio init") -> None:
+    """Raises StoreMissingError if there is no database."""
+    if not os.path.lexists(settings.memory_db_path):
+        raise StoreMissingError(f"Memory DB not found at {settings.memory_db_path}", fix=fix)

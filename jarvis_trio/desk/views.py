@@ -1,0 +1,168 @@
+"""The one JSON shape of tasks, runs, status and explanations, for every face.
+
+Times are local, with their UTC offset; durations are numbers of seconds, and their
+names say so. A name that is published here stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime, tzinfo
+from typing import Any
+
+from jarvis_trio.desk.looks import Status, TaskDetail, TaskState
+from jarvis_trio.errors import ScheduleError
+from jarvis_trio.insight.explain import Explanation
+from jarvis_trio.insight.forecast import Upcoming
+from jarvis_trio.insight.timeline import Timeline
+from jarvis_trio.instants import local_text
+from jarvis_trio.jsontext import json_value
+from jarvis_trio.models import Run, ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.process.lock import Holder
+from jarvis_trio.schedules.schedule import Interval, task_schedule
+
+View = dict[str, Any]
+
+
+def task_view(state: TaskState, zone: tzinfo) -> View:
+    """A task: the table's columns as they are, its `definition` taken apart, and how it stands."""
+    columns = {"id": state.task.id, **asdict(state.task)}
+    return columns | {
+        "definition": definition_view(state.task, zone),
+        "last_status": state.last and str(state.last.status),
+        "set_aside": state.set_aside,
+    }
+
+
+def definition_view(task: ScheduledTask, zone: tzinfo) -> View:
+    """What a task is defined to be, without JSON in texts; null for a part that nobody can read."""
+    return {
+        "schedule": _schedule_view(task, zone),
+        "handler": {"type": task.handler_type, "config": json_value(task.handler_config)},
+        "policy": _policy_view(task.policy),
+        "delivery": task.delivery_channel
+        and {"channel": task.delivery_channel, "config": json_value(task.delivery_config)},
+    }
+
+
+def detail_view(detail: TaskDetail, zone: tzinfo) -> View:
+    """A task with its next times and its last runs."""
+    return task_view(detail.state, zone) | {
+        "next": times_view(detail.next, zone),
+        "runs": [run_view(run, zone) for run in detail.runs],
+    }
+
+
+def times_view(slots: Iterable[Upcoming], zone: tzinfo) -> list[str]:
+    """The times of slots."""
+    return [local_text(slot.at, zone) for slot in slots]
+
+
+def run_view(run: Run, zone: tzinfo) -> View:
+    """A run; its result and its delivery are what their JSON means."""
+    return {
+        "id": run.id,
+        "task": run.task_name,
+        "scheduled_for": local_text(run.scheduled_for, zone),
+        "attempt": run.attempt,
+        "started_at": local_text(run.started_at, zone),
+        "finished_at": run.finished_at and local_text(run.finished_at, zone),
+        "status": str(run.status),
+        "reason": run.reason,
+        "result": json_value(run.result),
+        "trigger": str(run.trigger),
+        "collapsed": run.collapsed,
+        "delivery": json_value(run.delivery),
+    }
+
+
+def report_view(report: View) -> View:
+    """What the engine returns of a slot, with the result as its JSON means it."""
+    return report | {"result": json_value(report.get("result"))}
+
+
+def status_view(seen: Status, zone: tzinfo) -> View:
+    """How the daemon and the tasks stand."""
+    daemon = seen.daemon or Holder(None, None, None)
+    return {
+        "running": seen.daemon is not None,
+        "pid": daemon.pid,
+        "started_at": _maybe(daemon.started_at, zone),
+        "last_tick_at": _maybe(daemon.last_tick_at, zone),
+        "tasks": {
+            "total": seen.total,
+            "enabled": seen.enabled,
+            "overdue": seen.overdue,
+            "failing": len(seen.failing),
+            "set_aside": len(seen.set_aside),
+        },
+        "next": seen.next and {"task": seen.next[0], "at": local_text(seen.next[1], zone)},
+        "undelivered": seen.undelivered,
+    }
+
+
+def explanation_view(task: str, found: Explanation) -> View:
+    """Why a task fires or does not at an instant; times are in the task's zone."""
+    zone, firing = found.moment.zone, found.firing
+    return {
+        "task": task,
+        "at": local_text(found.moment.at, zone),
+        "answer": found.answer,
+        "verdict": str(found.verdict),
+        "notes": list(found.notes),
+        "fires": firing.slot is not None,
+        "why": firing.why,
+        "slot": _maybe(firing.slot, zone),
+        "before": _maybe(firing.before, zone),
+        "after": _maybe(firing.after, zone),
+        "fields": [
+            {"field": check.field, "says": check.text, "is": check.value, "matches": check.matches}
+            for check in firing.fields
+        ],
+        "runs": [run_view(run, zone) for run in found.runs],
+    }
+
+
+def upcoming_view(slot: Upcoming) -> View:
+    """A slot to come, in its task's zone."""
+    return {"task": slot.task, "at": local_text(slot.at, slot.zone)}
+
+
+def timeline_view(chart: Timeline) -> View:
+    """The runs of a span of time, a lane for each task, and what is ahead."""
+    zone = chart.zone
+    lanes = [
+        {
+            "task": lane.task,
+            "runs": [run_view(bar.run, zone) for bar in lane.bars],
+            "ahead": [local_text(slot, zone) for slot in lane.ahead],
+        }
+        for lane in chart.lanes
+    ]
+    ends = {"from": chart.start, "now": chart.now, "to": chart.end}
+    return {name: local_text(instant, zone) for name, instant in ends.items()} | {"lanes": lanes}
+
+
+def _schedule_view(task: ScheduledTask, zone: tzinfo) -> View | None:
+    try:
+        schedule = task_schedule(task, zone)
+    except ScheduleError:
+        return None
+    if isinstance(schedule, Interval):
+        return {"every_seconds": schedule.step.total_seconds()}
+    config = json_value(task.schedule_config)
+    if task.schedule_type == ScheduleType.CRON:
+        return {"cron": config["expression"]}
+    return {"at": config["run_at"]}
+
+
+def _policy_view(text: str | None) -> View | None:
+    try:
+        return asdict(task_policy(text))
+    except ScheduleError:
+        return None
+
+
+def _maybe(instant: datetime | None, zone: tzinfo) -> str | None:
+    return None if instant is None else local_text(instant, zone)

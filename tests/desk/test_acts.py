@@ -1,0 +1,186 @@
+"""What people have done to tasks, without a terminal and without click."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jarvis_trio.desk import acts, looks, views
+from jarvis_trio.desk.requests import RunsRequest, TaskRequest
+from jarvis_trio.desk.session import Session
+from jarvis_trio.errors import (
+    DuplicateTaskError,
+    NotApprovedError,
+    RequestError,
+    ScheduleError,
+    StoreMissingError,
+    TaskError,
+    UnknownTaskError,
+)
+from jarvis_trio.settings import read_settings
+from jarvis_trio.store import MemoryStore
+from tests.support.core_fakes import FakeClock
+
+HOURLY = TaskRequest(every="1h", handler="alert_eval")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, clock: FakeClock) -> Iterator[Session]:
+    """A session on an empty database."""
+    settings = read_settings({}, tmp_path)
+    MemoryStore(settings.memory_db_path, clock=clock).close()
+    with Session(lambda: settings, {"PATH": "/usr/bin:/bin"}, clock) as session:
+        yield session
+
+
+def add(desk: Session, name: str = "job", request: TaskRequest = HOURLY) -> acts.Saved:
+    return acts.add(desk, name, request, by_person=False)
+
+
+def test_an_added_task_is_returned_as_it_is_stored(desk: Session) -> None:
+    saved = add(desk)
+    assert saved.task == desk.task("job")
+    assert saved.before is None
+    assert saved.task.next_run_at == "2026-03-02T10:00:00+00:00"
+
+
+def test_a_taken_name_is_refused(desk: Session) -> None:
+    add(desk)
+    with pytest.raises(DuplicateTaskError, match="a task named 'job' exists"):
+        add(desk)
+
+
+@pytest.mark.parametrize(
+    ("request_", "fix"),
+    [
+        (TaskRequest(handler="alert_eval"), "give `every`, `cron` or `at`"),
+        (TaskRequest(every="1h"), "give `command`, or `handler`"),
+        (TaskRequest(every="1h", at="in 5m", handler="alert_eval"), "give one of `every`, `cron` and `at`"),
+        (TaskRequest(every="1h", handler="custom", command=("true",)), "give either `command`, or `handler`"),
+        (TaskRequest(every="1h", handler="alert_eval", deliver_config={}), "`deliver_config` needs `deliver`"),
+    ],
+)
+def test_a_request_that_contradicts_itself_names_its_own_fields(desk: Session, request_: TaskRequest, fix: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        add(desk, request=request_)
+    assert refused.value.fix.startswith(fix)
+    assert looks.tasks(desk) == []
+
+
+@pytest.mark.law(9)
+def test_only_a_person_approves_what_a_task_runs(desk: Session) -> None:
+    saved = add(desk, request=TaskRequest(every="1h", command=("true",)))
+    assert isinstance(saved.approval.refused, NotApprovedError)
+    assert desk.approvals.list() == ()
+
+    approved = acts.add(desk, "other", TaskRequest(every="1h", command=("true",)), by_person=True)
+    assert approved.approval.approved is not None
+    assert approved.approval.approved.name == "true"
+
+
+def test_a_change_returns_before_and_after(desk: Session) -> None:
+    before = add(desk).task
+    saved = acts.change(desk, "job", TaskRequest(policy={"timeout": "5m"}), by_person=False)
+    assert (saved.before, saved.changed) == (before, True)
+    assert json.loads(saved.task.policy or "") == {"timeout_seconds": 300}
+
+
+def test_a_change_to_what_is_there_changes_nothing(desk: Session) -> None:
+    add(desk)
+    assert not acts.change(desk, "job", HOURLY, by_person=False).changed
+
+
+def test_an_empty_change_is_refused(desk: Session) -> None:
+    add(desk)
+    with pytest.raises(RequestError, match="nothing to change"):
+        acts.change(desk, "job", TaskRequest(), by_person=False)
+
+
+def test_pause_and_resume_return_the_task_as_it_is_then(desk: Session) -> None:
+    add(desk)
+    assert not acts.pause(desk, "job").enabled
+    assert acts.resume(desk, "job").enabled
+    with pytest.raises(TaskError, match="is not paused"):
+        acts.resume(desk, "job")
+
+
+def test_remove_tells_whether_a_history_stays(desk: Session, clock: FakeClock) -> None:
+    add(desk)
+    add(desk, "other")
+    clock.advance(hours=1)
+    acts.tick(desk)
+    add(desk, "fresh")
+    assert acts.remove(desk, "job")
+    assert not acts.remove(desk, "fresh")
+    with pytest.raises(UnknownTaskError, match="no task is named 'job'"):
+        acts.remove(desk, "job")
+
+
+def test_run_now_returns_the_number_of_its_run(desk: Session) -> None:
+    add(desk)
+    report = acts.run_now(desk, "job")
+    assert looks.run(desk, report["run"]).trigger == "manual"
+
+
+def test_runs_of_a_name_that_nobody_bears_are_an_error(desk: Session) -> None:
+    add(desk)
+    assert looks.runs(desk, RunsRequest(task="job")) == []
+    with pytest.raises(UnknownTaskError):
+        looks.runs(desk, RunsRequest(task="jub"))
+
+
+def test_a_time_out_of_the_calendar_is_refused(desk: Session) -> None:
+    with pytest.raises(ScheduleError, match="use fewer days"):
+        looks.outlook(desk, None, "9998-01-01", 36_000)
+
+
+def test_a_session_that_only_looks_makes_no_database(tmp_path: Path) -> None:
+    settings = read_settings({}, tmp_path)
+    with Session(lambda: settings, {}, only_looks=True) as session, pytest.raises(StoreMissingError):
+        looks.tasks(session)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_part_of_a_session_is_made_once(desk: Session) -> None:
+    for part in ("settings", "store", "channels", "handlers", "approvals", "engine"):
+        assert getattr(desk, part) is getattr(desk, part)
+
+
+def test_a_task_in_json_has_no_json_in_its_definition(desk: Session) -> None:
+    request = TaskRequest(
+        every="90s",
+        handler="alert_eval",
+        config={"a": [1]},
+        policy={"timeout": "1m", "retries": "2"},
+        deliver="notification",
+        deliver_config={"sound": "Ping"},
+    )
+    add(desk, request=request)
+    definition = views.task_view(looks.tasks(desk)[0], desk.zone())["definition"]
+    assert definition["schedule"] == {"every_seconds": 90}
+    assert definition["handler"] == {"type": "alert_eval", "config": {"a": [1]}}
+    assert (definition["policy"]["timeout_seconds"], definition["policy"]["retries"]) == (60, 2)
+    assert definition["delivery"] == {"channel": "notification", "config": {"sound": "Ping"}}
+
+
+def test_a_row_that_nobody_can_read_is_still_shown(desk: Session) -> None:
+    task = add(desk).task
+    assert task.id is not None
+    desk.store.update_scheduled_task(task.id, schedule_config="}{", policy="[]", handler_config="{")
+    view = views.task_view(looks.tasks(desk)[0], desk.zone())
+    assert view["definition"]["schedule"] is None
+    assert view["definition"]["policy"] is None
+    assert view["definition"]["handler"]["config"] == "{"
+
+
+def test_the_desk_knows_no_click() -> None:
+    code = (
+        "import sys, jarvis_trio.desk.acts, jarvis_trio.desk.views, jarvis_trio.desk.exchange;"
+        " print([name for name in ('click', 'rich', 'trio') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
