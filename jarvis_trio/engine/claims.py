@@ -252,7 +252,7 @@ class Claims:
                 _logger.warning("Task %r was interrupted: %s", name, reason, extra={"task": name})
 
     def _retry_interrupted(self, run: Run, reason: str, now: datetime) -> str:
-        task = self._store.get_scheduled_task(run.task_id)
+        task = self._store.task_of_run(run.id)
         if task is None or not task.enabled:
             return ""
         try:

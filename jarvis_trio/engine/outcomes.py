@@ -12,7 +12,7 @@ from random import Random
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.runner import Attempt
 from jarvis_trio.errors import StoreError
-from jarvis_trio.models import FAILED, Claim, Trigger, require_id, task_policy
+from jarvis_trio.models import FAILED, Claim, Trigger, task_policy
 from jarvis_trio.store import MemoryStore
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
@@ -78,7 +78,7 @@ class Outcomes:
         """Whether the slot has another attempt; not where its task was paused or removed while it ran."""
         if claim.trigger is not Trigger.SCHEDULE or claim.attempt > task_policy(claim.task.policy).retries:
             return False
-        task = self._store.get_scheduled_task(require_id(claim.task))
+        task = self._store.task_of_run(claim.run_id)
         return task is not None and task.enabled
 
     def _retry_delay(self, claim: Claim) -> timedelta:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.errors import StoreBusyError, StoreError, StoreFullError, StoreMissingError
-from jarvis_trio.store import schema
+from jarvis_trio.store import ladder
 
 _ERRORS: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_BUSY: (StoreBusyError, "another program keeps it locked; try again, or see who has it open"),
@@ -223,10 +223,10 @@ class Database:
             connection.row_factory = sqlite3.Row
             connection.text_factory = _TEXT
             if self.read_only:
-                schema.stand_in(connection, self.path)
+                ladder.stand_in(connection, self.path)
                 connection.execute("PRAGMA query_only=ON")
             else:
-                schema.prepare(connection, self.path)
+                ladder.prepare(connection, self.path)
                 _set_durability(connection)
         except BaseException:
             connection.close()

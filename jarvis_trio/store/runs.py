@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import local_text, parse_instant, utc_text
 from jarvis_trio.models import Claim, Outcome, Run, RunStatus, ScheduledTask, Trigger
 from jarvis_trio.store.database import Database
-from jarvis_trio.store.tasks import as_text
+from jarvis_trio.store.tasks import as_text, to_task
 
 _logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class RunTable(Database):
         with self.transaction():
             cursor = self.write(
                 "UPDATE task_runs SET status = ?, reason = ?, result = ?, finished_at = ?, live = ?"
-                " WHERE id = ? AND task_id = ? AND scheduled_for = ? AND status = 'running'",
+                " WHERE id = ? AND scheduled_for = ? AND started_at = ? AND status = 'running'",
                 (
                     outcome.status,
                     outcome.reason,
@@ -86,15 +86,16 @@ class RunTable(Database):
                     utc_text(finished_at),
                     1 if outcome.lingers else None,
                     claim.run_id,
-                    claim.task.id,
                     utc_text(claim.scheduled_for),
+                    utc_text(claim.started_at),
                 ),
             )
             if cursor.rowcount == 0:
                 return False
             self.write(
-                "UPDATE scheduled_tasks SET last_run_at = ?, last_result = ? WHERE id = ?",
-                (local_text(claim.started_at, self.clock.zone()), outcome.last_result, claim.task.id),
+                "UPDATE scheduled_tasks SET last_run_at = ?, last_result = ?"
+                " WHERE id = (SELECT task_id FROM task_runs WHERE id = ?)",
+                (local_text(claim.started_at, self.clock.zone()), outcome.last_result, claim.run_id),
             )
         return True
 
@@ -217,6 +218,13 @@ class RunTable(Database):
         rows = self.read(f"SELECT * FROM task_runs {where} ORDER BY started_at DESC, id DESC LIMIT ?", values)
         return list(_readable(rows))
 
+    def task_of_run(self, run_id: int) -> ScheduledTask | None:
+        """The task that a run is one of, as it stands now; None if it was removed, whoever bears its number."""
+        rows = self.read(
+            "SELECT t.* FROM task_runs r JOIN scheduled_tasks t ON t.id = r.task_id WHERE r.id = ?", (run_id,)
+        )
+        return to_task(rows[0]) if rows else None
+
     def last_runs(self) -> dict[int, Run]:
         """The newest run of each task, by the task's number."""
         rows = self.read(
@@ -238,19 +246,21 @@ def _readable(rows: Iterable[sqlite3.Row]) -> Iterator[Run]:
 
 
 def _to_run(row: sqlite3.Row) -> Run:
-    finished = row["finished_at"]
-    return Run(
-        id=row["id"],
-        task_id=row["task_id"],
-        task_name=str(row["task_name"]),
-        scheduled_for=parse_instant(row["scheduled_for"]),
-        attempt=int(row["attempt"]),
-        started_at=parse_instant(row["started_at"]),
-        status=RunStatus(row["status"]),
-        finished_at=None if finished is None else parse_instant(finished),
-        reason=as_text(row["reason"]),
-        result=as_text(row["result"]),
-        trigger=Trigger(row["trigger"]),
-        collapsed=int(row["collapsed"]),
-        delivery=as_text(row["delivery"]),
-    )
+    return Run(**{name: read(row[name]) for name, read in _FIELDS.items()})
+
+
+def _instant_or_none(text: str | None) -> datetime | None:
+    return None if text is None else parse_instant(text)
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "int": int,
+    "str": str,
+    "str | None": as_text,
+    "datetime": parse_instant,
+    "datetime | None": _instant_or_none,
+    "RunStatus": RunStatus,
+    "Trigger": Trigger,
+}
+_FIELDS = {field.name: _READERS[str(field.type)] for field in fields(Run)}
+"""How each column of a run is read: a new field of `Run` is read with no word here, if its type is known."""

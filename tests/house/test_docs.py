@@ -28,7 +28,7 @@ from docs.make_commands import PAGE, reference
 from jarvis_trio.cli import program
 from jarvis_trio.delivery import CHANNEL_NAMES, Channels
 from jarvis_trio.models import HandlerContext, RunStatus
-from jarvis_trio.store import schema
+from jarvis_trio.store import ladder
 
 CHECKOUT = Path(__file__).parents[2]
 PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md"), *CHECKOUT.glob("examples/*.md")])
@@ -183,7 +183,7 @@ def test_the_glossary_says_where_each_word_stands() -> None:
 def schema_columns() -> list[tuple[str, str]]:
     """The tables and columns of a new database."""
     with closing(sqlite3.connect(":memory:")) as connection:
-        schema.prepare(connection, Path(":memory:"))
+        ladder.prepare(connection, Path(":memory:"))
         query = "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
         return connection.execute(query).fetchall()
 

@@ -1,0 +1,192 @@
+"""Tests of the ladder: files of every older version come up to date, whole and with all their rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jarvis_trio.errors import StoreError
+from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask
+from jarvis_trio.store import MemoryStore, ladder
+from jarvis_trio.store.schema import STEPS, Step
+from tests.support.core_fakes import ASSISTANTS, START, FakeClock, MakeEngine, a_task
+
+RELEASES = Path(__file__).parent.parent / "support" / "releases"
+"""Dumps of files that older releases wrote, with rows of every kind; the name is the number of their last step."""
+
+MACHINE = Step(
+    "The history says which machine ran it.",
+    columns={"task_runs": {"machine": "TEXT", "cores": "INTEGER NOT NULL DEFAULT 1"}},
+    indexes={"task_runs_by_machine": "task_runs (machine)"},
+    then=("UPDATE task_runs SET machine = 'this one' WHERE status = 'executed'",),
+)
+"""A step as the next engineer may write it."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+def climb(path: Path, steps: Sequence[Step]) -> None:
+    with opened(path) as connection:
+        ladder.prepare(connection, path, steps)
+
+
+def write_release(path: Path, number: int) -> None:
+    with opened(path) as connection:
+        connection.executescript((RELEASES / f"{number}.sql").read_text())
+
+
+def make_version(path: Path, number: int) -> None:
+    """A file at step `number`: as a release left it, or taken there from the newest release before it."""
+    released = max((int(dump.stem) for dump in RELEASES.glob("*.sql") if int(dump.stem) <= number), default=0)
+    if released:
+        write_release(path, released)
+    if released < number:
+        climb(path, STEPS[:number])
+        for copy in path.parent.glob("*before-jarvis-trio*"):
+            copy.unlink()
+
+
+def columns(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Each table's columns: names, types, whether they may be NULL, defaults, keys."""
+    with opened(path) as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({name})")) for name in tables}
+
+
+def others(path: Path) -> set[tuple[str, str]]:
+    with opened(path) as connection:
+        query = "SELECT name, sql FROM sqlite_master WHERE type <> 'table' AND sql IS NOT NULL"
+        return {(name, " ".join(sql.split())) for name, sql in connection.execute(query)}
+
+
+def rows(path: Path, table: str) -> list[tuple[Any, ...]]:
+    with opened(path) as connection:
+        return connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
+
+
+@pytest.mark.law(8)
+@pytest.mark.parametrize("number", range(1, len(STEPS)))
+def test_a_file_of_every_older_version_becomes_like_a_new_one(tmp_path: Path, number: int) -> None:
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    make_version(old, number)
+    with MemoryStore(old) as store:
+        assert store.note("schema_version") == str(len(STEPS))
+    MemoryStore(new).close()
+    assert columns(old) == columns(new)
+    assert others(old) == others(new)
+
+
+@pytest.mark.law(3)
+@pytest.mark.parametrize("number", range(1, len(STEPS)))
+def test_no_row_of_an_older_file_is_lost(path: Path, number: int) -> None:
+    make_version(path, number)
+    kept = ("scheduled_tasks", "task_runs", "task_troubles", "task_deadlines", "outbox", "webhook_files", "facts")
+    before = {table: rows(path, table) for table in kept}
+    MemoryStore(path).close()
+    assert all(before.values())
+    assert {table: len(rows(path, table)) for table in kept} == {table: len(before[table]) for table in kept}
+    assert rows(path, "scheduled_tasks") == before["scheduled_tasks"]
+
+
+@pytest.mark.law(3)
+def test_what_a_1_0_0_file_left_to_do_is_done(tmp_path: Path, make_engine: MakeEngine) -> None:
+    path = tmp_path / "old.db"
+    write_release(path, 1)
+    clock = FakeClock(START.replace(hour=12))
+    calls: list[tuple[str, int]] = []
+
+    def note(task: ScheduledTask, context: HandlerContext) -> None:
+        calls.append((task.name, context.attempt))
+
+    with MemoryStore(path, clock=clock) as store:
+        make_engine({"note": note}, store=store, clock=clock).evaluate_due_tasks()
+        assert store.value("SELECT count(*) FROM task_runs WHERE live = 1") == 0
+        assert store.list_runs(status=RunStatus.RUNNING) == []
+    assert ("every 5 minutes", 1) in calls
+    assert ("every 5 minutes", 2) in calls  # the file says that it ran: its process is gone
+
+
+@pytest.mark.law(8)
+def test_before_the_first_step_a_copy_is_made_and_only_one(path: Path) -> None:
+    write_release(path, 1)
+    before = rows(path, "task_runs")
+    MemoryStore(path).close()
+    copy = path.with_name("memory.db.before-jarvis-trio-1")
+    assert rows(copy, "task_runs") == before
+    assert len(list(path.parent.glob("*before-jarvis-trio*"))) == 1
+
+
+@pytest.mark.law(8)
+@pytest.mark.parametrize("number", range(1, len(STEPS) + 1))
+def test_the_program_before_refuses_the_file_of_the_next_step(path: Path, number: int) -> None:
+    climb(path, [*STEPS, MACHINE])
+    with pytest.raises(StoreError, match=f"has schema {len(STEPS) + 1}, this program knows {number}"):
+        climb(path, STEPS[:number])
+
+
+def test_a_new_column_is_there_with_its_default_and_its_index_and_what_moves_is_moved(path: Path) -> None:
+    write_release(path, 1)
+    climb(path, [*STEPS, MACHINE])
+    with opened(path) as connection:
+        kinds = connection.execute("SELECT DISTINCT machine, cores, status = 'executed' FROM task_runs").fetchall()
+    assert sorted(kinds, key=str) == sorted([("this one", 1, 1), (None, 1, 0)], key=str)
+    assert ("task_runs_by_machine", "CREATE INDEX task_runs_by_machine ON task_runs (machine)") in others(path)
+
+
+def test_what_a_step_moves_it_moves_once(path: Path) -> None:
+    write_release(path, 1)
+    climb(path, [*STEPS, MACHINE])
+    with opened(path) as connection:
+        connection.execute("UPDATE task_runs SET machine = NULL")
+    climb(path, [*STEPS, MACHINE])
+    with opened(path) as connection:
+        assert connection.execute("SELECT count(machine) FROM task_runs").fetchone() == (0,)
+
+
+def test_a_step_that_fails_leaves_the_file_at_the_one_before(path: Path) -> None:
+    write_release(path, 1)
+    with pytest.raises(sqlite3.OperationalError):
+        climb(path, [*STEPS, replace(MACHINE, then=("UPDATE nowhere SET at = 1",)), Step("never reached")])
+    with MemoryStore(path) as store:
+        assert store.note("schema_version") == str(len(STEPS))
+    assert "machine" not in {column[0] for column in columns(path)["task_runs"]}
+
+
+def test_an_older_file_is_read_as_if_it_had_every_step(path: Path) -> None:
+    write_release(path, 1)
+    before = path.read_bytes()
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        ladder.stand_in(connection, path, [*STEPS, MACHINE, Step("a table", tables={"more": STEPS[0].tables["facts"]})])
+        assert connection.execute("SELECT DISTINCT machine, cores FROM task_runs").fetchall() == [(None, 1)]
+        assert connection.execute("SELECT count(*) FROM more").fetchone() == (0,)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.law(2)
+@pytest.mark.law(8)
+def test_a_number_that_is_given_out_again_brings_no_history_with_it(path: Path, clock: FakeClock) -> None:
+    """The assistant's table: INTEGER PRIMARY KEY without AUTOINCREMENT."""
+    with opened(path) as theirs:
+        theirs.executescript(ASSISTANTS)
+    with MemoryStore(path, clock=clock) as store:
+        old = store.store_scheduled_task(a_task("old"))
+        claim = store.claim_run(old, START, 1, started_at=START, owner="me")
+        assert claim is not None
+        with opened(path) as theirs:
+            theirs.execute("DELETE FROM scheduled_tasks WHERE name = 'old'")
+        new = store.store_scheduled_task(a_task("new"))
+        assert new.id == old.id
+        assert new.id not in store.last_runs()
+        assert store.task_of_run(claim.run_id) is None
+        assert store.claim_run(new, START, 1, started_at=START, owner="me") is not None
+        assert [run.task_name for run in store.list_runs(task="old")] == ["old"]
