@@ -85,6 +85,10 @@ class HandlerTimeoutError(HandlerError):
     """A handler stopped its own work at its time limit; its run ends as `timeout`."""
 
 
+class HandlerSkippedError(HandlerError):
+    """A handler has nothing that does this task's work; its run ends as `skipped`, with this reason."""
+
+
 class NotApprovedError(HandlerError):
     """A row names an executable that nobody approved."""
 

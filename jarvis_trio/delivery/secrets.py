@@ -43,7 +43,7 @@ class Secrets:
         A `public` value, such as the sender's address, may appear in errors. Raises
         DeliveryError for a file that others may read or that cannot be understood.
         """
-        value = self._environment.get(name) or self._read_file().get(name)
+        value = self._environment.get(name) or (read_variables(self._file) if self._file else {}).get(name)
         if value and not public:
             self.conceal(value)
         return value or None
@@ -70,18 +70,21 @@ class Secrets:
             text = text.replace(part, "***")
         return text
 
-    def _read_file(self) -> dict[str, str]:
-        if self._file is None:
-            return {}
-        try:
-            # Non-blocking, as a FIFO of that name would hold up the delivery for ever.
-            with open(self._file, encoding="utf-8", opener=lambda p, f: os.open(p, f | os.O_NONBLOCK)) as file:
-                _check_private(self._file, os.fstat(file.fileno()))
-                return dict(_assignments(self._file, file.read()))
-        except FileNotFoundError:
-            return {}
-        except (OSError, UnicodeDecodeError) as error:
-            raise DeliveryError(f"cannot read the secrets file {self._file}: {error}") from None
+
+def read_variables(path: Path) -> dict[str, str]:
+    """The lines `NAME=value` of a file that only the user may open; nothing if there is no such file.
+
+    Raises DeliveryError for a file that others may read or that cannot be understood.
+    """
+    try:
+        # Non-blocking, as a FIFO of that name would hold up the delivery for ever.
+        with open(path, encoding="utf-8", opener=lambda p, f: os.open(p, f | os.O_NONBLOCK)) as file:
+            _check_private(path, os.fstat(file.fileno()))
+            return dict(_assignments(path, file.read()))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeliveryError(f"cannot read the secrets file {path}: {error}") from None
 
 
 def _check_private(path: Path, status: os.stat_result) -> None:

@@ -298,7 +298,7 @@ class SchedulerEngine:
         if outcome.status in FAILED:
             extra = {"task": claim.task.name, "run_id": claim.run_id}
             _logger.warning("Task %r ended as %s: %s", claim.task.name, outcome.status, outcome.reason, extra=extra)
-        report |= {"error": outcome.reason} if outcome.status in FAILED else {"result": outcome.result}
+        report |= {"result": outcome.result} if outcome.status is RunStatus.EXECUTED else {"error": outcome.reason}
         if claim.task.delivery_channel and (account := self._notices.send_run(claim.run_id, now)) is not None:
             report["delivery"] = account
         return report

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from jarvis_trio.errors import HandlerError, HandlerTimeoutError
+from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError
 from jarvis_trio.instants import duration_text
 from jarvis_trio.jsontext import RESULT_LIMIT, result_text
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, Outcome, RunStatus, ScheduledTask
@@ -142,6 +142,8 @@ def call_handler(handler: Handler, task: ScheduledTask, context: HandlerContext)
         return _outcome_of(handler(task, context))
     except HandlerTimeoutError as error:
         return Outcome(RunStatus.TIMEOUT, reason=error_text(error) or "it stopped at its time limit")
+    except HandlerSkippedError as error:
+        return Outcome(RunStatus.SKIPPED, reason=error_text(error) or "its handler did nothing, and does not say why")
     except HandlerError as error:
         return Outcome(RunStatus.ERROR, reason=error_text(error) or "it failed and does not say why")
     except BaseException as error:  # border of law 4: SystemExit, KeyboardInterrupt, anything, is the task's

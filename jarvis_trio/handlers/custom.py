@@ -46,11 +46,7 @@ class Custom:
 
     def __init__(self, approvals: Approvals, environment: Mapping[str, str] = os.environ) -> None:
         self._approvals = approvals
-        # Taken once, since a handler that misbehaves can change the process's own.
-        self._environment = {
-            name: value for name, value in environment.items() if name in PASSED_ON or name.startswith("LC_")
-        }
-        self._environment.setdefault("PATH", os.defpath)
+        self._environment = passed_on(environment)  # taken once: a handler that misbehaves can change the process's own
 
     def __call__(self, task: ScheduledTask, context: HandlerContext) -> dict[str, Any]:
         """Run the task's command.
@@ -66,18 +62,24 @@ class Custom:
         arguments = command_words(task)
         done = run_command(
             [approved_program(arguments[0], self._environment["PATH"], self._approvals), *arguments[1:]],
-            environment=self._environment | _told(task, context),
+            environment=self._environment | task_environment(task, context),
             folder=self._folder(),
             timeout=context.timeout,
             cancelled=context.cancelled,
         )
         if not done.in_time:
-            raise HandlerTimeoutError(_timeout_reason(done, context.timeout))
+            raise HandlerTimeoutError(timeout_reason(done, context.timeout))
         return _result(done)
 
     def _folder(self) -> str:
         home = self._environment.get("HOME", "")
         return home if os.path.isdir(home) else "/"
+
+
+def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a child process gets of the daemon's `environment`: `PASSED_ON`, `LC_*`, and a PATH in any case."""
+    given = {name: value for name, value in environment.items() if name in PASSED_ON or name.startswith("LC_")}
+    return {"PATH": os.defpath, **given}
 
 
 def command_words(task: ScheduledTask) -> list[str]:
@@ -105,7 +107,8 @@ def approved_program(name: str, search_path: str, approvals: Approvals) -> str:
     return str(approvals.check(found))
 
 
-def _told(task: ScheduledTask, context: HandlerContext) -> dict[str, str]:
+def task_environment(task: ScheduledTask, context: HandlerContext) -> dict[str, str]:
+    """What a child process is told of its run."""
     return {
         "JARVIS_TASK": task.name,
         "JARVIS_SCHEDULED_FOR": utc_text(context.scheduled_for),
@@ -116,7 +119,7 @@ def _told(task: ScheduledTask, context: HandlerContext) -> dict[str, str]:
 def _result(done: Completed) -> dict[str, Any]:
     result: dict[str, Any] = {"status": "ok" if done.exit_code == 0 else "error"}
     if done.exit_code != 0:
-        result["error"] = _failure(done)
+        result["error"] = failure_reason(done)
     result |= {"exit_code": done.exit_code, "stdout": done.stdout, "stderr": done.stderr}
     if done.ended:
         result["left_behind"] = done.ended
@@ -125,13 +128,15 @@ def _result(done: Completed) -> dict[str, Any]:
     return result
 
 
-def _failure(done: Completed) -> str:
+def failure_reason(done: Completed) -> str:
+    """How a process that was not ended here ended: its exit code or signal, and its last words."""
     code = done.exit_code
     how = f"exit code {code}" if code is None or code >= 0 else f"ended by {_signal_name(-code)}"
     return ": ".join(filter(None, (how, _last_line(done))))
 
 
-def _timeout_reason(done: Completed, timeout: timedelta) -> str:
+def timeout_reason(done: Completed, timeout: timedelta) -> str:
+    """What was ended at the time limit, what lives on, and the last words."""
     parts = [f"ended at its time limit of {duration_text(timeout)} (processes ended: {done.ended})"]
     if done.survivors:
         pids = ", ".join(map(str, done.survivors))

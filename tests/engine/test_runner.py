@@ -17,7 +17,7 @@ import pytest
 
 from jarvis_trio.engine import runner
 from jarvis_trio.engine.runner import call_handler, run_in_thread, run_inline
-from jarvis_trio.errors import HandlerError, HandlerTimeoutError
+from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError
 from jarvis_trio.jsontext import RESULT_LIMIT
 from jarvis_trio.models import HandlerContext, Outcome, RunStatus
 from tests.support.core_fakes import PATIENCE, START, Gate, a_task
@@ -399,3 +399,8 @@ def test_law_4_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
         [sys.executable, "-W", "ignore", "-c", FORKING], cwd=CHECKOUT, capture_output=True, text=True, timeout=30
     )
     assert (done.stdout.split(), done.stderr) == (["executed", "executed"], "")
+
+
+def test_a_handler_that_has_nothing_for_its_task_is_skipped_with_its_reason() -> None:
+    outcome = outcome_of_raising(HandlerSkippedError("knowledge_lint is not yet implemented"))
+    assert outcome == Outcome(RunStatus.SKIPPED, reason="knowledge_lint is not yet implemented")

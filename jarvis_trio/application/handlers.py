@@ -1,0 +1,217 @@
+"""The handlers of an application: each run is a child process in its own interpreter.
+
+Guarantees:
+- A run ends with all its descendants at its time limit, at a stop, and after a crash of the
+  daemon: it goes through the same machinery as a command.
+- `custom` never goes to the application, whatever a row's type looks like.
+
+This code assumes that the application's `config.MEMORY_DB_PATH` is the daemon's database;
+each run checks it, since another file would be changed unseen.
+
+In process it was tried and rejected: two modules named `config` clash, its packages are missing
+in our interpreter, a thread that hangs cannot be ended, and the current folder is one for all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from jarvis_trio.application.source import HandlerSource
+from jarvis_trio.delivery.secrets import read_variables
+from jarvis_trio.errors import DeliveryError, HandlerError, HandlerSkippedError, HandlerTimeoutError, JarvisError
+from jarvis_trio.handlers.custom import failure_reason, passed_on, task_environment, timeout_reason
+from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
+from jarvis_trio.text import printable
+
+BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
+ENVIRONMENT_FILE = "application.env"
+"""Variables for the application's handlers alone, in the data folder: `NAME=value`, mode 0600."""
+
+_MOST_ANSWER_BYTES = 16 * 1024 * 1024
+_LOOK_LIMIT = timedelta(seconds=60)
+_NOT_IMPLEMENTED = "not yet implemented"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a child process saw of the application before any handler ran.
+
+    `problems` keep its handlers from running; `missing` are packages that its files import
+    and that its interpreter does not have.
+    """
+
+    python: str
+    problems: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+class ApplicationHandlers(Mapping[str, Handler]):
+    """Handlers by type: ours, and for every other type the application's.
+
+    Args:
+        source: the application.
+        ours: the handlers that come with the program, and the installed ones.
+        runs: makes the child processes.
+    """
+
+    def __init__(self, source: HandlerSource, ours: Mapping[str, Handler], runs: Runs) -> None:
+        self._source = source
+        self._ours = ours
+        self._runs = runs
+
+    def __getitem__(self, handler_type: str) -> Handler:
+        return self._runs if self._source.takes(handler_type, self._ours) else self._ours[handler_type]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ours)
+
+    def __len__(self) -> int:
+        return len(self._ours)
+
+
+class Runs:
+    """The handler that hands a task to the application.
+
+    Args:
+        source: the application.
+        database: the daemon's; the application's has to be the same.
+        environment: the daemon's own variables.
+        variables_file: further variables for the application, read at each run; it may be missing.
+    """
+
+    grace = timedelta(seconds=8)
+    """Beyond the time limit: SIGTERM's and SIGKILL's grace in `processes`, and a second."""
+
+    def __init__(
+        self, source: HandlerSource, database: Path, environment: Mapping[str, str], variables_file: Path
+    ) -> None:
+        self._source = source
+        self._database = database
+        self._environment = passed_on(environment)
+        self._variables_file = variables_file
+
+    def __call__(self, task: ScheduledTask, context: HandlerContext) -> HandlerResult:
+        """Run the task's handler in a child process of the application's interpreter.
+
+        Returns what the handler returned. Raises HandlerError if it raised, or if the process
+        ended without an answer; HandlerSkippedError if it says that it is not implemented yet;
+        HandlerTimeoutError at the time limit.
+        """
+        request = {"ask": "run", "type": task.handler_type, "config": task.handler_config or ""}
+        told = task_environment(task, context)
+        answer = self._ask(request, told, context.timeout, context.cancelled)
+        return _result(answer)
+
+    def beside(self, ours: Mapping[str, Handler]) -> ApplicationHandlers:
+        """Handlers by type: `ours`, and this one for every type that is the application's."""
+        return ApplicationHandlers(self._source, ours, self)
+
+    def look(self) -> Look:
+        """See, in a child process, what would keep runs from working. Raises HandlerError if nothing answers."""
+        seen = self._ask({"ask": "look"}, {}, _LOOK_LIMIT, Event())
+        if "error" in seen:
+            raise HandlerError(f"the application cannot be looked at: {printable(str(seen['error']))}")
+        return Look(str(seen["python"]), tuple(seen["problems"]), tuple(seen["missing"]))
+
+    def _ask(
+        self, request: Mapping[str, str], told: dict[str, str], timeout: timedelta, cancelled: Event
+    ) -> dict[str, Any]:
+        folder = Path(tempfile.mkdtemp(prefix="jarvis-run-"))  # mode 0700
+        try:
+            return self._ask_in(folder, request, told, timeout, cancelled)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _ask_in(
+        self,
+        folder: Path,
+        request: Mapping[str, str],
+        told: dict[str, str],
+        timeout: timedelta,
+        cancelled: Event,
+    ) -> dict[str, Any]:
+        from jarvis_trio.handlers.processes import run_command  # noqa: PLC0415  # psutil: 20 ms
+
+        question, answer = folder / "request.json", folder / "answer.json"
+        question.write_text(json.dumps(self._whole(request, answer)))  # in a file: its config is nobody's to see
+        done = run_command(
+            [str(self._source.python), str(BOOTSTRAP), str(question)],
+            environment=self._environment | self._variables() | told,
+            folder=str(self._source.folder),
+            timeout=timeout,
+            cancelled=cancelled,
+        )
+        if not done.in_time:
+            raise HandlerTimeoutError(timeout_reason(done, timeout))
+        found = _read_answer(answer)
+        if found is None:
+            raise HandlerError(f"the application's process ended without an answer: {failure_reason(done)}")
+        return found
+
+    def _variables(self) -> dict[str, str]:
+        try:
+            return read_variables(self._variables_file)
+        except DeliveryError as error:
+            raise HandlerError(error.says, fix=error.fix) from None
+
+    def _whole(self, request: Mapping[str, str], answer: Path) -> dict[str, Any]:
+        source = self._source
+        return {
+            **request,
+            "folder": str(source.folder),
+            "handlers": source.handlers,
+            "store": source.store,
+            "parts": dict(source.parts),
+            "database": str(self._database),
+            "answer": str(answer),
+        }
+
+
+def require_usable(runs: Runs) -> Look:
+    """Look at the application before a daemon starts. Raises JarvisError if its handlers cannot run."""
+    seen = runs.look()
+    if seen.problems:
+        fix = "see all of it with: jarvis-trio doctor, with the same options"
+        raise JarvisError(f"the application's handlers cannot run: {'; '.join(seen.problems)}", fix=fix)
+    return seen
+
+
+def _read_answer(path: Path) -> dict[str, Any] | None:
+    try:
+        if (size := path.stat().st_size) > _MOST_ANSWER_BYTES:
+            raise HandlerError(f"its answer has {size:,} bytes; at most {_MOST_ANSWER_BYTES:,} are read")
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _result(answer: Mapping[str, Any]) -> HandlerResult:
+    if "error" in answer:
+        raise HandlerError(printable(str(answer["error"])))
+    result = answer.get("answer")
+    if (reason := _not_implemented(result)) is not None:
+        raise HandlerSkippedError(reason)
+    return result if result is None or isinstance(result, Mapping) else str(result)
+
+
+def _not_implemented(result: object) -> str | None:
+    """The words in which the application says that it has no code for a type, or None."""
+    value = result
+    if isinstance(result, str):
+        try:
+            value = json.loads(result)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(value, Mapping) or value.get("status") != "skipped":
+        return None
+    texts = (text for text in value.values() if isinstance(text, str))
+    return next((printable(text) for text in texts if _NOT_IMPLEMENTED in text.lower()), None)

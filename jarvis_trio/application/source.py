@@ -1,0 +1,114 @@
+"""Which application's handlers are run, as a person named them on the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jarvis_trio.errors import JarvisError
+
+NEVER = "custom"
+"""This type stays ours whatever is asked for: the application would run commands that nobody approved."""
+
+_REFERENCE = re.compile(r"[\w.]+:\w+")
+_PART = re.compile(r"([A-Za-z_]\w*)=([\w.]+:\w+(?::\w+)?)")
+_TYPE = re.compile(r"[a-z][a-z0-9_]*")
+_INTERPRETERS = (".venv/bin/python", "venv/bin/python")
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerSource:
+    """An application whose handlers run under our engine.
+
+    Attributes:
+        folder: where its modules are; the current folder of each run.
+        handlers: `MODULE:CALLABLE`, called with a type, a configuration and the parts.
+        python: its own interpreter.
+        store: `MODULE:ATTR`, called with its `config.MEMORY_DB_PATH`; empty for no store.
+        parts: further arguments by name, `MODULE:ATTR` or `MODULE:ATTR:CONSTANT` of its `config`.
+        instead_of: built-in types that it runs in our place.
+    """
+
+    folder: Path
+    handlers: str
+    python: Path
+    store: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    instead_of: frozenset[str] = frozenset()
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The words of the command line that say all this."""
+        words = ["--app-dir", str(self.folder), "--handlers", self.handlers, "--app-python", str(self.python)]
+        if self.store:
+            words += ["--store", self.store]
+        for name, reference in self.parts.items():
+            words += ["--part", f"{name}={reference}"]
+        if self.instead_of:
+            words += ["--instead-of", ",".join(sorted(self.instead_of))]
+        return tuple(words)
+
+    def takes(self, handler_type: str, built_in: Mapping[str, object]) -> bool:
+        """Whether runs of that type go to the application.
+
+        Only plain names do. An application may read `Custom ` as `custom`, and a row that
+        says so would then run a command past the approvals.
+        """
+        if _TYPE.fullmatch(handler_type) is None or handler_type == NEVER:
+            return False
+        return handler_type not in built_in or handler_type in self.instead_of
+
+
+def make_source(
+    folder: Path,
+    handlers: str,
+    *,
+    python: Path | None = None,
+    store: str = "",
+    parts: tuple[str, ...] = (),
+    instead_of: str = "",
+) -> HandlerSource:
+    """The application that these words name. Raises JarvisError if they cannot be understood."""
+    folder = folder.absolute()
+    for reference in filter(None, (handlers, store)):
+        if _REFERENCE.fullmatch(reference) is None:
+            raise JarvisError(f"not MODULE:ATTR: {reference!r}", fix="write it like memory.store:MemoryStore")
+    return HandlerSource(
+        folder,
+        handlers,
+        _interpreter(folder, python),
+        store,
+        dict(map(_part, parts)),
+        _types(instead_of),
+    )
+
+
+def _interpreter(folder: Path, python: Path | None) -> Path:
+    """The interpreter; a venv's link is not resolved, since the link is what makes it the venv's."""
+    candidates = [python.absolute()] if python else [folder / name for name in _INTERPRETERS]
+    for candidate in candidates:
+        if os.access(candidate, os.X_OK):
+            return candidate
+    tried = " and ".join(map(str, candidates))
+    raise JarvisError(f"no interpreter of the application at {tried}", fix="name it: --app-python PATH")
+
+
+def _part(text: str) -> tuple[str, str]:
+    found = _PART.fullmatch(text)
+    if found is None:
+        fix = "write it like agent_registry=agents.registry:AgentRegistry:AGENT_CONFIGS_DIR"
+        raise JarvisError(f"not NAME=MODULE:ATTR[:CONSTANT]: {text!r}", fix=fix)
+    return found[1], found[2]
+
+
+def _types(text: str) -> frozenset[str]:
+    types = frozenset(filter(None, (word.strip() for word in text.split(","))))
+    if NEVER in types:
+        raise JarvisError(
+            "custom tasks always run here, since the application would run commands that nobody approved",
+            fix="leave custom out of --instead-of",
+        )
+    return types

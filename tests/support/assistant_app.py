@@ -1,0 +1,39 @@
+"""The existing assistant as tests have it: its file, and an application of its shape, in a folder of its own.
+
+`assistant/memory.db` was made by the assistant's own store and tools. `assistant/app/` is written for
+the tests: it has the assistant's folders, names and traps, and a venv with a package that nobody else has.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+SUPPORT = Path(__file__).parent / "assistant"
+HANDLERS, STORE = "scheduler.handlers:execute_handler", "memory.store:MemoryStore"
+REGISTRY = "agent_registry=agents.registry:AgentRegistry:AGENT_CONFIGS_DIR"
+
+
+def copy_database(folder: Path) -> Path:
+    """The assistant's own file, to be changed; the clock of its tasks stands at 2026-11-28."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy(SUPPORT / "memory.db", folder))
+
+
+def make_application(folder: Path) -> Path:
+    """The application with its database and its own venv."""
+    shutil.copytree(SUPPORT / "app", folder)
+    copy_database(folder / "data")
+    (folder / "agent_configs").mkdir()
+    (folder / "agent_configs/report_builder.yaml").touch()
+    make_venv(folder / ".venv")
+    return folder
+
+
+def make_venv(folder: Path) -> None:
+    """A venv whose packages are its own. By links and without pip, it is made in no time."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", folder], check=True, timeout=60)
+    [packages] = folder.glob("lib/python*/site-packages")
+    (packages / "only_in_its_venv.py").write_text('BRIEF = "# Good morning"\n')
