@@ -1,7 +1,7 @@
 """The only reader of the wall clock and of the machine's zone (laws 5 and 6).
 
-Everything else is handed a `Clock`. So a year can be simulated by handing over
-another one: `jarvis_trio.testing` derives its clock from trio's.
+Everything else is handed a `Clock`. So a year can be simulated with another one:
+`jarvis_trio.testing` derives its clock from trio's.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _LOCALTIME = Path("/etc/localtime")
 
 
 class Clock(Protocol):
-    """What the program needs to know of time."""
+    """What the program needs to know about time."""
 
     def now(self) -> datetime:
         """The present instant, aware and in UTC."""
 
     def zone(self) -> tzinfo:
-        """The zone of the machine as it is set now, not as it was at the start."""
+        """The machine's zone as it is set now, not as it was at the start."""
 
     def monotonic(self) -> float:
         """Seconds that never run backwards, for durations only."""
@@ -33,8 +33,8 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clock.
 
-    `TZ` is read when it is made: nobody outside can change it in a running process, but
-    a handler that does must not move the zone of all other tasks (law 4).
+    `TZ` is read once, when the clock is made. Nobody outside can change it in a running process,
+    and a handler that changes it must not move the zone of all other tasks (law 4).
     """
 
     def __init__(self) -> None:
@@ -51,12 +51,11 @@ class SystemClock:
 
 
 def machine_zone(name: str = "") -> tzinfo:
-    """The zone `name`, as `TZ` has it, or else the one that `/etc/localtime` names at this moment.
+    """The zone `name`, as in `TZ`, or else the one that `/etc/localtime` names at this moment.
 
-    `datetime.astimezone()` is no substitute: the C library reads the zone once
-    and keeps it, and has one offset rather than rules. The package tzlocal was
-    tried in thought and left: it raises where `/etc/timezone` contradicts
-    `/etc/localtime`, and a daemon has to go on.
+    `datetime.astimezone()` cannot do this: the C library reads the zone once and keeps it, and it
+    gives one offset instead of rules. The package tzlocal was considered and rejected: it raises if
+    `/etc/timezone` contradicts `/etc/localtime`, and a daemon has to go on.
     """
     if name and (zone := _zone_named(name.removeprefix(":"))) is not None:
         return zone
@@ -73,8 +72,8 @@ def _zone_named(name: str) -> tzinfo | None:
 
 
 def _zone_of_localtime() -> tzinfo:
-    # Both macOS and Linux keep a link into a folder named "zoneinfo". The link's own text
-    # says enough: realpath costs ten times as much, and this is asked several times a run.
+    # macOS and Linux both keep a link into a folder named "zoneinfo". The link's own text is
+    # enough: realpath costs ten times as much, and each run asks several times.
     try:
         key = os.readlink(_LOCALTIME).partition("/zoneinfo/")[2]
     except OSError:  # a plain file, or none
@@ -94,6 +93,6 @@ def _zone_in_file(path: Path) -> tzinfo:
 
 @lru_cache(maxsize=4)
 def _zone_in_version(path: Path, inode: int, modified: int) -> tzinfo:
-    """One object for each version of the file: two from one file are not equal, and would look like a change."""
+    """One object for each version of the file: two of one version would look like a change."""
     with path.open("rb") as file:
         return ZoneInfo.from_file(file, key=str(path))

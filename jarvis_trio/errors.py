@@ -1,8 +1,7 @@
 """The exceptions that a user of the program can meet.
 
-Each says in one line what is wrong, with the value, and names the fix apart from it: the
-command line prints both, `doctor` shows them in two columns, and an assistant reads the
-fix without taking a sentence to pieces.
+Each says in one line what is wrong, with the value, and keeps the fix apart from it: the command
+line prints both, `doctor` shows them in two columns, and an assistant reads the fix on its own.
 """
 
 
@@ -11,7 +10,7 @@ class JarvisError(Exception):
 
     Args:
         says: what is wrong, with the value: one line without a full stop.
-        fix: what to do about it, in the imperative; empty where nobody knows.
+        fix: what to do about it, in the imperative; empty if nobody knows.
 
     `str()` of it is both: `there is no program 'bakup'; give the path of an executable`.
     """
@@ -50,15 +49,15 @@ class RequestError(JarvisError):
 
 
 class UnknownTaskError(TaskError, LookupError):
-    """No task bears that name or number."""
+    """No task has that name or number."""
 
 
 class DuplicateTaskError(TaskError):
-    """Another task bears that name already."""
+    """Another task already has that name."""
 
 
 class TaskRunningError(TaskError):
-    """The task runs already, and a task never overlaps itself (law 2)."""
+    """The task is already running, and a task never overlaps itself (law 2)."""
 
 
 class StoreError(JarvisError):
@@ -82,7 +81,7 @@ class HandlerError(JarvisError):
 
 
 class HandlerTimeoutError(HandlerError):
-    """A handler stopped its own work at its time limit; its run ends as `timeout`."""
+    """A handler stopped itself at its time limit; its run ends as `timeout`."""
 
 
 class HandlerSkippedError(HandlerError):

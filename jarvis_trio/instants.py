@@ -1,7 +1,7 @@
 """Text at the edges: instants, durations and zones, to and from what people write.
 
-Inside the program a time is an aware UTC `datetime` (law 5) and a duration a
-`timedelta`; the functions here are where local text comes in and goes out. Pure.
+Inside the program a time is an aware UTC `datetime` (law 5) and a duration is a `timedelta`. Local
+text comes in and goes out here. Pure.
 """
 
 from __future__ import annotations
@@ -13,12 +13,22 @@ from zoneinfo import ZoneInfo
 from jarvis_trio.errors import ScheduleError
 
 YEARS = range(2, 9999)
-"""The years whose times are taken: one less at either end, so that no zone's offset leads out of the calendar."""
+"""The years that are accepted: with one to spare at either end for the offset of a zone."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_DURATION_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+_DURATION_UNITS = {  # the names that people use for each, the largest first
+    "weeks": ("w", "wk", "wks", "week", "weeks"),
+    "days": ("d", "day", "days"),
+    "hours": ("h", "hr", "hrs", "hour", "hours"),
+    "minutes": ("m", "min", "mins", "minute", "minutes"),
+    "seconds": ("s", "sec", "secs", "second", "seconds"),
+}
+_AMOUNT = r"(\d+(?:\.\d+)?|\ban?\b)"
+_SEPARATOR = r"(?:(?<=\S),\s*|(?<=\s)and\s+)?"
+_DURATION = re.compile(
+    "".join(rf"(?:{_SEPARATOR}{_AMOUNT}\s*(?:{'|'.join(names)})(?![A-Za-z])\s*)?" for names in _DURATION_UNITS.values())
+)
 
 
 def to_microseconds(instant: datetime) -> int:
@@ -34,26 +44,26 @@ def from_microseconds(microseconds: int) -> datetime:
 def as_utc(instant: datetime, zone: tzinfo) -> datetime:
     """`instant` in UTC; a naive one is local time in `zone`.
 
-    A naive time in the repeated hour is its first reading, and one in the gap is
-    moved on by the gap, as `fold=0` says (PEP 495).
+    A naive time in the repeated hour is read as the first of the two, and one in the gap is moved
+    on by the length of the gap, as `fold=0` says (PEP 495).
 
     Raises ScheduleError for a year outside `YEARS`.
     """
     aware = instant if instant.tzinfo is not None else instant.replace(tzinfo=zone)
     if instant.year not in YEARS or (utc := aware.astimezone(UTC)).year not in YEARS:
-        raise ScheduleError(f"time out of range: {instant.isoformat()}; use a year from 2 to 9998")
+        raise ScheduleError(f"time out of range: {instant.isoformat()}", fix="use a year from 2 to 9998")
     return utc
 
 
 def parse_instant(text: str, zone: tzinfo = UTC) -> datetime:
-    """The UTC instant that ISO 8601 `text` means; text without offset is local to `zone`.
+    """The UTC instant that ISO 8601 `text` means; text without an offset is local to `zone`.
 
     Raises ScheduleError for anything else.
     """
     try:
         parsed = datetime.fromisoformat(text.strip())
     except (ValueError, AttributeError, TypeError):
-        raise ScheduleError(f"not a time: {text!r}; write it like 2026-12-01T09:00") from None
+        raise ScheduleError(f"not a time: {text!r}", fix="write it like 2026-12-01T09:00") from None
     return as_utc(parsed, zone)
 
 
@@ -63,32 +73,34 @@ def local_text(instant: datetime, zone: tzinfo) -> str:
 
 
 def utc_text(instant: datetime) -> str:
-    """ISO 8601 in UTC: one text for one instant, whatever the machine's zone is."""
+    """ISO 8601 in UTC: one text for one instant, whatever the machine's zone."""
     return instant.astimezone(UTC).isoformat()
 
 
 def parse_zone(name: str) -> ZoneInfo:
-    """The zone that the IANA database knows by `name`.
+    """The zone of that name in the IANA database.
 
-    Raises ScheduleError for a name that it does not know.
+    Raises ScheduleError if there is none.
     """
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError, TypeError, AttributeError):
-        raise ScheduleError(f"unknown time zone: {name!r}; use a name like Europe/Berlin or America/Denver") from None
+        fix = "use a name like Europe/Berlin or America/Denver"
+        raise ScheduleError(f"unknown time zone: {name!r}", fix=fix) from None
 
 
 def parse_duration(text: str) -> timedelta:
-    """The duration that text such as `90s`, `5m`, `1h30m` or `2d` means.
+    """The duration that text such as `90s`, `1h30m`, `2w` or `5 minutes` means.
 
-    Raises ScheduleError where it is not written so, or is not greater than zero.
+    Raises ScheduleError if it is not written so, or is not greater than zero.
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None or not any(found.groups()):
-        raise ScheduleError(f"not a duration: {text!r}; write it like 90s, 5m, 1h30m or 2d")
-    parts = {unit: float(part) for unit, part in zip(_DURATION_UNITS.values(), found.groups(), strict=True) if part}
+        raise ScheduleError(f"not a duration: {text!r}", fix="write it like 90s, 5m, 1h30m, 2d, 1w or 5 minutes")
+    named = zip(_DURATION_UNITS, found.groups(), strict=True)
+    amounts = {unit: 1 if amount in ("a", "an") else float(amount) for unit, amount in named if amount}
     try:
-        duration = timedelta(**parts)
+        duration = timedelta(**amounts)
     except OverflowError:
         raise ScheduleError(f"duration too long: {text!r}") from None
     if not duration:
@@ -97,7 +109,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def duration_text(duration: timedelta) -> str:
-    """`duration` as `parse_duration` reads it: `1h30m`, `2d`, `0.5s`; `0s` for none."""
+    """`duration` as `parse_duration` reads it: `1h30m`, `2d`, `0.5s`; `0s` if there is none."""
     seconds, fraction = duration // timedelta(seconds=1), f".{duration.microseconds:06}".rstrip(".0")
     days, seconds = divmod(seconds, 86_400)
     hours, seconds = divmod(seconds, 3_600)

@@ -1,7 +1,7 @@
 """Text for people: foreign text made safe to show, and times, durations and lists in words. Pure.
 
-Not `strftime` names and not the package humanize: both follow the process's locale,
-and the sentences around them are English.
+`strftime` names and the package humanize were rejected: both follow the process's locale, and the
+sentences around them are English. Nor has humanize short forms (`in 4 min`).
 """
 
 from __future__ import annotations
@@ -10,29 +10,34 @@ import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta, tzinfo
 
-# C0 and C1 controls and DEL (a newline forges a log line, ESC and C1 drive the terminal); the
-# marks, embeddings, overrides and isolates of Unicode's bidirectional algorithm (UAX 9), which
-# reorder what a person reads; the line and paragraph separators; and lone surrogates, which no
-# UTF-8 stream takes. `str.isprintable` was left: it also escapes the joiners inside emoji.
+# C0, DEL and C1: a newline forges a line of the log, ESC and C1 drive the terminal. The marks,
+# embeddings, overrides and isolates of Unicode's bidirectional algorithm (UAX 9), which reorder
+# what a person reads. The line and paragraph separators. Lone surrogates, which no UTF-8 stream
+# takes. `str.isprintable` was rejected: it also escapes the joiners inside emoji.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    r"""`text` on one line, with what would act on a terminal escaped as Python writes it (`\x1b`)."""
+    r"""`text` on one line, with what would act on a terminal escaped as Python does (`\x1b`)."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def storable(text: str) -> str:
-    """`text` cut at 1,000 characters, and with lone surrogates escaped, which no database takes."""
+    """`text` cut at 1,000 characters, with lone surrogates escaped, which no database takes."""
     return text[:1000].encode("utf-8", "backslashreplace").decode()
 
 
 def error_text(error: BaseException) -> str:
-    """What an exception says of itself, storable; never raises, though its own `__str__` may."""
+    """What an exception says, storable. Never raises, though the exception's own `__str__` may."""
     try:
         return storable(str(error))
     except BaseException:  # noqa: BLE001  # border of law 4: whatever a handler raises is its task's error
         return "(its text cannot be had)"
+
+
+def shortened(text: str, width: int) -> str:
+    """The text; one that is longer than `width` characters ends there in an ellipsis."""
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -43,10 +48,16 @@ _UNITS = (
     ("minute", timedelta(minutes=1)),
     ("second", timedelta(seconds=1)),
 )
+_SHORT_UNITS = (
+    ("d", timedelta(days=1)),
+    ("h", timedelta(hours=1)),
+    ("min", timedelta(minutes=1)),
+    ("s", timedelta(seconds=1)),
+)
 
 
 def moment_words(instant: datetime, zone: tzinfo) -> str:
-    """The instant in `zone`, with the zone's name in force: `Sun 2026-03-08 03:00 MDT`."""
+    """The instant in `zone`, with the name of the offset in force: `Sun 2026-03-08 03:00 MDT`."""
     local = instant.astimezone(zone)
     return f"{date_words(local)} {time_words(instant, zone)} {local.tzname()}"
 
@@ -57,7 +68,7 @@ def date_words(day: date) -> str:
 
 
 def time_words(instant: datetime, zone: tzinfo) -> str:
-    """The time of day in `zone`, seconds only where there are any: `03:00`, `03:00:05`."""
+    """The time of day in `zone`, with seconds only if there are any: `03:00`, `03:00:05`."""
     local = instant.astimezone(zone)
     return f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
 
@@ -67,6 +78,7 @@ def duration_words(duration: timedelta) -> str:
     if abs(duration) < timedelta(seconds=1):
         milliseconds = max(1, round(abs(duration) / timedelta(milliseconds=1)))
         return counted(milliseconds, "millisecond") if duration else "no time"
+
     words = []
     for name, unit in _UNITS:
         count, duration = divmod(duration, unit)
@@ -77,26 +89,34 @@ def duration_words(duration: timedelta) -> str:
     return " and ".join(words)
 
 
+def short_duration(duration: timedelta) -> str:
+    """The duration, rounded, in the largest unit that it holds twice: `4 min`, `36 h`, `0 s`."""
+    fits = ((name, unit) for name, unit in _SHORT_UNITS if duration >= 2 * unit)
+    name, unit = next(fits, _SHORT_UNITS[-1])
+    return f"{round(duration / unit)} {name}"
+
+
+def relative(instant: datetime, now: datetime) -> str:
+    """How far an instant is from now: `in 4 min`, `2 h ago`."""
+    distance = short_duration(abs(instant - now))
+    return f"in {distance}" if instant > now else f"{distance} ago"
+
+
 def counted(count: int, noun: str) -> str:
     """`1 slot`, `3 slots`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def joined(items: Sequence[str], most: int = 4) -> str:
-    """`a, b and c`; what is beyond `most` is counted: `a, b and 7 more`."""
+    """`a, b and c`; if there are more than `most`, the rest is counted: `a, b and 7 more`."""
     if len(items) > most:
         items = [*items[: most - 1], f"{len(items) - most + 1} more"]
     return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """`did you mean 'backup'? ` where one of the names is near; else nothing."""
+    """`did you mean 'backup'? ` if one of the names is near; otherwise nothing."""
     import difflib  # noqa: PLC0415  # 3 ms, which only a mistake need pay
 
     found = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {found[0]!r}? " if found else ""
-
-
-def shortened(text: str, width: int) -> str:
-    """The text, cut to `width` characters with an ellipsis where it is longer."""
-    return text if len(text) <= width else text[: width - 1] + "…"

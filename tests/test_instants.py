@@ -134,13 +134,26 @@ def test_an_unknown_zone_is_refused_in_one_line(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90s", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172_800), ("0.5s", 0.5), ("1d1h1m1s", 90_061), (" 5m ", 300)],
+    [
+        ("90s", 90),
+        ("5m", 300),
+        ("5 minutes", 300),
+        ("an hour and 5 min", 3900),
+        ("1w", 604_800),
+        ("1h30m", 5400),
+        ("2d", 172_800),
+        ("0.5s", 0.5),
+        ("1d1h1m1s", 90_061),
+        (" 5m ", 300),
+    ],
 )
 def test_durations_are_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "5", "m", "5 m", "-5m", "30m1h", "0s", "0h0m", "1e3s", "9" * 400 + "d", "1w"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "m", "5 months", "-5m", "and 5m", "1h,", "30m1h", "0s", "0h0m", "1e3s", "9" * 400 + "d"]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ScheduleError, match="duration"):
         parse_duration(text)

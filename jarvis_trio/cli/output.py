@@ -1,7 +1,6 @@
 """What commands print: lines, JSON, and tables whose colours vanish where nobody sees them.
 
-Only here is rich used, and it is imported when a table is drawn. Relative times are
-made here too: humanize was left, since it has no short forms (`in 4 min`).
+Only here is rich used, and it is imported when a table is drawn.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,7 +36,6 @@ STYLES = {
 
 _WIDE = 120
 _LONGEST_CELL = 500  # --json has all of it
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 class Cell(NamedTuple):
@@ -127,19 +124,6 @@ def draw(drawing: Table) -> None:
         target.print(drawing)
     for line in drawn.get().splitlines():
         print(line.rstrip())
-
-
-def relative(instant: datetime, now: datetime) -> str:
-    """How far an instant is from now: `in 4 min`, `2 h ago`."""
-    distance = short(abs(instant - now))
-    return f"in {distance}" if instant > now else f"{distance} ago"
-
-
-def short(duration: timedelta) -> str:
-    """A duration, rounded, in the largest unit of which it has two: `4 min`, `36 h`."""
-    seconds = duration.total_seconds()
-    name, size = next(((name, size) for name, size in _UNITS if seconds >= 2 * size), _UNITS[-1])
-    return f"{round(seconds / size)} {name}"
 
 
 def pairs(rows: Iterable[tuple[str, Cell]]) -> Table:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from jarvis_trio.errors import DeliveryError
 from jarvis_trio.jsontext import json_object
+from jarvis_trio.text import shortened
 
 Config = Mapping[str, Any]
 """A row's `delivery_config`, parsed. Keys that a channel does not know are left to whoever wrote them."""
@@ -92,12 +93,12 @@ def one_line(text: str) -> str:
 
 def line(text: str) -> str:
     """`text` cleaned, on one line, and at most 200 characters of it."""
-    return _bounded(one_line(text), _LONGEST_LINE)
+    return shortened(one_line(text), _LONGEST_LINE)
 
 
 def paragraph(text: str) -> str:
     """`text` cleaned, and at most 4,000 characters of it."""
-    return _bounded(clean(text), _LONGEST_TEXT)
+    return shortened(clean(text), _LONGEST_TEXT)
 
 
 def readable(result: str | None) -> str:
@@ -141,7 +142,3 @@ def _item(first: str = "", *others: str) -> list[str]:
 
 def _is_blank(value: object) -> bool:
     return isinstance(value, str) and not value.strip()
-
-
-def _bounded(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"

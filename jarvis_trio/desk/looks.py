@@ -15,7 +15,7 @@ from jarvis_trio.insight.explain import Explanation, explain
 from jarvis_trio.insight.forecast import Upcoming, forecast
 from jarvis_trio.instants import as_utc
 from jarvis_trio.models import Run, RunStatus, ScheduledTask, TroubleKind, require_id
-from jarvis_trio.moments import read_moment, read_past
+from jarvis_trio.moments import Toward, read_instant, read_moment
 from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import stored_next_run
 
@@ -106,7 +106,7 @@ def runs(session: Session, request: RunsRequest) -> list[Run]:
 
     Raises UnknownTaskError for a name that neither a task nor a run has, ScheduleError.
     """
-    since = request.since and read_past(request.since, session.now(), session.zone())
+    since = request.since and read_instant(request.since, session.now(), session.zone(), Toward.PAST)
     found = session.store.list_runs(
         task=request.task,
         status=RunStatus(request.status) if request.status else None,
@@ -151,7 +151,7 @@ def status(session: Session) -> Status:
 def explanation(session: Session, name: str, at: str | None) -> Explanation:
     """Why a task ran, did not run, or will run at a time, or now. Raises UnknownTaskError, ScheduleError."""
     task, now = session.task(name), session.now()
-    asked = None if at is None else read_moment(at, now, zone_of(task, session.zone()))
+    asked = None if at is None else read_moment(at, now, zone_of(task, session.zone()), Toward.EITHER)
     return explain(session.store, task, asked, now, daemon_runs=_daemon_runs(session))
 
 
@@ -162,7 +162,7 @@ def outlook(session: Session, name: str | None, start: str | None, days: int) ->
     instant. Raises UnknownTaskError, ScheduleError.
     """
     now, zone = session.now(), session.zone()
-    asked = read_moment(start, now, zone) if start else now
+    asked = read_moment(start, now, zone, Toward.EITHER) if start else now
     try:
         begin, end = as_utc(asked, zone), as_utc(asked + timedelta(days=days), zone)
     except OverflowError:

@@ -1,7 +1,7 @@
-"""The answers that `explain` gives, one sentence each, from what is known of a task and a moment. Pure.
+"""The answers of `explain`, one sentence each, from what is known about a task and a moment. Pure.
 
-What happened is told by the history. Where that has no row for a slot, the reason that
-the task's row and the runs around it leave is told, and nothing is invented.
+The history tells what happened. If it has no row for a slot, the answer is the reason that the
+task's row and the runs around it leave open. Nothing is invented.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`sentence` goes on after the task's name. `runs` are the rows that it rests on, the oldest first."""
+    """`sentence` follows the task's name. `runs` are the rows it rests on, the oldest first."""
 
     verdict: Verdict
     sentence: str
@@ -44,13 +44,19 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is known of a task and of a moment.
+    """What is known about a task and a moment.
 
-    `schedule` is None where it cannot be understood; `firing` says why then. `runs` are
-    the task's, the oldest first. `next_run` is its row's, `now` the present, both aware
-    UTC. `set_aside` is the reason, where the task is set aside. `daemon_runs` is None
-    where that is not known. `anything_ran` says whether a run of any task started in
-    [start, end).
+    Attributes:
+        task: as its row says.
+        schedule: None if it cannot be understood; then `firing` says why.
+        moment: the minute that was asked about.
+        firing: what the schedule says about that minute.
+        now: the present (aware UTC).
+        next_run: the next run in the task's row (aware UTC), if there is one.
+        runs: the task's runs, the oldest first.
+        set_aside: why the task was set aside, if it was.
+        daemon_runs: None if nobody knows.
+        anything_ran: whether a run of any task started in [start, end).
     """
 
     task: ScheduledTask
@@ -66,7 +72,7 @@ class Case:
 
     @property
     def state(self) -> str | None:
-        """What keeps the task from running at all; None where nothing does."""
+        """What keeps the task from running at all; None if nothing does."""
         if self.set_aside is not None:
             return f"set aside ({printable(self.set_aside)})"
         if self.schedule is None:
@@ -75,18 +81,20 @@ class Case:
 
     @property
     def obstacle(self) -> str | None:
-        """The same as a clause, with what mends it."""
-        mend = "`jarvis-trio resume` lets it run again" if self.state == "paused" else "mend it with `jarvis-trio edit`"
-        return f"it is {self.state}; {mend}" if self.state else None
+        """The same as a clause, with the fix."""
+        if self.state is None:
+            return None
+        fix = "`jarvis-trio resume` lets it run again" if self.state == "paused" else "fix it with `jarvis-trio edit`"
+        return f"it is {self.state}; {fix}"
 
     @property
     def created_at(self) -> datetime | None:
-        """When the task was added, where its row says so (aware UTC)."""
+        """When the task was added, if its row says so (aware UTC)."""
         return self._instant(self.task.created_at)
 
     @property
     def changed_at(self) -> datetime | None:
-        """When the task was last changed, where its row says so (aware UTC)."""
+        """When the task was last changed, if its row says so (aware UTC)."""
         return self._instant(self.task.updated_at)
 
     def when(self, instant: datetime) -> str:
@@ -103,7 +111,7 @@ class Case:
 def at_moment(case: Case) -> Answer:
     """Whether it ran, or will run, in the minute that was asked about, and why."""
     moment, slot = case.moment, case.firing.slot
-    if moment.in_gap and slot is None:  # what happened right after the gap answers another question
+    if moment.in_gap and slot is None:  # a run right after the gap would answer another question
         return _ahead(case) if moment.start > case.now else _no_slot(case)
     if rows := _rows(case):
         return _recorded(case, rows)
@@ -175,7 +183,7 @@ def _daemon_note(case: Case) -> list[str]:
 
 
 def _orphan_note(case: Case) -> list[str]:
-    note = "No daemon is running now: where the process of that run is gone, the next one notes it as interrupted."
+    note = "No daemon is running now: if the process of that run is gone, the next daemon records it as interrupted."
     return [note] if case.daemon_runs is False else []
 
 
@@ -183,7 +191,7 @@ def _orphan_note(case: Case) -> list[str]:
 
 
 def _rows(case: Case) -> list[Run]:
-    if case.firing.slot is not None:  # other slots of the same minute answer another question
+    if case.firing.slot is not None:  # other slots of the same minute would answer another question
         return [run for run in case.runs if run.scheduled_for == case.firing.slot]
     return [run for run in case.runs if case.moment.start <= run.scheduled_for < case.moment.end]
 
@@ -203,10 +211,10 @@ def _recorded(case: Case, rows: Sequence[Run]) -> Answer:
 
 
 def _how(case: Case, first: Run) -> str:
-    """When the first attempt started and why then, to go on after `ran`."""
+    """When the first attempt started and why then, to follow `ran`."""
     when, late = case.when(first.scheduled_for), first.started_at - first.scheduled_for
     if first.trigger is Trigger.MANUAL:
-        return f"at {when}, since a person asked for it"
+        return f"at {when}, because a person asked for it"
     why = f": {case.firing.why}" if case.firing.by_clock_change else ""
     if late < _LATE:
         return f"at {when}{why}"
@@ -226,7 +234,7 @@ def _started(case: Case, started: Sequence[Run]) -> Answer:
 
 
 def _collapsed_note(run: Run) -> str:
-    return f"That run stands for {counted(run.collapsed, 'earlier slot')} too." if run.collapsed else ""
+    return f"That run also stands for {counted(run.collapsed, 'earlier slot')}." if run.collapsed else ""
 
 
 def _idle_note(case: Case, run: Run) -> str:
@@ -234,14 +242,14 @@ def _idle_note(case: Case, run: Run) -> str:
     if run.started_at - run.scheduled_for < _LATE or case.anything_ran(run.scheduled_for, run.started_at):
         return ""
     span = f"from {case.when(run.scheduled_for)} to {case.when(run.started_at)}"
-    return f"No task ran {span}: the daemon was stopped, the machine slept, or its clock was set on."
+    return f"No task ran {span}: the daemon was stopped, the machine slept, or its clock was set forward."
 
 
 def _retry_note(case: Case, last: Run) -> str:
     if case.state or last.status not in FAILED or last.trigger is Trigger.MANUAL:
         return ""
     retries = task_policy(case.task.policy).retries
-    return f"Attempt {last.attempt + 1} of {retries + 1} is to come." if last.attempt <= retries else ""
+    return f"Attempt {last.attempt + 1} of {retries + 1} is still to come." if last.attempt <= retries else ""
 
 
 def _changed_note(case: Case) -> str:
@@ -249,24 +257,24 @@ def _changed_note(case: Case) -> str:
     if created is not None and case.moment.end <= created:
         return f"The task was added later, at {case.when(created)}."
     if changed is not None and changed != created and case.moment.end <= changed:
-        return f"The task was changed since, at {case.when(changed)}; its schedule may have been another then."
+        return f"The task was changed later, at {case.when(changed)}; its schedule may have been different then."
     return ""
 
 
-# The moment is to come.
+# The moment is still to come.
 
 
 def _ahead(case: Case) -> Answer:
     moment, next_run, slot = case.moment, case.next_run, case.firing.slot
     set_here = next_run is not None and moment.start <= next_run < moment.end and not moment.in_gap
     if slot is None and not set_here:
-        besides = [f"Besides, {case.obstacle}."] if case.obstacle else []
+        besides = [f"Also, {case.obstacle}."] if case.obstacle else []
         return Answer(Verdict.WILL_NOT_RUN, f"will not run at {moment.words()}: {case.firing.why}", notes=besides)
     at = slot or next_run or moment.start
     if case.obstacle:
         return Answer(Verdict.WILL_NOT_RUN, f"will not run at {case.when(at)}: {case.obstacle}")
     if next_run is not None and at < next_run:
-        reason = f"its next run is set to {case.when(next_run)}, although its schedule has a slot before"
+        reason = f"its next run is set to {case.when(next_run)}, although its schedule has an earlier slot"
         return Answer(Verdict.WILL_NOT_RUN, f"will not run at {case.when(at)}: {reason}")
     why = f": {case.firing.why}" if case.firing.by_clock_change else ""
     if slot is None:
@@ -299,7 +307,9 @@ def _is_only(case: Case, slot: datetime) -> bool:
 
 def _due(case: Case, slot: datetime) -> Answer:
     reason = _no_daemon(case) or "the daemon has not come to it yet"
-    sentence = f"is due since {case.when(slot)}, {duration_words(case.now - slot)} ago, and has not started: {reason}"
+    sentence = (
+        f"has been due since {case.when(slot)}, {duration_words(case.now - slot)} ago, and has not started: {reason}"
+    )
     earlier = case.next_run is not None and case.next_run < slot
     notes = [f"Its slots since {case.when(case.next_run)} become one run."] if earlier and case.next_run else []
     return Answer(Verdict.DUE, sentence, notes=notes)
@@ -318,7 +328,7 @@ def _why_unrecorded(case: Case, slot: datetime) -> str:
     if created is not None and slot < created:
         return f"the task was added later, at {case.when(created)}"
     if case.state and changed is not None and changed <= slot:
-        return f"it was {case.state}, and is so still; it was last changed before, at {case.when(changed)}"
+        return f"it was {case.state}, and still is; its last change was before that, at {case.when(changed)}"
     if changed is not None and slot < changed:
-        return f"no run is recorded; the task was changed since, at {case.when(changed)}, and may have been paused then"
+        return f"no run is recorded; the task was changed later, at {case.when(changed)}, and may have been paused then"
     return "no run is recorded; the history of that time may have been deleted"

@@ -1,4 +1,4 @@
-"""Why a task ran, did not run, or will run: gathers what is known of it. Reads the store, writes nothing."""
+"""Why a task ran, did not run, or will run: gathers what is known. Reads, and never writes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from jarvis_trio.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why the task runs, or not, at that instant.
+    """Why the task runs, or does not, at one minute.
 
-    `moment` is the minute that was asked about. `answer` is one sentence, `notes` are
-    further ones. `firing` is what the schedule, as it is now, says of the minute.
-    `runs` are the rows of the history that the answer rests on, the oldest first;
-    `around` are the last rows of the slots before and after, by slot.
+    Attributes:
+        moment: the minute that was asked about.
+        verdict: the answer in a word or two.
+        answer: the answer in one sentence.
+        firing: what the schedule, as it is now, says about the minute.
+        runs: the rows of the history that the answer rests on, the oldest first.
+        notes: further sentences.
+        around: the last rows of the slots before and after, by slot.
     """
 
     moment: Moment
@@ -37,14 +41,14 @@ class Explanation:
 def explain(
     store: MemoryStore, task: ScheduledTask, at: datetime | None, now: datetime, *, daemon_runs: bool | None = None
 ) -> Explanation:
-    """Why `task` runs, or not, in the minute of `at`; without `at`, how it stands now.
+    """Why `task` runs, or does not, in the minute of `at`; without `at`, how it stands now.
 
     Args:
         store: the database, which is only read.
-        task: the task, as the store has it.
+        task: the task, as stored.
         at: aware, or naive for local time in the task's zone.
         now: the present (aware UTC).
-        daemon_runs: whether a daemon is running; None where that is not known.
+        daemon_runs: whether a daemon is running; None if nobody knows.
 
     Raises ScheduleError for a time out of range, StoreError.
     """
@@ -93,7 +97,7 @@ def _case(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime, 
 
 
 def _first_slot(schedule: Schedule, runs: Sequence[Run]) -> datetime | None:
-    """The first slot of an interval that the history knows; the oldest row may stand for some before it."""
+    """The first slot of an interval in the history; the oldest row may stand for earlier ones."""
     slots = [run for run in runs if run.trigger is Trigger.SCHEDULE]
     if not slots or not isinstance(schedule, Interval):
         return None

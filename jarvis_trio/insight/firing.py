@@ -1,4 +1,4 @@
-"""Whether a schedule fires in a given minute, and why: field by field, with the clock's changes. Pure."""
+"""Whether a schedule fires in a given minute, and why: field by field, with clock changes. Pure."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ _TICK = timedelta(microseconds=1)
 # 29 February on a given weekday comes every 28 years, or every 40 around a year like 2100.
 _LOOK_BACK = tuple(timedelta(days=days) for days in (1, 32, 366, 366 * 40))
 YEARS = range(1900, 9900)
-"""The years that can be asked about: so that there is room to look for slots around."""
+"""The years that can be asked about: they leave room to look for slots before and after."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
     """The minute that is asked about.
 
-    `reading` is the local time (naive) as it was asked for. `at` is the instant asked
-    for and `start` the beginning of its minute (aware UTC); where the clock skips the
-    reading, both are the first instant after the gap. `change` is what skips or repeats
-    the reading.
+    Attributes:
+        reading: the local time (naive) as it was asked for.
+        at: the instant asked for (aware UTC); the first one after the gap if the clock skips it.
+        start: the beginning of its minute (aware UTC); likewise.
+        zone: where the reading is local.
+        change: the clock change that skips or repeats the reading.
     """
 
     reading: datetime
@@ -38,7 +40,7 @@ class Moment:
 
     @property
     def end(self) -> datetime:
-        """The end of the minute (aware UTC), which is no part of it."""
+        """The end of the minute (aware UTC), exclusive."""
         return self.start + _MINUTE
 
     @property
@@ -47,19 +49,20 @@ class Moment:
         return self.change is not None and self.change.skips
 
     def words(self) -> str:
-        """The moment as a person says it: `Sun 2026-03-08 03:00 MDT`, or the reading that does not exist."""
+        """As a person says it: `Sun 2026-03-08 03:00 MDT`, or the reading that does not exist."""
         if self.in_gap:
             return f"{date_words(self.reading)} {self.reading:%H:%M}"
         return moment_words(self.at, self.zone)
 
 
 def moment_of(asked: datetime, zone: tzinfo) -> Moment:
-    """The minute of `asked`; a naive one is local time in `zone`, the first reading where it comes twice.
+    """The minute of `asked`. A naive one is local in `zone`, and the first of two that read alike.
 
     Raises ScheduleError outside the years 1900 to 9899.
     """
     if asked.year not in YEARS:
-        raise ScheduleError(f"time out of range: {asked.isoformat()}; use a year from {YEARS[0]} to {YEARS[-1]}")
+        fix = f"use a year from {YEARS[0]} to {YEARS[-1]}"
+        raise ScheduleError(f"time out of range: {asked.isoformat()}", fix=fix)
     local = asked.astimezone(zone) if asked.tzinfo else asked
     reading = local.replace(tzinfo=None, fold=0)
     change = change_at(reading, zone)
@@ -71,12 +74,16 @@ def moment_of(asked: datetime, zone: tzinfo) -> Moment:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """Whether a schedule has a slot in a minute, and why, as a clause that goes on after a colon.
+    """Whether a schedule has a slot in a minute, and why.
 
-    `before` and `after` are the nearest slots around the minute. Instants are aware
-    UTC. `fields` are a cron expression's, for the local time asked about;
-    `by_clock_change` says that a change of the clock decides, not they alone, and
-    `note` is a sentence on a change that is near.
+    Attributes:
+        slot: the slot in that minute, if there is one. Instants are aware UTC.
+        why: a clause that follows a colon.
+        before: the nearest slot before the minute.
+        after: the nearest slot after it.
+        fields: of a cron expression, checked against the local time asked about.
+        by_clock_change: whether a clock change decides, and not the fields alone.
+        note: a sentence about a clock change nearby.
     """
 
     slot: datetime | None
@@ -93,9 +100,8 @@ def firing_of(
 ) -> Firing:
     """Whether and why `schedule` fires at `moment`.
 
-    `next_run` is a slot of the task, from which an interval's others are counted, and
-    `first_slot` the first one that is known, before which an interval has none; both
-    aware UTC. Without `next_run` an interval has no slots yet.
+    An interval counts its slots from `next_run`, and has none before `first_slot`, the first that
+    is known; both are aware UTC. Without `next_run` an interval has no slots yet.
     """
     match schedule:
         case Cron():
@@ -113,9 +119,9 @@ def _cron(schedule: Cron, moment: Moment) -> Firing:
     matches = all(check.matches for check in fields)
     slot = _in_minute(schedule.next_after(moment.start - _TICK), moment)
     if moment.in_gap and not (matches and expression.is_fixed_time):
-        slot = None  # what fires right after the gap is another of its times
+        slot = None  # what fires right after the gap is one of its other times
     change = moment.change
-    if slot is not None and not matches:  # so a fixed time does only right after a gap
+    if slot is not None and not matches:  # a fixed time does that only right after a gap
         change = change_at(moment.reading - _MINUTE, moment.zone)
     return Firing(
         slot=slot,
@@ -131,7 +137,7 @@ def _cron(schedule: Cron, moment: Moment) -> Firing:
 def _why_cron(
     expression: CronExpression, moment: Moment, change: ClockChange | None, fields: tuple[FieldCheck, ...]
 ) -> str:
-    unmatched = [check for check in reversed(fields) if not check.matches]  # the weekday says most
+    unmatched = [check for check in reversed(fields) if not check.matches]  # the weekday tells most
     mismatch = ", and ".join(f"the {check.field} is {check.value}, not {check.text}" for check in unmatched)
     if change is None or (mismatch and not change.skips):
         return mismatch or "all five fields match"
@@ -139,7 +145,7 @@ def _why_cron(
         which = "the first time" if expression.is_fixed_time else "both times"
         return f"{moment.reading:%H:%M} comes twice that day, and such a schedule runs {which}"
     if mismatch and moment.in_gap:
-        return f"{mismatch}; besides, {moment.reading:%H:%M} does not exist that day"
+        return f"{mismatch}; also, {moment.reading:%H:%M} does not exist that day"
     times = [moment.reading] if moment.in_gap else list(change.times_of(expression))
     missing = "does not exist" if len(times) == 1 else "do not exist"
     effect = f"so it runs right after, at {change.after:%H:%M}"
@@ -177,7 +183,7 @@ def _interval(step: timedelta, moment: Moment, next_run: datetime | None, first_
 
 
 def _near(instant: datetime, moment: Moment) -> str:
-    """The time alone where it is the same day."""
+    """The time alone if it is on the same day."""
     same_day = instant.astimezone(moment.zone).date() == moment.reading.date()
     return time_words(instant, moment.zone) if same_day else moment_words(instant, moment.zone)
 

@@ -1,4 +1,4 @@
-"""The runs of the last hours and the slots of the next ones, a lane for each task. Reads the store, writes nothing."""
+"""The runs of the last hours and the slots of the next, one lane a task. Reads only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BY_WEIGHT = (
     RunStatus.RUNNING,
     RunStatus.EXECUTED,
 )
-"""The ends of a run, what a person must not overlook first."""
+"""The ends of a run; first what a person must not overlook."""
 
 GONE_WRONG = frozenset(BY_WEIGHT[:3])
 
@@ -35,7 +35,7 @@ _STEPS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A run as it is drawn: from its start to its end; one that never ran stands at its nominal time."""
+    """A run as drawn: from its start to its end, or at its nominal time if nobody attempted it."""
 
     start: datetime
     end: datetime
@@ -48,7 +48,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What is drawn of one task: its runs by start, and its slots to come."""
+    """What is drawn for one task: its runs by start, and its slots to come."""
 
     task: str
     bars: tuple[Bar, ...]
@@ -57,7 +57,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A chart of [start, end), with the present in it; instants are aware UTC, `zone` is for people."""
+    """A chart of [start, end) around `now`. Instants are aware UTC; `zone` is for the labels."""
 
     start: datetime
     now: datetime
@@ -66,7 +66,7 @@ class Timeline:
     lanes: tuple[Lane, ...]
 
     def ticks(self, least: timedelta) -> Iterator[tuple[datetime, str]]:
-        """Round local times at least so far apart, with their labels: the time, or at midnight the date."""
+        """Round local times at least `least` apart, labelled with time or date."""
         step = next((step for step in _STEPS if step >= least), _STEPS[-1])
         local = datetime.combine(self.start.astimezone(self.zone).date(), time())
         while (instant := as_utc(local, self.zone)) < self.end:
@@ -77,9 +77,9 @@ class Timeline:
 
 
 def timeline(store: MemoryStore, past: timedelta, now: datetime) -> Timeline:
-    """The chart of the time `past` before `now` (aware UTC) and of a quarter of it ahead.
+    """The chart of the time `past` before `now` (aware UTC), and of a quarter as much ahead.
 
-    A lane for each enabled task, and for each other that has a run there. Raises StoreError.
+    Each enabled task has a lane, and each other task with a run in that time. Raises StoreError.
     """
     start, end = now - past, now + past / _AHEAD
     tasks = store.list_scheduled_tasks(enabled_only=True)
@@ -97,7 +97,8 @@ def timeline(store: MemoryStore, past: timedelta, now: datetime) -> Timeline:
 
 
 def _runs(store: MemoryStore, start: datetime, past: timedelta) -> Iterable[Run]:
-    # Those that began as long again before the chart may reach into it; a longer one only if it still runs.
+    # A run that began before the chart may reach into it. Looking back twice the span finds all but
+    # those that took longer than the chart itself; of these, only one that still runs is drawn.
     recent = {run.id: run for run in store.list_runs(since=start - past)}
     return (recent | {run.id: run for run in store.list_runs(status=RunStatus.RUNNING)}).values()
 

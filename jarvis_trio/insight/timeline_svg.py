@@ -1,9 +1,8 @@
-"""A timeline as an SVG picture: accessible, light or dark as the reader's system is, and safe to publish. Pure.
+"""A timeline as an SVG picture: accessible, light or dark like the reader's system, safe. Pure.
 
-The tree is built with the standard library's ElementTree, which escapes all text. No
-script, no font and no image is referred to. Each status has a shape of its own and a
-colour of Okabe and Ito's palette, which colour-blind people tell apart. Each bar tells
-in its title what it stands for.
+The standard library's ElementTree builds the tree and escapes all text. The picture refers to no
+script, font or image. Each status has a shape of its own and a colour of Okabe and Ito's palette,
+which colour-blind people tell apart. The title of each bar says what it stands for.
 """
 
 from __future__ import annotations
@@ -123,7 +122,8 @@ class _Picture:
         group = SubElement(self._root, "g", {"role": "list", "aria-label": _drawable(lane.task)})
         for slot in self._thinned(lane.ahead):
             _stroke(group, self._x(slot), middle)
-        bars = sorted(lane.bars, key=lambda bar: -BY_WEIGHT.index(bar.status))  # what failed is drawn last, on top
+        # What failed is drawn last, on top.
+        bars = sorted(lane.bars, key=lambda bar: -BY_WEIGHT.index(bar.status))
         for _, same in groupby(bars, key=lambda bar: bar.status):
             for merged in self._merged(same):
                 self._bar(group, merged, middle)
@@ -137,7 +137,7 @@ class _Picture:
                 drawn = slot
 
     def _merged(self, bars: Iterable[Bar]) -> Iterator[list[Bar]]:
-        """The bars, of which there is at least one, those together that are not a pixel apart."""
+        """The bars (at least one), grouped if they are less than a pixel apart."""
         together: list[Bar] = []
         for bar in bars:
             if together and bar.start - together[-1].end >= self._unit:
@@ -197,7 +197,7 @@ def _shape(parent: Element, status: RunStatus, x: float, y: float) -> None:
 
 
 def _drawable(text: str) -> str:
-    """The text as XML 1.0 can hold it: without controls, and without the two code points that are no characters."""
+    """The text as XML 1.0 can hold it: without controls and two noncharacters."""
     return printable(text).replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd")
 
 

@@ -1,4 +1,4 @@
-"""A timeline as text: blocks as high as the share of the time that a task ran, and marks for failures. Pure."""
+"""A timeline as text: the higher a block, the longer the task ran; marks show failures. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MARKS = {
     RunStatus.SKIPPED: "◇",
     RunStatus.RUNNING: "»",
 }
-# Blue and red, which nearly all people tell apart; the marks say the same without colour.
+# Nearly everybody can tell blue from red; the marks say the same without colour.
 _STYLES = {
     RunStatus.EXECUTED: "bright_blue",
     RunStatus.RUNNING: "cyan",
@@ -56,7 +56,7 @@ def chart_lines(timeline: Timeline, width: int) -> Iterator[list[Segment]]:
 
 
 class _Grid:
-    """The columns of the chart: some for the past, one for the present, the rest for what is ahead."""
+    """The columns of the chart: some for the past, one for the present, the rest for the future."""
 
     def __init__(self, timeline: Timeline, columns: int) -> None:
         self._timeline = timeline

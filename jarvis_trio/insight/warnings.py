@@ -1,4 +1,4 @@
-"""What a person should know of a schedule before it surprises them: for `add`, `edit` and `doctor`. Pure."""
+"""What to know about a schedule before it surprises anybody: for `add` and `doctor`. Pure."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Code(StrEnum):
     MOVED = "moved"
     """A time that the clock skips; the run comes right after it."""
     SKIPPED = "skipped"
-    """Runs that do not take place, since the clock skips their times."""
+    """Runs that do not take place because the clock skips their times."""
     DOUBLED = "doubled"
-    """Runs that take place twice, since the clock reads their times twice."""
+    """Runs that take place twice because the clock reads their times twice."""
     FIRST_PASS = "first pass"
     """A time that comes twice; the run takes place once."""
 
@@ -44,7 +44,7 @@ _HARMLESS = frozenset({Code.RARE, Code.FIRST_PASS})
 
 @dataclass(frozen=True, slots=True)
 class ScheduleWarning:
-    """Something to know of a schedule, in a sentence, and the local dates on which it shows."""
+    """Something to know about a schedule, in a sentence, and the local dates on which it shows."""
 
     code: Code
     sentence: str
@@ -52,15 +52,15 @@ class ScheduleWarning:
 
     @property
     def harmless(self) -> bool:
-        """Whether it is only to be known, and nothing is to be mended."""
+        """Whether there is nothing to fix: it is only good to know."""
         return self.code in _HARMLESS
 
 
 def lint(task: ScheduledTask, machine_zone: tzinfo, now: datetime) -> list[ScheduleWarning]:
-    """What to know of the task's schedule, where the clock's changes of the next two years count.
+    """What to know about the task's schedule, with the clock changes of the next two years.
 
-    `now` is aware UTC; a task without a zone is read in `machine_zone`. Never raises
-    for what a row can hold: a schedule that cannot be understood is a warning too.
+    `now` is aware UTC; a task without a zone is read in `machine_zone`. Never raises for what a row
+    can hold: a schedule that cannot be understood is a warning too.
     """
     try:
         schedule, zone = task_schedule(task, machine_zone), task_zone(task, machine_zone)
@@ -103,7 +103,7 @@ def _reading_of_once(schedule: Once, config: str, zone: tzinfo) -> Iterator[Sche
 
 
 def _changes_met(schedule: Cron, now: datetime) -> Iterator[ScheduleWarning]:
-    """One warning for each effect that the clock's changes have, with all its dates."""
+    """One warning for each effect of the clock changes, with all its dates."""
     today = datetime.combine(now.date(), time(), UTC)
     met: dict[Code, list[tuple[ClockChange, list[datetime]]]] = {}
     for change in clock_changes(schedule.zone, today, today + _HORIZON):
@@ -124,10 +124,10 @@ def _effect(expression: CronExpression, change: ClockChange) -> Code:
 
 
 def _keeps_its_rhythm(expression: CronExpression, change: ClockChange) -> bool:
-    """Whether its fires before and after the change are as far apart as ever: `*/5 * * * *` and a change of an hour.
+    """Whether its fires before and after the change are evenly spaced: `*/5 * * * *` over an hour.
 
-    So it is where the expression follows the clock, names every hour, and names in an
-    hour the same minutes after the change as before it.
+    They are if the expression follows the clock, names every hour, and names the same minutes of an
+    hour after the change as before it.
     """
     if expression.is_fixed_time:
         return False

@@ -153,7 +153,7 @@ def test_explain_shows_the_runs_that_its_answer_rests_on(denver: Cli) -> None:
     denver.ok("run-now", "backup")
     found = denver.json("explain", "backup", "--at", "2026-03-02T02:00")
     assert [run["status"] for run in found["runs"]] == ["executed"]
-    assert "since a person asked for it" in found["answer"]
+    assert "because a person asked for it" in found["answer"]
     assert "executed" in denver.ok("explain", "backup", "--at", "2026-03-02T02:00").splitlines()[-1]
 
 

@@ -1,41 +1,18 @@
-"""Unit tests of what commands print: relative times, short durations, summaries, JSON."""
+"""Unit tests of what commands print: summaries, JSON."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC
 
 import pytest
 
-from jarvis_trio.cli.output import print_json, relative, say, say_text, short
+from jarvis_trio.cli.output import print_json, say, say_text
 from jarvis_trio.desk.words import definition_words, result_summary, run_summary
 from jarvis_trio.models import Run, RunStatus
 from tests.support.core_fakes import START, a_task
 
 RUN = Run(1, 1, "job", START, 1, START, RunStatus.EXECUTED)
-
-
-@pytest.mark.parametrize(
-    ("duration", "text"),
-    [
-        (timedelta(0), "0 s"),
-        (timedelta(seconds=119), "119 s"),
-        (timedelta(minutes=2), "2 min"),
-        (timedelta(minutes=4, seconds=59.9), "5 min"),
-        (timedelta(minutes=119), "119 min"),
-        (timedelta(hours=36), "36 h"),
-        (timedelta(days=2), "2 d"),
-        (timedelta(days=800), "800 d"),
-    ],
-)
-def test_a_duration_is_told_in_the_largest_unit_of_which_it_has_two(duration: timedelta, text: str) -> None:
-    assert short(duration) == text
-
-
-def test_an_instant_is_told_from_now() -> None:
-    assert relative(START + timedelta(minutes=4), START) == "in 4 min"
-    assert relative(START - timedelta(hours=2), START) == "2 h ago"
-    assert relative(START, START) == "0 s ago"
 
 
 @pytest.mark.parametrize(

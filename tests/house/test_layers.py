@@ -34,6 +34,7 @@ PURE = (
     "errors",
     "text",
     "instants",
+    "moments",
     "jsontext",
     "models",
     *(name for name in MODULES if name.startswith("schedules.")),

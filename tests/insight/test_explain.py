@@ -51,7 +51,7 @@ class Failing:
         return {"status": "error", "error": "the disk is full"} if self.left >= 0 else None
 
 
-# The moment is to come.
+# The moment is still to come.
 
 
 def test_a_slot_to_come_will_run(world: Simulation) -> None:
@@ -96,7 +96,7 @@ def test_a_paused_task_will_not_run_although_it_has_a_slot(world: Simulation) ->
         "backup will not run at Sat 2026-03-07 02:30 MST: it is paused; `jarvis-trio resume` lets it run again.",
     )
     assert ask(world, "backup", "2026-03-07T02:31").notes == (
-        "Besides, it is paused; `jarvis-trio resume` lets it run again.",
+        "Also, it is paused; `jarvis-trio resume` lets it run again.",
     )
 
 
@@ -106,7 +106,7 @@ def test_a_next_run_that_was_put_off_is_the_reason(world: Simulation) -> None:
     assert said(world, "hourly", "2026-03-06T03:00") == (
         Verdict.WILL_NOT_RUN,
         "hourly will not run at Fri 2026-03-06 03:00 MST: its next run is set to Fri 2026-03-06 05:20 MST, "
-        "although its schedule has a slot before.",
+        "although its schedule has an earlier slot.",
     )
     assert said(world, "hourly", "2026-03-06T05:20")[1].endswith(
         "in 5 hours and 20 minutes: its next run is set to that time, although its schedule has no slot then."
@@ -165,7 +165,7 @@ def test_a_failure_says_its_reason_and_that_it_is_tried_again(world: Simulation)
     world.run(hours=1, minutes=5)
     found = ask(world, "flaky", "2026-03-06T01:00")
     assert found.answer == "flaky ran at Fri 2026-03-06 01:00 MST; it failed: the disk is full."
-    assert found.notes == ("Attempt 2 of 2 is to come.",)
+    assert found.notes == ("Attempt 2 of 2 is still to come.",)
     assert found.notes[0] in ask(world, "flaky").notes
     world.run(hours=1)
     done = ask(world, "flaky", "2026-03-06T01:00")
@@ -188,7 +188,7 @@ def test_a_missed_slot_says_why(world: Simulation) -> None:
     assert found.verdict is Verdict.DID_NOT_RUN
     assert found.answer.startswith("work did not run at Fri 2026-03-06 09:00 MST: it was missed: 2h")
     assert "more than 1h late is useless to it" in found.answer
-    assert "the daemon was stopped, the machine slept, or its clock was set on" in found.notes[0]
+    assert "the daemon was stopped, the machine slept, or its clock was set forward" in found.notes[0]
 
 
 def test_a_skipped_slot_says_why(world: Simulation) -> None:
@@ -284,7 +284,7 @@ def test_a_run_that_a_person_asked_for_says_so(world: Simulation) -> None:
     world.run(hours=1)
     world.run_now("backup")
     assert ask(world, "backup", "2026-03-06T01:00").answer == (
-        "backup ran at Fri 2026-03-06 01:00 MST, since a person asked for it; it was executed."
+        "backup ran at Fri 2026-03-06 01:00 MST, because a person asked for it; it was executed."
     )
 
 
@@ -305,7 +305,7 @@ def test_a_run_whose_daemon_is_gone_says_what_becomes_of_it(world: Simulation, a
     slot = datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
     world.store.claim_run(world.add("long", cron="0 1 * * *"), slot, 1, started_at=slot, owner="test")
     world.clock.shift(timedelta(hours=1, minutes=10))
-    assert "the next one notes it as interrupted" in ask(world, "long", at, daemon_runs=False).notes[-1]
+    assert "the next daemon records it as interrupted" in ask(world, "long", at, daemon_runs=False).notes[-1]
     assert not any("interrupted" in note for note in ask(world, "long", at).notes)
 
 
@@ -378,7 +378,7 @@ def test_an_overdue_slot_says_that_no_daemon_runs(world: Simulation) -> None:
         found = ask(world, "backup", asked, daemon_runs=False)
         assert found.verdict is Verdict.DUE
         assert found.answer == (
-            "backup is due since Fri 2026-03-06 02:30 MST, 30 minutes ago, and has not started: "
+            "backup has been due since Fri 2026-03-06 02:30 MST, 30 minutes ago, and has not started: "
             "no daemon is running; start it with `jarvis-trio run`."
         )
     assert "the daemon has not come to it yet" in ask(world, "backup").answer
@@ -400,8 +400,8 @@ def test_a_slot_while_it_was_paused_says_so(world: Simulation) -> None:
     world.run(days=2)
     assert said(world, "backup", "2026-03-07T02:30") == (
         Verdict.DID_NOT_RUN,
-        "backup did not run at Sat 2026-03-07 02:30 MST: it was paused, and is so still; "
-        "it was last changed before, at Fri 2026-03-06 01:00 MST.",
+        "backup did not run at Sat 2026-03-07 02:30 MST: it was paused, and still is; "
+        "its last change was before that, at Fri 2026-03-06 01:00 MST.",
     )
 
 
@@ -436,11 +436,11 @@ def test_a_slot_of_a_schedule_that_was_changed_since_is_not_explained_away(world
     world.run(days=1)
     change(world, "backup", schedule_config='{"expression": "0 5 * * *"}', next_run_at=None)
     world.run(minutes=1)
-    assert "the task was changed since, at Sat 2026-03-07 00:00 MST" in ask(world, "backup", "2026-03-06T05:00").answer
+    assert "the task was changed later, at Sat 2026-03-07 00:00 MST" in ask(world, "backup", "2026-03-06T05:00").answer
     ran = ask(world, "backup", "2026-03-06T02:30")
     assert ran.verdict is Verdict.RAN
     assert ran.notes == (
-        "The task was changed since, at Sat 2026-03-07 00:00 MST; its schedule may have been another then.",
+        "The task was changed later, at Sat 2026-03-07 00:00 MST; its schedule may have been different then.",
     )
 
 
@@ -482,7 +482,7 @@ def test_a_task_that_was_set_aside_says_why_and_keeps_its_history(world: Simulat
     found = ask(world, "backup")
     assert found.verdict is Verdict.WILL_NOT_RUN
     assert found.answer.startswith("backup does not run: it is set aside (cron expression '0 0 30 2 *' can never fire")
-    assert found.answer.endswith("mend it with `jarvis-trio edit`.")
+    assert found.answer.endswith("fix it with `jarvis-trio edit`.")
     assert said(world, "backup", "2026-03-06T02:30")[0] is Verdict.RAN
     assert "its schedule cannot be understood" in said(world, "backup", "2026-03-06T05:00")[1]
 

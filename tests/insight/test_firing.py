@@ -86,7 +86,7 @@ def test_a_time_that_follows_the_clock_is_left_out_in_the_gap() -> None:
 def test_a_slot_right_after_the_gap_is_no_answer_for_a_time_in_it() -> None:
     found = fires("0 3 * * *", "2026-03-08T02:40")
     assert found.slot is None
-    assert found.why == "the hour is 02, not 3, and the minute is 40, not 0; besides, 02:40 does not exist that day"
+    assert found.why == "the hour is 02, not 3, and the minute is 40, not 0; also, 02:40 does not exist that day"
     assert not found.by_clock_change
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 
 import click
 
-from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, relative, say, short
+from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, say
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.names import short_name
@@ -14,6 +14,7 @@ from jarvis_trio.desk.requests import RunsRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import run_summary
 from jarvis_trio.models import Run, RunStatus
+from jarvis_trio.text import relative, short_duration
 
 _SCREEN = 20
 _COLUMNS = (
@@ -90,4 +91,4 @@ def took(run: Run, now: datetime) -> str:
     """How long a run took, or has taken until now."""
     duration = (run.finished_at or now) - run.started_at
     milliseconds = round(duration.total_seconds() * 1000)
-    return f"{milliseconds} ms" if milliseconds < 1000 else short(duration)
+    return f"{milliseconds} ms" if milliseconds < 1000 else short_duration(duration)

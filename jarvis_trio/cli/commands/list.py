@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 import click
 
-from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, relative, say
+from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, say
 from jarvis_trio.cli.session import pass_looking_session
 from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.looks import TaskState
@@ -17,7 +17,7 @@ from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import Run, ScheduledTask, ScheduleType, task_policy
 from jarvis_trio.schedules.schedule import stored_next_run
-from jarvis_trio.text import moment_words
+from jarvis_trio.text import moment_words, relative
 
 _COLUMNS = (
     Column("NAME", Fit.FOLD),

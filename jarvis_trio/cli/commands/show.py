@@ -9,7 +9,7 @@ import click
 
 from jarvis_trio.cli.commands.history import print_runs, took
 from jarvis_trio.cli.outlook import say_outlook
-from jarvis_trio.cli.output import json_option, print_json, relative, say, say_text
+from jarvis_trio.cli.output import json_option, print_json, say, say_text
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.desk import looks, views
@@ -17,7 +17,7 @@ from jarvis_trio.desk.looks import TaskDetail
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import definition_words, zone_of
 from jarvis_trio.models import Run
-from jarvis_trio.text import moment_words
+from jarvis_trio.text import moment_words, relative
 
 _LONGEST_NUMBER = len(str(2**63))
 

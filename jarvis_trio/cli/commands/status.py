@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jarvis_trio.cli.output import Cell, console, draw, json_option, pairs, print_json, relative
+from jarvis_trio.cli.output import Cell, console, draw, json_option, pairs, print_json
 from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.looks import Status
 from jarvis_trio.desk.names import short_name
 from jarvis_trio.desk.session import Session
-from jarvis_trio.text import counted, moment_words
+from jarvis_trio.text import counted, moment_words, relative
 
 if TYPE_CHECKING:
     from rich.table import Table
