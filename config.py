@@ -1,7 +1,10 @@
-"""The settings as constants, read from the environment when this module is imported.
+"""The settings of this checkout as constants, read when this module is imported.
 
-An application that is wrapped with `run --app-dir` has a `config` of its own, which then
-takes this one's place; so there is nothing here but the names.
+They come from the environment or the settings file, and are checked: a bad value raises an error
+that names the variable, the value and what is allowed. The program itself does not import this
+module, and an installed package has none: the name `config` is too common to be owned, and an
+application that is wrapped with `run --app-dir` brings its own. Both read the same settings
+through `jarvis_trio.settings.own_settings`.
 """
 
 from __future__ import annotations
@@ -9,9 +12,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from jarvis_trio.settings import default_data_dir, read_settings
+from jarvis_trio.settings import own_settings
 
-_settings = read_settings(os.environ, default_data_dir(Path(__file__), os.environ))
+_settings = own_settings(os.environ, Path(__file__))
 
 DATA_DIR = _settings.data_dir
 MEMORY_DB_PATH = _settings.memory_db_path

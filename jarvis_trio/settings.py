@@ -1,11 +1,13 @@
-"""The settings: from the environment, or from an application's `config` module.
+"""The settings: from the environment, the settings file, or an application's `config` module.
 
-Environment, module and default folder are handed over: only `config.py` and the command
-line decide where settings come from.
+The order, the first that says something wins: an application's `config`, the environment, the
+settings file, the default. Everything here is handed its environment; only `config.py` and the
+command line decide which one that is.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -16,14 +18,24 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from jarvis_trio.errors import SettingError
+from jarvis_trio.text import nearest
+
+FILE_VARIABLE = "JARVIS_SETTINGS"
+"""Names the settings file, if it is not in its usual place."""
 
 _TEN_YEARS_SECONDS = 10 * 366 * 86_400
+_NEVER_SHOWN = frozenset({"alert_config"})
+"""People send what `doctor` prints to others, and an address of a channel can hold secrets."""
+
+_CONFIG_FILE = Path(__file__).parents[1] / "config.py"
+"""The module `config` of this checkout; in site-packages, where there is none, it names that folder."""
 
 
 class Source(StrEnum):
-    """Where the value of a setting comes from."""
+    """What a setting has its value from."""
 
     ENVIRONMENT = "environment"
+    FILE = "settings file"
     DEFAULT = "default"
     MODULE = "config module"
 
@@ -32,7 +44,9 @@ class Source(StrEnum):
 class Settings:
     """What the program is told before it starts. Paths are absolute; links in them are kept.
 
-    `sources` tells, for the name of each field above it, where its value comes from.
+    Attributes:
+        sources: for the name of each field above it, the source of its value.
+        file: the settings file that was read; None if there is none.
     """
 
     data_dir: Path
@@ -47,6 +61,7 @@ class Settings:
     alert_channel: str
     alert_config: str
     sources: Mapping[str, Source] = field(compare=False, repr=False)
+    file: Path | None = field(default=None, compare=False, repr=False)
 
     @property
     def lock_file(self) -> Path:
@@ -63,12 +78,47 @@ class Settings:
         values = {setting.variable: str(getattr(self, name)) for name, setting in TABLE.items()}
         return {variable: value for variable, value in values.items() if value}
 
+    def carried(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The variables that a service needs in order to read these same settings.
+
+        A service has nothing of the shell's environment. It reads the settings file and knows the
+        defaults itself, so only what `environment` adds is carried, never a copy of the file.
+        """
+        values = self.environment()
+        needed = {name for name, source in self.sources.items() if source is Source.ENVIRONMENT}
+        if environment.get("XDG_DATA_HOME") and self.sources["data_dir"] is Source.DEFAULT:
+            needed.add("data_dir")
+        carried = {
+            setting.variable: values[setting.variable]
+            for name, setting in TABLE.items()
+            if name in needed and setting.variable in values
+        }
+        if self.file is not None and self.file != settings_file({}):
+            carried[FILE_VARIABLE] = str(self.file)
+        return carried
+
+    def shown(self) -> dict[str, dict[str, str]]:
+        """Each setting by its variable, with `value` and `source`, for people and for JSON."""
+        return {
+            setting.variable: {
+                "value": _shown(name, str(getattr(self, name))),
+                "source": str(self.sources[name]),
+            }
+            for name, setting in TABLE.items()
+        }
+
+
+def _shown(name: str, value: str) -> str:
+    return "set, and not shown" if value and name in _NEVER_SHOWN else value
+
 
 class Setting(NamedTuple):
-    """One setting: its environment variable, how its value is read, and its default.
+    """One setting.
 
-    `read` takes the name for its error message and the value, and raises SettingError.
-    A default that is a path is one below the data folder.
+    Attributes:
+        variable: its name in the environment and in the settings file.
+        read: takes the name for an error message, and the value; raises SettingError.
+        default: its default; a path is one below the data folder.
     """
 
     variable: str
@@ -77,7 +127,7 @@ class Setting(NamedTuple):
 
     @property
     def constant(self) -> str:
-        """What the setting is called in a `config` module, which may be another program's: by no common word."""
+        """Its name in a `config` module, which may be another program's: never a common word."""
         return "DATA_DIR" if self.variable == "JARVIS_DATA_DIR" else self.variable
 
 
@@ -87,7 +137,8 @@ def _path(name: str, value: object) -> Path:
     try:
         return Path(value).expanduser().absolute()
     except RuntimeError:  # as pathlib puts it
-        raise SettingError(f"{name} names the home of no known user: {value!r:.100}; write the path in full") from None
+        says = f"{name} names the home of no known user: {value!r:.100}"
+        raise SettingError(says, fix="write the path in full") from None
 
 
 def _text(name: str, value: object) -> str:
@@ -128,27 +179,37 @@ TABLE = {
 }
 
 
+def own_settings(environment: Mapping[str, str], config_file: Path = _CONFIG_FILE) -> Settings:
+    """The settings of this program: from `environment`, the settings file, or the defaults.
+
+    `config_file` is the module `config` of the checkout, beside which its data folder lies.
+    Raises SettingError.
+    """
+    return _read(environment, default_data_dir(config_file, environment), None, _settings_file(environment))
+
+
 def read_settings(environment: Mapping[str, str], default_data_dir: Path) -> Settings:
-    """The settings that `environment` holds; what is unset or empty there has its default.
+    """The settings that `environment` alone holds; what is unset or empty there has its default.
 
     Relative paths are relative to the current folder, and `~` is a home folder. Raises
     SettingError, naming the variable, its value and what is allowed.
     """
-    return _read(environment, default_data_dir, None)
+    return _read(environment, default_data_dir, None, None)
 
 
 def settings_of(module: ModuleType, environment: Mapping[str, str]) -> Settings:
-    """The settings of an application whose `config` module this is, ours or another's.
+    """The settings of an application, whose `config` module this is.
 
-    Of the module only the constants of the table are read, as paths, text or whole numbers;
-    what it lacks comes from `environment`, or has its default below the module's DATA_DIR.
-    Raises SettingError.
+    Only the constants of the table are read, as paths, text or whole numbers. What the module
+    lacks comes from `environment` or the settings file, or has its default below the module's
+    DATA_DIR. Raises SettingError.
     """
-    return _read(environment, default_data_dir(Path(module.__file__ or "config.py"), environment), module)
+    folder = default_data_dir(Path(module.__file__ or "config.py"), environment)
+    return _read(environment, folder, module, _settings_file(environment))
 
 
 def default_data_dir(config_file: Path, environment: Mapping[str, str], platform: str = sys.platform) -> Path:
-    """`data/` beside `config_file`; for an installed one, where the platform keeps a user's data.
+    """`data/` beside `config_file`; for an installed package, the platform's place for a user's data.
 
     Those places: Apple's File System Programming Guide, the XDG Base Directory Specification.
     """
@@ -157,22 +218,87 @@ def default_data_dir(config_file: Path, environment: Mapping[str, str], platform
         return folder / "data"
     if platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "Jarvis"
-    base = Path(environment.get("XDG_DATA_HOME", ""))  # "a relative path is invalid and to be ignored"
-    return (base if base.is_absolute() else Path.home() / ".local" / "share") / "jarvis"
+    return _xdg(environment, "XDG_DATA_HOME", ".local/share") / "jarvis"
 
 
-def _read(environment: Mapping[str, str], data_dir: Path, module: ModuleType | None) -> Settings:
+def settings_file(environment: Mapping[str, str], platform: str = sys.platform) -> Path:
+    """The settings file's path, whether it exists or not: `JARVIS_SETTINGS`, or the usual place."""
+    if named := environment.get(FILE_VARIABLE, "").strip():
+        return _path(FILE_VARIABLE, named)
+    if platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "Jarvis" / "settings.toml"
+    return _xdg(environment, "XDG_CONFIG_HOME", ".config") / "jarvis" / "settings.toml"
+
+
+def _xdg(environment: Mapping[str, str], variable: str, default: str) -> Path:
+    base = Path(environment.get(variable, ""))  # "a relative path is invalid and to be ignored"
+    return base if base.is_absolute() else Path.home() / default
+
+
+class _File(NamedTuple):
+    """A settings file that was read: its values by variable."""
+
+    path: Path
+    values: Mapping[str, object]
+
+
+def _settings_file(environment: Mapping[str, str]) -> _File | None:
+    """The settings file, read; None if there is none in the usual place. Raises SettingError."""
+    path = settings_file(environment)
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        if not environment.get(FILE_VARIABLE, "").strip():
+            return None
+        raise SettingError(f"{FILE_VARIABLE} names no file: {path}", fix="write the file, or unset it") from None
+    except OSError as error:
+        raise SettingError(f"cannot read the settings file {path}: {error.strerror}") from None
+    return _File(path, _parse(path, content))
+
+
+def _parse(path: Path, content: bytes) -> Mapping[str, object]:
+    import tomllib  # noqa: PLC0415  # most set-ups have no settings file
+
+    try:
+        values = tomllib.loads(content.decode())
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise SettingError(f"{path} is not valid TOML: {error}", fix="write NAME = value, a line each") from None
+
+    known = [setting.variable for setting in TABLE.values()]
+    for variable, value in values.items():
+        if variable not in known:
+            hint = nearest(variable, known) or f"the names are {', '.join(known)}"
+            raise SettingError(f"{path} has an unknown setting {variable!r:.100}", fix=hint.rstrip("; "))
+        values[variable] = _plain(path, variable, value)
+    return values
+
+
+def _plain(path: Path, variable: str, value: object) -> object:
+    """A value of the file as the environment would hold it: a relative path is relative to the file."""
+    if isinstance(value, dict):  # a channel's configuration reads better as a table
+        return json.dumps(value)
+    default = next(setting.default for setting in TABLE.values() if setting.variable == variable)
+    if isinstance(default, Path) and isinstance(value, str) and value and not value.startswith("~"):
+        return str(path.parent / value)
+    return value
+
+
+def _read(environment: Mapping[str, str], data_dir: Path, module: ModuleType | None, file: _File | None) -> Settings:
     values: dict[str, Any] = {}
     sources: dict[str, Source] = {}
     for name, setting in TABLE.items():
         below = values.get("data_dir", data_dir)
         value = below / setting.default if isinstance(setting.default, Path) else setting.default
         source = Source.DEFAULT
+        if file is not None and file.values.get(setting.variable, "") != "":
+            value = setting.read(f"{setting.variable} in {file.path}", file.values[setting.variable])
+            source = Source.FILE
         if text := environment.get(setting.variable, "").strip():
             value, source = setting.read(setting.variable, text), Source.ENVIRONMENT
+
         constant = getattr(module, setting.constant, None)
-        # Our own config.py reads the same environment: the module is the source only of what differs.
+        # An application's config may read the same environment: it is the source only of what differs.
         if constant not in (None, "") and (own := setting.read(f"config.{setting.constant}", constant)) != value:
             value, source = own, Source.MODULE
         values[name], sources[name] = value, source
-    return Settings(**values, sources=sources)
+    return Settings(**values, sources=sources, file=None if file is None else file.path)

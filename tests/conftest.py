@@ -48,6 +48,12 @@ def _no_width_of_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have a settings file; an empty one takes its place."""
+    monkeypatch.setenv("JARVIS_SETTINGS", os.devnull)
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()

@@ -11,7 +11,16 @@ from types import ModuleType
 import pytest
 
 from jarvis_trio.errors import SettingError
-from jarvis_trio.settings import TABLE, Source, default_data_dir, read_settings, settings_of
+from jarvis_trio.settings import (
+    TABLE,
+    Settings,
+    Source,
+    default_data_dir,
+    own_settings,
+    read_settings,
+    settings_file,
+    settings_of,
+)
 
 CHECKOUT = Path(__file__).parent.parent
 DATA = Path("/srv/jarvis")
@@ -204,3 +213,111 @@ def test_what_an_application_calls_by_a_common_word_is_its_own() -> None:
 
 def test_an_empty_setting_is_not_handed_to_another_process() -> None:
     assert "JARVIS_ALERT_CHANNEL" not in read_settings({}, DATA).environment()
+
+
+# The settings file.
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "settings.toml"
+
+
+def with_file(file: Path, text: str, **environment: str) -> Settings:
+    file.write_text(text)
+    return own_settings({"JARVIS_SETTINGS": str(file), **environment}, Path("/code/config.py"))
+
+
+def test_the_settings_file_goes_before_the_defaults_and_the_environment_before_both(file: Path) -> None:
+    text = 'DAEMON_TICK_INTERVAL_SECONDS = 5\nJARVIS_HISTORY_DAYS = "7"\nMEMORY_DB_PATH = "~/x.db"\n'
+    settings = with_file(file, text, JARVIS_HISTORY_DAYS="3")
+    assert (settings.tick_interval_seconds, settings.history_days) == (5, 3)
+    assert settings.memory_db_path == Path.home() / "x.db"
+    assert settings.sources["tick_interval_seconds"] is Source.FILE
+    assert settings.sources["history_days"] is Source.ENVIRONMENT
+    assert settings.sources["data_dir"] is Source.DEFAULT
+    assert settings.file == file
+
+
+def test_a_relative_path_in_the_file_is_relative_to_the_file(file: Path) -> None:
+    """The daemon and a command have different current folders."""
+    settings = with_file(file, 'JARVIS_DATA_DIR = "state"')
+    assert settings.memory_db_path == file.parent / "state/memory.db"
+
+
+def test_a_channels_configuration_may_be_a_table_in_the_file(file: Path) -> None:
+    settings = with_file(file, '[JARVIS_ALERT_CONFIG]\nto = "me@example.org"\n')
+    assert settings.alert_config == '{"to": "me@example.org"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("DAEMON_TICK_INTERVAL_SECONDS = 'soon'", r"^DAEMON_TICK_INTERVAL_SECONDS in .* must be .* not 'soon'"),
+        ("DAEMON_TICK_INTERVAL_SECONDS = true", r"must be a whole number of seconds .* not True"),
+        ("MEMORY_DB_PATH = 5", r"^MEMORY_DB_PATH in .*settings.toml must be a path, not 5"),
+        ("MEMORY_DB = 'x'", r"unknown setting 'MEMORY_DB'; did you mean 'MEMORY_DB_PATH'\?"),
+        ("zzz = 1", r"unknown setting 'zzz'; the names are JARVIS_DATA_DIR, "),
+        ("= 1", r"settings.toml is not valid TOML: .*; write NAME = value, a line each"),
+    ],
+)
+def test_a_mistake_in_the_file_is_refused_in_one_line(file: Path, text: str, says: str) -> None:
+    with pytest.raises(SettingError, match=says) as caught:
+        with_file(file, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_utf_8_or_not_a_file_is_refused(file: Path) -> None:
+    file.write_bytes(b"MEMORY_DB_PATH = '\xff'")
+    with pytest.raises(SettingError, match="is not valid TOML"):
+        own_settings({"JARVIS_SETTINGS": str(file)})
+    with pytest.raises(SettingError, match="cannot read the settings file"):
+        own_settings({"JARVIS_SETTINGS": str(file.parent)})
+    with pytest.raises(SettingError, match="JARVIS_SETTINGS names no file"):
+        own_settings({"JARVIS_SETTINGS": str(file.parent / "gone.toml")})
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "expected"),
+    [
+        ("darwin", {"XDG_CONFIG_HOME": "/xdg"}, "/home/me/Library/Application Support/Jarvis/settings.toml"),
+        ("linux", {}, "/home/me/.config/jarvis/settings.toml"),
+        ("linux", {"XDG_CONFIG_HOME": "/xdg"}, "/xdg/jarvis/settings.toml"),
+        ("linux", {"JARVIS_SETTINGS": "/etc/j.toml", "XDG_CONFIG_HOME": "/xdg"}, "/etc/j.toml"),
+    ],
+)
+def test_the_settings_file_has_a_usual_place(
+    platform: str, environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert settings_file(environment, platform) == Path(expected)
+
+
+def test_a_service_carries_what_the_environment_adds_and_no_copy_of_the_file(file: Path) -> None:
+    text = "DAEMON_TICK_INTERVAL_SECONDS = 5\nJARVIS_HISTORY_DAYS = 7"
+    environment = {"JARVIS_HISTORY_DAYS": "3"}
+    settings = with_file(file, text, **environment)
+    assert settings.carried(environment) == {"JARVIS_HISTORY_DAYS": "3", "JARVIS_SETTINGS": str(file)}
+
+
+def test_a_service_carries_nothing_when_the_file_is_in_its_usual_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    usual = settings_file({})
+    usual.parent.mkdir(parents=True)
+    usual.write_text("JARVIS_HISTORY_DAYS = 7")
+    settings = own_settings({})
+    assert (settings.history_days, settings.carried({})) == (7, {})
+
+
+def test_a_service_carries_the_data_folder_that_an_xdg_variable_moved() -> None:
+    environment = {"XDG_DATA_HOME": "/xdg", "JARVIS_SETTINGS": os.devnull}
+    settings = own_settings(environment, Path("/venv/lib/python3.11/site-packages/config.py"))
+    assert settings.carried(environment)["JARVIS_DATA_DIR"] == "/xdg/jarvis"
+
+
+def test_config_reads_the_settings_file_too(file: Path) -> None:
+    file.write_text("DAEMON_MAX_CONCURRENT_TASKS = 9")
+    done = run_in_checkout("import config; print(config.DAEMON_MAX_CONCURRENT_TASKS)", JARVIS_SETTINGS=str(file))
+    assert done.stdout == "9\n"

@@ -39,6 +39,7 @@ SECTIONS = {
         _command("status", "status:status", "Say whether the daemon runs, and how the tasks stand."),
         _command("logs", "logs:logs", "Show the last lines of the log."),
         _command("doctor", "doctor:doctor", "Find what is wrong with this set-up, and say how to fix it."),
+        _command("settings", "settings:settings", "Show each setting, and where its value comes from."),
         _command("launchd", "launchd:launchd", "Run the daemon as a macOS launchd agent."),
     ],
     "Tasks": [

@@ -35,7 +35,8 @@ class Mac:
         self.agents.mkdir(parents=True)
         (home / "data").mkdir()
         (home / "data/memory.db").touch()
-        self.settings: Settings = read_settings({}, home / "data")
+        self.environment = {"JARVIS_DATA_DIR": str(home / "data"), "DAEMON_TICK_INTERVAL_SECONDS": "60"}
+        self.settings: Settings = read_settings(self.environment, home)
 
     # What the commands ask of a session; the real one reads a `config` that was imported long before.
 
@@ -103,7 +104,7 @@ def test_render_prints_the_property_list_with_the_settings_in_force(mac: Mac) ->
     agent = plistlib.loads(mac.do("render").encode())
     assert agent["ProgramArguments"] == [sys.executable, "-m", "jarvis_trio"]
     assert agent["WorkingDirectory"] == str(PROJECT)
-    assert agent["EnvironmentVariables"] == {"PATH": SEARCH_PATH, **mac.settings.environment()}
+    assert agent["EnvironmentVariables"] == {"PATH": SEARCH_PATH, **mac.environment}
     assert agent["ExitTimeOut"] == 1860
     assert agent["StandardErrorPath"] == str(mac.home / "Library/Logs/Jarvis/launchd-stderr.log")
 
@@ -116,7 +117,7 @@ def test_an_application_brings_its_own_settings(mac: Mac, tmp_path: Path) -> Non
     arguments = ["--app-dir", str(tmp_path), "--engine", "scheduler.engine:SchedulerEngine", "--store", "m.s:Store"]
     agent = json.loads(mac.do("render", "--json", *arguments))
     assert agent["ProgramArguments"] == [sys.executable, "-m", "jarvis_trio", "run", *arguments]
-    assert agent["EnvironmentVariables"]["MEMORY_DB_PATH"] == str(tmp_path / "data/memory.db")
+    assert agent["EnvironmentVariables"] == {"PATH": SEARCH_PATH}  # they are in its `config`, not in our shell
 
 
 def test_status_compares_with_the_application_that_is_installed(mac: Mac, tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_status_compares_with_the_application_that_is_installed(mac: Mac, tmp_pa
     rendered, plist = mac.do("render", *options), mac.agents / f"{LABEL}.plist"
     plist.write_text(rendered)
     assert json.loads(mac.do("status", "--json"))["up_to_date"] is True
-    plist.write_text(rendered.replace("<string>60</string>", "<string>61</string>"))
+    plist.write_text(rendered.replace("/usr/sbin:/sbin</string>", "/usr/sbin</string>"))
     assert f"to update it: {shlex.join(['jarvis-trio', 'launchd', 'install', *options])}\n" in mac.do("status")
 
 

@@ -14,6 +14,7 @@ from functools import partial
 import click
 
 from jarvis_trio.cli.commands.launchd import agent_as_installed, find_launchctl
+from jarvis_trio.cli.commands.settings import print_settings
 from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say
 from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_daemon, runs_application
@@ -34,7 +35,7 @@ from jarvis_trio.errors import JarvisError
 from jarvis_trio.process.lock import Holder, holder
 from jarvis_trio.service.launchd.operations import status
 from jarvis_trio.service.launchd.plist import SEARCH_PATH, Agent
-from jarvis_trio.settings import TABLE, Settings
+from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.text import counted
 
@@ -61,11 +62,13 @@ def doctor(session: CommandSession, as_json: bool) -> None:
     """
     findings = list(_examine(session))
     count = Counter(finding.level for finding in findings)
+    settings = _settings_in_force(session)
     if as_json:
         found = [asdict(finding) for finding in findings]
-        print_json({"ok": not count[Level.PROBLEM], "findings": found, "settings": _settings_in_force(session)})
+        shown = settings.shown() if settings is not None else {}
+        print_json({"ok": not count[Level.PROBLEM], "findings": found, "settings": shown})
     else:
-        _print(findings, _settings_in_force(session))
+        _print(findings, settings)
         say(f"{counted(count[Level.PROBLEM], 'problem')}, {counted(count[Level.WARNING], 'warning')}.")
     raise click.exceptions.Exit(int(bool(count[Level.PROBLEM])))
 
@@ -159,25 +162,18 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
     yield from check_undelivered(store)
 
 
-def _settings_in_force(session: CommandSession) -> dict[str, dict[str, str]]:
+def _settings_in_force(session: CommandSession) -> Settings | None:
     try:
-        settings = session.settings
+        return session.settings
     except JarvisError:
-        return {}
-    values = {name: str(getattr(settings, name)) for name in TABLE}
-    # People send what doctor prints to others, and an address of a channel can hold secrets.
-    values["alert_config"] = "set, and not shown" if settings.alert_config else ""
-    return {
-        setting.variable: {"value": values[name], "source": str(settings.sources[name])}
-        for name, setting in TABLE.items()
-    }
+        return None
 
 
-def _print(findings: list[Finding], settings: dict[str, dict[str, str]]) -> None:
+def _print(findings: list[Finding], settings: Settings | None) -> None:
     """All on one screen, the worst last: the eye ends there."""
-    rows = [[Cell(name), Cell(it["value"] or "-"), Cell(it["source"], "dim")] for name, it in settings.items()]
-    print_table((Column("SETTING"), Column("VALUE", Fit.FOLD), Column("FROM")), rows)
-    say("")
+    if settings is not None:
+        print_settings(settings)
+        say("")
     columns = (Column(""), Column("WHAT"), Column("FOUND", Fit.FOLD))
     print_table(columns, [row for level in Level for row in _rows([f for f in findings if f.level is level])])
     say("")

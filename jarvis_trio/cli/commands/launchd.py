@@ -151,7 +151,7 @@ def _agent(session: CommandSession, arguments: Sequence[str] = (), longest_timeo
         python=Path(sys.executable),
         working_directory=_checkout() or session.settings.data_dir,
         settings=session.settings.environment(),
-        environment=session.settings.environment(),
+        environment=session.settings.carried(session.environment),
         longest_timeout_seconds=math.ceil(longest_timeout_seconds),
         arguments=tuple(arguments),
     )
