@@ -17,11 +17,10 @@ def run() -> NoReturn:
     """
     _open_missing_streams()
     code = main()
-    with suppress(OSError, ValueError, AttributeError):  # what cannot be written is for the interpreter to tell
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # it is full or closed, which `main` has told
+            stream.flush()
+    os._exit(code)
 
 
 def _open_missing_streams() -> None:

@@ -14,12 +14,12 @@ from datetime import date, datetime, timedelta, tzinfo
 # embeddings, overrides and isolates of Unicode's bidirectional algorithm (UAX 9), which reorder
 # what a person reads. The line and paragraph separators. Lone surrogates, which no UTF-8 stream
 # takes. `str.isprintable` was rejected: it also escapes the joiners inside emoji.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
     r"""`text` on one line, with what would act on a terminal escaped as Python does (`\x1b`)."""
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def storable(text: str) -> str:

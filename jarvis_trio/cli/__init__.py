@@ -15,6 +15,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -26,6 +27,9 @@ from jarvis_trio.text import printable
 
 _PROGRAM = "jarvis-trio"
 _WRONG_USAGE = 2
+_COMPLETION = "_JARVIS_TRIO_COMPLETE"
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
+"""How Python holds the bytes of a word that are no text: no database and no other program takes them."""
 
 
 def _command(name: str, target: str, summary: str) -> LazyCommand:
@@ -86,7 +90,7 @@ click.version_option(__version__, prog_name=_PROGRAM)(program)
 
 
 class _Notes(logging.Handler):
-    """Shows what is logged while a command works, a line each; tracebacks only where they are wanted."""
+    """Shows what is logged while a command works, a line each; tracebacks only if they are wanted."""
 
     tracebacks = False
 
@@ -109,16 +113,19 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
 
     Returns the exit code: 0 done; 1 could not, which one line on stderr says; 2 wrong usage.
     """
-    from jarvis_trio.cli.session import CommandSession  # noqa: PLC0415  # `--help` and `--version` need no store
+    if _COMPLETION in os.environ:
+        from jarvis_trio.cli.shells import register  # noqa: PLC0415  # which only a shell asks for
 
+        register()
     atexit.register(gc.freeze)  # else the interpreter's end searches all there is for cycles: a tenth of a command
     logging.getLogger().addHandler(NOTES)
     logging.getLogger("jarvis_trio").setLevel(logging.INFO)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a C locale can show no other text
+
     try:
-        with CommandSession(os.environ, clock) as session:
-            code = program.main(arguments, _PROGRAM, standalone_mode=False, obj=session)
+        code = _run_command(sys.argv[1:] if arguments is None else arguments, clock)
+        sys.stdout.flush()  # a full disk shows here, where it can still be told
     except click.exceptions.NoArgsIsHelpError as error:  # a group of which no command is named
         click.echo(error.format_message(), err=True)
         return error.exit_code
@@ -128,13 +135,35 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
         return _complain(_in_options(str(error)), _WRONG_USAGE)
     except JarvisError as error:
         return _complain(str(error))
+    except OSError as error:
+        return _complain(_of_system(error))
     except (click.Abort, KeyboardInterrupt):
         return _complain("interrupted")
+    return code
+
+
+def _run_command(words: Sequence[str], clock: Clock | None) -> int:
+    from jarvis_trio.cli.session import CommandSession  # noqa: PLC0415  # `--help` and `--version` need no store
+
+    for word in words:
+        if _NOT_UTF8.search(word):
+            raise JarvisError(f"not UTF-8: {word!r}", fix="type it again in a terminal and a locale that use UTF-8")
+    with CommandSession(os.environ, clock) as session:
+        code = program.main(words, _PROGRAM, standalone_mode=False, obj=session)
     return code if isinstance(code, int) else 0
 
 
+def _of_system(error: OSError) -> str:
+    """What the system refuses. Without a file's name it is stdout that cannot be written."""
+    reason = error.strerror or str(error)
+    if error.filename is None:
+        return f"cannot write the output: {reason}; make room, or print it elsewhere"
+    return f"cannot use {error.filename}: {reason}"
+
+
 def _complain(message: str, code: int = 1) -> int:
-    click.echo(f"{_PROGRAM}: {printable(message)}", err=True)
+    with suppress(OSError):  # nobody can be told
+        click.echo(f"{_PROGRAM}: {printable(message)}", err=True)
     return code
 
 

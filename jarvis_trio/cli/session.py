@@ -71,12 +71,16 @@ def pass_looking_session(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def completing(names: Callable[[Session], Iterable[str]]) -> Callable[..., list[str]]:
-    """What completes a parameter in a shell: the names that begin like what was typed."""
+    """What completes a parameter in a shell: the names that begin like what was typed.
+
+    What would act on a terminal, or look like an option, is not offered.
+    """
 
     def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
         with CommandSession(os.environ) as session, suppress(JarvisError):
             session.only_looks = True
-            return [name for name in names(session) if name.startswith(incomplete) and printable(name) == name]
+            found = [name for name in names(session) if name.startswith(incomplete)]
+            return [name for name in found if printable(name) == name and not name.startswith("-")]
         return []
 
     return complete

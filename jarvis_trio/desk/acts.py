@@ -20,7 +20,7 @@ from jarvis_trio.desk.definition import (
     task_program,
 )
 from jarvis_trio.desk.looks import next_slots
-from jarvis_trio.desk.names import check_name
+from jarvis_trio.desk.names import checked_name
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DuplicateTaskError, NotApprovedError, RequestError, ScheduleError, TaskError
@@ -79,7 +79,7 @@ def add(session: Session, name: str, request: TaskRequest, *, by_person: bool) -
     Raises DuplicateTaskError, RequestError, ScheduleError, TaskError, DeliveryError,
     HandlerError; NotApprovedError if a person asks for a command that cannot be approved.
     """
-    check_name(name)
+    name = checked_name(name)
     refuse_taken(session, name)
     task = _new_task(session, name, request)
     check_handler(task, session)
@@ -126,16 +126,17 @@ def resume(session: Session, name: str) -> ScheduledTask:
     """
     task = session.task(name)
     if task.enabled:
-        raise TaskError(f"task {name!r} is not paused", fix="`jarvis-trio show` tells more")
+        raise TaskError(f"task {task.name!r} is not paused", fix="`jarvis-trio show` tells more")
     slot = local_text(_next_slot(session, task), session.zone())
     return _update(session, task, enabled=True, next_run_at=slot)
 
 
 def remove(session: Session, name: str) -> bool:
     """Remove a task; returns whether it leaves a history. Raises UnknownTaskError."""
-    session.store.delete_scheduled_task(require_id(session.task(name)))
+    task = session.task(name)
+    session.store.delete_scheduled_task(require_id(task))
     session.changed()
-    return bool(session.store.list_runs(task=name, limit=1))
+    return bool(session.store.list_runs(task=task.name, limit=1))
 
 
 def tick(session: Session) -> list[dict[str, Any]]:
@@ -151,17 +152,18 @@ def run_now(session: Session, name: str) -> dict[str, Any]:
 
     Raises UnknownTaskError, TaskRunningError, TaskError for a handler that is not installed.
     """
-    check_handler(session.task(name), session)
+    task = session.task(name)
+    check_handler(task, session)
     try:
-        report = session.engine.run_now(name)
+        report = session.engine.run_now(task.name)
     finally:
         session.changed()
-    return report | {"run": session.store.list_runs(task=name, limit=1)[0].id}
+    return report | {"run": session.store.list_runs(task=task.name, limit=1)[0].id}
 
 
 def refuse_taken(session: Session, name: str) -> None:
     """Raises DuplicateTaskError if a task bears that name."""
-    if session.store.get_scheduled_task_by_name(name) is not None:
+    if session.find_task(name) is not None:
         fix = "choose another name, or `jarvis-trio edit` that one"
         raise DuplicateTaskError(f"a task named {name!r} exists", fix=fix)
 

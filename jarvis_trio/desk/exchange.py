@@ -10,12 +10,13 @@ from typing import Any
 
 from jarvis_trio.desk.acts import Approval, approve_command
 from jarvis_trio.desk.definition import check_delivery, first_slot, same_schedule, task_program
-from jarvis_trio.desk.names import check_name
+from jarvis_trio.desk.names import checked_name, composed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError
 from jarvis_trio.instants import local_text
 from jarvis_trio.jsontext import json_object
-from jarvis_trio.models import Policy, ScheduledTask, ScheduleType, TroubleKind, require_id
+from jarvis_trio.models import Policy, ScheduledTask, TroubleKind, require_id
+from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.text import nearest
 
 _TEXTS = ("name", "description", "schedule_type", "handler_type", "delivery_channel")
@@ -34,15 +35,27 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """What a document of `total` tasks changes."""
+    """What a document of `total` tasks changes; `left_out` names those whose only time is past."""
 
     changes: list[Change]
+    left_out: list[str]
     total: int
 
 
-def export_document(session: Session) -> dict[str, Any]:
-    """All tasks that have a time to come, as TOML and JSON can hold them."""
-    return {"tasks": [_entry(task) for task in session.store.list_scheduled_tasks() if not _is_done(task)]}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """The tasks as TOML and JSON can hold them; `left_out` names those whose only time is past."""
+
+    document: dict[str, Any]
+    left_out: list[str]
+
+
+def export_tasks(session: Session) -> Export:
+    """All tasks that have a time to come."""
+    tasks = session.store.list_scheduled_tasks()
+    past = {task.name for task in tasks if _is_past(task, session)}
+    document = {"tasks": [_entry(task) for task in tasks if task.name not in past]}
+    return Export(document=document, left_out=sorted(past))
 
 
 def read_document(text: str, name: str) -> list[ScheduledTask]:
@@ -54,11 +67,14 @@ def plan_import(session: Session, wanted: list[ScheduledTask]) -> Import:
     """What changes if these tasks are to be so; what is not among them stays. Raises TaskError."""
     present = {task.name: task for task in session.store.list_scheduled_tasks()}
     _refuse_unknown_policy(wanted, present.values())
-    checked = [(task.name, _checked(task, present.get(task.name), session)) for task in wanted]
     if len({task.name for task in wanted}) < len(wanted):
         raise TaskError("the file names a task twice; nothing was imported")
-    changes = [Change(before=present.get(name), after=task) for name, task in checked if task is not None]
-    return Import(changes=changes, total=len(wanted))
+
+    past = [task.name for task in wanted if _is_past(task, session)]
+    checked = {task.name: _checked(task, present.get(task.name), session) for task in wanted if task.name not in past}
+    changes = [Change(before=present.get(name), after=task) for name, task in checked.items() if task is not None]
+    left_out = [name for name in past if name not in present]
+    return Import(changes=changes, left_out=left_out, total=len(wanted))
 
 
 def carry_out(session: Session, plan: Import, *, by_person: bool) -> list[Approval]:
@@ -72,8 +88,13 @@ def carry_out(session: Session, plan: Import, *, by_person: bool) -> list[Approv
     return approvals
 
 
-def _is_done(task: ScheduledTask) -> bool:
-    return task.schedule_type == ScheduleType.ONCE and task.next_run_at is None
+def _is_past(task: ScheduledTask, session: Session) -> bool:
+    """Whether the only time of a task is past."""
+    try:
+        only = task_schedule(task, session.zone()).only
+    except ScheduleError:  # which the check of the task tells
+        return False
+    return only is not None and only <= session.now()
 
 
 def _entry(task: ScheduledTask) -> dict[str, Any]:
@@ -122,7 +143,8 @@ def _task(entry: object, number: int) -> ScheduledTask:
     wrong = [key for key in values if not isinstance(values[key], bool if key == "enabled" else str)]
     if wrong:
         raise TaskError(f"task {number} of the file: {wrong[0]} has a value of the wrong kind: {values[wrong[0]]!r}")
-    return ScheduledTask(**values)
+    task = ScheduledTask(**values)
+    return replace(task, name=composed(task.name))
 
 
 def _refuse_unknown_policy(wanted: Iterable[ScheduledTask], present: Iterable[ScheduledTask]) -> None:
@@ -148,7 +170,7 @@ def _checked(task: ScheduledTask, present: ScheduledTask | None, session: Sessio
         return None
     now, zone = session.now(), session.zone()
     try:
-        check_name(task.name)
+        checked_name(task.name)
         Policy.from_json(task.policy)
         json_object(task.handler_config, "handler_config", TaskError)
         task_program(task, session.environment)

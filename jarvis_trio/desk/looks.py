@@ -106,15 +106,17 @@ def runs(session: Session, request: RunsRequest) -> list[Run]:
 
     Raises UnknownTaskError for a name that neither a task nor a run has, ScheduleError.
     """
+    task = request.task and session.find_task(request.task)
+    name = task.name if task else request.task
     since = request.since and read_instant(request.since, session.now(), session.zone(), Toward.PAST)
     found = session.store.list_runs(
-        task=request.task,
+        task=name,
         status=RunStatus(request.status) if request.status else None,
         since=since or None,
         limit=-1 if request.limit is None else request.limit,
     )
-    if not found and request.task and not session.store.list_runs(task=request.task, limit=1):
-        session.task(request.task)
+    if not found and name and not session.store.list_runs(task=name, limit=1):
+        session.task(name)
     return found
 
 

@@ -1,6 +1,8 @@
-"""Names of tasks on the command line: what may be one, and how an endless one is shown. Pure."""
+"""Names of tasks: what may be one, how two are compared, and how an endless one is shown. Pure."""
 
 from __future__ import annotations
+
+import unicodedata
 
 from jarvis_trio.errors import TaskError
 from jarvis_trio.text import printable, shortened
@@ -8,15 +10,19 @@ from jarvis_trio.text import printable, shortened
 _LONGEST = 100
 
 
-def check_name(name: str) -> None:
-    """Raises TaskError for a name that would be a nuisance on a terminal or in a log."""
+def checked_name(name: str) -> str:
+    """The name as it is stored. Raises TaskError for one that would be a nuisance on a terminal or in a log."""
     if not name.strip() or name != name.strip() or len(name) > _LONGEST or printable(name) != name:
-        raise TaskError(
-            f"not a name for a task: {name[:_LONGEST]!r}; use 1 to {_LONGEST} characters on one line, "
-            "without control characters, and no space at either end"
-        )
+        fix = f"use 1 to {_LONGEST} characters on one line, without control characters, and no space at either end"
+        raise TaskError(f"not a name for a task: {name[:_LONGEST]!r}", fix=fix)
+    return composed(name)
+
+
+def composed(name: str) -> str:
+    """The name in the form in which equal letters are equal texts (NFC, UAX 15); macOS types accents apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def short_name(name: str) -> str:
-    """The name as a table shows it: other programs may have written one that is longer than `check_name` allows."""
+    """The name as a table shows it: other programs may have written one that is longer than `checked_name` allows."""
     return shortened(name, _LONGEST)

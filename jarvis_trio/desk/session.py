@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from jarvis_trio.clock import Clock, SystemClock
+from jarvis_trio.desk.names import composed
 from jarvis_trio.errors import ScheduleError, StoreMissingError, UnknownTaskError
 from jarvis_trio.models import ScheduledTask, task_policy
 from jarvis_trio.process.lock import Holder, holder, wake
@@ -126,11 +127,19 @@ class Session:
 
     def task(self, name: str) -> ScheduledTask:
         """The task with that name. Raises UnknownTaskError, with the nearest name."""
-        found = self.store.get_scheduled_task_by_name(name)
+        found = self.find_task(name)
         if found is None:
             hint = nearest(name, [task.name for task in self.store.list_scheduled_tasks()])
             raise UnknownTaskError(f"no task is named {name!r}", fix=f"{hint}`jarvis-trio list` shows the names")
         return found
+
+    def find_task(self, name: str) -> ScheduledTask | None:
+        """The task with that name, or None; the same letters in another form of Unicode are the same name."""
+        found = self.store.get_scheduled_task_by_name(name)
+        if found is not None or name.isascii():
+            return found
+        tasks = self.store.list_scheduled_tasks()
+        return next((task for task in tasks if composed(task.name) == composed(name)), None)
 
     def daemon(self) -> Holder | None:
         """The daemon of this data folder; None if none runs. Raises JarvisError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,6 @@ def test_the_history_and_the_rhythm_of_a_changed_task_stay(full: Cli) -> None:
     [
         (entry(schedule_config={"minutes": 0}), "task 'new': interval must be greater than zero"),
         (entry(schedule_type="sometimes"), "unknown schedule_type 'sometimes'"),
-        (entry(schedule_type="once", schedule_config={"run_at": "2020-01-01"}), "that is past"),
         (entry(policy={"retries": "many"}), "retries must be a whole number"),
         (entry(policy="}{"), "policy is not JSON"),
         (entry(policy={"retrys": 2}), "'new': unknown key 'retrys' of a policy; did you mean 'retries'? there are"),
@@ -186,3 +186,36 @@ def test_a_configuration_that_is_no_json_is_exported_as_it_is_and_comes_back(ful
     full.change("b", handler_config="{not JSON")
     text = full.ok("export", "--format", "json")
     assert {task["name"]: task.get("handler_config") for task in json.loads(text)["tasks"]}["b"] == "{not JSON"
+
+
+def test_one_past_single_time_is_left_out_and_the_rest_is_imported(full: Cli) -> None:
+    past = entry(name="past", schedule_type="once", schedule_config={"run_at": "2020-01-01"})
+    done = full("import", written(full, {"tasks": [past, entry()]}))
+    assert (done.code, done.err) == (0, "note: past is left out: its only time is past\n")
+    assert "new" in full.names()
+    assert "past" not in full.names()
+
+
+def test_a_single_time_that_passed_while_nothing_ran_is_left_out_of_the_export(full: Cli) -> None:
+    full.clock.advance(days=365)
+    done = full("export")
+    assert done.err == "note: c is left out: its only time is past\n"
+    assert "c" not in [task["name"] for task in tomllib.loads(done.out)["tasks"]]
+
+
+def test_what_acts_on_a_terminal_is_an_escape_in_the_export(full: Cli) -> None:
+    full.change("a", description="\x9b2J\u202ered\u2028")
+    text = full.ok("export")
+    assert re.search("[\x80-\x9f\u2028-\u202e]", text) is None
+    assert tomllib.loads(text)["tasks"][0]["description"] == "\x9b2J\u202ered\u2028"
+
+
+@pytest.mark.law(9)
+@pytest.mark.slow
+def test_an_import_with_yes_approves_nothing(program: Program, tmp_path: Path) -> None:
+    program("init")
+    file = tmp_path / "tasks.json"
+    file.write_text(json.dumps({"tasks": [entry(handler_type="custom", handler_config={"command": ["/bin/ls"]})]}))
+    done = program.at_terminal("import", str(file), "--yes")
+    assert "is not approved to run" in done.out
+    assert program("allow", "--list", "--json").out == "[]\n"

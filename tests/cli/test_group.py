@@ -247,3 +247,56 @@ def test_no_two_commands_share_a_name() -> None:
 def test_without_a_database_no_names_are_completed(program: Program) -> None:
     done = program(_JARVIS_TRIO_COMPLETE="bash_complete", COMP_WORDS="jarvis-trio pause a", COMP_CWORD="2")
     assert (done.code, done.out.strip(), done.err) == (0, "", "")
+
+
+NO_TEXT = "caf\udce9"  # how Python holds the bytes of a word in Latin-1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", NO_TEXT],
+        ["add", NO_TEXT, "--every", "5m", "--", "true"],
+        ["add", "x", "--every", "5m", "--description", NO_TEXT, "--", "true"],
+        ["add", "x", "--every", "5m", "--", "true", NO_TEXT],
+        ["history", "--task", NO_TEXT],
+        ["logs", "--task", NO_TEXT],
+        ["allow", f"/bin/{NO_TEXT}"],
+        ["import", NO_TEXT],
+        [NO_TEXT],
+    ],
+)
+def test_a_word_that_is_no_text_is_one_line(cli: Cli, words: list[str]) -> None:
+    assert "not UTF-8: 'caf\\udce9'" in cli.fails(*words).replace("/bin/", "")
+    assert cli.names() == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
+def test_an_output_that_cannot_be_written_is_one_line(program: Program) -> None:
+    program("init")
+    commands = ["list", "list --json", "status", "show webhook_poll", "forecast --days 2", "timeline", "export"]
+    for command in [*commands, "--help", "completion zsh", "doctor", "explain webhook_poll", "history"]:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "jarvis_trio", *command.split()],
+                env=program.environment,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        said = "jarvis-trio: cannot write the output: No space left on device; make room, or print it elsewhere\n"
+        assert (done.returncode, done.stderr) == (1, said), command
+
+
+def test_a_name_typed_in_another_form_of_unicode_is_the_same_name(cli: Cli) -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    cli.ok("add", apart, "--every", "5m", "--handler", "alert_eval")
+    assert cli.names() == [composed]
+    assert cli.json("show", apart)["name"] == composed
+    cli.ok("pause", apart)
+    assert "exists" in cli.fails("add", apart, "--every", "5m", "--handler", "alert_eval")
+    cli.change(composed, name=apart)  # as another program on a Mac may have written it
+    cli.ok("resume", composed)
+    cli.ok("run-now", composed)
+    assert len(cli.json("history", composed)) == 1

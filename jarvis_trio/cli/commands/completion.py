@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from jarvis_trio.cli.shells import register
+
 _SHELLS = ("bash", "fish", "zsh")
 
 
@@ -22,6 +24,7 @@ def completion(context: click.Context, shell: str) -> None:
     """
     root = context.find_root()
     program = root.info_name or ""
+    register()
     complete = get_completion_class(shell)
     assert complete is not None
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"

@@ -8,12 +8,13 @@ from typing import TextIO
 import click
 
 from jarvis_trio.cli.definition import person_is_there, tell_approval
-from jarvis_trio.cli.output import say
+from jarvis_trio.cli.output import note, say
 from jarvis_trio.cli.session import pass_looking_session
 from jarvis_trio.desk import exchange
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import definition_words, difference
 from jarvis_trio.errors import TaskError
+from jarvis_trio.text import UNPRINTABLE
 
 
 @click.command()
@@ -22,20 +23,22 @@ from jarvis_trio.errors import TaskError
 def export(session: Session, kind: str) -> None:
     """Print the tasks as TOML or JSON, to be kept in a file.
 
-    Times and results are not in it: it says what is to run, not what ran. A task
-    that was to run once and has no time to come is left out.
+    It says what is to run, not what ran. A task whose only time is past is left
+    out, and noted on stderr.
 
     \b
     Example:
       jarvis-trio export > tasks.toml
     """
-    document = exchange.export_document(session)
+    exported = exchange.export_tasks(session)
     if kind == "json":
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json.dumps(exported.document, indent=2))
     else:
         import tomli_w  # noqa: PLC0415  # only this writes TOML
 
-        click.echo(tomli_w.dumps(document, multiline_strings=False), nl=False)
+        text = tomli_w.dumps(exported.document, multiline_strings=False)
+        click.echo("\n".join(map(_in_ascii_controls, text.split("\n"))), nl=False)
+    _note_left_out(exported.left_out)
 
 
 @click.command("import")
@@ -60,6 +63,7 @@ def import_tasks(session: Session, file: TextIO, yes: bool, dry_run: bool) -> No
     except ValueError as error:
         raise TaskError(f"{file.name} is neither TOML nor JSON as `export` writes it: {error}") from None
     plan = exchange.plan_import(session, exchange.read_document(text, file.name))
+    _note_left_out(plan.left_out)
     for change in plan.changes:
         _say_difference(change, session)
     say(f"{len(plan.changes)} of {plan.total} tasks are to be added or changed.")
@@ -70,6 +74,16 @@ def import_tasks(session: Session, file: TextIO, yes: bool, dry_run: bool) -> No
     for approval in exchange.carry_out(session, plan, by_person=person_is_there() and not yes):
         tell_approval(approval)
     say("Done.")
+
+
+def _in_ascii_controls(line: str) -> str:
+    """A line of TOML with each character that acts on a terminal as an escape, which all stand in strings."""
+    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+
+
+def _note_left_out(names: list[str]) -> None:
+    for name in names:
+        note(f"{name} is left out: its only time is past")
 
 
 def _say_difference(change: exchange.Change, session: Session) -> None:

@@ -25,14 +25,22 @@ _STYLES = {"WARN": "yellow", "WARNING": "yellow"}
 
 
 @click.command()
-@click.option("--follow", "-f", is_flag=True, help="Go on as the log grows, until Ctrl-C.")
-@click.option("--task", metavar="NAME", shell_complete=complete_task, help="Only what is said of this task.")
-@click.option("--lines", "-n", type=click.IntRange(min=0), default=20, show_default=True, help="The last so many.")
+@click.option("--follow", "-f", is_flag=True, help="Show new lines as they come, until Ctrl-C.")
+@click.option("--task", metavar="NAME", shell_complete=complete_task, help="Show only the lines about this task.")
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Show the last N lines.",
+)
 @click.pass_obj
 def logs(session: Session, /, follow: bool, task: str | None, lines: int) -> None:
     """Show the last lines of the log.
 
-    It is the daemon's own log, also where that was rotated meanwhile.
+    It is the daemon's own log, with the files that were rotated away.
 
     \b
     Example:

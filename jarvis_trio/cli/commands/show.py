@@ -36,7 +36,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
       jarvis-trio show backup
       jarvis-trio show 1234
     """
-    is_task = session.store.get_scheduled_task_by_name(name) is not None
+    is_task = session.find_task(name) is not None
     if not is_task and name.isdecimal() and len(name) < _LONGEST_NUMBER:
         _show_run(looks.run(session, int(name)), session, as_json)
     else:
