@@ -77,7 +77,7 @@ class Day:
             DaemonLock(settings.lock_file, self._clock.now()) as lock,
             MemoryStore(settings.memory_db_path, clock=self._clock) as store,
         ):
-            engine = make_engine(settings, store, self._clock, os.environ)
+            engine = make_engine(settings, store, os.environ)
             daemon = JarvisDaemon(store, engine=engine, clock=self._clock, on_tick=lock.pulse)
             async with trio.open_nursery() as nursery:
                 await nursery.start(daemon.run)

@@ -1,4 +1,4 @@
-"""The composition root: the engine as the settings want it, for `run`, `tick` and `run-now` alike."""
+"""The composition root: the engine that the settings describe, for `run`, `tick` and `run-now` alike."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jarvis_trio.application.source import HandlerSource
-from jarvis_trio.clock import Clock
-from jarvis_trio.delivery import Channels, read_config
-from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.notices import AlertChannel, Notices
+from jarvis_trio.delivery import read_config
+from jarvis_trio.engine.engine import SchedulerEngine
+from jarvis_trio.engine.equipment import equip
+from jarvis_trio.engine.limits import Limits
+from jarvis_trio.engine.notices import AlertChannel
 from jarvis_trio.errors import DeliveryError, SettingError
-from jarvis_trio.handlers.making import make_channels, make_handlers
-from jarvis_trio.models import Handler
+from jarvis_trio.handlers.making import make_channels
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
 
@@ -22,28 +22,24 @@ if TYPE_CHECKING:
 
 
 def make_engine(
-    settings: Settings,
-    store: MemoryStore,
-    clock: Clock,
-    environment: Mapping[str, str],
-    source: HandlerSource | None = None,
+    settings: Settings, store: MemoryStore, environment: Mapping[str, str], source: HandlerSource | None = None
 ) -> SchedulerEngine:
-    """The engine as the settings want it. Secrets of channels come from `environment`.
+    """The engine that the settings describe, on the store's clock.
 
-    Tasks of types that are not ours go to the application that `source` names, if there is one.
+    Secrets of channels come from `environment`. Tasks of types that are not ours go to the
+    application that `source` names, if there is one. Raises SettingError if the channel for
+    troubles cannot work.
     """
-    channels = make_channels(settings, environment)
-    handlers: Mapping[str, Handler] = make_handlers(settings, channels)
+    equipment = equip(store, settings, environment, _alert_channel(settings, environment))
+    handlers = equipment.handlers
     if source is not None:
         handlers = make_runs(settings, environment, source).beside(handlers)
     return SchedulerEngine(
         store,
-        clock=clock,
         handlers=handlers,
+        notices=equipment.notices,
         timeout=timedelta(seconds=settings.handler_timeout_seconds),
-        notices=Notices(store, clock, channels.send, _alert_channel(settings, channels)),
-        keep_days=settings.history_days,
-        keep_runs=settings.history_runs,
+        limits=Limits(history_days=settings.history_days, history_runs=settings.history_runs),
     )
 
 
@@ -54,12 +50,13 @@ def make_runs(settings: Settings, environment: Mapping[str, str], source: Handle
     return Runs(source, settings.memory_db_path, environment, settings.data_dir / ENVIRONMENT_FILE)
 
 
-def _alert_channel(settings: Settings, channels: Channels) -> AlertChannel | None:
-    """Where troubles of tasks are told. Raises SettingError for a channel that cannot work."""
+def _alert_channel(settings: Settings, environment: Mapping[str, str]) -> AlertChannel | None:
     if not settings.alert_channel:
         return None
+    config = settings.alert_config or None
     try:
-        channels.check(settings.alert_channel, read_config(settings.alert_config, "JARVIS_ALERT_CONFIG"))
+        make_channels(settings, environment).check(settings.alert_channel, read_config(config, "JARVIS_ALERT_CONFIG"))
     except DeliveryError as error:
-        raise SettingError(f"JARVIS_ALERT_CHANNEL {settings.alert_channel!r} cannot be used: {error}") from None
-    return AlertChannel(settings.alert_channel, settings.alert_config or None)
+        says = f"JARVIS_ALERT_CHANNEL {settings.alert_channel!r} cannot be used: {error.says}"
+        raise SettingError(says, fix=error.fix) from None
+    return AlertChannel(settings.alert_channel, config)

@@ -269,7 +269,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A row of `task_runs`: one attempt at one slot. Instants are aware UTC."""
+    """A row of `task_runs`: one attempt at one slot, by the process `owner`. Instants are aware UTC."""
 
     id: int
     task_id: int
@@ -284,6 +284,7 @@ class Run:
     trigger: Trigger = Trigger.SCHEDULE
     collapsed: int = 0
     delivery: str | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,13 +303,22 @@ class Claim:
 class Outcome:
     """How an attempt ended: what the handler gave back, or why it gave nothing.
 
-    `lingers` says that the handler's thread is alive beyond its time limit.
+    `lingers` says that the handler's thread is alive beyond its time limit. `subscribe` then
+    takes a callback, and calls it when that thread has ended.
     """
 
     status: RunStatus
     result: str | None = None
     reason: str | None = None
     lingers: bool = False
+    subscribe: Callable[[Callable[[], None]], None] | None = field(default=None, compare=False, repr=False)
+
+    def when_over(self, release: Callable[[], None]) -> None:
+        """Have `release` called as soon as nothing of the attempt is alive: at once, unless it lingers."""
+        if self.subscribe is None:
+            release()
+        else:
+            self.subscribe(release)
 
     @property
     def last_result(self) -> str | None:

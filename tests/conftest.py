@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.notices import Notices
+from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.runner import run_inline
 from jarvis_trio.models import Handler, ScheduledTask
 from jarvis_trio.store import MemoryStore
@@ -90,14 +91,15 @@ def make_engine(store: MemoryStore, clock: FakeClock, notes: Notes) -> MakeEngin
 
     def make(handlers: Mapping[str, Handler] | None = None, **options: Any) -> SchedulerEngine:
         at = options.pop("store", store)
+        peers = {"owner": "here", "is_alive": lambda owner: False}
+        peers |= {name: options.pop(name) for name in ("owner", "is_alive", "end_orphans") if name in options}
         return SchedulerEngine(
             at,
             handlers={"note": notes, **(handlers or {})},
             **{
                 "clock": clock,
                 "runner": run_inline,
-                "owner": "here",
-                "is_alive": lambda owner: False,
+                "peers": Peers(**peers),
                 "notices": Notices(at, clock, _send),
                 "random": Random(0),
                 **options,

@@ -42,4 +42,4 @@ def test_alerts_that_can_reach_nobody_are_refused_before_anything_runs(
 ) -> None:
     settings = read_settings({"JARVIS_ALERT_CHANNEL": channel, "JARVIS_ALERT_CONFIG": config}, tmp_path)
     with pytest.raises(SettingError, match=f"^JARVIS_ALERT_CHANNEL '{channel}' cannot be used: .*{reason}"):
-        make_engine(settings, store, clock, {})
+        make_engine(settings, store, {})

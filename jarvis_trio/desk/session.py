@@ -115,7 +115,7 @@ class Session:
         """The engine in this process. Raises SettingError, StoreError."""
         from jarvis_trio.assembly import make_engine  # noqa: PLC0415  # as above
 
-        return make_engine(self.settings, self.store, self.clock, self.environment)
+        return make_engine(self.settings, self.store, self.environment)
 
     def now(self) -> datetime:
         """The present instant, aware and in UTC."""

@@ -1,8 +1,29 @@
-"""Which slot is run next, and by whom: laws 2 and 3.
+"""Which slot runs next, and in which process: laws 2 and 3.
 
-Everything here is decided inside one write transaction of the store, so that two
-processes cannot decide differently about one slot. Only the decision is here; what
-a handler does with a claim is the engine's.
+Only the decision is here. What a handler does with a claim is the engine's.
+
+Guarantees:
+
+- A slot is claimed by at most one process, and recorded by at most one.
+- A task is claimed only while no run of it is alive, in any process.
+- Every slot that comes due is claimed, recorded as missed or skipped, or counted by a later one.
+
+This code assumes that `step` is called in a write transaction of the store, which SQLite grants
+to one connection at a time, and that `task_runs` refuses a second row for one attempt at one slot
+and a second live row for one task.
+
+The races, each with what decides it:
+
+1. Two processes see the same slot due. The second one gets the write lock after the first one's
+   commit, and then finds the slot claimed and the queue moved on.
+2. A person runs the task by hand while its slot comes due. Whoever inserts the live row first runs;
+   the slot is skipped ("still running"), or the person is told that the task runs already.
+3. The process dies between the claim and the end of the run. The row stays `running` with its
+   owner; `recover`, in any other process, ends it and queues its slot again.
+4. A run looks orphaned, and its owner ends it meanwhile. `interrupt_run` changes only a row that
+   is still as it was read.
+5. The clock is set back, so a slot that has run comes due again. Its row is still there: it is
+   not run again, and the next slot counts what it stood for.
 """
 
 from __future__ import annotations
@@ -10,14 +31,17 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from math import ceil
 
 from jarvis_trio.clock import Clock
+from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
+from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.planner import Planner
 from jarvis_trio.errors import ScheduleError, TaskRunningError
 from jarvis_trio.instants import duration_text
@@ -33,29 +57,16 @@ from jarvis_trio.models import (
     require_id,
     task_policy,
 )
-from jarvis_trio.process.identity import owner_alive, owner_pid
-from jarvis_trio.schedules.schedule import Schedule, plan, task_schedule
+from jarvis_trio.process.identity import owner_pid
+from jarvis_trio.schedules.schedule import Plan, Schedule, plan, task_schedule
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.store.runs import LiveRun
 from jarvis_trio.text import moment_words
 
 MAX_ATTEMPTS_AFTER_INTERRUPT = 3
-"""A slot whose attempts die with their process is not tried more often than this."""
+"""A slot whose attempts die with their process is tried at most this often."""
 
-RECOVERY_PATIENCE = timedelta(seconds=1)
-"""So long a tick waits for another one that ends what a dead process left behind; then it runs what it can."""
-
-_BATCH = 500
-"""Rows decided in one transaction, so that other processes get the write lock in between."""
-
+_TICK = timedelta(microseconds=1)
 _logger = logging.getLogger(__name__)
-
-
-def end_orphans(owner: str) -> None:
-    """`handlers.processes.end_orphans`, imported only where a process has died."""
-    from jarvis_trio.handlers import processes  # noqa: PLC0415  # psutil: 20 ms
-
-    processes.end_orphans(owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +78,22 @@ class Unrun:
     reason: str
 
 
+class Passed(Enum):
+    """Why the head of the queue was dealt with without a row of the history."""
+
+    SETTLED = auto()
+    """Its task was changed: the row was read, and its slot took its place in the queue."""
+
+    COLLAPSED = auto()
+    """Later slots of it were due too: the latest of them took its place in the queue."""
+
+    HAS_RUN = auto()
+    """The slot had a row already, from before the clock was set back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What was decided: a claim or none, what is not run, and whether more may be due where nothing is claimed."""
+    """What was decided: a claim or none, what is not run, and whether more may be due without a claim."""
 
     claim: Claim | None
     unrun: list[Unrun]
@@ -77,139 +101,164 @@ class Step:
 
 
 class Claims:
-    """Decides, for one process, what of the queue is due and claims it.
+    """Decides, for one process, what of the queue is due, and claims it.
 
     Args:
         store: the database.
-        clock: the machine's zone is asked of it; instants are arguments.
-        owner: the text that tells this process from all others.
-        known_handlers: the handler types that can be run here.
+        clock: asked for the machine's zone; instants are arguments.
+        peers: this process, and what is known of the others.
+        known_handlers: the handler types that can run here.
         notices: is told of slots that are missed.
         planner: reads the rows that were changed.
-        is_alive: whether the process of another owner's text still lives.
-        end_orphans: ends what the process of another owner's text has left of its commands.
+        limits: how much is decided in one transaction, and how long a recovery is awaited.
     """
 
     def __init__(
         self,
         store: MemoryStore,
         clock: Clock,
-        owner: str,
+        peers: Peers,
         known_handlers: Container[str],
         notices: Notices,
         planner: Planner,
-        is_alive: Callable[[str | None], bool] = owner_alive,
-        end_orphans: Callable[[str], object] = end_orphans,
+        limits: Limits,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._owner = owner
+        self._peers = peers
         self._known = known_handlers
         self._notices = notices
         self._planner = planner
-        self._is_alive = is_alive
-        self._end_orphans = end_orphans
+        self._limits = limits
         self._recovering = threading.Lock()
 
     def step(self, now: datetime, started_at: datetime) -> Step:
         """Claim what has been due the longest at `now`; call it in a transaction.
 
-        Rows that were changed are read on the way, and slots that are not to be run are
+        On the way, rows that were changed are read, and slots that are not to run are
         recorded as missed or skipped.
         """
         unrun: list[Unrun] = []
-        for _ in range(_BATCH):
+        for _ in range(self._limits.decided_at_once):
             due = self._store.head(now)
             if due is None:
                 return Step(None, unrun)
-            decided = self._decide(due, now, started_at)
-            if isinstance(decided, Claim):
-                return Step(decided, unrun)
-            if decided is not None:
-                unrun.append(decided)
+
+            match self._decide(due, now, started_at):
+                case Claim() as claim:
+                    return Step(claim, unrun)
+                case Unrun() as slot:
+                    unrun.append(slot)
         return Step(None, unrun, more=True)
 
-    def _decide(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | None:
-        task = due.task
+    def _decide(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
         if due.changed:
-            self._planner.settle(task, now)
-            return None
+            self._planner.settle(due.task, now)
+            return Passed.SETTLED
         if due.attempt > 1:
             return self._claim_retry(due, started_at)
         try:
-            schedule = task_schedule(task, self._clock.zone())
+            schedule = task_schedule(due.task, self._clock.zone())
             planned = plan(schedule, due.scheduled_for, now)
         except ScheduleError as error:
-            self._planner.set_aside(task, str(error), now)
-            return Unrun(task, RunStatus.SKIPPED, f"set aside: {error}")
-        collapsed = due.collapsed + planned.collapsed
-        if planned.collapsed:
-            collapsed -= self._count_recorded(require_id(task), schedule, due.scheduled_for, planned.slot)
+            self._planner.set_aside(due.task, str(error), now)
+            return Unrun(due.task, RunStatus.SKIPPED, f"set aside: {error}")
+
         if planned.slot != due.scheduled_for:
             # Back into the queue at its new nominal time: what is overdue runs in that order.
-            self._store.settle(task, planned.slot, collapsed=collapsed)
-            return None
-        next_run_at = self._store.set_next_run(task, planned.next, waits_from=planned.slot)
-        task = replace(task, next_run_at=next_run_at)
-        if (refusal := self._refusal(due, now)) is not None:
-            status, reason = refusal
-            if self._store.record_unrun(task, planned.slot, status, reason, at=now, collapsed=collapsed):
-                if status is RunStatus.MISSED:
-                    self._notices.trouble(task, TroubleKind.MISSED, reason, now)
-                return Unrun(task, status, reason)
-        elif claim := self._store.claim_run(
-            task, planned.slot, 1, started_at=started_at, owner=self._owner, collapsed=collapsed
-        ):
-            return claim
-        if planned.next is not None:  # it ran before the clock was set back; the next one counts what it stood for
-            self._store.settle(task, planned.next, collapsed=collapsed, waits_from=planned.slot)
-        return None
+            self._store.settle(due.task, planned.slot, collapsed=self._collapsed(due, schedule, planned))
+            return Passed.COLLAPSED
+        return self._claim_slot(due, planned, now, started_at)
 
-    def _count_recorded(self, task_id: int, schedule: Schedule, first: datetime, end: datetime) -> int:
-        """How many slots in [first, end) have a row of their own, of a time before the clock was set back."""
-        recorded = self._store.slots_with_run(task_id, first, end)
-        return sum(slot == first or schedule.latest(first, slot)[0] == slot for slot in recorded)
-
-    def _claim_retry(self, due: Due, started_at: datetime) -> Claim | None:
+    def _claim_retry(self, due: Due, started_at: datetime) -> Claim | Passed:
         self._store.dequeue_retry(require_id(due.task), due.scheduled_for, due.attempt)
-        return self._store.claim_run(due.task, due.scheduled_for, due.attempt, started_at=started_at, owner=self._owner)
+        claim = self._store.claim_run(
+            due.task, due.scheduled_for, due.attempt, started_at=started_at, owner=self._peers.owner
+        )
+        return claim or Passed.HAS_RUN
+
+    def _collapsed(self, due: Due, schedule: Schedule, planned: Plan) -> int:
+        """How many earlier slots the planned one stands for, without those that have a row of their own."""
+        first, end = due.scheduled_for, planned.slot
+        recorded = self._store.slots_with_run(require_id(due.task), first, end)
+        counted = sum(slot == first or schedule.latest(first, slot)[0] == slot for slot in recorded)
+        return due.collapsed + planned.collapsed - counted
+
+    def _claim_slot(self, due: Due, planned: Plan, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
+        """Move the queue on to the next slot, and claim this one or record why it is not run."""
+        next_run_at = self._store.set_next_run(due.task, planned.next, waits_from=planned.slot)
+        task = replace(due.task, next_run_at=next_run_at)
+
+        decided: Claim | Unrun | None
+        if (refusal := self._refusal(due, now)) is not None:
+            decided = self._record_unrun(due, Unrun(task, *refusal), now)
+        else:
+            decided = self._store.claim_run(
+                task, planned.slot, 1, started_at=started_at, owner=self._peers.owner, collapsed=due.collapsed
+            )
+        if decided is None and planned.next is not None:
+            self._store.settle(task, planned.next, collapsed=due.collapsed, waits_from=planned.slot)
+        return decided or Passed.HAS_RUN
+
+    def _record_unrun(self, due: Due, slot: Unrun, now: datetime) -> Unrun | None:
+        recorded = self._store.record_unrun(
+            slot.task, due.scheduled_for, slot.status, slot.reason, at=now, collapsed=due.collapsed
+        )
+        if recorded and slot.status is RunStatus.MISSED:
+            self._notices.trouble(slot.task, TroubleKind.MISSED, slot.reason, now)
+        return slot if recorded else None
 
     def _refusal(self, due: Due, now: datetime) -> tuple[RunStatus, str] | None:
-        """Why a due slot is not run, or None where it is."""
+        """Why a due slot is not run, or None if it is."""
         if due.task.handler_type not in self._known:
             return RunStatus.SKIPPED, f"no handler of type {due.task.handler_type!r} is installed"
         if due.running_since is not None:
             since = moment_words(due.running_since, self._clock.zone())
             return RunStatus.SKIPPED, f"still running since {since}"
+
         grace = task_policy(due.task.policy).misfire_grace_seconds
         late = now - due.scheduled_for
         if grace is not None and late > timedelta(seconds=grace):
-            allowed = duration_text(timedelta(seconds=grace))
             seconds = timedelta(seconds=ceil(late.total_seconds()))
-            return RunStatus.MISSED, f"{duration_text(seconds)} late; more than {allowed} late is useless to it"
+            allowed = duration_text(timedelta(seconds=grace))
+            return RunStatus.MISSED, f"{duration_text(seconds)} late, beyond its grace of {allowed}"
         return None
 
     def claim_manually(self, task: ScheduledTask, now: datetime) -> Claim:
-        """Claim a run that a person asked for; it moves no slot, and takes none's place.
+        """Claim a run that a person asked for; it moves no slot, and takes no slot's place.
 
         Raises TaskRunningError while another run of the task is alive, ScheduleError
-        where its policy makes no sense.
+        if its policy makes no sense.
         """
         task_policy(task.policy)
         with self._store.transaction():
-            # Never on a whole second, where slots are: after the clock is set back one that comes finds its place free.
-            nominal = now if now.microsecond else now + timedelta(microseconds=1)
-            while self._is_slot(task, nominal):
-                nominal += timedelta(microseconds=1)
             try:
                 claim = self._store.claim_run(
-                    task, nominal, 1, started_at=now, owner=self._owner, trigger=Trigger.MANUAL
+                    task,
+                    self._instant_beside_slots(task, now),
+                    1,
+                    started_at=now,
+                    owner=self._peers.owner,
+                    trigger=Trigger.MANUAL,
                 )
             except sqlite3.IntegrityError:
                 claim = None
         if claim is None:
-            raise TaskRunningError(f"task {task.name!r} runs already; try again when that run is over")
+            raise TaskRunningError(f"task {task.name!r} runs already", fix="try again when that run is over")
         return claim
+
+    def _instant_beside_slots(self, task: ScheduledTask, now: datetime) -> datetime:
+        """The nominal time of a manual run: `now`, or a few microseconds later.
+
+        Keep manual runs off whole seconds, and off the instants of an interval: one key
+        (task, nominal time, attempt) serves both kinds of run, and a slot must find its
+        place free. Keys of their own for manual runs were considered and rejected: other
+        programs rely on that key.
+        """
+        nominal = now if now.microsecond else now + _TICK
+        while self._is_slot(task, nominal):
+            nominal += _TICK
+        return nominal
 
     def _is_slot(self, task: ScheduledTask, instant: datetime) -> bool:
         """Whether a run has that very instant for its slot, or what is due now will have it."""
@@ -223,33 +272,34 @@ class Claims:
         return False
 
     def recover(self, now: datetime) -> None:
-        """End the runs whose process is gone, and have their slots run again as the policy says.
+        """End the runs whose process is gone, and queue their slots again as the policy says.
 
         Runs of processes that live (another `tick`, a `run-now`) are not touched. Commands
         that outlived their process are ended first, so that no attempt overlaps them; that
         can take as long as a command may resist SIGTERM.
         """
-        if not self._recovering.acquire(timeout=RECOVERY_PATIENCE.total_seconds()):
+        if not self._recovering.acquire(timeout=self._limits.recovery_patience.total_seconds()):
             return
         try:
-            dead = [live for live in self._store.live_runs_of_others(self._owner) if not self._is_alive(live.owner)]
-            for owner in {live.owner for live in dead if live.owner is not None}:
-                self._end_orphans(owner)
-            self._interrupt(dead, now)
+            others = self._store.live_runs_of_others(self._peers.owner)
+            dead = [run for run in others if not self._peers.is_alive(run.owner)]
+            for owner in {run.owner for run in dead if run.owner is not None}:
+                self._peers.end_orphans(owner)
+            for run in dead:
+                self._interrupt(run, now)
         finally:
             self._recovering.release()
 
-    def _interrupt(self, dead: list[LiveRun], now: datetime) -> None:
-        for live in dead:
-            reason = f"process {owner_pid(live.owner)}, which ran it, ended before it was done"
-            with self._store.transaction():
-                if not self._store.interrupt_run(live.run, reason, now):
-                    continue
-                if live.run.status is RunStatus.RUNNING and live.run.trigger is Trigger.SCHEDULE:
-                    reason += self._retry_interrupted(live.run, reason, now)
-            if live.run.status is RunStatus.RUNNING:
-                name = live.run.task_name
-                _logger.warning("Task %r was interrupted: %s", name, reason, extra={"task": name})
+    def _interrupt(self, run: Run, now: datetime) -> None:
+        reason = f"process {owner_pid(run.owner)}, which ran it, ended before it was done"
+        with self._store.transaction():
+            if not self._store.interrupt_run(run, reason, now):
+                return
+            if run.status is RunStatus.RUNNING and run.trigger is Trigger.SCHEDULE:
+                reason += self._retry_interrupted(run, reason, now)
+        if run.status is RunStatus.RUNNING:
+            name = run.task_name
+            _logger.warning("Task %r was interrupted: %s", name, reason, extra={"task": name})
 
     def _retry_interrupted(self, run: Run, reason: str, now: datetime) -> str:
         task = self._store.task_of_run(run.id)
@@ -259,6 +309,7 @@ class Claims:
             wanted = task_policy(task.policy).on_interrupt is OnInterrupt.RETRY
         except ScheduleError:
             wanted = False
+
         if not wanted or run.attempt >= MAX_ATTEMPTS_AFTER_INTERRUPT:
             self._notices.trouble(task, TroubleKind.FAILING, reason, now)
             return ""

@@ -1,27 +1,48 @@
 """The synchronous engine: claim what is due, run it, record it (laws 2, 3, 4).
 
-It knows no event loop (law 7) and can be called from several threads at once: each
-call of `evaluate_due_tasks` is one tick.
+It knows no event loop (law 7), and several threads may call it: each call of
+`evaluate_due_tasks` is one tick.
+
+Guarantees:
+
+- A tick claims only what is due at the instant at which it began, so it ends however fast new
+  work comes due.
+- A claim that a tick has made is run, and its outcome is recorded or kept, before the tick returns.
+- A tick that raises has started nothing that is not recorded or kept.
+
+This code assumes that the store serialises the threads of this process, and that a call of the
+runner never raises.
+
+The races, each with what decides it:
+
+1. Two ticks see one slot due. `Claims.step` decides inside the write transaction; see there.
+2. Somebody writes between the look at the queue and the sleep. The write counter is read before
+   the queue is, so the next look sees another counter and asks again.
+3. Two ticks notice one change of the zone or of the clock. Under the guard the first one takes
+   note of it, so the second one sees nothing new.
+4. The outcome of a run cannot be written. It is kept in memory, and the row stays `running`: the
+   task does not start again, and every later tick tries to write it.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, tzinfo
 from random import Random
 from typing import Any, Self
 
-from jarvis_trio.clock import Clock, SystemClock
-from jarvis_trio.engine.claims import Claims, Step, Unrun, end_orphans
+from jarvis_trio.clock import Clock
+from jarvis_trio.engine.claims import Claims, Step, Unrun
+from jarvis_trio.engine.equipment import equip
+from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.outcomes import Ended, Outcomes
+from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.planner import CLOCK_SLACK, Planner
-from jarvis_trio.engine.runner import Attempt, EndedAttempt, Runner, run_in_thread
+from jarvis_trio.engine.runner import Runner, run_in_thread
 from jarvis_trio.errors import StoreError
-from jarvis_trio.handlers.making import make_channels, make_handlers
 from jarvis_trio.instants import as_utc, duration_text
 from jarvis_trio.models import (
     FAILED,
@@ -33,15 +54,12 @@ from jarvis_trio.models import (
     ScheduledTask,
     task_policy,
 )
-from jarvis_trio.process.identity import current_owner, owner_alive
 from jarvis_trio.schedules.schedule import task_zone
-from jarvis_trio.settings import read_settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Outlook
 
 DEFAULT_TIMEOUT = timedelta(seconds=300)
 _PRUNE_EVERY = timedelta(days=1)
-_PRUNE_AT_ONCE = 1000
 
 _logger = logging.getLogger(__name__)
 
@@ -50,22 +68,19 @@ Present = Callable[[], datetime]
 
 
 class SchedulerEngine:
-    """Evaluates the due tasks of a store.
+    """Evaluates the due tasks of a store, by the store's clock.
 
     Args:
-        memory_store: the database.
-        clock: what the time and the machine's zone are.
-        handlers: the callables by handler type; by default those that come with the program
+        memory_store: the database. Its clock tells the time and the machine's zone.
+        handlers: the callables by handler type. By default those that come with the program
             and the installed ones, with their files beside the database.
+        notices: tells people of runs and of troubles; by default of runs only.
         timeout: the time limit of a handler whose task sets none.
+        limits: how much is kept, and how much is done at once.
         runner: calls a handler; `runner.run_inline` for simulations.
-        owner: the text that tells this process from all others.
-        is_alive: whether the process of another owner's text still lives.
-        end_orphans: ends what the process of another owner's text has left of its commands.
-        notices: tells people of runs and of troubles; by default of the former alone.
-        keep_days: how old a row of the run history may grow.
-        keep_runs: how many rows of it a task may have. Its last run is always kept.
+        peers: this process among all that share the database.
         random: spreads the retries.
+        clock: another clock than the store's.
     """
 
     allows_concurrent_ticks = True
@@ -74,36 +89,33 @@ class SchedulerEngine:
         self,
         memory_store: MemoryStore,
         *,
-        clock: Clock | None = None,
         handlers: Mapping[str, Handler] | None = None,
-        timeout: timedelta = DEFAULT_TIMEOUT,
-        runner: Runner = run_in_thread,
-        owner: str | None = None,
-        is_alive: Callable[[str | None], bool] = owner_alive,
-        end_orphans: Callable[[str], object] = end_orphans,
         notices: Notices | None = None,
-        keep_days: int = 90,
-        keep_runs: int = 10_000,
+        timeout: timedelta = DEFAULT_TIMEOUT,
+        limits: Limits | None = None,
+        runner: Runner = run_in_thread,
+        peers: Peers | None = None,
         random: Random | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.memory_store = memory_store
-        self._clock = clock or SystemClock()
-        settings = read_settings({}, memory_store.path.parent)
-        channels = make_channels(settings, os.environ)
-        self._notices = notices or Notices(memory_store, self._clock, channels.send)
-        self._handlers = make_handlers(settings, channels) if handlers is None else handlers
+        self._clock = clock or memory_store.clock
+        if handlers is None or notices is None:
+            default = equip(memory_store)
+            handlers, notices = handlers or default.handlers, notices or default.notices
+        self._handlers = handlers
+        self._notices = notices
         self._timeout = timeout
+        self._limits = limits or Limits()
         self._runner = runner
-        self._keep = (timedelta(days=keep_days), keep_runs)
-        self._outcomes = Outcomes(memory_store, self._notices, random or Random())
-        self._owner = owner or current_owner()
-        self._planner = Planner(memory_store, self._clock, self._notices)
-        self._claims = Claims(
-            memory_store, self._clock, self._owner, self._handlers, self._notices, self._planner, is_alive, end_orphans
-        )
-        self._seen: tuple[tuple[int, int] | None, Outlook | None] = (None, None)
+        self._peers = peers or Peers()
+        self._outcomes = Outcomes(memory_store, notices, random or Random())
+        self._planner = Planner(memory_store, self._clock, notices)
+        self._claims = Claims(memory_store, self._clock, self._peers, handlers, notices, self._planner, self._limits)
+
         self._guard = threading.Lock()
         self._running: dict[int, Claim] = {}
+        self._seen: tuple[tuple[int, int] | None, Outlook | None] = (None, None)
         self._told_unknown: set[str] = set()
         self._zone: tzinfo | None = None
         self._zero: datetime | None = None  # what the wall clock read when the monotonic one read 0
@@ -112,24 +124,26 @@ class SchedulerEngine:
     def evaluate_due_tasks(self, now: datetime | None = None) -> list[dict[str, Any]]:
         """One tick: run what is due, one task after the other, until nothing is.
 
-        What is due is fixed when the tick starts, so it ends however fast new work comes
-        due. Several threads may each be in a tick; a task is run by one of them.
+        What is due is fixed when the tick starts. Several threads may each be in a tick; a
+        task is run by one of them.
 
         Args:
             now: the instant to evaluate at, which stands still then; a naive one is local
                 time; None is the present.
 
         Returns one mapping for each slot dealt with: `task_id`, `name`, `handler_type`,
-        `status`, `next_run_at`, and `result` or `error` (and `delivery` where one was made).
-        Raises StoreError where the database cannot be used; nothing is started then.
+        `status`, `next_run_at`, and `result` or `error` (and `delivery` if one was made).
+        Raises StoreError if the database cannot be used; nothing is started then.
         """
         present = self._clock.now if now is None else _standing(as_utc(now, self._clock.zone()))
         instant = present()
         self._prepare(instant, follows_clock=now is None)
+
         ahead = self._look_ahead()
         if ahead.others_run:
             self._claims.recover(instant)
             ahead = self._look_ahead()
+
         results: list[dict[str, Any]] = []
         if _is_due(ahead.slot_at, instant):
             results = self._run_due(instant, present)
@@ -140,6 +154,31 @@ class SchedulerEngine:
         if ahead.letter_at is not None and ahead.letter_at <= (at := present()):
             self._notices.send_due(at)
         return results
+
+    def run_now(self, name: str) -> dict[str, Any]:
+        """Run a task because a person asks for it; no slot moves, and no retry follows.
+
+        Returns a mapping as `evaluate_due_tasks` does. Raises UnknownTaskError,
+        TaskRunningError, StoreError.
+        """
+        now = self._clock.now()
+        self._claims.recover(now)
+        ended = self._run(self._claims.claim_manually(self.memory_store.require_task(name), now), self._clock.now)
+        self._outcomes.record(ended)
+        return self._report(ended, self._clock.now())
+
+    def next_due_at(self) -> datetime | None:
+        """When there is something to do next (aware UTC); in the past if there is now."""
+        return self._look_ahead().next_at()
+
+    def finish(self) -> None:
+        """Write what could not be written so far; call it when no tick runs any more."""
+        self._outcomes.write_kept()
+
+    def running(self) -> list[tuple[str, datetime]]:
+        """What runs in this process, and since when."""
+        with self._guard:
+            return [(claim.task.name, claim.started_at) for claim in self._running.values()]
 
     def _run_due(self, instant: datetime, present: Present) -> list[dict[str, Any]]:
         """Claim and run one task after the other.
@@ -153,6 +192,7 @@ class SchedulerEngine:
             if ended is not None:
                 results.append(self._report(ended, present()))
             results += [self._report_unrun(slot) for slot in step.unrun]
+
             ended = None if step.claim is None else self._run(step.claim, present)
             if ended is None and not step.more:
                 return results
@@ -177,31 +217,6 @@ class SchedulerEngine:
                 raise
             return Step(None, [], more=False)
 
-    def run_now(self, name: str) -> dict[str, Any]:
-        """Run a task because a person asks for it; no slot moves, and no retry follows.
-
-        Returns a mapping as `evaluate_due_tasks` does. Raises UnknownTaskError,
-        TaskRunningError, StoreError.
-        """
-        now = self._clock.now()
-        self._claims.recover(now)
-        ended = self._run(self._claims.claim_manually(self.memory_store.require_task(name), now), self._clock.now)
-        self._outcomes.record(ended)
-        return self._report(ended, self._clock.now())
-
-    def next_due_at(self) -> datetime | None:
-        """When there is something to do next (aware UTC); in the past where there is now."""
-        return self._look_ahead().next_at()
-
-    def finish(self) -> None:
-        """Write what could not be written so far; call it when no tick runs any more."""
-        self._outcomes.write_kept()
-
-    def running(self) -> list[tuple[str, datetime]]:
-        """What runs in this process, and since when."""
-        with self._guard:
-            return [(claim.task.name, claim.started_at) for claim in self._running.values()]
-
     def _prepare(self, now: datetime, *, follows_clock: bool) -> None:
         if not self.memory_store.ensure_same_file():
             _logger.warning("The database %s was replaced; the new one is used", self.memory_store.path)
@@ -213,15 +228,14 @@ class SchedulerEngine:
         self._prune(now)
 
     def _look_ahead(self) -> Outlook:
-        """What is to be done next: asked anew only when somebody has written.
+        """What is to be done next, asked again only if somebody has written.
 
-        So an idle tick reads one counter, however many tasks there are. The counter is
-        read first, so that a write in between is noticed.
+        So an idle tick reads one counter, however many tasks there are.
         """
         writes = self.memory_store.write_marks()
         known_at, outlook = self._seen
         if outlook is None or known_at != writes:
-            outlook = self.memory_store.look_ahead(self._owner)
+            outlook = self.memory_store.look_ahead(self._peers.owner)
             self._seen = (writes, outlook)
         return outlook
 
@@ -241,30 +255,30 @@ class SchedulerEngine:
             self._planner.rezone(now)
 
     def _notice_clock(self) -> None:
-        """The wall clock was set back where it lost time against the monotonic one, or against the last run."""
+        """Notice that the wall clock lost time against the monotonic one, or against the last run: it was set back."""
         with self._guard:
-            now = self._clock.now()  # read anew: the tick may have waited long for the database
+            now = self._clock.now()  # read again: the tick may have waited long for the database
             zero = now - timedelta(seconds=self._clock.monotonic())
             back = (self.memory_store.last_started_at() or now) - now if self._zero is None else self._zero - zero
             self._zero = zero
         if back > CLOCK_SLACK:
-            _logger.warning("The clock was set back by %s; schedules are read anew", duration_text(back))
+            _logger.warning("The clock was set back by %s; schedules are read again", duration_text(back))
             self._planner.rewind(now, back)
 
     def _run(self, claim: Claim, present: Present) -> Ended:
         with self._guard:
             self._running[claim.run_id] = claim
         try:
-            attempt = self._attempt(claim)
+            outcome = self._attempt(claim)
         finally:
             with self._guard:
                 del self._running[claim.run_id]
-        return Ended(claim, attempt, present())
+        return Ended(claim, outcome, present())
 
-    def _attempt(self, claim: Claim) -> Attempt:
+    def _attempt(self, claim: Claim) -> Outcome:
         kind = claim.task.handler_type
         if kind not in self._handlers:  # a run by hand, or a retry of a task that was edited meanwhile
-            return EndedAttempt(Outcome(RunStatus.ERROR, reason=f"no handler of type {kind!r} is installed"))
+            return Outcome(RunStatus.ERROR, reason=f"no handler of type {kind!r} is installed")
         return self._runner(self._handlers[kind], claim.task, self._context(claim))
 
     def _context(self, claim: Claim) -> HandlerContext:
@@ -285,15 +299,16 @@ class SchedulerEngine:
             if self._pruned_at is not None and abs(now - self._pruned_at) < _PRUNE_EVERY:
                 return
             self._pruned_at = now
-        age, count = self._keep
-        deleted = self.memory_store.prune_old_runs(now - age, _PRUNE_AT_ONCE)
-        for task_id in self.memory_store.tasks_with_more_runs(count):
-            deleted += self.memory_store.prune_surplus_runs(task_id, count, max(_PRUNE_AT_ONCE - deleted, 0))
-        if deleted >= _PRUNE_AT_ONCE:
+
+        keep, most = self._limits.history_runs, self._limits.pruned_at_once
+        deleted = self.memory_store.prune_old_runs(now - timedelta(days=self._limits.history_days), most)
+        for task_id in self.memory_store.tasks_with_more_runs(keep):
+            deleted += self.memory_store.prune_surplus_runs(task_id, keep, max(most - deleted, 0))
+        if deleted >= most:
             self._pruned_at = None
 
     def _report(self, ended: Ended, now: datetime) -> dict[str, Any]:
-        claim, outcome = ended.claim, ended.attempt.outcome
+        claim, outcome = ended.claim, ended.outcome
         report = self._describe(claim.task, outcome.status)
         if outcome.status in FAILED:
             extra = {"task": claim.task.name, "run_id": claim.run_id}
@@ -323,7 +338,7 @@ class SchedulerEngine:
 
 
 class _LentStore:
-    """The store in the hands of a handler: all of it but its end, as every other task needs it open (law 4)."""
+    """The store in the hands of a handler: all of it but its end, since every other task needs it open (law 4)."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store

@@ -10,9 +10,8 @@ from datetime import datetime, timedelta
 from random import Random
 
 from jarvis_trio.engine.notices import Notices
-from jarvis_trio.engine.runner import Attempt
 from jarvis_trio.errors import StoreError
-from jarvis_trio.models import FAILED, Claim, Trigger, task_policy
+from jarvis_trio.models import FAILED, Claim, Outcome, Trigger, task_policy
 from jarvis_trio.store import MemoryStore
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
@@ -22,15 +21,15 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An attempt that has ended or was given up, and when (aware UTC)."""
+    """A claim whose attempt has ended or was given up: how, and when (aware UTC)."""
 
     claim: Claim
-    attempt: Attempt
+    outcome: Outcome
     at: datetime
 
 
 class Outcomes:
-    """Writes outcomes, with what follows of them: a retry, or the message about the run.
+    """Writes outcomes, and what follows from them: a retry, or the message about the run.
 
     Args:
         store: the database.
@@ -47,7 +46,7 @@ class Outcomes:
         self._unreleased: list[Claim] = []
 
     def record(self, ended: Ended) -> None:
-        """Write the outcome; where that cannot be done now, keep it for the next tick.
+        """Write the outcome. If that cannot be done now, keep it for the next tick.
 
         Until it is written the run stays `running`, so its task does not start again.
         """
@@ -61,21 +60,35 @@ class Outcomes:
                 self._unwritten.append(ended)
 
     def write(self, ended: Ended) -> None:
-        """Write the outcome in the transaction that is open. Raises StoreError, sqlite3.IntegrityError."""
-        claim, outcome = ended.claim, ended.attempt.outcome
+        """Write the outcome in the open transaction. Raises StoreError, sqlite3.IntegrityError."""
+        claim, outcome = ended.claim, ended.outcome
         if not self._store.finish_run(claim, outcome, ended.at):
             _logger.error("Run %d of task %r is not in the database any more", claim.run_id, claim.task.name)
             return
+
         if outcome.status in FAILED and self._may_retry(claim):
             due_at = ended.at + self._retry_delay(claim)
             self._store.enqueue_retry(claim.task, claim.scheduled_for, claim.attempt + 1, due_at)
         else:
             self._notices.run_ended(claim, outcome, ended.at)
+
         if outcome.lingers:
-            ended.attempt.when_over(lambda: self._release(claim))
+            outcome.when_over(lambda: self._release(claim))
+
+    def write_kept(self) -> None:
+        """Write what could not be written before."""
+        if not self._unwritten and not self._unreleased:
+            return
+        with self._guard:
+            kept, self._unwritten = self._unwritten, []
+            over, self._unreleased = self._unreleased, []
+        for ended in kept:
+            self.record(ended)
+        for claim in over:
+            self._release(claim)
 
     def _may_retry(self, claim: Claim) -> bool:
-        """Whether the slot has another attempt; not where its task was paused or removed while it ran."""
+        """Whether the slot has another attempt: not if its task was paused or removed while it ran."""
         if claim.trigger is not Trigger.SCHEDULE or claim.attempt > task_policy(claim.task.policy).retries:
             return False
         task = self._store.task_of_run(claim.run_id)
@@ -89,18 +102,6 @@ class Outcomes:
         base = timedelta(seconds=task_policy(claim.task.policy).retry_delay_seconds)
         doubled = min(base * (1 << min(claim.attempt - 1, 16)), LONGEST_RETRY_DELAY)
         return doubled * (1 + self._random.random() / 10)
-
-    def write_kept(self) -> None:
-        """Write what could not be written before."""
-        if not self._unwritten and not self._unreleased:
-            return
-        with self._guard:
-            kept, self._unwritten = self._unwritten, []
-            over, self._unreleased = self._unreleased, []
-        for ended in kept:
-            self.record(ended)
-        for claim in over:
-            self._release(claim)
 
     def _release(self, claim: Claim) -> None:
         try:

@@ -32,7 +32,7 @@ class Planner:
     Args:
         store: the database.
         clock: the machine's zone is asked of it; instants are arguments.
-        notices: is told of tasks that are set aside and of those that were mended.
+        notices: is told of tasks that are set aside and of those that were fixed.
     """
 
     def __init__(self, store: MemoryStore, clock: Clock, notices: Notices) -> None:
@@ -60,7 +60,7 @@ class Planner:
         if set_aside is not None:
             self._store.set_enabled(task_id, True)
             self._notices.mended(task, now)
-            _logger.info("Task %r was mended and is scheduled again", task.name, extra={"task": task.name})
+            _logger.info("Task %r was fixed and is scheduled again", task.name, extra={"task": task.name})
         counted_from = None if slot is None else schedule.counted_from(slot, now)
         if slot is None or task.next_run_at is None:
             self._store.set_next_run(task, slot, waits_from=counted_from)
@@ -82,7 +82,7 @@ class Planner:
         self._store.set_enabled(task_id, False)
         self._store.end_troubles(task_id, [TroubleKind.SET_ASIDE])
         self._notices.trouble(task, TroubleKind.SET_ASIDE, reason, now)
-        _logger.error("Task %r is set aside until it is mended: %s", task.name, reason, extra={"task": task.name})
+        _logger.error("Task %r is set aside until it is fixed: %s", task.name, reason, extra={"task": task.name})
 
     def rezone(self, now: datetime) -> None:
         """The machine's zone changed: tasks without a zone of their own follow it.

@@ -1,4 +1,24 @@
-"""Calls one handler and says how it ended, whatever it does (law 4)."""
+"""Calls one handler and says how it ended, whatever it does (law 4).
+
+Guarantees:
+
+- A call ends as exactly one outcome, whatever the handler raises or returns.
+- The caller waits no longer than the handler's time limit, and its `grace` if it has one.
+- A callback given to `Outcome.when_over` is called once, after the handler's thread has ended.
+- A thread that makes a call makes no other one until that call has ended.
+
+This code assumes that a Python thread cannot be killed, and that `deque` and `SimpleQueue`
+are atomic (docs.python.org, library/queue and library/collections).
+
+The races, each with what decides it:
+
+1. The handler returns just as its limit passes. Whoever takes the guard first writes the outcome;
+   the other one finds it written. Late results change nothing.
+2. The thread ends while `when_over` is being called. Under the guard either the thread finds the
+   callback and calls it, or the caller finds the thread ended and calls it.
+3. Two callers want an idle thread. `pop` hands it to one of them; the other starts a new one.
+4. The process forks while threads idle. They do not exist in the child, so it forgets them.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +27,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError
 from jarvis_trio.instants import duration_text
@@ -17,59 +35,42 @@ from jarvis_trio.jsontext import RESULT_LIMIT, result_text
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, Outcome, RunStatus, ScheduledTask
 from jarvis_trio.text import error_text, storable
 
-
-class Attempt(Protocol):
-    """A call of a handler that has ended, or that was given up."""
-
-    @property
-    def outcome(self) -> Outcome:
-        """How it ended."""
-
-    def when_over(self, release: Callable[[], None]) -> None:
-        """Have `release` called when nothing of the call is alive any more."""
+Runner = Callable[[Handler, ScheduledTask, HandlerContext], Outcome]
+"""Calls a handler for a task, and returns how that ended; never raises."""
 
 
-Runner = Callable[[Handler, ScheduledTask, HandlerContext], Attempt]
-
-
-@dataclass(frozen=True, slots=True)
-class EndedAttempt:
-    """An attempt of which nothing is left."""
-
-    outcome: Outcome
-
-    def when_over(self, release: Callable[[], None]) -> None:
-        release()
-
-
-def run_inline(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Attempt:
+def run_inline(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Outcome:
     """Call the handler in this thread, without a time limit: for simulations, which must be exact."""
-    return EndedAttempt(call_handler(handler, task, context))
+    return call_handler(handler, task, context)
 
 
-def run_in_thread(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Attempt:
+def run_in_thread(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Outcome:
     """Call the handler in another thread, and wait for at most its time limit.
 
-    A Python thread cannot be killed. One that outlives the limit is left alone: it is
-    a daemon thread, so it does not hold up the exit. A handler that ends its own work
-    at the limit says by its attribute `grace` (timedelta) how long that may take.
+    A thread that outlives the limit is left alone: it is a daemon thread, so it does not hold
+    up the exit. A handler that ends its own work at the limit says by its attribute `grace`
+    (timedelta) how long that may take.
     """
-    call = _Call(handler, task, context)
-    try:
-        _threads.make(call)
-    except RuntimeError as error:  # "can't start new thread"
-        return EndedAttempt(Outcome(RunStatus.ERROR, reason=f"no thread could be started: {error}"))
-    return call.wait()
+    return _threads.run(handler, task, context)
 
 
-class _Threads:
-    """Threads that make one call after the other; to start a new one costs more than all the SQL of a run."""
+class Threads:
+    """Threads that make one call after the other: starting a new one costs more than all the SQL of a run."""
 
     def __init__(self) -> None:
         self._idle: list[queue.SimpleQueue[_Call]] = []
 
-    def make(self, call: _Call) -> None:
-        """Have an idle thread, or else a new one, make the call. Raises RuntimeError where none can be started."""
+    def run(self, handler: Handler, task: ScheduledTask, context: HandlerContext) -> Outcome:
+        """Have one of the threads call the handler, and wait for it; see `run_in_thread`."""
+        call = _Call(handler, task, context)
+        try:
+            self._make(call)
+        except RuntimeError as error:  # "can't start new thread"
+            return Outcome(RunStatus.ERROR, reason=f"no thread could be started: {error}")
+        return call.wait()
+
+    def _make(self, call: _Call) -> None:
+        """Have an idle thread, or else a new one, make the call. Raises RuntimeError if none can be started."""
         try:
             calls = self._idle.pop()
         except IndexError:
@@ -77,63 +78,69 @@ class _Threads:
             threading.Thread(target=self._serve, args=(calls,), name="handlers", daemon=True).start()
         calls.put(call)
 
+    def forget(self) -> None:
+        """Forget all threads, in the child of a fork: only the thread that forked exists there (fork(2))."""
+        self._idle.clear()
+
     def _serve(self, calls: queue.SimpleQueue[_Call]) -> None:
         while True:
             calls.get().run()
             self._idle.append(calls)
 
-    def forget(self) -> None:
-        """In a forked process none of them is there: only the thread that forked goes on (fork(2))."""
-        self._idle.clear()
 
-
-_threads = _Threads()
+_threads = Threads()
 os.register_at_fork(after_in_child=_threads.forget)
 
 
 class _Call:
+    """One call of a handler, between the thread that makes it and the one that waits for it."""
+
     def __init__(self, handler: Handler, task: ScheduledTask, context: HandlerContext) -> None:
-        self._what = (handler, task, context)
+        self._handler = handler
+        self._task = task
         self._context = context
         self._guard = threading.Lock()
         self._ended = threading.Event()
-        self._release: Callable[[], None] | None = None
         self._outcome: Outcome | None = None
+        self._release: Callable[[], None] | None = None
 
     def run(self) -> None:
-        outcome = call_handler(*self._what)
+        """Make the call; in the thread that serves it."""
+        outcome = call_handler(self._handler, self._task, self._context)
+
         with self._guard:
             self._outcome = self._outcome or outcome
             self._ended.set()
             release = self._release
+
         if release is not None:
             self._context.logger.warning("The handler has ended at last, beyond its time limit")
             release()
 
-    def wait(self) -> Attempt:
+    def wait(self) -> Outcome:
+        """Wait for the end of the call or of its time limit, and return the outcome."""
         if not self._ended.wait(self._context.timeout.total_seconds()):
             # Asked only now, since an installed handler is imported by its own first call.
-            grace = getattr(self._what[0], "grace", None)
+            grace = getattr(self._handler, "grace", None)
             self._ended.wait(grace.total_seconds() if isinstance(grace, timedelta) else 0)
+
         with self._guard:
             if self._outcome is None:
                 self._context.cancelled.set()
-                allowed = duration_text(self._context.timeout)
-                reason = f"no end after {allowed}; its thread cannot be killed, the task starts again when it is over"
-                self._outcome = Outcome(RunStatus.TIMEOUT, reason=reason, lingers=True)
-        return self
+                self._outcome = self._given_up()
+            return self._outcome
 
-    @property
-    def outcome(self) -> Outcome:
-        assert self._outcome is not None
-        return self._outcome
-
-    def when_over(self, release: Callable[[], None]) -> None:
+    def _when_over(self, release: Callable[[], None]) -> None:
         with self._guard:
             if not self._ended.is_set():
                 self._release = release
                 return
         release()
+
+    def _given_up(self) -> Outcome:
+        allowed = duration_text(self._context.timeout)
+        reason = f"no end after {allowed}; its thread cannot be killed, the task starts again when it is over"
+        return Outcome(RunStatus.TIMEOUT, reason=reason, lingers=True, subscribe=self._when_over)
 
 
 def call_handler(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -16,14 +16,6 @@ from jarvis_trio.store.database import Database
 from jarvis_trio.store.tasks import as_text, to_task
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRun:
-    """A run that can still do something, and the process it is alive in."""
-
-    run: Run
-    owner: str | None
 
 
 class RunTable(Database):
@@ -110,11 +102,9 @@ class RunTable(Database):
         """
         self.write("UPDATE task_runs SET live = NULL WHERE id = ? AND status <> 'running'", (run_id,))
 
-    def live_runs_of_others(self, owner: str) -> list[LiveRun]:
+    def live_runs_of_others(self, owner: str) -> list[Run]:
         """The runs that can still do something in other processes than `owner`."""
-        rows = self.read("SELECT * FROM task_runs WHERE live = 1 AND owner IS NOT ?", (owner,))
-        owners = {row["id"]: as_text(row["owner"]) for row in rows}
-        return [LiveRun(run, owners[run.id]) for run in _readable(rows)]
+        return list(_readable(self.read("SELECT * FROM task_runs WHERE live = 1 AND owner IS NOT ?", (owner,))))
 
     def adopt_running(self) -> None:
         """Let rows that say no more than that they run, as other programs may write them, be recovered like ours.

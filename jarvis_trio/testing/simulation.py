@@ -30,8 +30,10 @@ import trio.testing
 
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.delivery import Message
-from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.engine import SchedulerEngine
+from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import AlertChannel, Notices
+from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.runner import run_inline
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import as_utc, local_text, parse_duration, parse_instant, parse_zone
@@ -195,16 +197,12 @@ class Simulation:
     def _engine(self, store: MemoryStore, owner: str) -> SchedulerEngine:
         return SchedulerEngine(
             store,
-            clock=self.clock,
             handlers=self.handlers,
             runner=run_inline,
-            owner=owner,
-            is_alive=lambda other: other == self._owner,
-            end_orphans=lambda other: None,
+            peers=Peers(owner, lambda other: other == self._owner, lambda other: None),
             notices=Notices(store, self.clock, self._deliver, AlertChannel("simulated")),
             random=Random(0),
-            keep_days=36_600,
-            keep_runs=1_000_000_000,
+            limits=Limits(history_days=36_600, history_runs=1_000_000_000),
         )
 
     def _deliver(self, channel: str, config: Mapping[str, Any], message: Message) -> str:

@@ -69,4 +69,4 @@ def try_handler(
             logger=logging.getLogger(__name__),
             zone=zone,
         )
-        return run_in_thread(handler, task, context).outcome
+        return run_in_thread(handler, task, context)

@@ -20,7 +20,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jarvis_trio.clock import SystemClock
-from jarvis_trio.engine import SchedulerEngine, claims
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.runner import run_in_thread
 from jarvis_trio.errors import ScheduleError, TaskRunningError
 from jarvis_trio.models import RunStatus, Trigger, require_id
@@ -86,9 +87,9 @@ def test_missed_slots_collapse_into_one_late_run_with_the_count_of_the_others(
 
 @pytest.mark.law(3)
 def test_what_is_not_run_is_told_also_where_it_takes_several_transactions(
-    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr(claims, "_BATCH", 2)
+    engine = make_engine(limits=Limits(decided_at_once=2))
     for name in "abcde":
         store.store_scheduled_task(a_task(name, handler="unknown"))
     engine.evaluate_due_tasks()
@@ -140,7 +141,7 @@ def test_late_is_useless_beyond_the_misfire_grace(
     assert tick(engine) == [("job", "missed")]
     run = store.list_runs()[0]
     assert (run.status, run.collapsed) == (RunStatus.MISSED, 1)
-    assert run.reason == "10m1s late; more than 10m late is useless to it"
+    assert run.reason == "10m1s late, beyond its grace of 10m"
     assert [(trouble.kind, trouble.reason) for trouble in store.troubles()] == [("missed", run.reason)]
     assert len(notes.calls) == 1
 
@@ -548,13 +549,12 @@ def test_law_2_what_a_dead_process_left_of_its_commands_is_ended_before_its_slot
 
 @pytest.mark.law(4)
 def test_law_4_a_tick_does_not_wait_long_for_another_one_that_ends_what_a_dead_process_left(
-    store: MemoryStore, make_engine: MakeEngine, interrupted: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    store: MemoryStore, make_engine: MakeEngine, interrupted: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr(claims, "RECOVERY_PATIENCE", timedelta(milliseconds=20))
     gate = Gate()
     interrupted()
     store.store_scheduled_task(a_task("good", at="2026-03-02T09:00"))
-    engine = make_engine(end_orphans=gate)
+    engine = make_engine(end_orphans=gate, limits=Limits(recovery_patience=timedelta(milliseconds=20)))
     with gate.holding(engine.evaluate_due_tasks):
         assert tick(engine) == [("good", "executed")]
     assert history(store) == [(START + 5 * MINUTE, 1, "interrupted"), (START + 5 * MINUTE, 2, "executed")]

@@ -14,6 +14,7 @@ import pytest
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.runner import run_in_thread
 from jarvis_trio.errors import DeliveryError, HandlerError, StoreError, StoreMissingError, UnknownTaskError
@@ -368,17 +369,17 @@ def ran_hourly(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock) ->
 
 
 @pytest.mark.usefixtures("ran_hourly")
-@pytest.mark.parametrize(("keep", "kept"), [({"keep_days": 1}, 25), ({"keep_runs": 5}, 5), ({}, 30)], ids=str)
+@pytest.mark.parametrize(("keep", "kept"), [({"history_days": 1}, 25), ({"history_runs": 5}, 5), ({}, 30)], ids=str)
 def test_history_is_pruned_by_its_age_and_by_its_length(
     store: MemoryStore, make_engine: MakeEngine, keep: dict[str, int], kept: int
 ) -> None:
-    make_engine(**keep).evaluate_due_tasks()
+    make_engine(limits=Limits(**keep)).evaluate_due_tasks()
     assert len(store.list_runs()) == kept
 
 
 @pytest.mark.usefixtures("ran_hourly")
 def test_history_is_pruned_once_a_day(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> None:
-    engine = make_engine(keep_runs=5)
+    engine = make_engine(limits=Limits(history_runs=5))
     counts = []
     for _ in range(25):
         engine.evaluate_due_tasks()
@@ -388,12 +389,11 @@ def test_history_is_pruned_once_a_day(store: MemoryStore, make_engine: MakeEngin
 
 
 @pytest.mark.usefixtures("ran_hourly")
-@pytest.mark.parametrize("keep", [{"keep_days": 1}, {"keep_runs": 25}], ids=str)
+@pytest.mark.parametrize("keep", [{"history_days": 1}, {"history_runs": 25}], ids=str)
 def test_much_history_is_pruned_in_parts_one_a_tick(
-    store: MemoryStore, make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch, keep: dict[str, int]
+    store: MemoryStore, make_engine: MakeEngine, keep: dict[str, int]
 ) -> None:
-    monkeypatch.setattr("jarvis_trio.engine.engine._PRUNE_AT_ONCE", 2)
-    engine = make_engine(**keep)
+    engine = make_engine(limits=Limits(pruned_at_once=2, **keep))
     counts = []
     for _ in range(4):
         engine.evaluate_due_tasks()
@@ -402,16 +402,15 @@ def test_much_history_is_pruned_in_parts_one_a_tick(
 
 
 def test_the_history_of_several_tasks_is_pruned_in_parts_too(
-    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr("jarvis_trio.engine.engine._PRUNE_AT_ONCE", 3)
     for name in ("one", "two"):
         store.store_scheduled_task(a_task(name, every={"hours": 1}))
     engine = make_engine()
     for _ in range(5):
         engine.evaluate_due_tasks()
         clock.advance(hours=1)
-    engine = make_engine(keep_runs=2)  # four too many: they have four each
+    engine = make_engine(limits=Limits(history_runs=2, pruned_at_once=3))  # four too many: they have four each
     clock.set(hours=-1)
     counts = []
     for _ in range(3):
@@ -595,3 +594,13 @@ def test_the_log_names_the_task_and_the_run_that_failed(
     told = [record for record in caplog.records if record.name == "jarvis_trio.engine.engine"]
     assert [record.getMessage() for record in told] == ["about to fail", "Task 'job' ended as error: out of paper"]
     assert {(vars(record)["task"], vars(record)["run_id"]) for record in told} == {("job", 1)}
+
+
+@pytest.mark.law(6)
+def test_law_6_the_engine_runs_on_the_clock_of_its_store(store: MemoryStore, clock: FakeClock, notes: Notes) -> None:
+    store.store_scheduled_task(a_task(at="2026-03-02T09:05"))
+    engine = SchedulerEngine(store, handlers={"note": notes})
+    assert tick(engine) == []
+    clock.advance(minutes=5)
+    assert tick(engine) == [("job", "executed")]
+    assert store.list_runs()[0].started_at == clock.now()

@@ -374,12 +374,11 @@ def test_a_cron_task_follows_the_clock_back_to_an_earlier_day(
 @pytest.mark.parametrize("back", [{"seconds": -40}, {"minutes": -3}, {"hours": -1}, {"days": -40}])
 @pytest.mark.parametrize("at", [1, 17, 29, 30, 31])
 def test_a_clock_that_is_set_back_makes_no_interval_wait_longer_than_its_interval(
-    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, back: dict[str, float], at: int
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, back: dict[str, float], at: int
 ) -> None:
     """By the monotonic clock; a tick a minute, and the clock's slack, are allowed for."""
     started: list[float] = [clock.monotonic()]
-    handlers = engine._handlers
-    handlers["note"] = lambda task, context: started.append(clock.monotonic())  # type: ignore[index]  # a dict, here
+    engine = make_engine({"note": lambda task, context: started.append(clock.monotonic())})
     store.store_scheduled_task(a_task(every={"minutes": 10}))
     engine.evaluate_due_tasks()
     for minute in range(70):
@@ -710,9 +709,9 @@ def test_the_log_tells_when_a_task_is_set_aside_and_when_it_is_mended(
         engine.evaluate_due_tasks()
     told = [record for record in caplog.records if record.name == "jarvis_trio.engine.planner"]
     assert [record.getMessage() for record in told] == [
-        "Task 'odd' is set aside until it is mended: interval must be greater than zero in days, hours, minutes or "
+        "Task 'odd' is set aside until it is fixed: interval must be greater than zero in days, hours, minutes or "
         "seconds: {'minutes': 0}",
-        "Task 'odd' was mended and is scheduled again",
+        "Task 'odd' was fixed and is scheduled again",
     ]
     assert {vars(record)["task"] for record in told} == {"odd"}
 
@@ -731,5 +730,5 @@ def test_the_log_tells_when_the_zone_is_another_and_when_the_clock_was_set_back(
     engine.evaluate_due_tasks()
     assert caplog.messages == [
         "The machine's zone is Asia/Tokyo now; tasks without a zone of their own follow",
-        "The clock was set back by 10m; schedules are read anew",
+        "The clock was set back by 10m; schedules are read again",
     ]

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from jarvis_trio.engine import runner
-from jarvis_trio.engine.runner import call_handler, run_in_thread, run_inline
+from jarvis_trio.engine.runner import Threads, call_handler, run_in_thread, run_inline
 from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError
 from jarvis_trio.jsontext import RESULT_LIMIT
 from jarvis_trio.models import HandlerContext, Outcome, RunStatus
@@ -238,10 +237,10 @@ def test_a_handler_that_recurses_for_ever_is_an_error() -> None:
 
 
 def test_inline_the_call_is_over_when_it_returns() -> None:
-    attempt = run_inline(lambda task, context: {"n": 1}, TASK, context())
+    outcome = run_inline(lambda task, context: {"n": 1}, TASK, context())
     released: list[bool] = []
-    attempt.when_over(lambda: released.append(True))
-    assert attempt.outcome.result == '{"n": 1}'
+    outcome.when_over(lambda: released.append(True))
+    assert outcome.result == '{"n": 1}'
     assert released == [True]
 
 
@@ -252,8 +251,8 @@ def test_in_a_thread_the_result_is_the_same() -> None:
         threads.append(threading.current_thread())
         return {"n": 1}
 
-    attempt = run_in_thread(handler, TASK, context())
-    assert attempt.outcome == Outcome(RunStatus.EXECUTED, result='{"n": 1}')
+    outcome = run_in_thread(handler, TASK, context())
+    assert outcome == Outcome(RunStatus.EXECUTED, result='{"n": 1}')
     assert threads[0] is not threading.current_thread()
     assert threads[0].daemon
 
@@ -268,34 +267,34 @@ def gate() -> Iterator[Gate]:
 @pytest.mark.law(4)
 def test_a_handler_that_outlives_its_time_limit_is_a_timeout_that_lingers(gate: Gate) -> None:
     around = context(SOON)
-    attempt = run_in_thread(gate, TASK, around)
-    assert attempt.outcome.status is RunStatus.TIMEOUT
-    assert attempt.outcome.lingers
-    assert str(attempt.outcome.reason).startswith("no end after 0.03s; its thread cannot be killed")
+    outcome = run_in_thread(gate, TASK, around)
+    assert outcome.status is RunStatus.TIMEOUT
+    assert outcome.lingers
+    assert str(outcome.reason).startswith("no end after 0.03s; its thread cannot be killed")
     assert around.cancelled.is_set()
 
 
 @pytest.mark.law(2)
 def test_release_comes_when_the_thread_has_ended_and_not_before(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
-    attempt = run_in_thread(gate, TASK, context(SOON))
+    outcome = run_in_thread(gate, TASK, context(SOON))
     released = threading.Event()
-    attempt.when_over(released.set)
+    outcome.when_over(released.set)
     assert not released.is_set()
     gate.opened.set()
     assert released.wait(PATIENCE)
-    assert attempt.outcome.status is RunStatus.TIMEOUT  # what it gave back at last changes nothing
+    assert outcome.status is RunStatus.TIMEOUT  # what it gave back at last changes nothing
     assert caplog.messages == ["The handler has ended at last, beyond its time limit"]
 
 
 @pytest.mark.law(2)
 def test_release_comes_at_once_where_the_thread_has_ended_meanwhile(gate: Gate) -> None:
-    attempt = run_in_thread(gate, TASK, context(SOON))
+    outcome = run_in_thread(gate, TASK, context(SOON))
     ended = threading.Event()
-    attempt.when_over(ended.set)
+    outcome.when_over(ended.set)
     gate.opened.set()
     assert ended.wait(PATIENCE)
     released = threading.Event()
-    attempt.when_over(released.set)
+    outcome.when_over(released.set)
     assert released.is_set()
 
 
@@ -306,9 +305,9 @@ def test_a_late_handler_that_raises_is_released_too(gate: Gate, error: BaseExcep
         gate()
         raise error
 
-    attempt = run_in_thread(handler, TASK, context(SOON))
+    outcome = run_in_thread(handler, TASK, context(SOON))
     released = threading.Event()
-    attempt.when_over(released.set)
+    outcome.when_over(released.set)
     gate.opened.set()
     assert released.wait(PATIENCE)
 
@@ -321,7 +320,7 @@ def test_a_handler_that_heeds_its_flag_may_take_its_grace() -> None:
             assert not context.cancelled.wait(2 * SOON.total_seconds())
             raise HandlerTimeoutError("stopped by itself")
 
-    outcome = run_in_thread(Polite(), TASK, context(SOON)).outcome
+    outcome = run_in_thread(Polite(), TASK, context(SOON))
     assert (outcome.status, outcome.lingers, outcome.reason) == (RunStatus.TIMEOUT, False, "stopped by itself")
 
 
@@ -335,7 +334,7 @@ def test_the_grace_is_asked_when_the_time_is_over() -> None:
             self.grace = timedelta(seconds=PATIENCE)
             context.cancelled.wait(2 * SOON.total_seconds())
 
-    assert run_in_thread(ImportedLate(), TASK, context(SOON)).outcome.status is RunStatus.EXECUTED
+    assert run_in_thread(ImportedLate(), TASK, context(SOON)).status is RunStatus.EXECUTED
 
 
 @pytest.mark.law(4)
@@ -346,7 +345,7 @@ def test_a_grace_that_is_no_duration_is_none(gate: Gate) -> None:
         def __call__(self, task: object, context: HandlerContext) -> None:
             gate()
 
-    assert run_in_thread(Confused(), TASK, context(SOON)).outcome.status is RunStatus.TIMEOUT
+    assert run_in_thread(Confused(), TASK, context(SOON)).status is RunStatus.TIMEOUT
     gate.opened.set()
 
 
@@ -355,10 +354,9 @@ def test_without_threads_the_run_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(runner, "_threads", runner._Threads())  # of which none is idle
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    attempt = run_in_thread(lambda task, context: None, TASK, context())
-    assert (attempt.outcome.status, "thread" in str(attempt.outcome.reason)) == (RunStatus.ERROR, True)
+    outcome = Threads().run(lambda task, context: None, TASK, context())  # of which none is idle
+    assert (outcome.status, "thread" in str(outcome.reason)) == (RunStatus.ERROR, True)
 
 
 @pytest.mark.law(4)
@@ -382,7 +380,7 @@ from jarvis_trio.engine.runner import run_in_thread
 def status():
     now = datetime.now(UTC)
     context = HandlerContext(None, now, 1, now, timedelta(seconds=2), logging.getLogger("a.task"))
-    return run_in_thread(lambda task, context: "done", None, context).outcome.status
+    return run_in_thread(lambda task, context: "done", None, context).status
 
 print(status(), flush=True)
 if child := os.fork():

@@ -153,7 +153,7 @@ def test_live_runs_of_others_are_told_with_their_owner(store: MemoryStore, task:
     claim(store, task, owner="other")
     run(store, store.store_scheduled_task(a_task("b")), START)
     claim(store, store.store_scheduled_task(a_task("c")), owner="me")
-    assert [(live.run.task_name, live.owner) for live in store.live_runs_of_others("me")] == [("job", "other")]
+    assert [(run.task_name, run.owner) for run in store.live_runs_of_others("me")] == [("job", "other")]
 
 
 @pytest.mark.law(3)
@@ -212,7 +212,7 @@ def test_what_another_program_left_running_is_recovered_like_ours(
     write_as_another(other)
     assert store.live_runs_of_others("me") == []
     store.adopt_running()
-    assert [(live.run.task_name, live.owner) for live in store.live_runs_of_others("me")] == [("job", None)]
+    assert [(run.task_name, run.owner) for run in store.live_runs_of_others("me")] == [("job", None)]
 
 
 @pytest.mark.law(4)
@@ -231,7 +231,7 @@ def test_a_run_of_ours_is_not_given_up_for_one_of_another_program(
     ours = claim(store, task, START + HOUR)
     write_as_another(other)
     store.adopt_running()
-    assert [live.run.id for live in store.live_runs_of_others("another")] == [ours.run_id]
+    assert [live.id for live in store.live_runs_of_others("another")] == [ours.run_id]
 
 
 def test_only_what_runs_is_adopted(store: MemoryStore, task: ScheduledTask) -> None:
@@ -247,7 +247,7 @@ def test_bytes_where_text_should_be_are_read_as_text(
     columns = {name: b"a\xff" for name in ("reason", "result", "delivery", "owner")}
     write_as_another(other, live=1, **columns)
     live = store.live_runs_of_others("me")[0]
-    assert {live.owner, live.run.reason, live.run.result, live.run.delivery} == {"a\ufffd"}
+    assert {live.owner, live.reason, live.result, live.delivery} == {"a\ufffd"}
 
 
 @pytest.mark.law(3)

@@ -1,0 +1,40 @@
+"""What an engine works with besides its store: the handlers, and the channels to people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jarvis_trio.engine.notices import AlertChannel, Notices
+from jarvis_trio.handlers.making import make_channels, make_handlers
+from jarvis_trio.models import Handler
+from jarvis_trio.settings import Settings, read_settings
+from jarvis_trio.store import MemoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """The handlers by type, and what tells people of runs."""
+
+    handlers: Mapping[str, Handler]
+    notices: Notices
+
+
+def equip(
+    store: MemoryStore,
+    settings: Settings | None = None,
+    environment: Mapping[str, str] = os.environ,
+    alerts: AlertChannel | None = None,
+) -> Equipment:
+    """Make what an engine of `store` needs.
+
+    Args:
+        store: the database. Without `settings`, files lie beside it.
+        settings: the program's settings; by default those of nobody.
+        environment: has the secrets of channels.
+        alerts: the channel to which troubles are told.
+    """
+    settings = settings or read_settings({}, store.path.parent)
+    channels = make_channels(settings, environment)
+    return Equipment(make_handlers(settings, channels), Notices(store, store.clock, channels.send, alerts))

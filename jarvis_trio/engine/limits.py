@@ -1,0 +1,27 @@
+"""How much the engine keeps, and how much it does at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The engine's limits.
+
+    Args:
+        history_days: how old a row of the run history may grow. A task's last run is always kept.
+        history_runs: how many rows of it a task may have.
+        pruned_at_once: rows of it that one tick deletes, so that no tick is held up by that.
+        decided_at_once: slots decided in one transaction. Between two transactions other
+            processes get the write lock.
+        recovery_patience: how long a tick waits while another tick cleans up after a dead
+            process. Then it runs what it can.
+    """
+
+    history_days: int = 90
+    history_runs: int = 10_000
+    pruned_at_once: int = 1_000
+    decided_at_once: int = 500
+    recovery_patience: timedelta = timedelta(seconds=1)
