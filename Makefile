@@ -1,6 +1,8 @@
 # Jarvis on trio: everything that a checkout can do, with only make and Python 3.11 or newer.
 #
 # make run           the daemon in the foreground, with all that it needs; Ctrl-C stops it
+# make install       the program in .venv: .venv/bin/jarvis-trio works from anywhere
+# make upgrade       the newest version in the same .venv; what you installed beside it stays
 # make test          the tests
 # make year          a simulated year, minute by minute; a minute on two processors
 # make coverage      the tests, and which lines and branches of the package they miss
@@ -9,9 +11,9 @@
 # make bench         every measurement, beside the peers; twenty minutes (bench-quick: two)
 # make torture       random kills under load, for MINUTES=5
 # make wheel         the wheel, in dist/
-# make docs          docs/commands.md anew, from the commands
-# make pictures      docs/pictures/ anew, from real runs; two minutes
-# make lock          requirements/ anew from pyproject.toml, with the newest versions
+# make docs          docs/commands.md, from the commands
+# make pictures      docs/pictures/, from real runs; two minutes
+# make lock          requirements/ from pyproject.toml, with the newest versions
 # make clean         removes what the others made, never data/
 #
 # PYTHON=/path/to/python chooses the interpreter.
@@ -26,7 +28,7 @@ VENV_PYTHON := .venv/bin/python
 PIP := -m pip --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test year coverage mutants lint bench bench-quick torture wheel docs pictures lock clean anew
+.PHONY: help run install upgrade test year coverage mutants lint bench bench-quick torture wheel docs pictures lock clean again
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -35,6 +37,14 @@ run: .venv/run.stamp
 	@database=$$($(VENV_PYTHON) -c 'import config; print(config.MEMORY_DB_PATH)' 2>/dev/null) && test -e "$$database" \
 	  || $(VENV_PYTHON) -m jarvis_trio init
 	@exec $(VENV_PYTHON) -m jarvis_trio
+
+install: .venv/run.stamp
+	@echo "Installed: $$(pwd)/.venv/bin/jarvis-trio"
+
+# The second make reads the Makefile of the new version.
+upgrade:
+	@test ! -e .git || git pull --ff-only
+	@$(MAKE) --no-print-directory install PYTHON='$(PYTHON)'
 
 test: .venv/dev.stamp
 	@$(VENV_PYTHON) -m pytest -q -n auto --dist loadgroup -m "not long"
@@ -94,9 +104,17 @@ test "$$found" || { version=$$("$$python" -c 'import sys; print(sys.version.spli
   echo "$$python has no venv module, which is needed: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
 endef
 
-.venv/run.stamp: requirements/run.txt
-	@$(find-python); echo "Setting up .venv with $$("$$python" --version)" && "$$python" -m venv --clear .venv
+# A new .venv is made only if there is none, or none that works: an upgrade keeps what you installed in it.
+.venv/pyvenv.cfg:
+	@$(find-python); beside=$$("$$python" requirements/beside.py .venv requirements); \
+	  echo "Setting up .venv with $$("$$python" --version)" && "$$python" -m venv --clear .venv && \
+	  { test -z "$$beside" || echo "These were in the old .venv; install them again if you need them: $$beside"; }
+
+# The program itself is installed as editable, without an index: setuptools comes from the lock.
+.venv/run.stamp: requirements/run.txt pyproject.toml .venv/pyvenv.cfg
 	@$(VENV_PYTHON) $(PIP) install --require-hashes -r requirements/run.txt
+	@$(VENV_PYTHON) $(PIP) install --no-deps --no-build-isolation --editable .
+	@pwd > .venv/place
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.txt .venv/run.stamp
@@ -108,10 +126,14 @@ build/mutation/venv/stamp: requirements/mutation.txt
 	@build/mutation/venv/bin/python $(PIP) install --require-hashes -r requirements/mutation.txt
 	@touch $@
 
-# A .venv is made anew where its interpreter is gone, or is not of the version that PYTHON asks for.
-ifneq ($(shell test -x $(VENV_PYTHON) && { test -z '$(PYTHON)' || '$(PYTHON)' -c 'import os, sys; \
-  sys.exit(not os.path.isdir(".venv/lib/python%d.%d" % sys.version_info[:2]))' 2>/dev/null; } || echo anew),)
-.venv/run.stamp: anew
+# The .venv is made again if its interpreter is gone, or is not of the version that PYTHON asks for.
+ifneq ($(shell test ! -e .venv || { test -x $(VENV_PYTHON) && { test -z '$(PYTHON)' || '$(PYTHON)' -c 'import os, sys; \
+  sys.exit(not os.path.isdir(".venv/lib/python%d.%d" % sys.version_info[:2]))' 2>/dev/null; }; } || echo again),)
+.venv/pyvenv.cfg: again
+endif
+# After a move of this folder the program is installed again: its script and its finder name the old place.
+ifneq ($(shell test "$$(cat .venv/place 2>/dev/null)" = "$$(pwd)" || echo moved),)
+.venv/run.stamp: again
 endif
 
 LOCK = build/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
@@ -119,6 +141,6 @@ LOCK = build/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --universal 
 
 lock:
 	@$(find-python); "$$python" -m venv build/uv && build/uv/bin/python $(PIP) install uv==$(UV_VERSION)
-	@$(LOCK) --output-file requirements/run.txt
+	@$(LOCK) --group build --output-file requirements/run.txt
 	@$(LOCK) --group test --group lint --group build --constraints requirements/run.txt --output-file requirements/dev.txt
 	@$(LOCK) --group test --group mutation --constraints requirements/dev.txt --output-file requirements/mutation.txt

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import shlex
+import sys
 from typing import Any
 
 from jarvis_trio.delivery.host import Host, Sender
@@ -53,7 +55,8 @@ def _services(urls: list[str]) -> Any:
         # Only here: it costs 0.2 s and 45 MB, and is an optional dependency.
         apprise = importlib.import_module("apprise")
     except ImportError as error:
-        raise DeliveryError(f"Apprise cannot be imported ({error}); run: pip install 'jarvis-trio[apprise]'") from None
+        install = f"run: {shlex.quote(sys.executable)} -m pip install apprise"
+        raise DeliveryError(f"Apprise cannot be imported ({error})", fix=install) from None
     services = apprise.Apprise()
     for number, url in enumerate(urls, start=1):
         if not services.add(url):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,9 @@ from tests.support.delivery_fakes import Programs
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     """What shows notifications on macOS and on Linux, as programs that note what they are given."""
     programs = Programs(tmp_path / "bin")
-    programs.folder.mkdir()
     for name in ("osascript", "notify-send"):
         programs.add(name)
-    monkeypatch.setenv("PATH", f"{programs.folder}{os.pathsep}{os.defpath}")
+    monkeypatch.setenv("PATH", str(programs.folder))
     return programs
 
 

@@ -17,7 +17,7 @@ from tests.support.delivery_fakes import MESSAGE, WebServer, serving, silent_ser
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)  # the import system's own mark for what cannot be imported
-    with pytest.raises(DeliveryError, match=r"run: pip install 'jarvis-trio\[apprise\]'"):
+    with pytest.raises(DeliveryError, match=r"run: .*python.* -m pip install apprise"):
         Channels({}, None).send("apprise", {"urls": "json://127.0.0.1"}, MESSAGE)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sqlite3
 import sys
 import tomllib
@@ -257,7 +258,7 @@ def test_nothing_is_changed_by_looking(cli: Cli) -> None:
 
 def test_a_package_that_is_missing_is_a_problem() -> None:
     missing = [it for it in check_program(["trio", "no-such-package"]) if it.level is Level.PROBLEM]
-    assert [it.fix for it in missing] == [f"{sys.executable} -m pip install no-such-package"]
+    assert [it.fix for it in missing] == [f"{shlex.quote(sys.executable)} -m pip install no-such-package"]
 
 
 def test_every_package_that_is_required_is_looked_for() -> None:

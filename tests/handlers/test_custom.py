@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ from jarvis_trio.handlers.processes import MARKER, end_orphans
 from jarvis_trio.process.identity import current_owner
 from tests.support.handler_calls import NOON, a_context, a_task
 
-PYTHON = sys.executable
+PYTHON = shlex.quote(sys.executable)  # as a shell reads it
 SHORT = timedelta(seconds=0.3)
 
 # Writes its PID to the file $1 and lives for a minute, in a session of its own: setsid(1) is missing on macOS.

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shlex
+import shutil
 import socket
 import socketserver
 import ssl
@@ -42,11 +43,23 @@ with open(sys.argv[1], "a") as file:
 """
 
 
+_USED_BY_FAKES = ("sleep", "head", "tr", "kill")
+
+
 @dataclass
 class Programs:
-    """A folder of programs that record their calls, and the channels that find them there."""
+    """A folder of programs that record their calls, and the channels that find them there.
+
+    It is the whole PATH: a machine may have a `notify-send` of its own.
+    """
 
     folder: Path
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        for name in _USED_BY_FAKES:
+            if real := shutil.which(name, path=os.defpath):
+                (self.folder / name).symlink_to(real)
 
     def add(self, name: str, then: str = "") -> None:
         """Make the program `name`; after recording, the shell runs `then`."""
@@ -63,9 +76,8 @@ class Programs:
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     def channels(self, platform: str, timeout: timedelta = timedelta(seconds=20), **environment: str) -> Channels:
-        """Channels on a machine of that platform, whose PATH is the folder and the system's."""
-        path = f"{self.folder}{os.pathsep}{os.defpath}"
-        return Channels({"PATH": path, **environment}, None, platform=platform, timeout=timeout)
+        """Channels on a machine of that platform, whose PATH is the folder."""
+        return Channels({"PATH": str(self.folder), **environment}, None, platform=platform, timeout=timeout)
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
