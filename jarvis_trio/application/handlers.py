@@ -28,6 +28,7 @@ from jarvis_trio.application.source import HandlerSource
 from jarvis_trio.delivery.secrets import read_variables
 from jarvis_trio.errors import DeliveryError, HandlerError, HandlerSkippedError, HandlerTimeoutError, JarvisError
 from jarvis_trio.handlers.custom import failure_reason, passed_on, task_environment, timeout_reason
+from jarvis_trio.jsontext import json_value
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
 from jarvis_trio.text import printable
 
@@ -121,6 +122,14 @@ class Runs:
             raise HandlerError(f"the application cannot be looked at: {printable(str(seen['error']))}")
         return Look(str(seen["python"]), tuple(seen["problems"]), tuple(seen["missing"]))
 
+    def require_usable(self) -> Look:
+        """Look before a daemon starts. Raises JarvisError if the application's handlers cannot run."""
+        seen = self.look()
+        if seen.problems:
+            fix = "see all of it with: jarvis-trio doctor, with the same options"
+            raise JarvisError(f"the application's handlers cannot run: {'; '.join(seen.problems)}", fix=fix)
+        return seen
+
     def _ask(
         self, request: Mapping[str, str], told: dict[str, str], timeout: timedelta, cancelled: Event
     ) -> dict[str, Any]:
@@ -175,15 +184,6 @@ class Runs:
         }
 
 
-def require_usable(runs: Runs) -> Look:
-    """Look at the application before a daemon starts. Raises JarvisError if its handlers cannot run."""
-    seen = runs.look()
-    if seen.problems:
-        fix = "see all of it with: jarvis-trio doctor, with the same options"
-        raise JarvisError(f"the application's handlers cannot run: {'; '.join(seen.problems)}", fix=fix)
-    return seen
-
-
 def _read_answer(path: Path) -> dict[str, Any] | None:
     try:
         if (size := path.stat().st_size) > _MOST_ANSWER_BYTES:
@@ -205,12 +205,7 @@ def _result(answer: Mapping[str, Any]) -> HandlerResult:
 
 def _not_implemented(result: object) -> str | None:
     """The words in which the application says that it has no code for a type, or None."""
-    value = result
-    if isinstance(result, str):
-        try:
-            value = json.loads(result)
-        except (ValueError, RecursionError):
-            return None
+    value = json_value(result) if isinstance(result, str) else result
     if not isinstance(value, Mapping) or value.get("status") != "skipped":
         return None
     texts = (text for text in value.values() if isinstance(text, str))

@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Self
 from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.desk.names import composed
 from jarvis_trio.errors import ScheduleError, StoreMissingError, UnknownTaskError
-from jarvis_trio.models import ScheduledTask, task_policy
+from jarvis_trio.models import Handler, ScheduledTask, task_policy
 from jarvis_trio.process.lock import Holder, holder, wake
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.text import nearest
 
 if TYPE_CHECKING:
+    from jarvis_trio.application.handlers import Runs
+    from jarvis_trio.application.source import HandlerSource
     from jarvis_trio.delivery import Channels
     from jarvis_trio.engine import SchedulerEngine
-    from jarvis_trio.handlers import Handlers
     from jarvis_trio.handlers.approvals import Approvals
 
 LOOKING_TIMEOUT = timedelta(seconds=5)
@@ -44,7 +45,11 @@ class Session:
 
     Attributes:
         only_looks: as above; it may be set until `store` is first used.
+        source: an application whose handlers run beside ours; it may be set until `handlers`
+            or `engine` is first used.
     """
+
+    source: HandlerSource | None = None
 
     def __init__(
         self,
@@ -97,11 +102,19 @@ class Session:
         return make_channels(self.settings, self.environment)
 
     @cached_property
-    def handlers(self) -> Handlers:
-        """The handlers by type: those that come with the program, and the installed ones."""
+    def handlers(self) -> Mapping[str, Handler]:
+        """The handlers by type: those that come with the program, the installed ones, and an application's."""
         from jarvis_trio.handlers.making import make_handlers  # noqa: PLC0415  # as above
 
-        return make_handlers(self.settings, self.channels)
+        ours = make_handlers(self.settings, self.channels)
+        return ours if self.application is None else self.application.beside(ours)
+
+    @cached_property
+    def application(self) -> Runs | None:
+        """The handler that hands tasks to the application `source`; None without one."""
+        from jarvis_trio.assembly import make_runs  # noqa: PLC0415  # as above
+
+        return None if self.source is None else make_runs(self.settings, self.environment, self.source)
 
     @cached_property
     def approvals(self) -> Approvals:
@@ -115,7 +128,7 @@ class Session:
         """The engine in this process. Raises SettingError, StoreError."""
         from jarvis_trio.assembly import make_engine  # noqa: PLC0415  # as above
 
-        return make_engine(self.settings, self.store, self.environment)
+        return make_engine(self.settings, self.store, self.environment, self.source)
 
     def now(self) -> datetime:
         """The present instant, aware and in UTC."""

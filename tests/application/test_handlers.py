@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from jarvis_trio.application.handlers import BOOTSTRAP, Runs, require_usable
+from jarvis_trio.application.handlers import BOOTSTRAP, Runs
 from jarvis_trio.application.source import make_source
 from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError, JarvisError
 from jarvis_trio.models import HandlerResult
@@ -148,7 +148,7 @@ def test_another_database_than_the_daemons_is_refused(app: App, tmp_path: Path) 
     ):
         app.call("webhook_dispatch")
     with pytest.raises(JarvisError, match=r"the application's handlers cannot run: .*the daemon's database is"):
-        require_usable(app.runs())
+        app.runs().require_usable()
 
 
 def test_the_same_database_by_another_path_is_the_same(app: App, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_the_same_database_by_another_path_is_the_same(app: App, tmp_path: Path)
 
 
 def test_a_look_finds_nothing_wrong_with_an_application_that_works(app: App) -> None:
-    seen = require_usable(app.runs())
+    seen = app.runs().require_usable()
     assert (seen.problems, seen.missing) == ((), ())
 
 
@@ -187,13 +187,13 @@ def test_a_look_names_the_packages_that_only_a_run_would_miss(app: App) -> None:
 def test_what_cannot_be_imported_is_told_before_anything_runs(app: App, parts: tuple[str, ...], problem: str) -> None:
     app.parts = parts
     with pytest.raises(JarvisError, match=problem):
-        require_usable(app.runs())
+        app.runs().require_usable()
 
 
 def test_an_application_that_ends_at_its_import_is_told(app: App) -> None:
     (app.folder / "scheduler/handlers.py").write_text("raise SystemExit('not today')")
     with pytest.raises(JarvisError, match="SystemExit: not today"):
-        require_usable(app.runs())
+        app.runs().require_usable()
 
 
 def test_the_program_in_its_interpreter_is_for_python_3_9() -> None:

@@ -37,6 +37,7 @@ class Mac:
         (home / "data/memory.db").touch()
         self.environment = {"JARVIS_DATA_DIR": str(home / "data"), "DAEMON_TICK_INTERVAL_SECONDS": "60"}
         self.settings: Settings = read_settings(self.environment, home)
+        self.source = self.application = None
 
     # What the commands ask of a session; the real one reads a `config` that was imported long before.
 

@@ -13,10 +13,12 @@ from functools import partial
 
 import click
 
+from jarvis_trio.cli.application import handler_options
 from jarvis_trio.cli.commands.launchd import agent_as_installed, find_launchctl
 from jarvis_trio.cli.commands.settings import print_settings
 from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say
 from jarvis_trio.cli.session import CommandSession
+from jarvis_trio.doctor.application import check_application
 from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_daemon, runs_application
 from jarvis_trio.doctor.database import RESTORE, check_database, check_integrity, check_users
 from jarvis_trio.doctor.files import check_inbox, check_logs, check_permissions, check_secrets
@@ -32,6 +34,7 @@ from jarvis_trio.doctor.tasks import (
     check_undelivered,
 )
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.models import ScheduledTask
 from jarvis_trio.process.lock import Holder, holder
 from jarvis_trio.service.launchd.operations import status
 from jarvis_trio.service.launchd.plist import SEARCH_PATH, Agent
@@ -43,10 +46,12 @@ _MOST_OF_A_KIND = 10
 _SLOW_BYTES = 50_000_000
 _STYLES = {Level.FINE: "", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
 _SETTING = "set it to what is allowed, or unset it"
+_APPLICATION = "see that its folder and its interpreter are there"
 _PERMISSION = "give yourself the permission that is missing"
 
 
 @click.command()
+@handler_options
 @json_option
 @click.pass_obj
 def doctor(session: CommandSession, as_json: bool) -> None:
@@ -155,11 +160,19 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
     if not runs_application(settings.lock_file):  # whose handlers are its own
         installed = agent is not None and agent.plist.exists()
         search_path = SEARCH_PATH if installed else session.environment.get("PATH", "")
+        yield from guarded("application", _APPLICATION, partial(_of_application, session, enabled))
         yield from check_handlers(enabled, session.handlers)
         yield from check_commands(enabled, session.approvals, search_path)
     yield from check_delivery(enabled, session.channels.check)
     yield from guarded("alerts", _SETTING, partial(check_alerts, settings, session.channels.check))
     yield from check_undelivered(store)
+
+
+def _of_application(session: CommandSession, enabled: list[ScheduledTask]) -> Iterator[Finding]:
+    if session.source is not None and session.application is not None:
+        types = {task.handler_type for task in enabled}
+        theirs = {kind for kind in types if session.handlers.get(kind) is session.application}
+        yield from check_application(session.application.look(), session.source, theirs)
 
 
 def _settings_in_force(session: CommandSession) -> Settings | None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from jarvis_trio.cli import NOTES
+from jarvis_trio.cli.application import handler_options
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, say, say_text
 from jarvis_trio.cli.session import name_argument
 from jarvis_trio.delivery.message import readable
@@ -24,6 +25,7 @@ _COLUMNS = (Column("TASK", Fit.FOLD), Column("STATUS"), Column("WHAT CAME OF IT"
 
 
 @click.command()
+@handler_options
 @json_option
 @click.pass_obj
 def tick(session: Session, as_json: bool) -> None:
@@ -48,6 +50,7 @@ def tick(session: Session, as_json: bool) -> None:
 @click.command("run-now")
 @name_argument
 @click.option("--verbose", "-v", is_flag=True, help="Show where in a Python handler an error came from.")
+@handler_options
 @json_option
 @click.pass_obj
 def run_now(session: Session, /, name: str, verbose: bool, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from jarvis_trio.cli.application import Application, application_folder, application_options
+from jarvis_trio.cli.application import Application, WrappedEngine, application_of, application_options
 from jarvis_trio.cli.output import json_option, print_json
 from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.errors import LaunchdError, StoreError
@@ -92,6 +92,8 @@ def install_command(session: CommandSession, /, application: Application | None,
     """
     agent, launchctl = _agent_to_be(session, application), find_launchctl()
     check(agent, launchctl)
+    if session.application is not None:
+        session.application.require_usable()
     if _carry_out(install_steps(agent, launchctl), dry_run):
         _say(f"{LABEL} runs in {launchctl.domain}. Its log: {agent.settings['DAEMON_LOG_FILE']}")
         _say(f"If it crashes, launchd keeps its last words in {agent.standard_error}")
@@ -109,7 +111,7 @@ def uninstall_command(session: CommandSession, dry_run: bool) -> None:
     Example:
       jarvis-trio launchd uninstall
     """
-    _carry_out(uninstall_steps(_agent(session), find_launchctl()), dry_run)
+    _carry_out(uninstall_steps(_agent(session, None, 0), find_launchctl()), dry_run)
 
 
 @launchd.command("rollback")
@@ -122,7 +124,7 @@ def rollback_command(session: CommandSession, dry_run: bool) -> None:
     Example:
       jarvis-trio launchd rollback
     """
-    _carry_out(rollback_steps(_agent(session), find_launchctl()), dry_run)
+    _carry_out(rollback_steps(_agent(session, None, 0), find_launchctl()), dry_run)
 
 
 @launchd.command("status")
@@ -143,9 +145,9 @@ def status_command(session: CommandSession, as_json: bool) -> None:
         _say(line)
 
 
-def _agent(session: CommandSession, arguments: Sequence[str] = (), longest_timeout_seconds: float = 0) -> Agent:
-    if (folder := application_folder(arguments)) is not None:
-        session.use_application(folder)
+def _agent(session: CommandSession, application: Application | None, longest_timeout_seconds: float) -> Agent:
+    if isinstance(application, WrappedEngine) and application.folder is not None:
+        session.use_application(application.folder)
     return Agent(
         home=Path.home(),
         python=Path(sys.executable),
@@ -153,27 +155,30 @@ def _agent(session: CommandSession, arguments: Sequence[str] = (), longest_timeo
         settings=session.settings.environment(),
         environment=session.settings.carried(session.environment),
         longest_timeout_seconds=math.ceil(longest_timeout_seconds),
-        arguments=tuple(arguments),
+        arguments=() if application is None else ("run", *application.arguments),
     )
 
 
 def _agent_to_be(session: CommandSession, application: Application | None) -> Agent:
-    """The agent that is asked for: ours, or one that runs an application, whose tasks have no limits of ours."""
-    if application is None:
-        return _agent(session, longest_timeout_seconds=session.longest_timeout_seconds())
-    return _agent(session, application.arguments)
+    """The agent that is asked for. The tasks of an application's own engine have no limits of ours."""
+    if isinstance(application, WrappedEngine):
+        return _agent(session, application, 0)
+    session.source = application
+    return _agent(session, application, session.longest_timeout_seconds())
 
 
 def agent_as_installed(session: CommandSession) -> Agent:
-    """The agent that `install` would write now with the arguments that are installed.
+    """The agent that `install` would write now with the options that are installed.
 
-    If they run an application, its settings are the session's from then on.
+    If they run an application, the session is that application's from then on. Raises JarvisError.
     """
-    arguments = installed_arguments(Path.home()) or ()
+    application = application_of(installed_arguments(Path.home()) or ())
+    if not isinstance(application, WrappedEngine):
+        session.source = session.source or application
     longest = 0.0
     with suppress(StoreError):  # the agent's state does not depend on the database
-        longest = 0.0 if arguments else session.longest_timeout_seconds()
-    return _agent(session, arguments, longest)
+        longest = 0.0 if isinstance(application, WrappedEngine) else session.longest_timeout_seconds()
+    return _agent(session, application, longest)
 
 
 def _checkout() -> Path | None:

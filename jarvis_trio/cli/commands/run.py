@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from jarvis_trio import __version__
+from jarvis_trio.application.source import HandlerSource
 from jarvis_trio.cli import NOTES
-from jarvis_trio.cli.application import Application, application_options
+from jarvis_trio.cli.application import Application, WrappedEngine, application_options
 from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.desk.session import require_database
@@ -21,6 +22,7 @@ from jarvis_trio.instants import duration_text
 from jarvis_trio.process import logs
 from jarvis_trio.process.lock import DaemonLock
 from jarvis_trio.process.signals import HeldSignals
+from jarvis_trio.settings import Settings
 
 _logger = logging.getLogger(__name__)
 
@@ -33,20 +35,17 @@ def run(session: CommandSession, /, application: Application | None, log_format:
     """Run the daemon in the foreground, until it is stopped.
 
     SIGTERM or Ctrl-C stop it when what runs has finished; SIGHUP wakes it. With
-    --app-dir, --engine and --store it ticks an existing application's engine.
+    --app-dir and --handlers it also runs an existing application's handlers, each
+    in a process of its own. With --app-dir, --engine and --store it ticks that
+    application's engine instead.
 
     \b
     Example:
       jarvis-trio run
+      jarvis-trio run --app-dir ~/assistant --handlers scheduler.handlers:execute_handler
       jarvis-trio run --app-dir ~/assistant --engine scheduler.engine:SchedulerEngine --store memory.store:MemoryStore
     """
-    if application is not None and application.folder is not None:
-        session.use_application(application.folder)
-    settings = session.settings
-    if application is None:
-        require_database(settings)
-    else:
-        require_database(settings, "let the application make it, or give the right MEMORY_DB_PATH")
+    settings = _settings(session, application)
     with HeldSignals() as signals, DaemonLock(settings.lock_file, session.clock.now()) as lock:
         logging.getLogger().removeHandler(NOTES)
         logs.configure(settings.log_file, zone=session.clock.zone, stderr=sys.stderr, json_lines=log_format == "json")
@@ -67,14 +66,29 @@ def run(session: CommandSession, /, application: Application | None, log_format:
         daemon.run_until_stopped()
 
 
+def _settings(session: CommandSession, application: Application | None) -> Settings:
+    """The settings that count, after a look at what they need. Raises JarvisError."""
+    if isinstance(application, WrappedEngine):
+        if application.folder is not None:
+            session.use_application(application.folder)
+        require_database(session.settings, "let the application make it, or give the right MEMORY_DB_PATH")
+        return session.settings
+    require_database(session.settings)
+    session.source = application
+    if session.application is not None:
+        session.application.require_usable()
+    return session.settings
+
+
 def _parts(session: CommandSession, application: Application | None) -> tuple[Any, Any]:
     """The store and the engine, ours or another application's. Raises JarvisError."""
     settings = session.settings
     head = f"Started: version {__version__}, PID {os.getpid()}, database {settings.memory_db_path}"
     every = f"ticking at least every {duration_text(timedelta(seconds=settings.tick_interval_seconds))}"
-    if application is None:
+    if application is None or isinstance(application, HandlerSource):
         ours = session.engine
-        _logger.info("%s, %s, %d tasks", head, every, session.store.count_scheduled_tasks())
+        beside = "" if application is None else f", handlers of {application.folder}"
+        _logger.info("%s, %s, %d tasks%s", head, every, session.store.count_scheduled_tasks(), beside)
         return session.store, ours
     store, engine = application.build(settings.memory_db_path)
     _logger.info("%s, %s, engine %s", head, every, application.engine)
