@@ -8,8 +8,9 @@ the nursery. Everything about that stands here, so the loop has no guesses in it
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Protocol, TypeVar
 
 from jarvis_trio.errors import JarvisError
@@ -32,6 +33,10 @@ class Engine(Protocol):
     - `allows_concurrent_ticks = True`. Up to `max_concurrent_ticks` calls then overlap.
     - `running() -> list[tuple[str, datetime]]`, the names of what runs, for the log.
     - `finish()`, which is called at the end, when no tick runs any more.
+    - `deliver_due() -> bool`, which sends one message and says whether there was one to send.
+      The daemon then calls it beside the ticks, in threads that it leaves alone when they
+      hang, and sets the engine's `delivers_itself` to False meanwhile. With it come
+      `next_delivery_at() -> datetime | None` and `delivery_deadline` (timedelta).
     """
 
     def evaluate_due_tasks(self) -> list[dict[str, Any]]:
@@ -47,7 +52,9 @@ class TotalEngine:
 
     Attributes:
         overlaps: whether several ticks may run at the same time.
+        delivers: whether messages are sent by calls of their own.
         due_at: what the engine said, after its last tick, is due next (aware UTC).
+        delivery_at: when it said that a message is to be sent (aware UTC).
     """
 
     def __init__(self, engine: object, zone: Callable[[], tzinfo]) -> None:
@@ -55,7 +62,9 @@ class TotalEngine:
         self._zone = zone
         self._last_failure: str | None = None
         self.overlaps = self._offered("allows_concurrent_ticks") is True
+        self.delivers = callable(self._offered("deliver_due")) and callable(self._offered("next_delivery_at"))
         self.due_at: datetime | None = None
+        self.delivery_at: datetime | None = None
 
     def evaluate(self) -> Results:
         """One tick. Returns what the engine returned as a list; an empty one if it raised."""
@@ -66,11 +75,36 @@ class TotalEngine:
             results = []
         # Asked here, since another change of threads costs more than an idle tick.
         self.due_at = self.next_due_at()
+        self.delivery_at = self.next_delivery_at()
         return results
 
     def next_due_at(self) -> datetime | None:
         """When the engine wants the next tick (aware UTC); None if it does not say."""
         return self._ask("next_due_at", self._instant, None, "The engine could not say what is due next")
+
+    def deliver(self) -> bool:
+        """Send one message. Returns whether there was one to send; False if the engine raised."""
+        return self._ask("deliver_due", bool, False, "A message could not be dealt with")
+
+    def next_delivery_at(self) -> datetime | None:
+        """When there is a message to send (aware UTC); None if there is none."""
+        if not self.delivers:
+            return None
+        return self._ask("next_delivery_at", self._instant, None, "The engine could not say what it has to send")
+
+    def delivery_deadline(self, otherwise: timedelta) -> timedelta:
+        """How long the engine lets one delivery last; `otherwise` if it does not say."""
+        offered = self._offered("delivery_deadline")
+        return offered if isinstance(offered, timedelta) else otherwise
+
+    @contextmanager
+    def deliveries_taken_over(self) -> Iterator[None]:
+        """Within the block the engine's ticks leave its messages to `deliver`."""
+        self._set_delivers_itself(False)
+        try:
+            yield
+        finally:
+            self._set_delivers_itself(True)
 
     def running(self) -> list[tuple[str, datetime]]:
         """What runs, and since when (aware UTC), as far as the engine says."""
@@ -87,6 +121,11 @@ class TotalEngine:
         self._last_failure = text
         self.due_at = None
         _logger.error("The tick failed: %s", text, exc_info=error if is_new else None)
+
+    def _set_delivers_itself(self, value: bool) -> None:
+        # border of law 4: an engine with slots refuses
+        with suppress(BaseException):
+            self._engine.delivers_itself = value  # type: ignore[attr-defined]  # any object
 
     def _offered(self, name: str) -> Any:
         try:

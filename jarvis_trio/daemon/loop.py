@@ -31,9 +31,10 @@ from typing import Any, TypeVar
 import trio
 
 from jarvis_trio.clock import Clock, SystemClock
-from jarvis_trio.daemon.bell import Bell
+from jarvis_trio.daemon.beat import Beat
 from jarvis_trio.daemon.engines import Engine, Results, TotalEngine
-from jarvis_trio.daemon.pace import Moment, Pace
+from jarvis_trio.daemon.pace import Pace
+from jarvis_trio.daemon.postman import Postman
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.instants import duration_text
 from jarvis_trio.text import moment_words
@@ -79,12 +80,12 @@ class JarvisDaemon:
         self._clock = clock or SystemClock()
         self._asked = TotalEngine(self.engine, self._clock.zone)
         places = max_concurrent_ticks if self._asked.overlaps else 1
-        self._pace = Pace(tick_interval, places)
         # One thread more than ticks, for the question what is due next.
         limiter = trio.CapacityLimiter(places + 1)
         self._run_sync = run_sync or functools.partial(trio.to_thread.run_sync, limiter=limiter)
+        self._ticks = Beat(Pace(tick_interval, places), self._clock, self._one_tick, self._ask_due)
+        self._postman = Postman(self._asked, self._clock, run_sync) if self._asked.delivers else None
         self._on_tick = on_tick
-        self._bell = Bell()
         self._stopped_by: str | None = None
         self._stopped_at = 0.0
 
@@ -93,7 +94,7 @@ class JarvisDaemon:
         if self._stopped_by is None:
             self._stopped_by = reason
             self._stopped_at = self._clock.monotonic()
-        self._bell.ring()
+        self._ticks.stop()
 
     @property
     def stopped_by(self) -> str | None:
@@ -102,8 +103,7 @@ class JarvisDaemon:
 
     def wake(self) -> None:
         """Tick as soon as a tick may start, instead of sleeping on."""
-        self._pace.woken()
-        self._bell.ring()
+        self._ticks.wake()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Tick until `shutdown`, SIGTERM or SIGINT; SIGHUP wakes it.
@@ -111,16 +111,21 @@ class JarvisDaemon:
         The signal receiver is armed before the first tick and stays open until the last
         one has ended. `task_status.started()` is called when it is armed.
         """
-        async with trio.open_nursery() as receiver:
-            await receiver.start(self._receive_signals)
+        async with trio.open_nursery() as concerns:
+            await concerns.start(self._receive_signals)
             task_status.started()
 
-            await self._tick_until_stopped()
+            if self._postman is not None:
+                await concerns.start(self._postman.run)
+
+            await self._ticks.run()
             await self._in_thread(self._asked.finish, None)
+            if self._postman is not None:
+                await self._postman.finish()
 
             drained = timedelta(seconds=round(self._clock.monotonic() - self._stopped_at, 3))
             _logger.info("Stopped by %s; what ran was awaited for %s", self._stopped_by, duration_text(drained))
-            receiver.cancel_scope.cancel()
+            concerns.cancel_scope.cancel()
 
     def run_until_stopped(self) -> None:
         """`run`, in an event loop that begins and ends with it."""
@@ -139,28 +144,14 @@ class JarvisDaemon:
             self._on_tick(self._clock.now())
         return results
 
-    async def _tick_until_stopped(self) -> None:
-        """The tick loop. It ends with the last tick that was in flight at the stop."""
-        async with trio.open_nursery() as ticks:
-            while self._stopped_by is None:
-                if self._pace.wants_answer(self._now()):
-                    self._pace.asked()
-                    self._pace.answered(await self._in_thread(self._asked.next_due_at, None))
-                elif (seconds := self._pace.seconds_to_wait(self._now())) > 0:
-                    await self._bell.sleep(seconds)
-                else:
-                    await ticks.start(self._one_tick)
+    async def _one_tick(self) -> tuple[bool, datetime | None]:
+        results = await self.tick()
+        if self._postman is not None:
+            self._postman.due(self._asked.delivery_at)
+        return bool(results), self._asked.due_at
 
-    async def _one_tick(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """One tick. It ends with its engine call, whatever is cancelled meanwhile."""
-        number = self._pace.started(self._now())
-        task_status.started()
-        results: Results = []
-        try:
-            results = await self.tick()
-        finally:
-            self._pace.ended(number, self._now(), fruitful=bool(results), due_at=self._asked.due_at)
-            self._bell.ring()
+    async def _ask_due(self) -> datetime | None:
+        return await self._in_thread(self._asked.next_due_at, None)
 
     async def _in_thread(self, call: Callable[[], _Result], otherwise: _Result) -> _Result:
         """What `call` returns, or `otherwise` if no thread can be had for it at this moment."""
@@ -170,9 +161,6 @@ class JarvisDaemon:
             self._asked.log_failed_tick(error)
             return otherwise
         return result
-
-    def _now(self) -> Moment:
-        return Moment(trio.current_time(), self._clock.now())
 
     async def _receive_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         """The receiver. It ends when `run` cancels it, after the last tick."""
@@ -189,7 +177,7 @@ class JarvisDaemon:
             self.wake()
         elif self._stopped_by is None:
             self.shutdown(number.name)
-            if self._pace.running_since:
+            if self._ticks.pace.running_since:
                 _logger.info("%s: stopping when what runs has finished: %s", number.name, self._still_running())
         else:
             _logger.warning("%s again: still waiting for %s", number.name, self._still_running())
@@ -197,7 +185,7 @@ class JarvisDaemon:
     def _still_running(self) -> str:
         zone = self._clock.zone()
         runs = [f"{name!r} since {moment_words(at, zone)}" for name, at in self._asked.running()]
-        return ", ".join(runs or [f"the tick since {moment_words(at, zone)}" for at in self._pace.running_since])
+        return ", ".join(runs or [f"the tick since {moment_words(at, zone)}" for at in self._ticks.pace.running_since])
 
 
 def _log_tick(results: Results, took: timedelta) -> None:

@@ -54,15 +54,16 @@ class Pace:
     Args:
         interval: seconds, the longest wait between two ticks.
         places: how many ticks may run at the same time.
+        woken: whether the first tick starts at once.
     """
 
-    def __init__(self, interval: float, places: int) -> None:
+    def __init__(self, interval: float, places: int, *, woken: bool = True) -> None:
         self._interval = interval
         self._places = places
         self._running: dict[int, Moment] = {}
         self._numbers = itertools.count(1)
-        self._woken = True  # at the start there may be work
-        self._regular_at = -math.inf
+        self._woken = woken
+        self._regular_at = math.inf
         self._question_at = math.inf
         self._question_open = False
         self._due_at: datetime | None = None

@@ -26,6 +26,7 @@ The races, each with what decides it:
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -84,6 +85,8 @@ class SchedulerEngine:
     """
 
     allows_concurrent_ticks = True
+    delivers_itself = True
+    """Whether a tick sends messages at its end; a daemon that calls `deliver_due` says no."""
 
     def __init__(
         self,
@@ -108,6 +111,7 @@ class SchedulerEngine:
         self._timeout = timeout
         self._limits = limits or Limits()
         self._runner = runner
+        self._deliveries = notices.deliveries
         self._peers = peers or Peers()
         self._outcomes = Outcomes(memory_store, notices, random or Random())
         self._planner = Planner(memory_store, self._clock, notices)
@@ -151,9 +155,9 @@ class SchedulerEngine:
         if _is_due(ahead.deadline_at, instant):
             self._notices.check_deadlines(instant)
             ahead = self._look_ahead()
-        if ahead.letter_at is not None and ahead.letter_at <= (at := present()):
-            self._notices.send_due(at)
-        return results
+        if self.delivers_itself and ahead.letter_at is not None and ahead.letter_at <= (at := present()):
+            self._deliveries.deliver_waiting(at)
+        return [self._with_delivery(report) for report in results]
 
     def run_now(self, name: str) -> dict[str, Any]:
         """Run a task because a person asks for it; no slot moves, and no retry follows.
@@ -165,11 +169,33 @@ class SchedulerEngine:
         self._claims.recover(now)
         ended = self._run(self._claims.claim_manually(self.memory_store.require_task(name), now), self._clock.now)
         self._outcomes.record(ended)
-        return self._report(ended, self._clock.now())
+        report = self._report(ended)
+        self._deliveries.deliver_waiting(self._clock.now())
+        return self._with_delivery(report)
 
     def next_due_at(self) -> datetime | None:
         """When there is something to do next (aware UTC); in the past if there is now."""
-        return self._look_ahead().next_at()
+        ahead = self._look_ahead()
+        letter_at = ahead.letter_at if self.delivers_itself else None
+        return min(filter(None, (ahead.slot_at, ahead.deadline_at, letter_at)), default=None)
+
+    def next_delivery_at(self) -> datetime | None:
+        """When `deliver_due` has something to send (aware UTC); None if nothing waits."""
+        return None if self._look_ahead().letter_at is None else self._deliveries.next_at()
+
+    def deliver_due(self) -> bool:
+        """Send one message that is due. Returns whether there was one. Raises StoreError.
+
+        At most one is on its way on each channel, so as many calls may overlap as there
+        are channels. A call can hang with its server: leave its thread alone after
+        `delivery_deadline`; the engine notices by itself, and tries the message again.
+        """
+        return self._deliveries.deliver_due()
+
+    @property
+    def delivery_deadline(self) -> timedelta:
+        """How long one delivery may take."""
+        return self._deliveries.deadline
 
     def finish(self) -> None:
         """Write what could not be written so far; call it when no tick runs any more."""
@@ -190,17 +216,12 @@ class SchedulerEngine:
         while True:
             step = self._record_and_claim(ended, instant, present)
             if ended is not None:
-                results.append(self._report(ended, present()))
+                results.append(self._report(ended))
             results += [self._report_unrun(slot) for slot in step.unrun]
 
             ended = None if step.claim is None else self._run(step.claim, present)
             if ended is None and not step.more:
                 return results
-            if ended is not None and ended.claim.task.delivery_channel:
-                # Nothing is claimed while a message is on its way: another tick can have it.
-                self._outcomes.record(ended)
-                results.append(self._report(ended, present()))
-                ended = None
 
     def _record_and_claim(self, ended: Ended | None, instant: datetime, present: Present) -> Step:
         try:
@@ -307,16 +328,20 @@ class SchedulerEngine:
         if deleted >= most:
             self._pruned_at = None
 
-    def _report(self, ended: Ended, now: datetime) -> dict[str, Any]:
+    def _report(self, ended: Ended) -> dict[str, Any]:
         claim, outcome = ended.claim, ended.outcome
         report = self._describe(claim.task, outcome.status)
         if outcome.status in FAILED:
             extra = {"task": claim.task.name, "run_id": claim.run_id}
             _logger.warning("Task %r ended as %s: %s", claim.task.name, outcome.status, outcome.reason, extra=extra)
         report |= {"result": outcome.result} if outcome.status is RunStatus.EXECUTED else {"error": outcome.reason}
-        if claim.task.delivery_channel and (account := self._notices.send_run(claim.run_id, now)) is not None:
-            report["delivery"] = account
-        return report
+        return report | ({"run": claim.run_id} if claim.task.delivery_channel and self.delivers_itself else {})
+
+    def _with_delivery(self, report: dict[str, Any]) -> dict[str, Any]:
+        """The report, with what became of its run's message if one was sent."""
+        run_id = report.pop("run", None)
+        run = None if run_id is None else self.memory_store.get_run(run_id)
+        return report if run is None or run.delivery is None else report | {"delivery": json.loads(run.delivery)}
 
     def _report_unrun(self, slot: Unrun) -> dict[str, Any]:
         kind = slot.task.handler_type

@@ -1,22 +1,16 @@
 """What people are told: a run's result by its task's channel, and a task's troubles once.
 
-A message is written into the outbox in the transaction that records what it tells
-of, so none is lost; then it is sent, and tried again with growing pauses where that
-fails. A failed delivery never fails a run.
+A message is written into the outbox in the transaction that records what it tells of, so
+none is lost. `deliveries` sends it from there. A failed delivery never fails a run.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from jarvis_trio.clock import Clock
-from jarvis_trio.delivery import Message, read_config
-from jarvis_trio.errors import DeliveryError
+from jarvis_trio.engine.deliveries import AlertChannel, Deliveries, Send
 from jarvis_trio.instants import duration_text, local_text
 from jarvis_trio.models import Claim, Outcome, RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
 from jarvis_trio.store import MemoryStore
@@ -24,41 +18,28 @@ from jarvis_trio.store.outbox import Letter
 from jarvis_trio.store.troubles import Trouble
 from jarvis_trio.text import moment_words
 
-PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240, 720))
-"""How long a message that could not be delivered waits before each further try; then it is given up."""
-
-_SENDING_SECONDS = 20.0
-"""No message is begun later in a tick: with a server that hangs a stop would else wait for each of them."""
+__all__ = ["AlertChannel", "Notices"]
 
 _WELL_AGAIN = (TroubleKind.FAILING, TroubleKind.MISSED, TroubleKind.STALE)
-_logger = logging.getLogger(__name__)
-
-Send = Callable[[str, Mapping[str, Any], Message], str]
-"""Hands a message to a channel; returns where it went, raises DeliveryError."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlertChannel:
-    """Where troubles of tasks are told: a channel, and its configuration as JSON text."""
-
-    channel: str
-    config: str | None = None
 
 
 class Notices:
-    """Writes and sends the messages about runs and tasks.
+    """Writes the messages about runs and tasks.
 
     Args:
         store: the database, whose outbox is used.
         clock: the zone of the times in a message.
         send: the channels.
         alerts: where troubles are told; None to only note them.
+
+    Attributes:
+        deliveries: sends what was written.
     """
 
     def __init__(self, store: MemoryStore, clock: Clock, send: Send, alerts: AlertChannel | None = None) -> None:
+        self.deliveries = Deliveries(store, clock, send, alerts)
         self._store = store
         self._clock = clock
-        self._send = send
         self._alerts = alerts
 
     def run_ended(self, claim: Claim, outcome: Outcome, at: datetime) -> None:
@@ -98,46 +79,6 @@ class Notices:
                 if limit is not None:
                     reason = f"no success for more than {duration_text(timedelta(seconds=limit))}"
                     self.trouble(task, TroubleKind.STALE, reason, now)
-
-    def send_due(self, now: datetime) -> None:
-        """Send what is due in the outbox, until that has taken `_SENDING_SECONDS`: the rest is for the next tick."""
-        until = self._clock.monotonic() + _SENDING_SECONDS
-        while self._clock.monotonic() < until and (letter := self._store.take_letter(now, now + PAUSES[0])) is not None:
-            self._deliver(letter, now)
-
-    def send_run(self, run_id: int, now: datetime) -> dict[str, Any] | None:
-        """Send what tells of one run. Returns an account of it, or None where nothing does."""
-        letter = self._store.take_letter(now, now + PAUSES[0], run_id)
-        return None if letter is None else self._deliver(letter, now)
-
-    def _deliver(self, letter: Letter, now: datetime) -> dict[str, Any]:
-        channel, config = self._address(letter)
-        account: dict[str, Any] = {"channel": channel, "attempts": letter.attempt}
-        message = Message(letter.task_name, letter.status, letter.result, letter.timestamp)
-        try:
-            account |= {"status": "sent", "to": self._send(channel, read_config(config, "delivery_config"), message)}
-            self._store.discard(letter)
-        except DeliveryError as error:
-            account |= self._failed(letter, str(error), now)
-        if letter.run_id is not None:
-            self._store.record_delivery(letter.run_id, json.dumps(account))
-        return account
-
-    def _address(self, letter: Letter) -> tuple[str, str | None]:
-        """The channel and its configuration: that of alerts comes from the settings, as they are now."""
-        if letter.run_id is not None or self._alerts is None:
-            return letter.channel, letter.config
-        return self._alerts.channel, self._alerts.config
-
-    def _failed(self, letter: Letter, reason: str, now: datetime) -> dict[str, Any]:
-        if letter.attempt > len(PAUSES):
-            self._store.discard(letter)
-            _logger.error("The message of task %r is given up: %s", letter.task_name, reason)
-            return {"status": "given up", "error": reason}
-        again_at = now + PAUSES[letter.attempt - 1]
-        self._store.put_back(letter, again_at)
-        _logger.warning("The message of task %r could not be delivered: %s", letter.task_name, reason)
-        return {"status": "failed", "error": reason, "again_at": local_text(again_at, self._clock.zone())}
 
     def _well_again(self, task: ScheduledTask, at: datetime) -> None:
         ended = self._store.end_troubles(require_id(task), _WELL_AGAIN)

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from jarvis_trio.instants import to_microseconds
+from jarvis_trio.instants import from_microseconds, to_microseconds
 from jarvis_trio.store.database import Database
 
 
@@ -27,6 +27,18 @@ class Letter:
     run_id: int | None = None
     id: int = 0
     attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLetter:
+    """Which letters wait together, and when the first of them is due (aware UTC).
+
+    `tells_of_run` is False for those that tell of a task.
+    """
+
+    channel: str
+    tells_of_run: bool
+    due_at: datetime
 
 
 class Outbox(Database):
@@ -51,19 +63,27 @@ class Outbox(Database):
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
-    def take_letter(self, now: datetime, again_at: datetime, run_id: int | None = None) -> Letter | None:
-        """Take a letter that is due, so that no other thread or process sends it meanwhile.
+    def first_letters(self) -> list[FirstLetter]:
+        """The letter of each channel that is due first."""
+        rows = self.read(
+            "SELECT channel, run_id IS NOT NULL AS tells_of_run, min(due_at) AS due_at FROM outbox GROUP BY 1, 2"
+        )
+        return [
+            FirstLetter(row["channel"], bool(row["tells_of_run"]), from_microseconds(row["due_at"])) for row in rows
+        ]
+
+    def take_letter(self, first: FirstLetter, now: datetime, again_at: datetime) -> Letter | None:
+        """Take a letter like `first` that is due, so that no other thread or process sends it meanwhile.
 
         It is due again at `again_at`, should this process die before it says how it
-        went: a message may come twice then, which is better than never. With `run_id`
-        only a letter that tells of that run.
+        went: a message may come twice then, which is better than never.
         """
-        condition = "due_at <= ? AND (? IS NULL OR run_id = ?)"
-        values = (to_microseconds(now), run_id, run_id)
-        if not self.read(f"SELECT 1 FROM outbox WHERE {condition} LIMIT 1", values):
-            return None
         with self.transaction():
-            rows = self.read(f"SELECT * FROM outbox WHERE {condition} ORDER BY due_at LIMIT 1", values)
+            rows = self.read(
+                "SELECT * FROM outbox WHERE channel = ? AND (run_id IS NOT NULL) = ? AND due_at <= ?"
+                " ORDER BY due_at, id LIMIT 1",
+                (first.channel, first.tells_of_run, to_microseconds(now)),
+            )
             if not rows:
                 return None
             self.write(

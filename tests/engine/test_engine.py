@@ -23,6 +23,7 @@ from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, Trigger
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import (
     START,
+    Channel,
     Due,
     FakeClock,
     Gate,
@@ -286,9 +287,25 @@ def test_a_delivery_that_takes_long_holds_up_no_other_task(
     engine.evaluate_due_tasks()
     clock.advance(minutes=5)
     with gate.holding(engine.evaluate_due_tasks):
+        assert notes.names == ["a", "b"]
         assert store.list_runs(status=RunStatus.RUNNING) == []
-        assert tick(engine) == [("b", "executed")]
-    assert notes.names == ["a", "b"]
+        assert tick(engine) == []
+
+
+@pytest.mark.law(4)
+def test_an_engine_whose_deliveries_are_taken_over_sends_nothing_in_a_tick(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, due: Due
+) -> None:
+    channel = Channel()
+    due(delivery_channel="email")
+    engine = make_engine(notices=Notices(store, clock, channel))
+    engine.delivers_itself = False
+    assert "delivery" not in engine.evaluate_due_tasks()[0]
+    assert engine.next_delivery_at() == clock.now()
+    assert (engine.next_due_at() or clock.now()) > clock.now()
+    assert engine.deliver_due()
+    assert not engine.deliver_due()
+    assert (len(channel.sent), engine.next_delivery_at()) == (1, None)
 
 
 @pytest.mark.law(4)

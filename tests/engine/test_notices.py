@@ -8,41 +8,22 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.notices import PAUSES, AlertChannel, Notices
-from jarvis_trio.errors import DeliveryError
-from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
+from jarvis_trio.engine.deliveries import PAUSES
+from jarvis_trio.engine.notices import AlertChannel, Notices
+from jarvis_trio.models import ScheduledTask, require_id
 from jarvis_trio.store import MemoryStore
-from tests.support.core_fakes import START, FakeClock, MakeEngine, a_task, fail
+from tests.support.core_fakes import START, Channel, FakeClock, MakeEngine, a_task, fail
 
 SECRET = "hunter2"
 ALERTS = AlertChannel("apprise", f'{{"urls": ["json://me:{SECRET}@example.org"]}}')
-
-
-class Channel:
-    """Remembers what was sent, and refuses it while it is `broken`."""
-
-    def __init__(self) -> None:
-        self.broken = False
-        self.sent: list[tuple[str, dict[str, Any], Message]] = []
-
-    def __call__(self, channel: str, config: Mapping[str, Any], message: Message) -> str:
-        if self.broken:
-            raise DeliveryError(f"{channel}: the server is away")
-        self.sent.append((channel, dict(config), message))
-        return "the test"
-
-    @property
-    def statuses(self) -> list[str]:
-        return [message.status for _, _, message in self.sent]
 
 
 @pytest.fixture
@@ -114,44 +95,6 @@ def test_a_message_that_waits_survives_a_restart(
     assert account(store) == {"channel": "email", "attempts": 2, "status": "sent", "to": "the test"}
 
 
-def test_a_run_sends_its_own_message_first_whatever_else_is_due(
-    telling: SchedulerEngine,
-    due: Callable[..., ScheduledTask],
-    store: MemoryStore,
-    clock: FakeClock,
-    channel: Channel,
-) -> None:
-    due("old", at="2026-03-02T09:05:00", delivery_channel="email", delivery_config='{"to": "me@example.org"}')
-    channel.broken = True
-    telling.evaluate_due_tasks()
-    channel.broken = False
-    store.store_scheduled_task(a_task("new", at="2026-03-02T09:06:00", delivery_channel="notification"))
-    clock.advance(minutes=1)
-    telling.evaluate_due_tasks()
-    assert [message.task_name for _, _, message in channel.sent] == ["new", "old"]
-    assert [json.loads(run.delivery or "")["channel"] for run in store.list_runs()] == ["notification", "email"]
-
-
-def test_a_process_that_dies_while_it_sends_leaves_the_message_to_the_next(
-    store: MemoryStore, clock: FakeClock, channel: Channel
-) -> None:
-    class DiedError(BaseException):
-        pass
-
-    def die(*_: object) -> str:
-        raise DiedError
-
-    task = store.store_scheduled_task(a_task())
-    Notices(store, clock, die, ALERTS).trouble(task, TroubleKind.SET_ASIDE, "no schedule", START)
-    with pytest.raises(DiedError):
-        Notices(store, clock, die, ALERTS).send_due(START)
-    notices = Notices(store, clock, channel, ALERTS)
-    notices.send_due(START)
-    assert channel.sent == []
-    notices.send_due(START + PAUSES[0])
-    assert channel.statuses == ["set aside"]
-
-
 @pytest.mark.law(4)
 def test_a_task_that_is_set_aside_for_another_reason_is_told_again(
     store: MemoryStore, telling: SchedulerEngine, channel: Channel
@@ -173,22 +116,6 @@ def test_a_task_that_was_set_aside_is_told_to_be_scheduled_again(
     store.update_scheduled_task(require_id(task), schedule_config='{"minutes": 1}')
     telling.evaluate_due_tasks()
     assert channel.statuses == ["set aside", "scheduled again"]
-
-
-def test_a_server_that_hangs_holds_up_a_tick_for_one_message_and_not_for_all(
-    store: MemoryStore, clock: FakeClock, channel: Channel
-) -> None:
-    def send_slowly(*told: Any) -> str:
-        clock.seconds += 30
-        return channel(*told)
-
-    notices = Notices(store, clock, send_slowly, ALERTS)
-    for name in ("one", "two"):
-        notices.trouble(store.store_scheduled_task(a_task(name)), TroubleKind.SET_ASIDE, "no schedule", START)
-    notices.send_due(START)
-    assert [message.task_name for _, _, message in channel.sent] == ["one"]
-    notices.send_due(START)
-    assert [message.task_name for _, _, message in channel.sent] == ["one", "two"]
 
 
 def test_a_task_that_fails_on_and_on_is_told_once_and_once_that_it_is_well_again(
@@ -232,15 +159,6 @@ def test_the_configuration_of_alerts_which_can_hold_secrets_never_reaches_the_da
     clock.advance(minutes=1)
     telling.evaluate_due_tasks()
     assert [(name, config) for name, config, _ in channel.sent] == [("apprise", json.loads(ALERTS.config or ""))]
-
-
-def test_an_alert_that_waits_goes_to_the_channel_that_is_set_when_it_is_sent(
-    store: MemoryStore, clock: FakeClock, channel: Channel
-) -> None:
-    task = store.store_scheduled_task(a_task())
-    Notices(store, clock, channel, ALERTS).trouble(task, TroubleKind.SET_ASIDE, "no schedule", START)
-    Notices(store, clock, channel, AlertChannel("email", '{"to": "me@example.org"}')).send_due(START)
-    assert [(name, config) for name, config, _ in channel.sent] == [("email", {"to": "me@example.org"})]
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,25 @@ from pathlib import Path
 import pytest
 
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.store.outbox import Letter
+from jarvis_trio.store.outbox import FirstLetter, Letter
 from tests.support.core_fakes import PATIENCE, START, Gate, finish, in_thread
 
 MINUTE = timedelta(minutes=1)
 LETTER = Letter("email", '{"to": "me"}', "job", "executed", "fine", "2026-03-02T09:00:00+00:00")
 
 
+def take(store: MemoryStore, now: datetime = START) -> Letter | None:
+    """The next letter that is due, by whatever channel."""
+    for first in sorted(store.first_letters(), key=lambda first: first.due_at):
+        if (letter := store.take_letter(first, now, now + MINUTE)) is not None:
+            return letter
+    return None
+
+
 def names(store: MemoryStore, now: datetime = START) -> list[str]:
     """Whose letters come out of the outbox, one after the other."""
     found = []
-    while (letter := store.take_letter(now, now + MINUTE)) is not None:
+    while (letter := take(store, now)) is not None:
         found.append(letter.task_name)
     return found
 
@@ -31,12 +39,12 @@ def post(store: MemoryStore, name: str, due_at: datetime = START, run_id: int | 
 
 def test_a_letter_comes_out_as_it_was_posted(store: MemoryStore) -> None:
     number = store.post(replace(LETTER, run_id=7), START)
-    assert store.take_letter(START, START + MINUTE) == replace(LETTER, run_id=7, id=number, attempt=1)
+    assert take(store) == replace(LETTER, run_id=7, id=number, attempt=1)
 
 
 def test_a_letter_is_not_taken_before_it_is_due(store: MemoryStore) -> None:
     post(store, "job")
-    assert store.take_letter(START - timedelta(microseconds=1), START) is None
+    assert take(store, START - timedelta(microseconds=1)) is None
     assert names(store) == ["job"]
 
 
@@ -61,12 +69,12 @@ def test_a_letter_that_another_process_takes_meanwhile_is_not_taken_twice(store:
     def take_it_first() -> None:
         with MemoryStore(path) as theirs, theirs.transaction():
             inside()
-            assert theirs.take_letter(START, START + MINUTE) is not None
+            assert take(theirs) is not None
 
     first = in_thread(take_it_first)
     inside.wait()
     store._connection.set_trace_callback(lambda sql: asks.set() if sql.startswith("BEGIN") else None)
-    second = in_thread(lambda: taken.append(store.take_letter(START, START + MINUTE)))
+    second = in_thread(lambda: taken.append(take(store)))
     assert asks.wait(PATIENCE)  # it has seen the letter, and waits for the write lock
     inside.opened.set()
     finish(first, second)
@@ -76,7 +84,7 @@ def test_a_letter_that_another_process_takes_meanwhile_is_not_taken_twice(store:
 def test_each_try_is_counted(store: MemoryStore) -> None:
     post(store, "job")
     for attempt in (1, 2, 3):
-        letter = store.take_letter(START, START + MINUTE)
+        letter = take(store)
         assert letter is not None
         assert letter.attempt == attempt
         store.put_back(letter, START)
@@ -85,7 +93,7 @@ def test_each_try_is_counted(store: MemoryStore) -> None:
 def test_a_letter_that_is_put_back_is_due_when_it_says(store: MemoryStore) -> None:
     post(store, "another", START + 9 * MINUTE)
     post(store, "job")
-    letter = store.take_letter(START, START + MINUTE)
+    letter = take(store)
     assert letter is not None
     store.put_back(letter, START + 5 * MINUTE)
     assert names(store, START + 4 * MINUTE) == []
@@ -95,7 +103,7 @@ def test_a_letter_that_is_put_back_is_due_when_it_says(store: MemoryStore) -> No
 def test_what_is_discarded_is_gone_and_nothing_else(store: MemoryStore) -> None:
     post(store, "job")
     post(store, "another", START + MINUTE)
-    letter = store.take_letter(START, START + MINUTE)
+    letter = take(store)
     assert letter is not None
     assert store.letters_waiting() == 2
     store.discard(letter)
@@ -103,16 +111,25 @@ def test_what_is_discarded_is_gone_and_nothing_else(store: MemoryStore) -> None:
     assert names(store, START + MINUTE) == ["another"]
 
 
-def test_the_letter_of_one_run_can_be_asked_for(store: MemoryStore) -> None:
-    post(store, "first", run_id=1)
+def test_each_channel_has_its_first_letter_and_alerts_have_one_of_their_own(store: MemoryStore) -> None:
+    post(store, "later", START + MINUTE, run_id=1)
+    post(store, "first", run_id=2)
+    post(store, "of the task", START + 2 * MINUTE)
+    store.post(replace(LETTER, channel="teams", run_id=3), START + 3 * MINUTE)
+    assert sorted(store.first_letters(), key=lambda first: first.due_at) == [
+        FirstLetter("email", True, START),
+        FirstLetter("email", False, START + 2 * MINUTE),
+        FirstLetter("teams", True, START + 3 * MINUTE),
+    ]
+
+
+def test_only_letters_of_the_channel_that_is_asked_for_come_out(store: MemoryStore) -> None:
     post(store, "of the task")
-    post(store, "second", run_id=2)
-    post(store, "second again, later", START + MINUTE, run_id=2)
-    letter = store.take_letter(START, START + MINUTE, run_id=2)
+    post(store, "of the run", run_id=1)
+    letter = store.take_letter(FirstLetter("email", True, START), START, START + MINUTE)
     assert letter is not None
-    assert letter.task_name == "second"
-    assert store.take_letter(START, START + MINUTE, run_id=2) is None
-    assert sorted(names(store)) == ["first", "of the task"]
+    assert letter.task_name == "of the run"
+    assert store.take_letter(FirstLetter("teams", True, START), START, START + MINUTE) is None
 
 
 def test_the_next_letter_is_part_of_what_is_ahead(store: MemoryStore) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from jarvis_trio.models import Outcome, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.outbox import FirstLetter
 from tests.support.core_fakes import START, FakeClock, a_task
 
 MINUTE = timedelta(minutes=1)
@@ -288,7 +289,7 @@ def test_no_question_of_a_tick_reads_all_the_history(store: MemoryStore, other: 
         store.prune_old_runs(START, 10)
         store.prune_surplus_runs(1, 10, 10)
         store.list_runs(limit=1)
-        store.take_letter(START, START)
+        store.take_letter(FirstLetter("email", True, START), START, START)
         store.passed_deadlines(START)
     assert len(plans.queries) >= 8
     assert plans.scans() == []

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
+from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.errors import DeliveryError
 from jarvis_trio.models import HandlerContext, Run, ScheduledTask
 from jarvis_trio.store import MemoryStore
 
@@ -188,3 +190,21 @@ def wait_until(condition: Callable[[], object]) -> None:
         assert left > 0, "it did not come about"
         pause.wait(0.01)
         left -= 0.01
+
+
+class Channel:
+    """Remembers what was sent, and refuses it while it is `broken`."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self.sent: list[tuple[str, dict[str, Any], Message]] = []
+
+    def __call__(self, channel: str, config: Mapping[str, Any], message: Message) -> str:
+        if self.broken:
+            raise DeliveryError(f"{channel}: the server is away")
+        self.sent.append((channel, dict(config), message))
+        return "the test"
+
+    @property
+    def statuses(self) -> list[str]:
+        return [message.status for _, _, message in self.sent]

@@ -1,0 +1,88 @@
+"""Makes one kind of call again and again, as its pace says: the ticks are one, the deliveries another."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import trio
+
+from jarvis_trio.clock import Clock
+from jarvis_trio.daemon.bell import Bell
+from jarvis_trio.daemon.pace import Moment, Pace
+
+
+class Beat:
+    """Starts calls, each as a task of its own, until it is told to stop.
+
+    Args:
+        pace: decides when the next call starts.
+        clock: the wall clock, for instants that are due.
+        call: makes one call; returns whether it did anything, and what is due next (aware UTC).
+        ask: says what is due next, while calls are at work.
+    """
+
+    def __init__(
+        self,
+        pace: Pace,
+        clock: Clock,
+        call: Callable[[], Awaitable[tuple[bool, datetime | None]]],
+        ask: Callable[[], Awaitable[datetime | None]],
+    ) -> None:
+        self.pace = pace
+        self._clock = clock
+        self._call = call
+        self._ask = ask
+        self._bell = Bell()
+        self._stopped = False
+        self._works_off = False
+
+    def wake(self) -> None:
+        """Start a call as soon as there is a place for it."""
+        self.pace.woken()
+        self._bell.ring()
+
+    def due(self, at: datetime | None) -> None:
+        """Somebody knows when the next call is wanted (aware UTC, or None for never)."""
+        self.pace.due(at)
+        if at is not None and at <= self._clock.now():
+            self.pace.woken()
+        self._bell.ring()
+
+    def stop(self) -> None:
+        """Start no other call. `run` returns when those at work have ended."""
+        self._stopped = True
+        self._bell.ring()
+
+    def work_off(self) -> None:
+        """Start only what is due already. `run` returns when nothing of that is left."""
+        self._works_off = True
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Make the calls. Ends after `stop` or `work_off`, with the last call."""
+        async with trio.open_nursery() as calls:
+            while not self._stopped:
+                seconds = self.pace.seconds_to_wait(self._now())
+                if self.pace.wants_answer(self._now()):
+                    self.pace.asked()
+                    self.pace.answered(await self._ask())
+                elif seconds <= 0:
+                    await calls.start(self._one_call)
+                elif self._works_off and not self.pace.running_since:
+                    return
+                else:
+                    await self._bell.sleep(seconds)
+
+    async def _one_call(self, *, task_status: trio.TaskStatus[None]) -> None:
+        number = self.pace.started(self._now())
+        task_status.started()
+        fruitful, due_at = False, None
+        try:
+            fruitful, due_at = await self._call()
+        finally:
+            self.pace.ended(number, self._now(), fruitful=fruitful, due_at=due_at)
+            self._bell.ring()
+
+    def _now(self) -> Moment:
+        return Moment(trio.current_time(), self._clock.now())
