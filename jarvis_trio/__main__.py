@@ -24,7 +24,7 @@ def run() -> NoReturn:
 
 
 def _open_missing_streams() -> None:
-    """Put the null device where the caller closed a stream: else the database would be opened in its place."""
+    """Open the null device for each closed stream: else the database would take its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # to stay open: it takes the lowest free number

@@ -1,4 +1,4 @@
-"""The composition root: the engine that the settings describe, for `run`, `tick` and `run-now` alike."""
+"""The composition root: the engine that the settings ask for: `run`, `tick` and `run-now`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def make_engine(
 
 
 def make_runs(settings: Settings, environment: Mapping[str, str], source: HandlerSource) -> Runs:
-    """The handler that hands tasks to an application, with its file of variables in the data folder."""
+    """The handler that hands tasks to an application, with its variables in the data folder."""
     from jarvis_trio.application.handlers import ENVIRONMENT_FILE, Runs  # noqa: PLC0415  # 5 ms, which few need
 
     return Runs(source, settings.memory_db_path, environment, settings.data_dir / ENVIRONMENT_FILE)

@@ -85,7 +85,7 @@ class HandlerTimeoutError(HandlerError):
 
 
 class HandlerSkippedError(HandlerError):
-    """A handler has nothing that does this task's work; its run ends as `skipped`, with this reason."""
+    """A handler cannot do this task's work at all; its run ends as `skipped`, with this reason."""
 
 
 class NotApprovedError(HandlerError):

@@ -1,4 +1,4 @@
-"""JSON as rows hold it: configurations on their way in, results on their way to the history. Pure."""
+"""JSON as rows hold it: configurations on their way in, results on their way out. Pure."""
 
 from __future__ import annotations
 

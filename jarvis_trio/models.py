@@ -92,10 +92,10 @@ class Policy:
 
     @classmethod
     def from_json(cls, text: str | None) -> Self:
-        """The policy in the column's text; nothing there means all defaults.
+        """The policy in the column's text; no text means all defaults.
 
         Keys that it does not know are left to whoever wrote them. Raises
-        ScheduleError for text that is no JSON object, or a value not allowed.
+        ScheduleError for text that is not a JSON object, or a value that is not allowed.
         """
         if text is None or not text.strip():
             return cls()
@@ -106,7 +106,7 @@ class Policy:
         return cls(**known)
 
     def to_json(self) -> str | None:
-        """The column's text: only what differs from the defaults; None where nothing does."""
+        """The column's text: only what differs from the defaults; None if nothing does."""
         default = Policy()
         changed = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != getattr(default, f.name)}
         return json.dumps(changed) if changed else None
@@ -245,7 +245,7 @@ class ScheduledTask:
 
 
 def require_id(task: ScheduledTask) -> int:
-    """The number of a task that came from the store, where every task has one."""
+    """The number of a task that came from the store: every task there has one."""
     assert task.id is not None, "the task is not stored"
     return task.id
 
@@ -254,7 +254,7 @@ def require_id(task: ScheduledTask) -> int:
 class Due:
     """The head of the queue: a task, and which of its slots or retries is due.
 
-    `changed` says that somebody changed the task, so that its slot must be read anew.
+    `changed` says that somebody changed the task, so that its slot must be read again.
     `collapsed` counts the earlier slots that this one stands for. `running_since` is
     set while another run of the task is alive. Instants are aware UTC.
     """
@@ -269,7 +269,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A row of `task_runs`: one attempt at one slot, by the process `owner`. Instants are aware UTC."""
+    """A row of `task_runs`: an attempt at a slot, by process `owner`. Instants are aware UTC."""
 
     id: int
     task_id: int
@@ -314,7 +314,7 @@ class Outcome:
     subscribe: Callable[[Callable[[], None]], None] | None = field(default=None, compare=False, repr=False)
 
     def when_over(self, release: Callable[[], None]) -> None:
-        """Have `release` called as soon as nothing of the attempt is alive: at once, unless it lingers."""
+        """Have `release` called when nothing of the attempt is alive: now, unless it lingers."""
         if self.subscribe is None:
             release()
         else:

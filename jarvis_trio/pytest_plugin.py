@@ -1,7 +1,9 @@
-"""The pytest fixture `simulation`, for those who name it: `pytest_plugins = ["jarvis_trio.pytest_plugin"]`.
+"""The pytest fixture `simulation`, for those who ask for it in their `conftest.py`.
 
-An entry point `pytest11` was rejected: every pytest run on the machine would import trio
-and this package, also those that simulate nothing.
+    pytest_plugins = ["jarvis_trio.pytest_plugin"]
+
+An entry point `pytest11` was rejected: every pytest run on the machine would import trio and this
+package, even those that simulate nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +21,6 @@ MakeSimulation = Callable[..., Simulation]
 
 @pytest.fixture
 def simulation() -> Iterator[MakeSimulation]:
-    """Makes simulations, as `simulation("2026-03-07T00:00", zone="America/Denver")`, and ends them with the test."""
+    """Make simulations, as in `simulation("2026-03-07T00:00")`, and end them with the test."""
     with ExitStack() as made:
         yield lambda *arguments, **options: made.enter_context(Simulation(*arguments, **options))

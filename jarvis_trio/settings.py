@@ -28,7 +28,7 @@ _NEVER_SHOWN = frozenset({"alert_config"})
 """People send what `doctor` prints to others, and an address of a channel can hold secrets."""
 
 _CONFIG_FILE = Path(__file__).parents[1] / "config.py"
-"""The module `config` of this checkout; in site-packages, where there is none, it names that folder."""
+"""The module `config` of this checkout; in site-packages, without one, it names that folder."""
 
 
 class Source(StrEnum):
@@ -149,7 +149,8 @@ def _text(name: str, value: object) -> str:
 
 def _whole_number(lowest: int, highest: int, unit: str) -> Callable[[str, object], int]:
     def read(name: str, value: object) -> int:
-        # int() by itself also takes 1_000, the digits of other alphabets and, from a module, 4.7 and True.
+        # int() alone also takes 1_000, the digits of other alphabets and, from a module, 4.7
+        # and True.
         text = str(value).strip()
         if not re.fullmatch("[0-9]{1,12}", text) or not lowest <= int(text) <= highest:
             raise SettingError(
@@ -209,7 +210,7 @@ def settings_of(module: ModuleType, environment: Mapping[str, str]) -> Settings:
 
 
 def default_data_dir(config_file: Path, environment: Mapping[str, str], platform: str = sys.platform) -> Path:
-    """`data/` beside `config_file`; for an installed package, the platform's place for a user's data.
+    """`data/` beside `config_file`; for an installed package, the platform's place for user data.
 
     Those places: Apple's File System Programming Guide, the XDG Base Directory Specification.
     """
@@ -274,7 +275,7 @@ def _parse(path: Path, content: bytes) -> Mapping[str, object]:
 
 
 def _plain(path: Path, variable: str, value: object) -> object:
-    """A value of the file as the environment would hold it: a relative path is relative to the file."""
+    """A value of the file as the environment would hold it; a path is relative to the file."""
     if isinstance(value, dict):  # a channel's configuration reads better as a table
         return json.dumps(value)
     default = next(setting.default for setting in TABLE.values() if setting.variable == variable)
@@ -297,7 +298,8 @@ def _read(environment: Mapping[str, str], data_dir: Path, module: ModuleType | N
             value, source = setting.read(setting.variable, text), Source.ENVIRONMENT
 
         constant = getattr(module, setting.constant, None)
-        # An application's config may read the same environment: it is the source only of what differs.
+        # An application's config may read the same environment: it is the source only of what
+        # differs.
         if constant not in (None, "") and (own := setting.read(f"config.{setting.constant}", constant)) != value:
             value, source = own, Source.MODULE
         values[name], sources[name] = value, source
