@@ -291,11 +291,14 @@ class Claims:
             self._recovering.release()
 
     def _interrupt(self, run: Run, now: datetime) -> None:
+        stopped_by = self._store.stopped_by(run.id)
         reason = f"process {owner_pid(run.owner)}, which ran it, ended before it was done"
+        if stopped_by is not None:
+            reason = f"stopped by {stopped_by}"
         with self._store.transaction():
             if not self._store.interrupt_run(run, reason, now):
                 return
-            if run.status is RunStatus.RUNNING and run.trigger is Trigger.SCHEDULE:
+            if run.status is RunStatus.RUNNING and run.trigger is Trigger.SCHEDULE and stopped_by is None:
                 reason += self._retry_interrupted(run, reason, now)
         if run.status is RunStatus.RUNNING:
             name = run.task_name

@@ -37,12 +37,14 @@ from typing import Any, Self
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.claims import Claims, Step, Unrun
 from jarvis_trio.engine.equipment import equip
+from jarvis_trio.engine.errands import Errands
 from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.outcomes import Ended, Outcomes
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.planner import CLOCK_SLACK, Planner
 from jarvis_trio.engine.runner import Runner, run_in_thread
+from jarvis_trio.engine.running import Running
 from jarvis_trio.errors import StoreError
 from jarvis_trio.instants import as_utc, duration_text
 from jarvis_trio.models import (
@@ -117,8 +119,9 @@ class SchedulerEngine:
         self._planner = Planner(memory_store, self._clock, notices)
         self._claims = Claims(memory_store, self._clock, self._peers, handlers, notices, self._planner, self._limits)
 
+        self._running = Running(memory_store)
+        self._errands = Errands(memory_store, self._claims, self._running, self._peers, handlers)
         self._guard = threading.Lock()
-        self._running: dict[int, Claim] = {}
         self._seen: tuple[tuple[int, int] | None, Outlook | None] = (None, None)
         self._told_unknown: set[str] = set()
         self._zone: tzinfo | None = None
@@ -165,13 +168,25 @@ class SchedulerEngine:
         Returns a mapping as `evaluate_due_tasks` does. Raises UnknownTaskError,
         TaskRunningError, StoreError.
         """
+        return self.run_claimed(self.claim_now(name))
+
+    def claim_now(self, name: str) -> Claim:
+        """Claim the run that `run_claimed` then makes; it has a number from now on. Raises as `run_now` does."""
         now = self._clock.now()
         self._claims.recover(now)
-        ended = self._run(self._claims.claim_manually(self.memory_store.require_task(name), now), self._clock.now)
+        return self._claims.claim_manually(self.memory_store.require_task(name), now)
+
+    def run_claimed(self, claim: Claim) -> dict[str, Any]:
+        """Make a claimed run, to its end. Returns as `run_now` does."""
+        ended = self._run(claim, self._clock.now)
         self._outcomes.record(ended)
         report = self._report(ended)
         self._deliveries.deliver_waiting(self._clock.now())
         return self._with_delivery(report)
+
+    def stop(self, run_id: int, by: str) -> bool:
+        """Tell a run of this process to stop; it ends as `interrupted`. Returns whether it runs here."""
+        return self._running.stop(run_id, by)
 
     def next_due_at(self) -> datetime | None:
         """When there is something to do next (aware UTC); in the past if there is now."""
@@ -201,10 +216,27 @@ class SchedulerEngine:
         """Write what could not be written so far; call it when no tick runs any more."""
         self._outcomes.write_kept()
 
+    def is_asked(self) -> bool:
+        """Whether somebody has asked for something that `obey_stop` or `obey_run` would do."""
+        return self._look_ahead().asked
+
+    def obey_stop(self) -> bool:
+        """Tell one run of this process to stop, if somebody asks for that; it ends as `interrupted`.
+
+        Returns whether there was one. Raises StoreError.
+        """
+        return self._errands.stop_one()
+
+    def obey_run(self) -> bool:
+        """Run one task that somebody asks for, to its end. Returns whether there was one. Raises StoreError."""
+        claim = self._errands.claim_one()
+        if claim is not None:
+            self.run_claimed(claim)
+        return claim is not None
+
     def running(self) -> list[tuple[str, datetime]]:
         """What runs in this process, and since when."""
-        with self._guard:
-            return [(claim.task.name, claim.started_at) for claim in self._running.values()]
+        return self._running.names()
 
     def _run_due(self, instant: datetime, present: Present) -> list[dict[str, Any]]:
         """Claim and run one task after the other.
@@ -287,20 +319,20 @@ class SchedulerEngine:
             self._planner.rewind(now, back)
 
     def _run(self, claim: Claim, present: Present) -> Ended:
-        with self._guard:
-            self._running[claim.run_id] = claim
+        context = self._context(claim)
+        outcome = Outcome(RunStatus.ERROR, reason="the call could not be made")
+        self._running.begin(claim, context)
         try:
-            outcome = self._attempt(claim)
+            outcome = self._attempt(claim, context)
         finally:
-            with self._guard:
-                del self._running[claim.run_id]
+            outcome = self._running.end(claim, outcome)
         return Ended(claim, outcome, present())
 
-    def _attempt(self, claim: Claim) -> Outcome:
+    def _attempt(self, claim: Claim, context: HandlerContext) -> Outcome:
         kind = claim.task.handler_type
         if kind not in self._handlers:  # a run by hand, or a retry of a task that was edited meanwhile
             return Outcome(RunStatus.ERROR, reason=f"no handler of type {kind!r} is installed")
-        return self._runner(self._handlers[kind], claim.task, self._context(claim))
+        return self._runner(self._handlers[kind], claim.task, context)
 
     def _context(self, claim: Claim) -> HandlerContext:
         seconds = task_policy(claim.task.policy).timeout_seconds

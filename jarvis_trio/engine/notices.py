@@ -51,7 +51,7 @@ class Notices:
         if outcome.status is RunStatus.EXECUTED:
             self._well_again(task, at)
             self.watch(task, at)
-        else:
+        elif outcome.status is not RunStatus.INTERRUPTED:  # whoever stopped it knows
             self.trouble(task, TroubleKind.FAILING, outcome.reason or str(outcome.status), at)
 
     def trouble(self, task: ScheduledTask, kind: TroubleKind, reason: str, at: datetime) -> None:

@@ -26,6 +26,7 @@ import json
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
@@ -34,6 +35,12 @@ from jarvis_trio.instants import duration_text
 from jarvis_trio.jsontext import RESULT_LIMIT, result_text
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, Outcome, RunStatus, ScheduledTask
 from jarvis_trio.text import error_text, storable
+
+STOP_PATIENCE = timedelta(seconds=5)
+"""How long a handler that is told to stop may take at least, before its thread is left alone."""
+
+_LOOK_SECONDS = 0.25
+"""How often it is looked whether a handler was told to stop."""
 
 Runner = Callable[[Handler, ScheduledTask, HandlerContext], Outcome]
 """Calls a handler for a task, and returns how that ended; never raises."""
@@ -119,16 +126,29 @@ class _Call:
 
     def wait(self) -> Outcome:
         """Wait for the end of the call or of its time limit, and return the outcome."""
-        if not self._ended.wait(self._context.timeout.total_seconds()):
+        if not self._ends_in_time():
             # Asked only now, since an installed handler is imported by its own first call.
             grace = getattr(self._handler, "grace", None)
-            self._ended.wait(grace.total_seconds() if isinstance(grace, timedelta) else 0)
+            patience = grace if isinstance(grace, timedelta) else timedelta(0)
+            if self._context.cancelled.is_set():
+                patience = max(patience, STOP_PATIENCE)
+            self._ended.wait(patience.total_seconds())
 
         with self._guard:
             if self._outcome is None:
                 self._context.cancelled.set()
                 self._outcome = self._given_up()
             return self._outcome
+
+    def _ends_in_time(self) -> bool:
+        """Wait for the end of the call; False at its time limit, and as soon as it is told to stop."""
+        deadline = time.monotonic() + self._context.timeout.total_seconds()
+        while (left := deadline - time.monotonic()) > 0:
+            if self._ended.wait(min(left, _LOOK_SECONDS)):
+                return True
+            if self._context.cancelled.is_set():
+                return False
+        return False
 
     def _when_over(self, release: Callable[[], None]) -> None:
         with self._guard:

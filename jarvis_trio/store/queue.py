@@ -30,7 +30,8 @@ SELECT (SELECT q.due_at {_QUEUE} WHERE {_READY} ORDER BY q.due_at LIMIT 1),
     (SELECT min(due_at) FROM outbox),
     (SELECT d.due_at FROM task_deadlines d
         WHERE (SELECT t.enabled FROM scheduled_tasks t WHERE t.id = d.task_id) = 1 ORDER BY d.due_at LIMIT 1),
-    EXISTS (SELECT 1 FROM task_runs WHERE live = 1 AND owner IS NOT ?)
+    EXISTS (SELECT 1 FROM task_runs WHERE live = 1 AND owner IS NOT ?),
+    EXISTS (SELECT 1 FROM requests WHERE answered_at IS NULL)
 """
 
 
@@ -38,13 +39,15 @@ SELECT (SELECT q.due_at {_QUEUE} WHERE {_READY} ORDER BY q.due_at LIMIT 1),
 class Outlook:
     """When the next slot or retry, message and deadline are due; None where there is none.
 
-    `slot_at` lies before every instant if a task was changed and must be read again.
+    `slot_at` lies before every instant if a task was changed and must be read again. `others_run`
+    tells of other processes, `asked` of requests that nobody has answered.
     """
 
     slot_at: datetime | None
     letter_at: datetime | None
     deadline_at: datetime | None
     others_run: bool
+    asked: bool
 
     def next_at(self) -> datetime | None:
         """When the first of them is due."""
@@ -58,7 +61,7 @@ class TaskQueue(Database):
         """What is to be done next, and whether processes other than `owner` run something."""
         row = self.read(_LOOK_AHEAD, (owner,))[0]
         slot_at, letter_at, deadline_at = map(_instant_or_none, row[:3])
-        return Outlook(slot_at, letter_at, deadline_at, bool(row[3]))
+        return Outlook(slot_at, letter_at, deadline_at, bool(row[3]), bool(row[4]))
 
     def head(self, now: datetime) -> Due | None:
         """What has been due the longest at `now`; a task that was changed comes before all others."""

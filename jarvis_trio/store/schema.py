@@ -253,6 +253,28 @@ STEPS: tuple[Step, ...] = (
         "The history of a removed task lets go of its number, which the assistant's table gives out again.",
         then=("UPDATE task_runs SET task_id = -task_id WHERE task_id NOT IN (SELECT id FROM scheduled_tasks)",),
     ),
+    Step(
+        "What people ask of a running daemon: to run a task now, to stop a run.",
+        tables={
+            "requests": Table(
+                {
+                    "id": NUMBERED,
+                    "kind": "TEXT NOT NULL",
+                    "task_id": "INTEGER NOT NULL",
+                    "run_id": "INTEGER",
+                    "asked_by": "TEXT NOT NULL",
+                    "asker": "TEXT NOT NULL",
+                    "asked_at": "TEXT NOT NULL",
+                    "answered_at": "TEXT",
+                    "refusal": "TEXT",
+                }
+            )
+        },
+        indexes={
+            "requests_open": "requests (id) WHERE answered_at IS NULL",
+            "requests_by_run": "requests (run_id) WHERE run_id IS NOT NULL",
+        },
+    ),
 )
 """Append here. The number of a step is its place: a file says in `jarvis_meta` how many it has seen."""
 

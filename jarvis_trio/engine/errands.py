@@ -1,0 +1,99 @@
+"""Does what people ask of the process that runs an engine: run a task now, stop a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Container
+from datetime import timedelta
+
+from jarvis_trio.engine.claims import Claims
+from jarvis_trio.engine.peers import Peers
+from jarvis_trio.engine.running import Running
+from jarvis_trio.errors import JarvisError
+from jarvis_trio.models import Claim
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.requests import Request, RequestKind
+
+WAITED_FOR = timedelta(minutes=10)
+"""How old a request may be. Whoever asked is gone by then, even if nobody can tell."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Errands:
+    """Answers the requests of one database, one at a time; several threads may call it.
+
+    Args:
+        store: the database.
+        claims: makes the claims of runs.
+        running: what runs in this process.
+        peers: knows whether a process that asked still lives.
+        known_handlers: the handler types that can run here.
+    """
+
+    def __init__(
+        self, store: MemoryStore, claims: Claims, running: Running, peers: Peers, known_handlers: Container[str]
+    ) -> None:
+        self._store = store
+        self._claims = claims
+        self._running = running
+        self._peers = peers
+        self._known = known_handlers
+
+    def stop_one(self) -> bool:
+        """Tell a run of this process to stop, if somebody asks for that. Returns whether there was one."""
+        for request in self._open(RequestKind.STOP):
+            if request.run_id is not None and self._running.stop(request.run_id, request.asked_by):
+                self._store.answer(request.id, self._store.clock.now())
+                _logger.info("Run %d is stopped by %s", request.run_id, request.asked_by)
+                return True
+        return False
+
+    def claim_one(self) -> Claim | None:
+        """Claim a run that somebody asks for; None if there is none."""
+        for request in self._open(RequestKind.RUN):
+            claim = self._claim(request)
+            if claim is not None:
+                _logger.info("Task %r runs now, as %s asks", claim.task.name, request.asked_by)
+                return claim
+        return None
+
+    def _open(self, kind: RequestKind) -> list[Request]:
+        """The requests of a kind for which somebody still waits; the others are refused."""
+        wanted = []
+        for request in self._store.open_requests():
+            if self._is_void(request):
+                self._store.answer(request.id, self._store.clock.now(), refusal="nobody waits for it any more")
+            elif request.kind is kind:
+                wanted.append(request)
+        return wanted
+
+    def _is_void(self, request: Request) -> bool:
+        if request.kind is RequestKind.STOP:  # it is wanted also if its asker does not wait
+            return False
+        age = self._store.clock.now() - request.asked_at
+        return abs(age) > WAITED_FOR or not self._peers.is_alive(request.asker)
+
+    def _claim(self, request: Request) -> Claim | None:
+        """The claim and the answer, in one transaction; None if it is refused, or was withdrawn meanwhile."""
+        now = self._store.clock.now()
+        try:
+            with self._store.transaction():
+                task = self._store.get_scheduled_task(request.task_id)
+                if task is None:
+                    raise JarvisError("the task was removed")
+                if task.handler_type not in self._known:
+                    raise JarvisError(f"no handler of type {task.handler_type!r} is installed where the daemon runs")
+                claim = self._claims.claim_manually(task, now)
+                if not self._store.answer(request.id, now, run_id=claim.run_id):
+                    raise _Withdrawn
+        except _Withdrawn:
+            return None
+        except JarvisError as refusal:
+            self._store.answer(request.id, now, refusal=str(refusal))
+            return None
+        return claim
+
+
+class _Withdrawn(Exception):  # not an error: the transaction is rolled back, and nobody hears of it
+    pass

@@ -1,0 +1,134 @@
+"""What people ask of a running daemon, and what it answers: `requests`.
+
+Guarantees:
+
+- A request is answered once, by one process, in the same transaction as what it asks for.
+- A request for a run ends with its asker: who withdraws it, dies, or waits for too long, gets no run.
+- A request to stop a run stays with that run, so whoever ends the run's row knows who wanted it.
+
+This code assumes that a process that asks gives the text of its own identity, and that the
+daemon is woken by other means: a row here wakes nobody.
+
+The races, each decided by an UPDATE or a DELETE whose condition is that nobody has answered yet:
+
+1. The daemon starts a run as its asker withdraws. Either the claim finds the request gone, and
+   nothing runs; or the asker finds it answered, and has a run.
+2. The daemon dies with a request in hand. The claim and the answer are one transaction: the next
+   daemon finds both or neither.
+3. Two daemons of one database read one request. The second one's answer changes no row.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from jarvis_trio.instants import parse_instant, utc_text
+from jarvis_trio.store.database import Database
+
+KEPT = timedelta(days=7)
+"""How long a request is kept, for the runs that were stopped and for whoever reads the file."""
+
+
+class RequestKind(StrEnum):
+    """What is asked for."""
+
+    RUN = "run"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A row of `requests`.
+
+    Attributes:
+        task_id: the task that is to run, or whose run is to stop.
+        run_id: the run that is to stop, or that was started.
+        asked_by: who asks, in words.
+        asker: the text that tells the asking process from all others.
+        asked_at: when (aware UTC).
+        answered_at: when it was answered (aware UTC); None if it was not.
+        refusal: why it was refused; None if it was not.
+    """
+
+    id: int
+    kind: RequestKind
+    task_id: int
+    run_id: int | None
+    asked_by: str
+    asker: str
+    asked_at: datetime
+    answered_at: datetime | None
+    refusal: str | None
+
+
+class RequestTable(Database):
+    """What people ask of a daemon."""
+
+    def ask(
+        self, kind: RequestKind, task_id: int, *, run_id: int | None = None, asked_by: str, asker: str, at: datetime
+    ) -> int:
+        """Put a request; returns its number. Requests that are older than `KEPT` go."""
+        with self.transaction():
+            self.write("DELETE FROM requests WHERE asked_at < ?", (utc_text(at - KEPT),))
+            rows = self.write(
+                "INSERT INTO requests (kind, task_id, run_id, asked_by, asker, asked_at)"
+                " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+                (kind, task_id, run_id, asked_by, asker, utc_text(at)),
+            ).fetchall()
+        return int(rows[0][0])
+
+    def request(self, number: int) -> Request | None:
+        """The request with that number; None if it was withdrawn."""
+        rows = self.read("SELECT * FROM requests WHERE id = ?", (number,))
+        return next(_readable(rows), None)
+
+    def open_requests(self) -> list[Request]:
+        """The requests that nobody has answered, the oldest first."""
+        rows = self.read("SELECT * FROM requests WHERE answered_at IS NULL ORDER BY id")
+        return list(_readable(rows))
+
+    def answer(self, number: int, at: datetime, *, run_id: int | None = None, refusal: str | None = None) -> bool:
+        """Answer a request. Returns False, and changes nothing, if it was answered or withdrawn."""
+        cursor = self.write(
+            "UPDATE requests SET answered_at = ?, run_id = coalesce(?, run_id), refusal = ?"
+            " WHERE id = ? AND answered_at IS NULL",
+            (utc_text(at), run_id, refusal, number),
+        )
+        return cursor.rowcount > 0
+
+    def withdraw(self, number: int) -> bool:
+        """Take a request back. Returns False if it was answered already."""
+        return self.write("DELETE FROM requests WHERE id = ? AND answered_at IS NULL", (number,)).rowcount > 0
+
+    def stopped_by(self, run_id: int) -> str | None:
+        """Who asked to stop a run, in words; None if nobody did."""
+        query = "SELECT asked_by FROM requests WHERE run_id = ? AND kind = 'stop' ORDER BY id"
+        found: str | None = self.value(query, (run_id,))
+        return found
+
+
+def _readable(rows: Iterable[sqlite3.Row]) -> Iterator[Request]:
+    """Without those that another program wrote and that make no sense."""
+    for row in rows:
+        with suppress(ValueError):
+            yield _to_request(row)
+
+
+def _to_request(row: sqlite3.Row) -> Request:
+    answered_at = row["answered_at"]
+    return Request(
+        id=row["id"],
+        kind=RequestKind(row["kind"]),
+        task_id=row["task_id"],
+        run_id=row["run_id"],
+        asked_by=row["asked_by"],
+        asker=row["asker"],
+        asked_at=parse_instant(row["asked_at"]),
+        answered_at=None if answered_at is None else parse_instant(answered_at),
+        refusal=row["refusal"],
+    )

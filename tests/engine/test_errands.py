@@ -1,0 +1,198 @@
+"""Tests of what people ask of a running engine: to run a task now, to stop a run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.errands import WAITED_FOR
+from jarvis_trio.engine.runner import run_in_thread
+from jarvis_trio.models import HandlerContext, ScheduledTask, require_id
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.requests import Request, RequestKind
+from tests.support.cli_world import eventually
+from tests.support.core_fakes import PATIENCE, START, FakeClock, MakeEngine, Notes, a_task
+
+ASKER = "12:34"
+
+
+def ask_run(store: MemoryStore, task: ScheduledTask) -> int:
+    return store.ask(RequestKind.RUN, require_id(task), asked_by="alex", asker=ASKER, at=store.clock.now())
+
+
+def ask_stop(store: MemoryStore, task: ScheduledTask, run_id: int) -> int:
+    at = store.clock.now()
+    return store.ask(RequestKind.STOP, require_id(task), run_id=run_id, asked_by="alex", asker=ASKER, at=at)
+
+
+def answer(store: MemoryStore, number: int) -> Request:
+    found = store.request(number)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def job(store: MemoryStore) -> ScheduledTask:
+    return store.store_scheduled_task(a_task("job"))
+
+
+def willing(make_engine: MakeEngine, **options: Any) -> SchedulerEngine:
+    return make_engine(is_alive=lambda owner: owner == ASKER, **options)
+
+
+def test_a_task_that_somebody_asks_for_runs_and_its_row_says_manual(
+    store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask, notes: Notes
+) -> None:
+    engine, number = willing(make_engine), ask_run(store, job)
+    assert engine.is_asked()
+    assert engine.obey_run()
+    (run,) = store.list_runs()
+    assert (run.trigger, run.status) == ("manual", "executed")
+    assert answer(store, number).run_id == run.id
+    assert not engine.is_asked()
+    assert not engine.obey_run()
+
+
+@pytest.mark.law(2)
+def test_a_task_that_runs_already_is_refused(store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask) -> None:
+    engine = willing(make_engine)
+    engine.claim_now("job")
+    number = ask_run(store, job)
+    assert not engine.obey_run()
+    assert "runs already" in (answer(store, number).refusal or "")
+    assert len(store.list_runs()) == 1
+
+
+def test_what_cannot_run_is_refused_and_leaves_no_row(store: MemoryStore, make_engine: MakeEngine) -> None:
+    stranger = store.store_scheduled_task(a_task("stranger", handler="dance"))
+    number = ask_run(store, stranger)
+    assert not willing(make_engine).obey_run()
+    assert "no handler of type 'dance'" in (answer(store, number).refusal or "")
+    assert store.list_runs() == []
+
+
+def test_a_withdrawn_request_runs_nothing(store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask) -> None:
+    store.withdraw(ask_run(store, job))
+    assert not willing(make_engine).obey_run()
+    assert store.list_runs() == []
+
+
+def test_a_request_does_not_outlive_its_asker(store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask) -> None:
+    number = ask_run(store, job)
+    assert not make_engine(is_alive=lambda owner: False).obey_run()
+    assert answer(store, number).refusal == "nobody waits for it any more"
+    assert store.list_runs() == []
+
+
+def test_a_request_ends_with_its_time_though_its_asker_may_live(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, job: ScheduledTask
+) -> None:
+    ask_run(store, job)
+    clock.advance(seconds=WAITED_FOR.total_seconds() + 1)
+    assert not willing(make_engine).obey_run()
+    assert store.list_runs() == []
+
+
+class Patient:
+    """A handler that runs until it is told to stop, or, if it is deaf, until it is let go."""
+
+    def __init__(self, *, deaf: bool = False) -> None:
+        self.entered = threading.Event()
+        self.released = threading.Event()
+        self._deaf = deaf
+
+    def __call__(self, task: ScheduledTask, context: HandlerContext) -> str:
+        self.entered.set()
+        (self.released if self._deaf else context.cancelled).wait(PATIENCE)
+        return "I saw it"
+
+
+@contextmanager
+def running(engine: SchedulerEngine, handler: Patient) -> Iterator[threading.Thread]:
+    """A tick in another thread, whose handler has begun."""
+    tick = threading.Thread(target=engine.evaluate_due_tasks)
+    tick.start()
+    assert handler.entered.wait(PATIENCE)
+    yield tick
+    tick.join(PATIENCE)
+    assert not tick.is_alive()
+
+
+def due(store: MemoryStore, **columns: Any) -> ScheduledTask:
+    return store.store_scheduled_task(a_task("job", handler="patient", next_run_at=START.isoformat(), **columns))
+
+
+def test_a_stopped_run_is_interrupted_and_not_retried(store: MemoryStore, make_engine: MakeEngine) -> None:
+    handler, job = Patient(), due(store, policy={"retries": 3})
+    engine = willing(make_engine, handlers={"patient": handler}, runner=run_in_thread)
+    with running(engine, handler):
+        (run,) = store.list_runs()
+        number = ask_stop(store, job, run.id)
+        assert engine.obey_stop()
+    (run,) = store.list_runs()
+    assert (run.status, run.reason) == ("interrupted", "stopped by alex")
+    assert answer(store, number).answered_at is not None
+    assert store.troubles() == []
+    assert store.queued_slot(require_id(job)) != START
+
+
+def test_a_handler_that_does_not_listen_is_left_alone_and_holds_its_task(
+    store: MemoryStore, make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jarvis_trio.engine.runner.STOP_PATIENCE", timedelta(seconds=0.05))
+    handler, job = Patient(deaf=True), due(store)
+    engine = willing(make_engine, handlers={"patient": handler}, runner=run_in_thread)
+    with running(engine, handler):
+        (run,) = store.list_runs()
+        ask_stop(store, job, run.id)
+        assert engine.obey_stop()
+    (run,) = store.list_runs()
+    assert run.status == "interrupted"
+    assert run.reason == "stopped by alex; its handler goes on, and the task starts again when it is over"
+    assert [run.id for run in store.live_runs_of_others("nobody")] == [run.id]
+    handler.released.set()
+    eventually(lambda: store.live_runs_of_others("nobody") == [])
+
+
+def test_a_stop_of_a_run_elsewhere_stays_open_for_whoever_has_it(
+    store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask
+) -> None:
+    claim = make_engine(owner="there").claim_now("job")
+    ask_stop(store, job, claim.run_id)
+    assert not willing(make_engine).obey_stop()
+    assert len(store.open_requests()) == 1
+
+
+@pytest.mark.law(3)
+def test_a_run_that_was_to_stop_and_died_is_not_run_again(
+    store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask
+) -> None:
+    store.update_scheduled_task(require_id(job), next_run_at=START.isoformat())
+    dead = make_engine(owner="dead", runner=_dies)
+    with pytest.raises(MemoryError):
+        dead.evaluate_due_tasks()
+    (run,) = store.list_runs()
+    ask_stop(store, job, run.id)
+    make_engine().evaluate_due_tasks()
+    (run,) = store.list_runs()
+    assert (run.status, run.reason) == ("interrupted", "stopped by alex")
+
+
+def test_a_run_that_ends_by_itself_as_it_is_stopped_from_elsewhere_keeps_its_success(
+    store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask
+) -> None:
+    engine = willing(make_engine)
+    claim = engine.claim_now("job")
+    ask_stop(store, job, claim.run_id)
+    engine.run_claimed(claim)
+    assert store.list_runs()[0].status == "executed"
+
+
+def _dies(*_: object) -> None:
+    raise MemoryError
