@@ -76,6 +76,17 @@ class StoreFullError(StoreError):
     """The disk that holds the database is full."""
 
 
+class ConflictError(StoreError):
+    """The database refuses a row: its key is taken, or a rule of another program forbids it.
+
+    `duplicate` says that it is the key.
+    """
+
+    def __init__(self, says: str = "", *, fix: str = "", duplicate: bool = False) -> None:
+        super().__init__(says, fix=fix)
+        self.duplicate = duplicate
+
+
 class HandlerError(JarvisError):
     """A handler could not do its work; its run ends as `error`."""
 

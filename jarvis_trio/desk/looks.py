@@ -113,7 +113,7 @@ def runs(session: Session, request: RunsRequest) -> list[Run]:
         task=name,
         status=RunStatus(request.status) if request.status else None,
         since=since or None,
-        limit=-1 if request.limit is None else request.limit,
+        limit=request.limit,
     )
     if not found and name and not session.store.list_runs(task=name, limit=1):
         session.task(name)

@@ -29,7 +29,6 @@ The races, each with what decides it:
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from collections.abc import Container
 from contextlib import suppress
@@ -43,7 +42,7 @@ from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.planner import Planner
-from jarvis_trio.errors import ScheduleError, TaskRunningError
+from jarvis_trio.errors import ConflictError, ScheduleError, TaskRunningError
 from jarvis_trio.instants import duration_text
 from jarvis_trio.models import (
     Claim,
@@ -241,7 +240,7 @@ class Claims:
                     owner=self._peers.owner,
                     trigger=Trigger.MANUAL,
                 )
-            except sqlite3.IntegrityError:
+            except ConflictError:
                 claim = None
         if claim is None:
             raise TaskRunningError(f"task {task.name!r} runs already", fix="try again when that run is over")

@@ -29,7 +29,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime, timedelta, tzinfo
 from random import Random
 from typing import Any, Self
@@ -122,7 +122,7 @@ class SchedulerEngine:
         self._running = Running(memory_store)
         self._errands = Errands(memory_store, self._claims, self._running, self._peers, handlers)
         self._guard = threading.Lock()
-        self._seen: tuple[tuple[int, int] | None, Outlook | None] = (None, None)
+        self._seen: tuple[Hashable, Outlook | None] = (None, None)
         self._told_unknown: set[str] = set()
         self._zone: tzinfo | None = None
         self._zero: datetime | None = None  # what the wall clock read when the monotonic one read 0
@@ -271,7 +271,7 @@ class SchedulerEngine:
             return Step(None, [], more=False)
 
     def _prepare(self, now: datetime, *, follows_clock: bool) -> None:
-        if not self.memory_store.ensure_same_file():
+        if not self.memory_store.look_after():
             _logger.warning("The database %s was replaced; the new one is used", self.memory_store.path)
             self._seen = (None, None)
         self._outcomes.write_kept()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,6 @@ from jarvis_trio.models import FAILED, Claim, Outcome, Trigger, task_policy
 from jarvis_trio.store import MemoryStore
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
-_REFUSED = (StoreError, sqlite3.IntegrityError)  # the latter by another program's trigger or CHECK
 _logger = logging.getLogger(__name__)
 
 
@@ -53,14 +51,14 @@ class Outcomes:
         try:
             with self._store.transaction():
                 self.write(ended)
-        except _REFUSED as error:
+        except StoreError as error:
             name = ended.claim.task.name
             _logger.error("The outcome of task %r is kept, as it cannot be written now: %s", name, error)
             with self._guard:
                 self._unwritten.append(ended)
 
     def write(self, ended: Ended) -> None:
-        """Write the outcome in the open transaction. Raises StoreError, sqlite3.IntegrityError."""
+        """Write the outcome in the open transaction. Raises StoreError."""
         claim, outcome = ended.claim, ended.outcome
         if not self._store.finish_run(claim, outcome, ended.at):
             _logger.error("Run %d of task %r is not in the database any more", claim.run_id, claim.task.name)
@@ -106,7 +104,7 @@ class Outcomes:
     def _release(self, claim: Claim) -> None:
         try:
             self._store.release_run(claim.run_id)
-        except _REFUSED as error:
+        except StoreError as error:
             _logger.error("Task %r stays blocked, as that cannot be written now: %s", claim.task.name, error)
             with self._guard:
                 self._unreleased.append(claim)

@@ -1,52 +1,50 @@
-"""The SQLite connection: opening, transactions, and errors a person understands."""
+"""One connection, shared by the threads of this process: transactions, and their parts.
+
+Guarantees:
+
+- A transaction is all of its block, or nothing of it, whatever ends it.
+- No statement of a block is ever written alone. If the database undoes a transaction by itself (a
+  full disk, another program's trigger), what follows in the block is refused.
+
+This code assumes that a block runs in one thread, and that its thread waits for nobody in it.
+
+The races that it is made for:
+
+1. Two threads each begin a transaction. SQLite has one writer anyway, so a lock lets one block
+   follow the other; between processes the database's own lock decides.
+2. A thread reads while another is in a block. It waits, since one connection would show it what
+   is not committed.
+3. A block goes on after the database has undone its transaction. SQLite would take each further
+   statement for one of its own and write it. The depth that we count ourselves tells.
+"""
 
 from __future__ import annotations
 
-import errno
-import functools
 import os
-import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from jarvis_trio.clock import Clock, SystemClock
-from jarvis_trio.errors import StoreBusyError, StoreError, StoreFullError, StoreMissingError
-from jarvis_trio.store import ladder
-
-_ERRORS: dict[int, tuple[type[StoreError], str]] = {
-    sqlite3.SQLITE_BUSY: (StoreBusyError, "another program keeps it locked; try again, or see who has it open"),
-    sqlite3.SQLITE_LOCKED: (StoreBusyError, "another program keeps it locked; try again, or see who has it open"),
-    sqlite3.SQLITE_FULL: (StoreFullError, "the disk is full; make room, what could not be written is kept until then"),
-    sqlite3.SQLITE_READONLY: (StoreError, "it cannot be written; check the file's and its folder's permissions"),
-    sqlite3.SQLITE_CANTOPEN: (StoreError, "it cannot be opened; check the file's and its folder's permissions"),
-    sqlite3.SQLITE_NOTADB: (StoreError, "it is not a SQLite database; give the right MEMORY_DB_PATH"),
-    sqlite3.SQLITE_CORRUPT: (StoreError, "it is damaged; stop the daemon and restore a backup of it"),
-}
-
-# Other programs' rows can hold text that is no UTF-8; by default reading one raises.
-_TEXT = functools.partial(str, encoding="utf-8", errors="replace")
+from jarvis_trio.errors import StoreError
+from jarvis_trio.store.connection import Answer, Connection, Row
+from jarvis_trio.store.sqlite import SqliteFile
 
 
 class Database:
-    """One connection to the database, shared by the threads of this process.
-
-    A lock serialises the threads, since SQLite has one writer anyway. Between
-    processes SQLite's own lock decides; a writer waits for it up to `busy_timeout`.
+    """What every table stands on.
 
     Args:
-        path: the file; made, with mode 0600, where it is missing.
-        clock: what the time is, for the columns that hold one.
+        path: the SQLite file.
+        clock: what the time is, for the columns that hold one, and for the engine.
         busy_timeout: how long a write waits for another process's lock.
-        read_only: only look. Nothing is made, added or changed, each write is refused with
-            StoreError, and a file that lacks our tables is shown as if it had them, empty.
+        read_only: only look; see `SqliteFile`.
+        connection: the database, if it is not to be that file opened as usual.
 
-    Raises:
-        StoreError: the file cannot be used; it is left as it was. StoreMissingError where
-            there is none to look at.
+    Raises StoreError if the database cannot be used.
     """
 
     def __init__(
@@ -56,14 +54,15 @@ class Database:
         clock: Clock | None = None,
         busy_timeout: timedelta = timedelta(seconds=90),
         read_only: bool = False,
+        connection: Connection | None = None,
     ) -> None:
         self.path = Path(path).absolute()  # a handler may change the current folder
-        self.read_only = read_only
         self.clock: Clock = clock or SystemClock()
-        self._busy_timeout = busy_timeout
+        self.connection: Connection = connection or SqliteFile(
+            self.path, busy_timeout=busy_timeout, read_only=read_only
+        )
         self._lock = threading.RLock()
-        self._identity: tuple[int, int] | None = None
-        self._connection = self._open()
+        self._depth = 0
 
     def __enter__(self) -> Self:
         return self
@@ -74,43 +73,69 @@ class Database:
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
         with self._lock:
-            self._connection.close()
+            self.connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """A write transaction: all of the block, or nothing of it.
 
-        It takes the write lock at once (`BEGIN IMMEDIATE`): a lock taken later could
-        fail half-way, where waiting no longer helps. Inside another transaction of the
-        same thread it is a part of that one.
+        Inside another transaction of the same thread it is a part of that one.
 
         Raises StoreBusyError, StoreFullError or StoreError; nothing is written then.
         """
         with self._lock:
-            if self._connection.in_transaction:
+            if self._depth:
                 yield
                 return
-            self._begin()
+            self.connection.begin()
             try:
-                yield
-                self._commit()
+                with self._deeper():
+                    yield
+                    self._check_open()
+                self.connection.commit()
             except BaseException:
-                self._roll_back()
+                self.connection.roll_back()
                 raise
 
-    def _begin(self) -> None:
-        self._execute("BEGIN IMMEDIATE")
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part of a transaction that is undone alone if its block raises; outside of one it is one.
 
-    def _commit(self) -> None:
-        self._execute("COMMIT")
-
-    def write(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Execute one statement, in the thread's transaction or else in one of its own.
-
-        Raises as `transaction` does, and sqlite3.IntegrityError.
+        What was written before it stays, unless the database has undone the whole transaction.
         """
         with self._lock:
-            if self._connection.in_transaction:
+            if not self._depth:
+                with self.transaction():
+                    yield
+                return
+            name = f"part_{self._depth}"
+            self._execute(f"SAVEPOINT {name}")
+            try:
+                with self._deeper():
+                    yield
+            except BaseException:
+                if self.connection.in_transaction:
+                    self._execute(f"ROLLBACK TO SAVEPOINT {name}")
+                    self._execute(f"RELEASE SAVEPOINT {name}")
+                raise
+            self._execute(f"RELEASE SAVEPOINT {name}")
+
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+
+    def write(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
+        """Execute one statement, in the thread's transaction or else in one of its own.
+
+        Returns how many rows it changed (`count`), and the `rows` of its RETURNING. Raises as
+        `transaction` does, and ConflictError if the database refuses a row.
+        """
+        with self._lock:
+            if self._depth:
                 return self._execute(sql, parameters)
             with self.transaction():
                 return self._execute(sql, parameters)
@@ -121,170 +146,40 @@ class Database:
             for row in rows:
                 self._execute(sql, row)
 
-    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> Sequence[Row]:
         """All rows of a query. Raises StoreError."""
         with self._lock:
-            cursor = self._execute(sql, parameters)
-            try:
-                return cursor.fetchall()
-            except sqlite3.DatabaseError as error:  # a damaged page shows only when it is read
-                raise self._explained(error) from error
+            return self._execute(sql, parameters).rows
 
     def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
-        """The first column of a query's first row; None where there is none. Raises StoreError."""
+        """The first column of a query's first row; None if there is none. Raises StoreError."""
         rows = self.read(sql, parameters)
         return rows[0][0] if rows else None
 
-    def write_marks(self) -> tuple[int, int]:
-        """Two counters of which one changes with each write: of other connections, and of this one."""
+    def write_marks(self) -> Hashable:
+        """A value that changes with each write of anybody, other programs included."""
         with self._lock:
-            others: int = self._execute("PRAGMA data_version").fetchone()[0]
-            return others, self._connection.total_changes
+            return self.connection.marks()
+
+    def look_after(self) -> bool:
+        """Notice what happened to the database since the last call; call it before each tick.
+
+        A file that was replaced is opened; tables that another program changed are put right, and
+        that is told in the log. Returns False if another database has taken the place of the one
+        that was open. Raises StoreMissingError, StoreError.
+        """
+        with self._lock:
+            return self.connection.same()
 
     def find_damage(self) -> str | None:
-        """What SQLite's `integrity_check` finds first; None where the file is whole. Raises StoreError.
-
-        It reads all of the file: about a second for 100 MB.
-        """
-        found = " ".join(self.value("PRAGMA integrity_check(1)").split())
-        return None if found == "ok" else found
-
-    def _execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
-        try:
-            return self._connection.execute(sql, parameters)
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.DatabaseError as error:
-            raise self._explained(error) from error
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:  # SQLite may have rolled back by itself, on a full disk for one
-            self._execute("ROLLBACK")
-
-    def ensure_same_file(self) -> bool:
-        """Notice that the file was deleted or replaced under the open connection.
-
-        SQLite would go on writing into the file that nobody can see any more. A
-        replaced file is opened instead.
-
-        Returns whether it is still the same file. Raises StoreMissingError where
-        there is none, StoreError where the new one cannot be used.
-        """
-        try:
-            status = os.stat(self.path)
-        except OSError as error:
-            raise StoreMissingError(f"Memory DB not found at {self.path} ({error.strerror}); put it back") from None
-        if (status.st_dev, status.st_ino) == self._identity:
-            return True
+        """What is found first to be damaged, in one line; None if the database is whole. Raises StoreError."""
         with self._lock:
-            self._leave_file()
-            self._connection = self._open()
-        return False
+            return self.connection.find_damage()
 
-    def _leave_file(self) -> None:
-        """Close the connection to a file that is gone from its place.
+    def _execute(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
+        self._check_open()
+        return self.connection.execute(sql, parameters)
 
-        Its log is emptied into it first: the log has kept its place, and SQLite would
-        take it for the new file's.
-        """
-        if self._identity is None:  # done before, when the new file could not be used
-            return
-        if self._execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            raise StoreBusyError(f"{self.path} was replaced while another program has the old file open; close it")
-        self._connection.close()
-        self._identity = None
-
-    def _open(self) -> sqlite3.Connection:
-        if self.read_only and not os.path.lexists(self.path):
-            raise StoreMissingError(f"Memory DB not found at {self.path}; make it with: jarvis-trio init")
-        try:
-            if not self.read_only:
-                _create_private(self.path)
-            _check_usable(self.path, os.R_OK if self.read_only else os.R_OK | os.W_OK)
-        except OSError as error:
-            raise StoreError(f"cannot use the database {self.path}: {error.strerror}") from None
-        try:
-            connection = self._connect()
-        except sqlite3.DatabaseError as error:
-            raise self._explained(error) from error
-        status = os.stat(self.path)
-        self._identity = (status.st_dev, status.st_ino)
-        return connection
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._address(),
-            uri=True,
-            timeout=self._busy_timeout.total_seconds(),
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            connection.row_factory = sqlite3.Row
-            connection.text_factory = _TEXT
-            if self.read_only:
-                ladder.stand_in(connection, self.path)
-                connection.execute("PRAGMA query_only=ON")
-            else:
-                ladder.prepare(connection, self.path)
-                _set_durability(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _address(self) -> str:
-        """The file as SQLite's URI (sqlite.org/uri.html)."""
-        return _read_only_uri(self.path) if self.read_only else self.path.as_uri()
-
-    def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        kind, mend = _ERRORS.get(code, (StoreError, "run `jarvis-trio doctor` to see more"))
-        return kind(f"cannot use the database {self.path}: {error}: {mend}")
-
-
-def _create_private(path: Path) -> None:
-    """Make the file with mode 0600 where it is missing."""
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-
-
-def _check_usable(path: Path, access: int) -> None:
-    """Refuse what is no plain file, or may not be used so.
-
-    A file that is there is not opened: to close any descriptor of it would drop the
-    locks of this process's other connections (sqlite.org/howtocorrupt.html, 2.2).
-    """
-    if not path.is_file():
-        raise OSError(errno.EINVAL, "it is not a plain file; give the right MEMORY_DB_PATH")
-    if not os.access(path, access):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-
-def _read_only_uri(path: Path) -> str:
-    """How to open the file so that nothing on the disk changes (sqlite.org/uri.html).
-
-    A reader of a database in WAL mode makes the log and its index where they are missing,
-    and may not remove them. They are missing where no program has the file open; then
-    nothing changes under us, and `immutable` does without them.
-    """
-    place = path.resolve()
-    unused = not os.path.lexists(f"{place}-wal") and _is_in_wal_mode(place)
-    return f"{place.as_uri()}?mode=ro{'&immutable=1' if unused else ''}"
-
-
-def _is_in_wal_mode(path: Path) -> bool:
-    # To be asked only where there is no log: then no connection of this process has locks to lose.
-    with path.open("rb") as file:
-        return file.read(20)[18:] == b"\2\2"  # sqlite.org/fileformat2.html, 1.3: write and read version
-
-
-def _set_durability(connection: sqlite3.Connection) -> None:
-    """A commit is on the disk when it returns.
-
-    With NORMAL a power cut could take back a claim whose command has run, and the
-    slot would run twice (law 2). FULL costs one fsync a commit; `fullfsync` is what
-    macOS needs for fsync to reach the disk (fcntl(2), F_FULLFSYNC).
-    """
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA fullfsync=ON")
+    def _check_open(self) -> None:
+        if self._depth and not self.connection.in_transaction:
+            raise StoreError(f"the transaction in {self.connection.place} was undone before it was done")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
 from jarvis_trio.instants import from_microseconds, to_microseconds
+from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
+
+_TELLS_OF_RUN = "CASE WHEN run_id IS NULL THEN 0 ELSE 1 END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,9 @@ class Outbox(Database):
 
     def post(self, letter: Letter, due_at: datetime) -> int:
         """Keep a letter for delivery. Returns its number."""
-        cursor = self.write(
+        answer = self.write(
             "INSERT INTO outbox (channel, config, task_name, status, result, timestamp, run_id, due_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (
                 letter.channel,
                 letter.config,
@@ -60,13 +62,12 @@ class Outbox(Database):
                 to_microseconds(due_at),
             ),
         )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        return int(answer.rows[0]["id"])
 
     def first_letters(self) -> list[FirstLetter]:
         """The letter of each channel that is due first."""
         rows = self.read(
-            "SELECT channel, run_id IS NOT NULL AS tells_of_run, min(due_at) AS due_at FROM outbox GROUP BY 1, 2"
+            f"SELECT channel, {_TELLS_OF_RUN} AS tells_of_run, min(due_at) AS due_at FROM outbox GROUP BY 1, 2"
         )
         return [
             FirstLetter(row["channel"], bool(row["tells_of_run"]), from_microseconds(row["due_at"])) for row in rows
@@ -80,9 +81,9 @@ class Outbox(Database):
         """
         with self.transaction():
             rows = self.read(
-                "SELECT * FROM outbox WHERE channel = ? AND (run_id IS NOT NULL) = ? AND due_at <= ?"
+                f"SELECT * FROM outbox WHERE channel = ? AND {_TELLS_OF_RUN} = ? AND due_at <= ?"
                 " ORDER BY due_at, id LIMIT 1",
-                (first.channel, first.tells_of_run, to_microseconds(now)),
+                (first.channel, int(first.tells_of_run), to_microseconds(now)),
             )
             if not rows:
                 return None
@@ -105,6 +106,6 @@ class Outbox(Database):
         return int(self.value("SELECT count(*) FROM outbox"))
 
 
-def _to_letter(row: sqlite3.Row) -> Letter:
+def _to_letter(row: Row) -> Letter:
     names = ("channel", "config", "task_name", "status", "result", "timestamp", "run_id", "id")
     return Letter(**{name: row[name] for name in names}, attempt=row["attempt"] + 1)

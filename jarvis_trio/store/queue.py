@@ -7,30 +7,30 @@ it first, reads the task, and settles the row on a slot (`settle`, `set_next_run
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import from_microseconds, local_text, parse_instant, to_microseconds
 from jarvis_trio.models import Due, ScheduledTask, require_id
+from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 from jarvis_trio.store.schema import UNSETTLED
-from jarvis_trio.store.tasks import to_task
+from jarvis_trio.store.tasks import TASK, to_task
 
 # A retry waits while another run of its task is alive; a slot does not, since it is
 # recorded as skipped then.
 _READY = "(q.attempt = 1 OR NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1))"
-# CROSS, so that statistics which another program's ANALYZE has left there, of a time with few
-# tasks, do not have all tasks read first (sqlite.org/optoverview.html, 8.2).
-_QUEUE = "FROM task_queue q CROSS JOIN scheduled_tasks t ON t.id = q.task_id"
+# `+`, so that statistics which another program's ANALYZE has left there, of a time with few tasks,
+# do not have all tasks read first: the index on task_id cannot serve this (sqlite.org/optoverview.html, 2).
+_QUEUE = "FROM task_queue q JOIN scheduled_tasks t ON t.id = +q.task_id"
 
 _LOOK_AHEAD = f"""
 SELECT (SELECT q.due_at {_QUEUE} WHERE {_READY} ORDER BY q.due_at LIMIT 1),
     (SELECT min(due_at) FROM outbox),
     (SELECT d.due_at FROM task_deadlines d
         WHERE (SELECT t.enabled FROM scheduled_tasks t WHERE t.id = d.task_id) = 1 ORDER BY d.due_at LIMIT 1),
-    EXISTS (SELECT 1 FROM task_runs WHERE live = 1 AND owner IS NOT ?),
+    EXISTS (SELECT 1 FROM task_runs WHERE live = 1 AND (owner IS NULL OR owner <> ?)),
     EXISTS (SELECT 1 FROM requests WHERE answered_at IS NULL)
 """
 
@@ -60,13 +60,13 @@ class TaskQueue(Database):
     def look_ahead(self, owner: str) -> Outlook:
         """What is to be done next, and whether processes other than `owner` run something."""
         row = self.read(_LOOK_AHEAD, (owner,))[0]
-        slot_at, letter_at, deadline_at = map(_instant_or_none, row[:3])
+        slot_at, letter_at, deadline_at = map(_instant_or_none, (row[0], row[1], row[2]))
         return Outlook(slot_at, letter_at, deadline_at, bool(row[3]), bool(row[4]))
 
     def head(self, now: datetime) -> Due | None:
         """What has been due the longest at `now`; a task that was changed comes before all others."""
         rows = self.read(
-            f"SELECT t.*, q.attempt AS q_attempt, q.due_at = {UNSETTLED} AS q_changed, q.scheduled_for AS q_slot,"
+            f"SELECT {TASK}, q.attempt AS q_attempt, q.due_at = {UNSETTLED} AS q_changed, q.scheduled_for AS q_slot,"
             " q.collapsed AS q_collapsed,"
             " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1) AS q_running_since"
             f" {_QUEUE} WHERE q.due_at <= ? AND {_READY} ORDER BY q.due_at LIMIT 1",
@@ -96,7 +96,8 @@ class TaskQueue(Database):
     def enqueue_retry(self, task: ScheduledTask, slot: datetime, attempt: int, due_at: datetime) -> None:
         """Have `slot` tried again at `due_at`, as attempt number `attempt`."""
         self.write(
-            "INSERT OR REPLACE INTO task_queue (task_id, attempt, scheduled_for, due_at) VALUES (?, ?, ?, ?)",
+            "INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (task_id, attempt, scheduled_for) DO UPDATE SET due_at = excluded.due_at",
             (require_id(task), attempt, to_microseconds(slot), to_microseconds(due_at)),
         )
 
@@ -123,7 +124,7 @@ class TaskQueue(Database):
     def queued_slots(self) -> list[tuple[ScheduledTask, datetime, datetime | None]]:
         """Every enabled task's next slot, and from when an interval counts to it."""
         rows = self.read(
-            f"SELECT t.*, q.scheduled_for AS q_slot, q.waits_from AS q_from {_QUEUE}"
+            f"SELECT {TASK}, q.scheduled_for AS q_slot, q.waits_from AS q_from {_QUEUE}"
             f" WHERE q.attempt = 1 AND q.due_at > {UNSETTLED} AND t.enabled = 1"
         )
         return [(to_task(row), from_microseconds(row["q_slot"]), _instant_or_none(row["q_from"])) for row in rows]
@@ -163,17 +164,8 @@ class TaskQueue(Database):
             if not enabled:
                 self.dequeue(task_id)
 
-    def note(self, key: str) -> str | None:
-        """What was remembered under `key`."""
-        text: str | None = self.value("SELECT value FROM jarvis_meta WHERE key = ?", (key,))
-        return text
 
-    def remember(self, key: str, value: str) -> None:
-        """Remember `value` under `key`."""
-        self.write("INSERT OR REPLACE INTO jarvis_meta VALUES (?, ?)", (key, value))
-
-
-def _to_due(row: sqlite3.Row) -> Due:
+def _to_due(row: Row) -> Due:
     since = row["q_running_since"]
     return Due(
         task=to_task(row),

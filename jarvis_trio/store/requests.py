@@ -20,7 +20,6 @@ The races, each decided by an UPDATE or a DELETE whose condition is that nobody 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jarvis_trio.instants import parse_instant, utc_text
+from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 
 KEPT = timedelta(days=7)
@@ -79,7 +79,7 @@ class RequestTable(Database):
                 "INSERT INTO requests (kind, task_id, run_id, asked_by, asker, asked_at)"
                 " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
                 (kind, task_id, run_id, asked_by, asker, utc_text(at)),
-            ).fetchall()
+            ).rows
         return int(rows[0][0])
 
     def request(self, number: int) -> Request | None:
@@ -94,16 +94,16 @@ class RequestTable(Database):
 
     def answer(self, number: int, at: datetime, *, run_id: int | None = None, refusal: str | None = None) -> bool:
         """Answer a request. Returns False, and changes nothing, if it was answered or withdrawn."""
-        cursor = self.write(
+        answer = self.write(
             "UPDATE requests SET answered_at = ?, run_id = coalesce(?, run_id), refusal = ?"
             " WHERE id = ? AND answered_at IS NULL",
             (utc_text(at), run_id, refusal, number),
         )
-        return cursor.rowcount > 0
+        return answer.count > 0
 
     def withdraw(self, number: int) -> bool:
         """Take a request back. Returns False if it was answered already."""
-        return self.write("DELETE FROM requests WHERE id = ? AND answered_at IS NULL", (number,)).rowcount > 0
+        return self.write("DELETE FROM requests WHERE id = ? AND answered_at IS NULL", (number,)).count > 0
 
     def stopped_by(self, run_id: int) -> str | None:
         """Who asked to stop a run, in words; None if nobody did."""
@@ -112,14 +112,14 @@ class RequestTable(Database):
         return found
 
 
-def _readable(rows: Iterable[sqlite3.Row]) -> Iterator[Request]:
+def _readable(rows: Iterable[Row]) -> Iterator[Request]:
     """Without those that another program wrote and that make no sense."""
     for row in rows:
         with suppress(ValueError):
             yield _to_request(row)
 
 
-def _to_request(row: sqlite3.Row) -> Request:
+def _to_request(row: Row) -> Request:
     answered_at = row["answered_at"]
     return Request(
         id=row["id"],

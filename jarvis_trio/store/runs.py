@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -12,8 +11,12 @@ from typing import Any
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import local_text, parse_instant, utc_text
 from jarvis_trio.models import Claim, Outcome, Run, RunStatus, ScheduledTask, Trigger
+from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
-from jarvis_trio.store.tasks import as_text, to_task
+from jarvis_trio.store.tasks import TASK, as_text, to_task
+
+RUN = ", ".join(f"r.{field.name}" for field in fields(Run))
+"""The columns of a run, from a table called r."""
 
 _logger = logging.getLogger(__name__)
 
@@ -34,32 +37,30 @@ class RunTable(Database):
     ) -> Claim | None:
         """Claim one attempt at one slot for the process `owner`.
 
-        Returns None where that attempt has a row already. Raises
-        sqlite3.IntegrityError where another run of the task is alive.
+        Returns None if that attempt has a row already. Raises ConflictError if another run of
+        the task is alive.
         """
         run = (task.id, task.name, utc_text(slot), attempt, utc_text(started_at), trigger, collapsed)
-        cursor = self.write(
+        rows = self.write(
             "INSERT INTO task_runs (task_id, task_name, scheduled_for, attempt, started_at, trigger, collapsed,"
             " status, owner, live) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, 1)"
-            " ON CONFLICT (task_id, scheduled_for, attempt) DO NOTHING",
+            " ON CONFLICT (task_id, scheduled_for, attempt) DO NOTHING RETURNING id",
             (*run, owner),
-        )
-        if cursor.rowcount == 0 or cursor.lastrowid is None:
-            return None
-        return Claim(cursor.lastrowid, task, slot, attempt, started_at, trigger)
+        ).rows
+        return None if not rows else Claim(rows[0]["id"], task, slot, attempt, started_at, trigger)
 
     def record_unrun(
         self, task: ScheduledTask, slot: datetime, status: RunStatus, reason: str, *, at: datetime, collapsed: int = 0
     ) -> bool:
         """Record a slot that is not run, and why. Returns whether it had no row before."""
         row = (task.id, task.name, utc_text(slot), utc_text(at), utc_text(at), status, reason, collapsed)
-        cursor = self.write(
+        answer = self.write(
             "INSERT INTO task_runs (task_id, task_name, scheduled_for, attempt, started_at, finished_at, status,"
             " reason, collapsed) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?)"
             " ON CONFLICT (task_id, scheduled_for, attempt) DO NOTHING",
             row,
         )
-        return cursor.rowcount > 0
+        return answer.count > 0
 
     def finish_run(self, claim: Claim, outcome: Outcome, finished_at: datetime) -> bool:
         """Record how a claimed attempt ended, in its row and in its task's.
@@ -68,7 +69,7 @@ class RunTable(Database):
         recovered, or the file was replaced by another one with other runs.
         """
         with self.transaction():
-            cursor = self.write(
+            answer = self.write(
                 "UPDATE task_runs SET status = ?, reason = ?, result = ?, finished_at = ?, live = ?"
                 " WHERE id = ? AND scheduled_for = ? AND started_at = ? AND status = 'running'",
                 (
@@ -82,7 +83,7 @@ class RunTable(Database):
                     utc_text(claim.started_at),
                 ),
             )
-            if cursor.rowcount == 0:
+            if answer.count == 0:
                 return False
             self.write(
                 "UPDATE scheduled_tasks SET last_run_at = ?, last_result = ?"
@@ -104,15 +105,22 @@ class RunTable(Database):
 
     def live_runs_of_others(self, owner: str) -> list[Run]:
         """The runs that can still do something in other processes than `owner`."""
-        return list(_readable(self.read("SELECT * FROM task_runs WHERE live = 1 AND owner IS NOT ?", (owner,))))
+        rows = self.read(
+            f"SELECT {RUN} FROM task_runs r WHERE r.live = 1 AND (r.owner IS NULL OR r.owner <> ?)", (owner,)
+        )
+        return list(_readable(rows))
 
     def adopt_running(self) -> None:
         """Let rows that say no more than that they run, as other programs may write them, be recovered like ours.
 
         Not those that cannot be read: nobody could end them, and they would block their task for ever.
         """
-        for run in _readable(self.read("SELECT * FROM task_runs WHERE status = 'running' AND live IS NULL")):
-            self.write("UPDATE OR IGNORE task_runs SET live = 1 WHERE id = ?", (run.id,))
+        for run in _readable(self.read(f"SELECT {RUN} FROM task_runs r WHERE r.status = 'running' AND r.live IS NULL")):
+            self.write(
+                "UPDATE task_runs SET live = 1 WHERE id = ?"
+                " AND NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.task_id = task_runs.task_id AND r.live = 1)",
+                (run.id,),
+            )
 
     def interrupt_run(self, run: Run, reason: str, at: datetime) -> bool:
         """The process of a live run is gone: what ran is interrupted, what lingered has ended.
@@ -120,14 +128,14 @@ class RunTable(Database):
         Returns False where the run is not as it was any more: its process ended it before
         it went, or another one was here first.
         """
-        cursor = self.write(
+        answer = self.write(
             "UPDATE task_runs SET live = NULL, finished_at = coalesce(finished_at, ?),"
             " reason = CASE status WHEN 'running' THEN ? ELSE reason END,"
             " status = CASE status WHEN 'running' THEN 'interrupted' ELSE status END"
             " WHERE id = ? AND live = 1 AND status = ?",
             (utc_text(at), reason, run.id, run.status),
         )
-        return cursor.rowcount > 0
+        return answer.count > 0
 
     def prune_old_runs(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` ended runs that started before `before`, but never a task's last.
@@ -138,7 +146,7 @@ class RunTable(Database):
             "DELETE FROM task_runs WHERE id IN (SELECT r.id FROM task_runs r WHERE r.started_at < ? AND r.live IS NULL"
             " AND r.id < (SELECT max(id) FROM task_runs WHERE task_id = r.task_id) ORDER BY r.started_at LIMIT ?)",
             (utc_text(before), limit),
-        ).rowcount
+        ).count
 
     def tasks_with_more_runs(self, count: int) -> list[int]:
         """The numbers of the tasks that have more than `count` rows."""
@@ -151,7 +159,7 @@ class RunTable(Database):
             "DELETE FROM task_runs WHERE id IN (SELECT id FROM task_runs WHERE task_id = ? AND live IS NULL AND id <="
             " (SELECT id FROM task_runs WHERE task_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?) ORDER BY id LIMIT ?)",
             (task_id, task_id, keep, limit),
-        ).rowcount
+        ).count
 
     def slot_has_run(self, task_id: int, slot: datetime) -> bool:
         """Whether that slot has a row."""
@@ -165,20 +173,20 @@ class RunTable(Database):
     def slots_with_run(self, task_id: int, start: datetime, end: datetime) -> list[datetime]:
         """The task's slots in [start, end) that have a row."""
         rows = self.read(
-            "SELECT * FROM task_runs WHERE task_id = ? AND attempt = 1 AND scheduled_for >= ? AND scheduled_for < ?"
-            " AND trigger = 'schedule'",
+            f"SELECT {RUN} FROM task_runs r WHERE task_id = ? AND attempt = 1"
+            " AND scheduled_for >= ? AND scheduled_for < ? AND trigger = 'schedule'",
             (task_id, utc_text(start), utc_text(end)),
         )
         return [run.scheduled_for for run in _readable(rows)]
 
     def last_started_at(self) -> datetime | None:
         """When the newest run of any task started."""
-        rows = self.read("SELECT * FROM task_runs ORDER BY id DESC LIMIT 1")
+        rows = self.read(f"SELECT {RUN} FROM task_runs r ORDER BY r.id DESC LIMIT 1")
         return next((run.started_at for run in _readable(rows)), None)
 
     def get_run(self, run_id: int) -> Run | None:
         """The run with that number, or None."""
-        rows = self.read("SELECT * FROM task_runs WHERE id = ?", (run_id,))
+        rows = self.read(f"SELECT {RUN} FROM task_runs r WHERE r.id = ?", (run_id,))
         return next(_readable(rows), None)
 
     def list_runs(
@@ -187,7 +195,7 @@ class RunTable(Database):
         task: str | None = None,
         status: RunStatus | None = None,
         since: datetime | None = None,
-        limit: int = -1,
+        limit: int | None = None,
     ) -> list[Run]:
         """Runs, the newest first.
 
@@ -195,7 +203,7 @@ class RunTable(Database):
             task: only those of the task with this name.
             status: only those that stand or ended so.
             since: only those that started at this instant or later.
-            limit: at most so many; -1 for all.
+            limit: at most this many; None for all.
         """
         wanted: list[tuple[str, Any]] = [
             ("task_name = ?", task),
@@ -204,27 +212,28 @@ class RunTable(Database):
         ]
         conditions = [(condition, value) for condition, value in wanted if value is not None]
         where = "WHERE " + " AND ".join(condition for condition, _ in conditions) if conditions else ""
-        values: Sequence[Any] = [*(value for _, value in conditions), limit]
-        rows = self.read(f"SELECT * FROM task_runs {where} ORDER BY started_at DESC, id DESC LIMIT ?", values)
+        values = [value for _, value in conditions]
+        most, values = ("", values) if limit is None else ("LIMIT ?", [*values, limit])
+        rows = self.read(f"SELECT {RUN} FROM task_runs r {where} ORDER BY started_at DESC, id DESC {most}", values)
         return list(_readable(rows))
 
     def task_of_run(self, run_id: int) -> ScheduledTask | None:
         """The task that a run is one of, as it stands now; None if it was removed, whoever bears its number."""
         rows = self.read(
-            "SELECT t.* FROM task_runs r JOIN scheduled_tasks t ON t.id = r.task_id WHERE r.id = ?", (run_id,)
+            f"SELECT {TASK} FROM task_runs r JOIN scheduled_tasks t ON t.id = r.task_id WHERE r.id = ?", (run_id,)
         )
         return to_task(rows[0]) if rows else None
 
     def last_runs(self) -> dict[int, Run]:
         """The newest run of each task, by the task's number."""
         rows = self.read(
-            "SELECT r.* FROM scheduled_tasks t JOIN task_runs r"
+            f"SELECT {RUN} FROM scheduled_tasks t JOIN task_runs r"
             " ON r.id = (SELECT max(id) FROM task_runs WHERE task_id = t.id)"
         )
         return {run.task_id: run for run in _readable(rows)}
 
 
-def _readable(rows: Iterable[sqlite3.Row]) -> Iterator[Run]:
+def _readable(rows: Iterable[Row]) -> Iterator[Run]:
     """The rows as runs, without those that make no sense: another program must have written them (law 4)."""
     for row in rows:
         try:
@@ -235,7 +244,7 @@ def _readable(rows: Iterable[sqlite3.Row]) -> Iterator[Run]:
             yield run
 
 
-def _to_run(row: sqlite3.Row) -> Run:
+def _to_run(row: Row) -> Run:
     return Run(**{name: read(row[name]) for name, read in _FIELDS.items()})
 
 

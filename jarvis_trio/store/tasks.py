@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from jarvis_trio.errors import DuplicateTaskError, TaskError, UnknownTaskError
+from jarvis_trio.errors import ConflictError, DuplicateTaskError, TaskError, UnknownTaskError
 from jarvis_trio.instants import as_utc, local_text, parse_instant, to_microseconds
 from jarvis_trio.models import ScheduledTask
 from jarvis_trio.schedules.schedule import stored_next_run
+from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 
 _COLUMNS = tuple(f.name for f in fields(ScheduledTask))
+TASK = ", ".join(f"t.{name}" for name in _COLUMNS)
+"""The columns of a task, from a table called t: by name, so that one that is missing is an error of the database."""
+
 _EDITABLE = frozenset(_COLUMNS) - {"id", "created_at"}
 _CONFIGURATIONS = ("schedule_config", "handler_config", "delivery_config", "policy")
 
@@ -61,7 +64,7 @@ class TaskTable(Database):
     def list_scheduled_tasks(self, enabled_only: bool = False) -> list[ScheduledTask]:
         """All tasks by name, or those that are enabled."""
         condition = "WHERE enabled = 1" if enabled_only else ""
-        return [to_task(row) for row in self.read(f"SELECT * FROM scheduled_tasks {condition} ORDER BY name")]
+        return [to_task(row) for row in self.read(f"SELECT {TASK} FROM scheduled_tasks t {condition} ORDER BY t.name")]
 
     def count_scheduled_tasks(self) -> int:
         """How many tasks there are."""
@@ -74,7 +77,7 @@ class TaskTable(Database):
         """
         instant, zone = self._instant(now), self.clock.zone()
         rows = self.read(
-            "SELECT t.* FROM task_queue q JOIN scheduled_tasks t ON t.id = q.task_id"
+            f"SELECT {TASK} FROM task_queue q JOIN scheduled_tasks t ON t.id = q.task_id"
             " WHERE q.due_at <= ? AND q.attempt = 1 AND t.enabled = 1",
             (to_microseconds(instant),),
         )
@@ -99,18 +102,18 @@ class TaskTable(Database):
                 f"UPDATE scheduled_tasks SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?",
                 [*values.values(), task_id],
             )
-        except sqlite3.IntegrityError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_UNIQUE:
+        except ConflictError as error:
+            if error.duplicate:
                 raise DuplicateTaskError(f"a task named {changes.get('name')!r} exists; choose another name") from None
             raise TaskError(f"cannot change the task so: {error}") from None
         return self.get_scheduled_task(task_id)
 
     def delete_scheduled_task(self, task_id: int) -> bool:
         """Delete one task; its history stays. Returns whether there was one."""
-        return self.write("DELETE FROM scheduled_tasks WHERE id = ?", (task_id,)).rowcount > 0
+        return self.write("DELETE FROM scheduled_tasks WHERE id = ?", (task_id,)).count > 0
 
     def _one_task(self, column: str, value: object) -> ScheduledTask | None:
-        rows = self.read(f"SELECT * FROM scheduled_tasks WHERE {column} = ?", (value,))
+        rows = self.read(f"SELECT {TASK} FROM scheduled_tasks t WHERE t.{column} = ?", (value,))
         return to_task(rows[0]) if rows else None
 
     def _instant(self, moment: datetime | str | None) -> datetime:
@@ -123,7 +126,7 @@ class TaskTable(Database):
         return local_text(self.clock.now(), self.clock.zone())
 
 
-def to_task(row: sqlite3.Row) -> ScheduledTask:
+def to_task(row: Row) -> ScheduledTask:
     """The row as a task. SQLite columns hold anything, so what should be text is made text."""
     values = {name: as_text(row[name]) for name in _COLUMNS if name not in ("id", "enabled")}
     required = {name: values[name] or "" for name in ("name", "schedule_type", "schedule_config", "handler_type")}

@@ -9,7 +9,7 @@ from datetime import datetime
 from jarvis_trio.instants import parse_instant, to_microseconds, utc_text
 from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.store.database import Database
-from jarvis_trio.store.tasks import to_task
+from jarvis_trio.store.tasks import TASK, to_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class TroubleTable(Database):
 
     def begin_trouble(self, task_id: int, kind: TroubleKind, reason: str, at: datetime) -> bool:
         """Note that a task is in trouble. Returns whether that is new."""
-        cursor = self.write(
+        answer = self.write(
             "INSERT INTO task_troubles (task_id, kind, since, reason) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (task_id, kind) DO NOTHING",
             (task_id, kind, utc_text(at), reason),
         )
-        return cursor.rowcount > 0
+        return answer.count > 0
 
     def end_troubles(self, task_id: int, kinds: Iterable[TroubleKind]) -> list[Trouble]:
         """Note that a task is out of these troubles. Returns those that it was in."""
@@ -68,14 +68,15 @@ class TroubleTable(Database):
             self.write("DELETE FROM task_deadlines WHERE task_id = ?", (task_id,))
         else:
             self.write(
-                "INSERT OR REPLACE INTO task_deadlines (task_id, due_at) VALUES (?, ?)",
+                "INSERT INTO task_deadlines (task_id, due_at) VALUES (?, ?)"
+                " ON CONFLICT (task_id) DO UPDATE SET due_at = excluded.due_at",
                 (task_id, to_microseconds(due_at)),
             )
 
     def passed_deadlines(self, now: datetime) -> list[ScheduledTask]:
         """The enabled tasks that should have succeeded by now."""
         rows = self.read(
-            "SELECT t.* FROM task_deadlines d JOIN scheduled_tasks t ON t.id = d.task_id"
+            f"SELECT {TASK} FROM task_deadlines d JOIN scheduled_tasks t ON t.id = d.task_id"
             " WHERE d.due_at <= ? AND t.enabled = 1",
             (to_microseconds(now),),
         )

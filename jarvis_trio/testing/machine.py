@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import queue
-import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import trio.abc
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.sqlite import SqliteFile
 
 
 class JumpingClock(trio.abc.Clock):
@@ -88,44 +88,59 @@ class SimulatedCrash(BaseException):
 
 
 class SimulatedStore(MemoryStore):
-    """The real store; where it is not wanted as a file, SQLite keeps it in the memory of the process.
-
-    To write the file's pages is a quarter of a simulated year. The connections of the
-    process share such a database by its name (sqlite.org/src/file/src/memdb.c).
-    """
+    """The real store, in the memory of the process unless it is wanted as a file."""
 
     def __init__(self, path: Path, clock: Clock, *, in_memory: bool) -> None:
-        self._in_memory = in_memory and sqlite3.sqlite_version_info >= (3, 36)  # older ones do not share it
-        super().__init__(path, clock=clock)
-
-    def _address(self) -> str:
-        return super()._address() + ("?vfs=memdb" if self._in_memory else "")
-
-    def ensure_same_file(self) -> bool:
-        """What lies in memory, nobody replaces."""
-        return self._in_memory or super().ensure_same_file()
+        super().__init__(path, clock=clock, connection=SqliteFile(path, in_memory=in_memory))
 
 
-class CrashingStore(SimulatedStore):
+class CrashingStore(MemoryStore):
     """The real store, in a process that can die after any of its writes."""
+
+    def __init__(self, path: Path, clock: Clock, *, in_memory: bool) -> None:
+        self._mortal = MortalFile(path, in_memory=in_memory)
+        super().__init__(path, clock=clock, connection=self._mortal)
+
+    @property
+    def writes(self) -> int:
+        """How many transactions were committed."""
+        return self._mortal.writes
+
+    @property
+    def dies_after(self) -> int | None:
+        """After how many writes the process dies; None for never."""
+        return self._mortal.dies_after
+
+    @dies_after.setter
+    def dies_after(self, writes: int | None) -> None:
+        self._mortal.dies_after = writes
+
+    def stop_syncing(self) -> None:
+        """Leave the writes to the operating system: what is simulated is a process's death, not a power cut."""
+        self.read("PRAGMA synchronous=OFF")
+
+    @property
+    def dead(self) -> bool:
+        """Whether the process has died; nothing is written any more then."""
+        return self._mortal.dead
+
+
+class MortalFile(SqliteFile):
+    """A connection of a process that dies right after a commit."""
 
     writes = 0
     dies_after: int | None = None
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         if self.dead:
             raise SimulatedCrash
-        super()._begin()
+        super().begin()
 
-    def _commit(self) -> None:
-        super()._commit()
+    def commit(self) -> None:
+        super().commit()
         self.writes += 1
         if self.dead:
             raise SimulatedCrash
-
-    def stop_syncing(self) -> None:
-        """Leave the writes to the operating system: what is simulated is a process's death, not a power cut."""
-        self._connection.execute("PRAGMA synchronous=OFF")
 
     @property
     def dead(self) -> bool:

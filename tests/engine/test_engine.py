@@ -17,10 +17,17 @@ from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.runner import run_in_thread
-from jarvis_trio.errors import DeliveryError, HandlerError, StoreError, StoreMissingError, UnknownTaskError
+from jarvis_trio.errors import (
+    DeliveryError,
+    HandlerError,
+    StoreError,
+    StoreMissingError,
+    UnknownTaskError,
+)
 from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, Trigger, require_id
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.sqlite import SqliteFile
 from tests.support.core_fakes import (
     START,
     Channel,
@@ -440,15 +447,15 @@ class Work:
     """Counts the statements and the commits of a store, while it is inside."""
 
     def __init__(self, store: MemoryStore) -> None:
-        self.connection = store._connection
+        self.store = store
         self.statements: list[str] = []
 
     def __enter__(self) -> Work:
-        self.connection.set_trace_callback(self.statements.append)
+        self.store.connection.trace = lambda sql, _: self.statements.append(sql)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.connection.set_trace_callback(None)
+        self.store.connection.trace = None
 
     @property
     def commits(self) -> int:
@@ -502,9 +509,10 @@ def test_what_is_not_due_is_not_read(store: MemoryStore, engine: SchedulerEngine
             count += 1
             return 0
 
-        store._connection.set_progress_handler(step, 10)
+        assert isinstance(store.connection, SqliteFile)
+        store.connection.sqlite.set_progress_handler(step, 10)
         assert len(engine.evaluate_due_tasks()) == 1
-        store._connection.set_progress_handler(None, 0)
+        store.connection.sqlite.set_progress_handler(None, 0)
         steps.append(count)
     assert steps[1] <= steps[0] * 1.5 + 5
 
@@ -555,8 +563,7 @@ def test_law_3_an_outcome_is_kept_whatever_the_next_claim_meets(
         "CREATE TRIGGER theirs BEFORE UPDATE OF next_run_at ON scheduled_tasks WHEN NEW.name = 'second'"
         " BEGIN SELECT RAISE(ABORT, 'not this one'); END"
     )
-    with pytest.raises(sqlite3.IntegrityError, match="not this one"):
-        engine.evaluate_due_tasks()
+    engine.evaluate_due_tasks()
     assert notes.names == ["first"]
     assert [run.status for run in store.list_runs(task="first")] == [RunStatus.EXECUTED]
 

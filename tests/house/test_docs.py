@@ -10,12 +10,11 @@ import json
 import os
 import re
 import shlex
-import sqlite3
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from textwrap import dedent
@@ -28,7 +27,7 @@ from docs.make_commands import PAGE, reference
 from jarvis_trio.cli import program
 from jarvis_trio.delivery import CHANNEL_NAMES, Channels
 from jarvis_trio.models import HandlerContext, RunStatus
-from jarvis_trio.store import ladder
+from jarvis_trio.store import schema
 
 CHECKOUT = Path(__file__).parents[2]
 PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/*.md"), *CHECKOUT.glob("examples/*.md")])
@@ -182,10 +181,7 @@ def test_the_glossary_says_where_each_word_stands() -> None:
 
 def schema_columns() -> list[tuple[str, str]]:
     """The tables and columns of a new database."""
-    with closing(sqlite3.connect(":memory:")) as connection:
-        ladder.prepare(connection, Path(":memory:"))
-        query = "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
-        return connection.execute(query).fetchall()
+    return [(name, column) for name, table in schema.shape().tables.items() for column in table.columns]
 
 
 def slug(heading: str) -> str:

@@ -202,23 +202,19 @@ def test_whatever_handler_or_delivery_it_dies_in_no_attempt_is_made_twice() -> N
 # its handlers were told, and kills itself after as many commits as argv[3] says.
 MORTAL = """
 import json, os, signal, sys, time
-from contextlib import contextmanager
 from jarvis_trio.clock import SystemClock
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.sqlite import SqliteFile
 
-class MortalStore(MemoryStore):
+class MortalFile(SqliteFile):
     commits_left = int(sys.argv[3])
 
-    @contextmanager
-    def transaction(self):
-        inner = self._connection.in_transaction
-        with super().transaction():
-            yield
-        if not inner:
-            self.commits_left -= 1
-            if self.commits_left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+    def commit(self):
+        super().commit()
+        self.commits_left -= 1
+        if self.commits_left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 def note(task, context):
     trace = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -229,7 +225,7 @@ def fail_first(task, context):
     note(task, context)
     return {"status": "error"} if context.attempt == 1 else None
 
-with MortalStore(sys.argv[1]) as store:
+with MemoryStore(sys.argv[1], connection=MortalFile(sys.argv[1])) as store:
     engine = SchedulerEngine(store, handlers={"note": note, "fail_first": fail_first})
     engine.evaluate_due_tasks()
     while (due_at := engine.next_due_at()) is not None:

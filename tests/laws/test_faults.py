@@ -29,26 +29,23 @@ from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.errors import StoreBusyError, StoreError, StoreFullError, StoreMissingError
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.sqlite import SqliteFile
 from tests.support.cli_world import Program, eventually
 from tests.support.core_fakes import START, FakeClock, MakeEngine, Notes, a_task, history
 
 MINUTES = 10
 
 
-class FaultyStore(MemoryStore):
-    """The real store, to which SQLite refuses every write in a stretch of its transactions."""
+class FaultyFile(SqliteFile):
+    """The real file, of which SQLite refuses every write in a stretch of its transactions."""
 
     begun = 0
     refused = range(0)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        outermost = not self._connection.in_transaction
-        if outermost:
-            self.begun += 1
-            self._connection.execute(f"PRAGMA query_only={int(self.begun in self.refused)}")
-        with super().transaction():
-            yield
+    def begin(self) -> None:
+        self.begun += 1
+        self.execute(f"PRAGMA query_only={int(self.begun in self.refused)}")
+        super().begin()
 
 
 class FailsFirst(Notes):
@@ -109,14 +106,15 @@ def test_whatever_write_is_refused_nothing_is_lost_and_nothing_runs_twice(
 ) -> None:
     for first in itertools.count(1):
         clock, notes, flaky = FakeClock(), Notes(), FailsFirst()
-        with FaultyStore(tmp_path / f"{first}.db", clock=clock) as store:
+        file = FaultyFile(tmp_path / f"{first}.db")
+        with MemoryStore(file.path, clock=clock, connection=file) as store:
             store.read("PRAGMA synchronous=OFF")  # the disk is not what is tested
             add_tasks(store)
-            store.begun, store.refused = 0, range(first, first + length)
+            file.begun, file.refused = 0, range(first, first + length)
             engine = make_engine({"note": notes, "fails_first": flaky}, store=store, clock=clock)
             live(engine, clock)
-            over = store.begun < first
-            store.refused = range(0)
+            over = file.begun < first
+            file.refused = range(0)
             live(engine, clock, minutes=2)
             nothing_is_lost_or_doubled(store, notes.calls + flaky.calls)
         if over:
@@ -169,12 +167,13 @@ async def test_an_outcome_that_was_kept_is_written_before_the_daemon_ends(
     async def inline(call: Callable[[], Any]) -> Any:
         return call()
 
-    with FaultyStore(path, clock=clock) as store:
+    file = FaultyFile(path)
+    with MemoryStore(file.path, clock=clock, connection=file) as store:
         store.store_scheduled_task(a_task())
         engine = make_engine(store=store)
         engine.evaluate_due_tasks()
         clock.advance(minutes=5)
-        store.refused = range(store.begun + 2, store.begun + 4)
+        file.refused = range(file.begun + 2, file.begun + 4)
         daemon = JarvisDaemon(store, engine=engine, clock=clock, run_sync=inline)
         async with trio.open_nursery() as nursery:
             await nursery.start(daemon.run)
@@ -233,12 +232,13 @@ def test_an_outcome_is_not_written_into_another_run_of_a_file_that_took_the_plac
     with MemoryStore(tmp_path / "new.db", clock=clock) as new:
         theirs = new.store_scheduled_task(a_task("theirs"))
         new.claim_run(theirs, START, 1, started_at=START, owner="another daemon")
-    with FaultyStore(path, clock=clock) as store:
+    file = FaultyFile(path)
+    with MemoryStore(file.path, clock=clock, connection=file) as store:
         store.store_scheduled_task(a_task())
         engine = make_engine(store=store, is_alive=lambda owner: True)
         engine.evaluate_due_tasks()
         clock.advance(minutes=5)
-        store.refused = range(store.begun + 2, store.begun + 4)
+        file.refused = range(file.begun + 2, file.begun + 4)
         with suppress(StoreError):
             engine.evaluate_due_tasks()
         assert history(store) == [(START + timedelta(minutes=5), 1, "running")]

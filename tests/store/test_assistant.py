@@ -6,6 +6,7 @@ import sqlite3
 
 import pytest
 
+from jarvis_trio.errors import ConflictError
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.assistant import AlertRule, WebhookEvent
 
@@ -58,7 +59,7 @@ def test_events_are_added_all_together_or_not_at_all(store: MemoryStore, other: 
         " BEGIN SELECT raise(ABORT, 'no'); END"
     )
     events = [event(b"a"), WebhookEvent(b"b", "no", "push", "{}")]
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ConflictError):
         store.add_webhook_events(INBOX, events, {b"a", b"b"}, NOW)
     assert store.value("SELECT count(*) FROM webhook_events") == 0
     assert take_in(store, b"a", at_hand={b"a"}) == 1

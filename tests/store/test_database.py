@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_trio.errors import StoreBusyError, StoreError, StoreFullError, StoreMissingError
+from jarvis_trio.errors import ConflictError, StoreBusyError, StoreError, StoreFullError, StoreMissingError
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import FakeClock, Gate, a_task, finish, in_thread
 
@@ -176,14 +176,15 @@ def test_a_full_disk_is_an_error_and_nothing_of_the_transaction_is_written(store
 
 def test_a_broken_constraint_is_no_fault_of_the_database(store: MemoryStore) -> None:
     store.write(ADD_FACT, ("a", "1"))
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ConflictError) as refused:
         store.write(ADD_FACT, ("a", "1"))
+    assert refused.value.duplicate
     store.write(ADD_FACT, ("a", "2"))
     assert facts(store) == ["1", "2"]
 
 
 def test_any_other_error_says_where_to_see_more(store: MemoryStore, path: Path) -> None:
-    with pytest.raises(StoreError, match=f"^cannot use the database {path}: .*: run `jarvis-trio doctor` to see more$"):
+    with pytest.raises(StoreError, match=f"^cannot use the database {path}: .*; run `jarvis-trio doctor` to see more$"):
         store.read("SELECT * FROM nowhere")
 
 
@@ -279,14 +280,14 @@ def test_damage_is_found_and_told_in_one_line(path: Path) -> None:
 
 @pytest.mark.law(3)
 def test_the_same_file_is_the_same_file(store: MemoryStore) -> None:
-    assert store.ensure_same_file()
+    assert store.look_after()
 
 
 @pytest.mark.law(3)
 def test_a_deleted_file_is_noticed_and_not_made_anew(store: MemoryStore, path: Path) -> None:
     path.unlink()
     with pytest.raises(StoreMissingError, match="not found"):
-        store.ensure_same_file()
+        store.look_after()
     assert not path.exists()
 
 
@@ -296,9 +297,9 @@ def test_a_replaced_file_is_opened(store: MemoryStore, path: Path, tmp_path: Pat
     with MemoryStore(tmp_path / "new.db") as new:
         new.write(ADD_FACT, ("a", "new"))
     os.replace(tmp_path / "new.db", path)
-    assert not store.ensure_same_file()
+    assert not store.look_after()
     assert facts(store) == ["new"]
-    assert store.ensure_same_file()
+    assert store.look_after()
 
 
 @pytest.mark.law(3)
@@ -312,9 +313,9 @@ def test_a_file_replaced_while_another_program_reads_the_old_one_is_an_error_unt
         store.write(ADD_FACT, ("a", "old"))
         os.replace(tmp_path / "new.db", path)
         with pytest.raises(StoreBusyError, match="replaced while another program has the old file open; close it"):
-            store.ensure_same_file()
+            store.look_after()
         reader.execute("COMMIT")
-        assert not store.ensure_same_file()
+        assert not store.look_after()
         assert facts(store) == []
 
 
@@ -327,9 +328,9 @@ def test_a_file_replaced_by_rubbish_is_an_error_until_it_is_put_back(
     path.write_bytes(b"rubbish " * 1000)
     for _ in range(2):
         with pytest.raises(StoreError):
-            store.ensure_same_file()
+            store.look_after()
     os.replace(tmp_path / "aside.db", path)
-    assert not store.ensure_same_file()
+    assert not store.look_after()
     assert facts(store) == ["kept"]
 
 

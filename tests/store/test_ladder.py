@@ -13,8 +13,9 @@ import pytest
 
 from jarvis_trio.errors import StoreError
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask
-from jarvis_trio.store import MemoryStore, ladder
+from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.schema import STEPS, Step
+from jarvis_trio.store.sqlite import SqliteFile
 from tests.support.core_fakes import ASSISTANTS, START, FakeClock, MakeEngine, a_task
 
 RELEASES = Path(__file__).parent.parent / "support" / "releases"
@@ -36,8 +37,7 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def climb(path: Path, steps: Sequence[Step]) -> None:
-    with opened(path) as connection:
-        ladder.prepare(connection, path, steps)
+    SqliteFile(path, steps=steps).close()
 
 
 def write_release(path: Path, number: int) -> None:
@@ -155,7 +155,7 @@ def test_what_a_step_moves_it_moves_once(path: Path) -> None:
 
 def test_a_step_that_fails_leaves_the_file_at_the_one_before(path: Path) -> None:
     write_release(path, 1)
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(StoreError, match="nowhere"):
         climb(path, [*STEPS, replace(MACHINE, then=("UPDATE nowhere SET at = 1",)), Step("never reached")])
     with MemoryStore(path) as store:
         assert store.note("schema_version") == str(len(STEPS))
@@ -165,10 +165,10 @@ def test_a_step_that_fails_leaves_the_file_at_the_one_before(path: Path) -> None
 def test_an_older_file_is_read_as_if_it_had_every_step(path: Path) -> None:
     write_release(path, 1)
     before = path.read_bytes()
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        ladder.stand_in(connection, path, [*STEPS, MACHINE, Step("a table", tables={"more": STEPS[0].tables["facts"]})])
-        assert connection.execute("SELECT DISTINCT machine, cores FROM task_runs").fetchall() == [(None, 1)]
-        assert connection.execute("SELECT count(*) FROM more").fetchone() == (0,)
+    more = Step("A table.", tables={"more": STEPS[0].tables["facts"]})
+    with closing(SqliteFile(path, read_only=True, steps=[*STEPS, MACHINE, more])) as file:
+        assert [tuple(row) for row in file.execute("SELECT DISTINCT machine, cores FROM task_runs").rows] == [(None, 1)]
+        assert file.execute("SELECT * FROM more").rows == []
     assert path.read_bytes() == before
 
 

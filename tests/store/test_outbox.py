@@ -73,7 +73,7 @@ def test_a_letter_that_another_process_takes_meanwhile_is_not_taken_twice(store:
 
     first = in_thread(take_it_first)
     inside.wait()
-    store._connection.set_trace_callback(lambda sql: asks.set() if sql.startswith("BEGIN") else None)
+    store.connection.trace = lambda sql, _: asks.set() if sql.startswith("BEGIN") else None
     second = in_thread(lambda: taken.append(take(store)))
     assert asks.wait(PATIENCE)  # it has seen the letter, and waits for the write lock
     inside.opened.set()

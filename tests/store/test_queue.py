@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -237,23 +239,23 @@ class Plans:
     """Explains every query that a store makes, while it is inside."""
 
     def __init__(self, store: MemoryStore, other: sqlite3.Connection) -> None:
-        self.connection = store._connection
+        self.store = store
         self.other = other
-        self.queries: set[str] = set()
+        self.queries: dict[str, Sequence[Any]] = {}
 
     def __enter__(self) -> Plans:
-        self.connection.set_trace_callback(self.queries.add)
+        self.store.connection.trace = self.queries.__setitem__
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.connection.set_trace_callback(None)
+        self.store.connection.trace = None
 
     def scans(self) -> list[str]:
         """The steps that read a whole table or a whole index of rows that grow with the tasks."""
         found = []
-        for query in self.queries:
-            if query.startswith(("SELECT", "UPDATE", "DELETE")):
-                steps = [row[3] for row in self.other.execute("EXPLAIN QUERY PLAN " + query)]
+        for query, values in self.queries.items():
+            if query.lstrip().startswith(("SELECT", "UPDATE", "DELETE")):
+                steps = [row[3] for row in self.other.execute("EXPLAIN QUERY PLAN " + query, values)]
                 found += [step for step in steps if step.startswith("SCAN") and "INDEX" not in step]
                 found += [step for step in steps if "TEMP B-TREE" in step or "BLOOM FILTER" in step]
         return [step for step in found if "CONSTANT ROW" not in step]

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from jarvis_trio.errors import ConflictError
 from jarvis_trio.models import Claim, Outcome, RunStatus, ScheduledTask, Trigger, require_id
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import START, FakeClock, a_task
@@ -60,7 +61,7 @@ def test_a_slot_is_the_same_in_every_zone(store: MemoryStore, task: ScheduledTas
 @pytest.mark.law(2)
 def test_a_task_has_one_live_run(store: MemoryStore, task: ScheduledTask) -> None:
     claim(store, task)
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ConflictError):
         store.claim_run(task, START + HOUR, 1, started_at=START, owner="other")
     assert len(store.list_runs()) == 1
 
@@ -133,7 +134,7 @@ def test_an_end_is_never_written_into_another_run_with_that_number(
 def test_what_lingers_blocks_its_task_until_it_is_released(store: MemoryStore, task: ScheduledTask) -> None:
     claimed = claim(store, task)
     store.finish_run(claimed, Outcome(RunStatus.TIMEOUT, reason="hangs", lingers=True), START)
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ConflictError):
         store.claim_run(task, START + HOUR, 1, started_at=START, owner="me")
     store.release_run(claimed.run_id)
     claim(store, task, START + HOUR)
@@ -145,7 +146,7 @@ def test_what_runs_is_never_released_by_the_number_of_another_run(store: MemoryS
     """As when the file was replaced by another one while a thread was still at work."""
     running = claim(store, task)
     store.release_run(running.run_id)
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ConflictError):
         store.claim_run(task, START + HOUR, 1, started_at=START, owner="me")
 
 

@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jarvis_trio.errors import StoreError
-from jarvis_trio.store import MemoryStore, ladder
+from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.schema import STEPS, UNSETTLED
+from jarvis_trio.store.sqlite import SqliteFile
 from tests.support.core_fakes import PATIENCE, START, FakeClock, finish, in_thread
 
 pytestmark = pytest.mark.law(8)
@@ -363,10 +364,8 @@ def test_a_change_that_fails_half_way_is_no_change(path: Path) -> None:
     build(path)
     before = contents(path)
     first, *later = STEPS
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection, pytest.raises(sqlite3.OperationalError):
-        ladder.prepare(
-            connection, path, [replace(first, indexes={**first.indexes, "nonsense": "nowhere (at)"}), *later]
-        )
+    with pytest.raises(StoreError):
+        SqliteFile(path, steps=[replace(first, indexes={**first.indexes, "nonsense": "nowhere (at)"}), *later])
     assert contents(path) == before
     with closing(sqlite3.connect(path)) as connection:
         names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}

@@ -1,0 +1,117 @@
+"""The seam below the tables: what they need of a database, whichever it is.
+
+Above it stand the modules of tables, with SQL that SQLite and PostgreSQL both understand and `?`
+for each value. Below it `sqlite` and `postgres` know one database each. Whatever those raise is a
+StoreError, and ConflictError is the one that a caller may expect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jarvis_trio.store.schema import Step, Table
+
+Trace = Callable[[str, Sequence[Any]], None]
+"""Is told each statement, with its values, before it is executed."""
+
+
+class Row(Protocol):
+    """A row, whose values are found by the column's name or by its place."""
+
+    def __getitem__(self, key: int | str, /) -> Any: ...
+
+    def keys(self) -> Iterable[str]: ...
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a statement gave back: its rows, and how many rows it changed."""
+
+    rows: Sequence[Row]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a database has of the tables that this program knows.
+
+    `tables` has the columns of each; `triggers` and `indexes` the names, and of a trigger what it
+    does, in a form that can be compared with what it should do (`Dialect.trigger_mark`).
+    """
+
+    tables: Mapping[str, Set[str]]
+    indexes: Set[str]
+    triggers: Mapping[str, str]
+
+
+class Dialect(Protocol):
+    """How one database says what the steps of `schema` want."""
+
+    def make_table(self, name: str, table: Table) -> str:
+        """The statement that makes a table."""
+
+    def add_column(self, table: str, column: str, type_: str) -> str:
+        """The statement that adds a column to a table that stands."""
+
+    def make_index(self, name: str, index: str) -> str:
+        """The statement that makes an index."""
+
+    def make_trigger(self, name: str) -> Sequence[str]:
+        """The statements that make a trigger, or make it again."""
+
+    def trigger_mark(self, name: str) -> str:
+        """What a trigger should do, to be compared with what is there."""
+
+
+class Connection(Protocol):
+    """One connection. The threads of a process take turns (see `database`)."""
+
+    place: str
+    """Which database, for messages; never with a password."""
+
+    trace: Trace | None
+    """Is told each statement, for tests that count them."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Its words."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+
+    def begin(self) -> None:
+        """Begin to write: from here on nobody else does."""
+
+    def commit(self) -> None:
+        """End the transaction. What was written is on the disk when this returns."""
+
+    def roll_back(self) -> None:
+        """Undo the transaction, if one is open."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
+        """Execute one statement. Raises StoreError, and ConflictError if the database refuses the row."""
+
+    def marks(self) -> Hashable:
+        """A value that changes with each write of anybody."""
+
+    def same(self) -> bool:
+        """Look after the connection before a tick: what happened to the database since the last one?
+
+        What can be put right is put right, and told in the log. Returns False if another
+        database has taken its place, which is used now. Raises StoreError.
+        """
+
+    def made(self) -> Made:
+        """What is there of our tables."""
+
+    def find_damage(self) -> str | None:
+        """What is found first to be damaged; None if the database is whole."""
+
+    def close(self) -> None:
+        """Close the connection; a second call does nothing."""
+
+
+Steps = Sequence[Step]

@@ -1,0 +1,117 @@
+"""The database's file on the disk: what may be used, by which name, and a copy of it."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import re
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from jarvis_trio.errors import StoreError
+
+
+def second_name(path: Path) -> StoreError | None:
+    """What is wrong with a file that has a second name, or None.
+
+    A single file that is mounted into a container has one too: its log stays outside.
+    """
+    links = path.stat().st_nlink
+    if links > 1:
+        return several_names(path, links)
+    if _is_mount_point(path.resolve()):
+        says = f"the database {path} is mounted here as a single file: its log stays on the other side"
+        return StoreError(says, fix="mount the folder that it lies in")
+    return None
+
+
+def several_names(path: Path, links: int) -> StoreError:
+    says = f"the database {path} has {links} names (hard links): programs that open it by two of them lose writes"
+    return StoreError(says, fix=f"find the other name with `find / -xdev -samefile {path}`, and remove it")
+
+
+def _is_mount_point(path: Path) -> bool:
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    except OSError:  # not Linux, where only the device tells
+        return path.stat().st_dev != path.parent.stat().st_dev
+    name = re.sub(r"[\s\\]", lambda found: f"\\{ord(found[0]):03o}", str(path))  # proc(5), mountinfo
+    return any(line.split(" ", 5)[4] == name for line in mounts.splitlines())
+
+
+def log_of(path: Path) -> Path:
+    return Path(f"{path.resolve()}-wal")  # SQLite follows a link to the file
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def create_private(path: Path) -> None:
+    """Make the file with mode 0600 if it is missing."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def check_usable(path: Path, access: int) -> None:
+    """Refuse what is no plain file, or may not be used so.
+
+    A file that is there is not opened: to close any descriptor of it would drop the locks of this
+    process's other connections (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a plain file")
+    if not os.access(path, access):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def fix_of(error: OSError) -> str:
+    return "give the right MEMORY_DB_PATH" if error.errno == errno.EINVAL else ""
+
+
+def read_only_uri(path: Path) -> str:
+    """How to open the file so that nothing on the disk changes (sqlite.org/uri.html).
+
+    A reader of a database in WAL mode makes the log and its index if they are missing, and may
+    not remove them. They are missing if no program has the file open; then nothing changes under
+    us, and `immutable` does without them.
+    """
+    place = path.resolve()
+    unused = not os.path.lexists(log_of(path)) and _is_in_wal_mode(place)
+    return f"{place.as_uri()}?mode=ro{'&immutable=1' if unused else ''}"
+
+
+def _is_in_wal_mode(path: Path) -> bool:
+    # To be asked only if there is no log: then no connection of this process has locks to lose.
+    with path.open("rb") as file:
+        return file.read(20)[18:] == b"\2\2"  # sqlite.org/fileformat2.html, 1.3: write and read version
+
+
+def back_up(connection: sqlite3.Connection, path: Path) -> Path:
+    """A consistent copy of the file beside it, mode 0600, while others may have it open."""
+    copy = _new_file_beside(path)
+    try:
+        connection.execute("VACUUM INTO ?", (str(copy),))
+    except sqlite3.DatabaseError:
+        copy.unlink()
+        raise
+    return copy
+
+
+def _new_file_beside(path: Path) -> Path:
+    for number in itertools.count(1):
+        copy = path.with_name(f"{path.name}.before-jarvis-trio-{number}")
+        try:
+            os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise StoreError(f"cannot make a copy of the database, {copy}: {error.strerror}") from None
+        return copy
+    raise AssertionError("numbers do not end")

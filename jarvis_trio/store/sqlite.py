@@ -1,0 +1,397 @@
+"""The database as one SQLite file: opening it, what can happen to it, and errors a person understands.
+
+Guarantees:
+
+- What was committed is on the disk.
+- One file is used under one name. A second name (a hard link, a file that is mounted somewhere
+  else) has a log of its own, and two programs that use one name each would not see each other.
+- A file that is replaced, or whose log is deleted, under the open connection is noticed at the
+  next tick.
+
+This code assumes that the file is on a local disk, whose locks work, and that no program closes a
+descriptor of it in this process (sqlite.org/howtocorrupt.html, 2.2).
+
+The races that it is made for:
+
+1. Another program replaces the file. SQLite would go on writing into the old one, which nobody can
+   see any more. Its log is emptied into it, since a log keeps its place and SQLite would take it
+   for the new file's; then the new file is opened.
+2. Another program deletes the log (`memory.db-wal`). We would write into a file without a name,
+   and the next program that comes would make a log of its own. The log is emptied into the
+   database, and both are opened again. If somebody has made a new log already, nothing can join
+   the two: nothing more is written.
+3. Another program makes the table of tasks again, as SQLite's own documentation tells it to
+   (sqlite.org/lang_altertable.html, 7). Our triggers go with the old table. `schema_version`, which
+   SQLite counts up with each such change, tells; what is missing is added.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from jarvis_trio.errors import ConflictError, StoreBusyError, StoreError, StoreFullError, StoreMissingError
+from jarvis_trio.store import ladder
+from jarvis_trio.store.connection import Answer, Made, Steps, Trace
+from jarvis_trio.store.dialects import SqliteDialect, default_of, on_one_line
+from jarvis_trio.store.files import (
+    back_up,
+    check_usable,
+    create_private,
+    fix_of,
+    identity,
+    log_of,
+    read_only_uri,
+    second_name,
+    several_names,
+)
+from jarvis_trio.store.schema import NUMBERED, STEPS, shape
+
+_LOCKED = (StoreBusyError, "another program keeps it locked", "try again, or see who has it open")
+_PERMISSIONS = "check the file's and its folder's permissions"
+_ERRORS: dict[int, tuple[type[StoreError], str, str]] = {
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_FULL: (
+        StoreFullError,
+        "the disk is full",
+        "make room; what could not be written is kept until then",
+    ),
+    sqlite3.SQLITE_READONLY: (StoreError, "it cannot be written", _PERMISSIONS),
+    sqlite3.SQLITE_CANTOPEN: (StoreError, "it cannot be opened", _PERMISSIONS),
+    sqlite3.SQLITE_NOTADB: (StoreError, "it is not a SQLite database", "give the right MEMORY_DB_PATH"),
+    sqlite3.SQLITE_CORRUPT: (StoreError, "it is damaged", "stop the daemon and restore a backup of it"),
+}
+_UNKNOWN = (StoreError, "", "run `jarvis-trio doctor` to see more")
+"""For each of SQLite's errors ours, what it means, and the fix."""
+
+# Other programs' rows can hold text that is no UTF-8; by default reading one raises.
+_TEXT = functools.partial(str, encoding="utf-8", errors="replace")
+
+_HIGHEST = 2**63 - 1
+"""No row can be numbered higher; if one is, SQLite says of every further row that the disk is full."""
+
+_logger = logging.getLogger(__name__)
+
+
+class SqliteFile:
+    """One connection to a SQLite file.
+
+    Args:
+        path: the file; made, with mode 0600, if it is missing.
+        busy_timeout: how long a write waits for another process's lock.
+        read_only: only look. Nothing is made, added or changed, each write is refused with
+            StoreError, and a file that lacks our tables is shown as if it had them, empty.
+        log_limit_bytes: to what size the log (`-wal`) is cut when it starts from its beginning again.
+        in_memory: keep it in the memory of this process, for simulations: to write the file's
+            pages is a quarter of a simulated year. The connections of the process share such a
+            database by its name (sqlite.org/src/file/src/memdb.c). An older SQLite uses the file.
+        steps: what the tables are to be.
+
+    Raises StoreError if the file cannot be used, and leaves it as it was; StoreMissingError if
+    there is none to look at.
+    """
+
+    dialect = SqliteDialect()
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        busy_timeout: timedelta = timedelta(seconds=90),
+        read_only: bool = False,
+        log_limit_bytes: int = 16_000_000,
+        in_memory: bool = False,
+        steps: Steps = STEPS,
+    ) -> None:
+        self.path = Path(path).absolute()  # a handler may change the current folder
+        self.place = str(self.path)
+        self.trace: Trace | None = None
+        self._busy_timeout = busy_timeout
+        self._read_only = read_only
+        self._log_limit = log_limit_bytes
+        self._in_memory = in_memory and sqlite3.sqlite_version_info >= (3, 36)
+        self._steps = steps
+        self._file: tuple[int, int] | None = None
+        self._log: tuple[int, int] | None = None
+        self._schema = 0
+        self._others_writes = 0
+        self._told_names = 0
+        self.sqlite = self._open()
+        """Python's own connection, for what only SQLite has; nothing of ours needs it above this module."""
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.sqlite.in_transaction
+
+    def begin(self) -> None:
+        """Take the write lock at once: a lock taken later could fail half-way, where waiting no longer helps."""
+        self.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        if self.sqlite.in_transaction:  # SQLite may have rolled back by itself, on a full disk for one
+            self.execute("ROLLBACK")
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
+        if self.trace is not None:
+            self.trace(sql, parameters)
+        try:
+            cursor = self.sqlite.execute(sql, parameters)
+            return Answer(cursor.fetchall(), cursor.rowcount)  # a damaged page shows only when it is read
+        except sqlite3.IntegrityError as error:
+            raise _conflict(self.place, error) from error
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from error
+
+    def marks(self) -> tuple[int, int]:
+        """Two counters of which one changes with each write: of other connections, and of this one."""
+        return self._data_version(), self.sqlite.total_changes
+
+    def _data_version(self) -> int:
+        return int(self.execute("PRAGMA data_version").rows[0][0])
+
+    def find_damage(self) -> str | None:
+        """What SQLite's `integrity_check` finds first. It reads all of the file: about a second for 100 MB."""
+        found = on_one_line(self.execute("PRAGMA integrity_check(1)").rows[0][0])
+        return None if found == "ok" else found
+
+    def made(self) -> Made:
+        known = shape(self._steps).tables
+        items = self.execute("SELECT type, lower(name), sql FROM main.sqlite_master").rows
+        # By name, since to look into a table of others can need a module that only they have.
+        tables = {row[1]: self._columns(row[1]) for row in items if row[0] == "table" and row[1] in known}
+        indexes = {row[1] for row in items if row[0] == "index"}
+        return Made(tables, indexes, {row[1]: on_one_line(row[2]) for row in items if row[0] == "trigger"})
+
+    def _columns(self, table: str) -> set[str]:
+        return {str(row[1]).lower() for row in self.execute(f"PRAGMA main.table_info({table})").rows}
+
+    def close(self) -> None:
+        self.sqlite.close()
+
+    # What can happen to the file while it is open.
+
+    def same(self) -> bool:
+        if self._in_memory:  # nobody replaces what lies in memory
+            return True
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            says = f"Memory DB not found at {self.path} ({error.strerror})"
+            raise StoreMissingError(says, fix="put it back") from None
+        if (status.st_dev, status.st_ino) != self._file:
+            self._leave()
+            self.sqlite = self._open()
+            return False
+        if not self._read_only:
+            self._tell_of_names(status)
+            self._keep_log()
+            self._keep_tables()
+        return True
+
+    def _leave(self) -> None:
+        """Close the connection to a file that is gone from its place, with its log emptied into it."""
+        if self._file is None:  # done before, when the new file could not be used
+            return
+        self._empty_log(f"{self.path} was replaced while another program has the old file open")
+        self.sqlite.close()
+        self._file = None
+
+    def _empty_log(self, says: str) -> None:
+        if self.execute("PRAGMA wal_checkpoint(TRUNCATE)").rows[0][0]:
+            raise StoreBusyError(says, fix="close it")
+
+    def _tell_of_names(self, status: os.stat_result) -> None:
+        """Tell once of a name that was added under the daemon: whoever opens the file by it is refused."""
+        if status.st_nlink > 1 and status.st_nlink != self._told_names:
+            _logger.error("%s", several_names(self.path, status.st_nlink))
+        self._told_names = status.st_nlink
+
+    def _keep_log(self) -> None:
+        found = identity(log_of(self.path))
+        if self._log is None or found == self._log:
+            self._log = found
+            return
+        if found is not None:
+            says = f"the log {log_of(self.path)} was exchanged under the open database"
+            raise StoreError(says, fix="end every program that uses it, then start them again")
+        self._empty_log(f"the log of {self.path} was deleted while another program reads it")
+        self.sqlite.close()
+        self.sqlite = self._open()
+        _logger.error("The log %s was deleted under the open database; nothing is lost", log_of(self.path))
+
+    def _keep_tables(self) -> None:
+        """Add what another program took away of the tables; see that rows can still be numbered."""
+        if (writes := self._data_version()) == self._others_writes:
+            return
+        if self._schema_version() != self._schema:
+            words = ladder.missing(self, ladder.look(self, self._steps), self._steps)
+            if words:
+                ladder.climb(self, self._steps)
+                _logger.warning(
+                    "Another program changed the tables of %s; added again: %s", self.place, ", ".join(words)
+                )
+            self._schema = self._schema_version()
+        self._free_numbers()
+        self._others_writes = writes
+
+    def _schema_version(self) -> int:
+        return int(self.execute("PRAGMA schema_version").rows[0][0])
+
+    def _free_numbers(self) -> None:
+        """Renumber a row of ours that bears the highest number there is: none could follow it."""
+        for table in self._used_up():
+            self.begin()
+            try:
+                self.execute(
+                    f"UPDATE {table} SET id = (SELECT coalesce(max(id), 0) + 1 FROM {table} WHERE id < ?) WHERE id = ?",
+                    (_HIGHEST // 2, _HIGHEST),
+                )
+                self.execute(
+                    f"UPDATE sqlite_sequence SET seq = (SELECT coalesce(max(id), 0) FROM {table}) WHERE name = ?",
+                    (table,),
+                )
+                self.commit()
+            except BaseException:
+                self.roll_back()
+                raise
+            _logger.warning("A row of %s bore the highest number there is, and was given the next free one", table)
+
+    def _used_up(self) -> list[str]:
+        ours = {
+            name
+            for name, table in shape(self._steps).tables.items()
+            if table.columns.get("id") == NUMBERED and not table.theirs
+        }
+        found = self.execute("SELECT name FROM main.sqlite_sequence WHERE seq = ?", (_HIGHEST,)).rows
+        return [row[0] for row in found if row[0] in ours]
+
+    # Opening.
+
+    def _open(self) -> sqlite3.Connection:
+        if self._read_only and not os.path.lexists(self.path):
+            raise StoreMissingError(f"Memory DB not found at {self.path}", fix="make it with: jarvis-trio init")
+        try:
+            if not self._read_only:
+                create_private(self.path)
+            check_usable(self.path, os.R_OK if self._read_only else os.R_OK | os.W_OK)
+        except OSError as error:
+            raise StoreError(f"cannot use the database {self.path}: {error.strerror}", fix=fix_of(error)) from None
+        if not self._read_only and (problem := second_name(self.path)) is not None:
+            raise problem
+        try:
+            return self._connect()
+        except sqlite3.IntegrityError as error:
+            raise _conflict(self.place, error) from error
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        self.sqlite = sqlite3.connect(
+            self._address(),
+            uri=True,
+            timeout=self._busy_timeout.total_seconds(),
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            self.sqlite.row_factory = sqlite3.Row
+            self.sqlite.text_factory = _TEXT
+            if self._read_only:
+                self._stand_in()
+                self.sqlite.execute("PRAGMA query_only=ON")
+            else:
+                self._prepare()
+                self._set_durability()
+        except BaseException:
+            self.sqlite.close()
+            raise
+        self._file = identity(self.path)
+        self._log = identity(log_of(self.path))
+        return self.sqlite
+
+    def _address(self) -> str:
+        """The file as SQLite's URI (sqlite.org/uri.html)."""
+        if self._read_only:
+            return read_only_uri(self.path)
+        return self.path.as_uri() + ("?vfs=memdb" if self._in_memory else "")
+
+    def _prepare(self) -> None:
+        """Take a new, an assistant's or an older file up to the last step; a complete one is only read.
+
+        A copy of a file that holds somebody's tasks is made first.
+        """
+        found = ladder.look(self, self._steps)
+        due = bool(ladder.missing(self, found, self._steps))
+
+        if due and "scheduled_tasks" in found.made.tables:
+            copy = back_up(self.sqlite, self.path)
+            _logger.info("Adding our tables to %s; a copy as it was is at %s", self.path, copy)
+        self._use_log()  # whatever the version: a copy that VACUUM INTO made is in another mode
+        if due:
+            ladder.climb(self, self._steps)
+        self._free_numbers()
+        self._schema, self._others_writes = self._schema_version(), self._data_version()
+
+    def _stand_in(self) -> None:
+        """Let a file that lacks something of ours be read as if it were complete, without a change to it.
+
+        What is missing is made, empty, in the connection's own temporary schema, whose names are
+        looked up first (sqlite.org/lang_naming.html).
+        """
+        found = ladder.look(self, self._steps)
+        if not ladder.missing(self, found, self._steps):
+            return
+
+        self.execute("PRAGMA temp_store=MEMORY")
+        for name, table in shape(self._steps).tables.items():
+            if name not in found.made.tables:
+                self.execute(self.dialect.make_table(name, table).replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+            elif absent := found.absent(name, table):
+                columns = ", ".join(f"{default_of(table.columns[column])} AS {column}" for column in absent)
+                self.execute(f"CREATE TEMP VIEW {name} AS SELECT *, {columns} FROM main.{name}")
+
+    def _use_log(self) -> None:
+        """Switch to the write-ahead log; the file remembers it.
+
+        SQLite does not wait for other programs' locks here, so wait for the file to be free first.
+        """
+        while True:
+            with suppress(StoreBusyError):
+                self.execute("PRAGMA journal_mode=WAL")
+                return
+            self.execute("BEGIN EXCLUSIVE")
+            self.execute("ROLLBACK")
+
+    def _set_durability(self) -> None:
+        """A commit is on the disk when it returns.
+
+        With NORMAL a power cut could take back a claim whose command has run, and the slot would
+        run twice (law 2). FULL costs one fsync a commit; `fullfsync` is what macOS needs for
+        fsync to reach the disk (fcntl(2), F_FULLFSYNC). Without a limit the log keeps the size
+        that a long reader has once made it grow to.
+        """
+        self.execute("PRAGMA synchronous=FULL")
+        self.execute("PRAGMA fullfsync=ON")
+        self.execute(f"PRAGMA journal_size_limit={self._log_limit}")
+
+    def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        kind, meaning, fix = _ERRORS.get(code, _UNKNOWN)
+        says = [f"cannot use the database {self.place}", on_one_line(str(error)), meaning]
+        return kind(": ".join(filter(None, says)), fix=fix)
+
+
+def _conflict(place: str, error: sqlite3.IntegrityError) -> ConflictError:
+    duplicate = error.sqlite_errorcode in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+    return ConflictError(f"the database {place} refuses a row: {on_one_line(str(error))}", duplicate=duplicate)

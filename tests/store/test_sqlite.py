@@ -1,0 +1,309 @@
+"""Tests of what can happen to the file under an open connection: on real files, by other programs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.runner import run_inline
+from jarvis_trio.errors import ConflictError, StoreBusyError, StoreError, StoreFullError
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.sqlite import SqliteFile
+from tests.support.core_fakes import START, FakeClock, Notes, a_task
+
+MINUTE = timedelta(minutes=1)
+HIGHEST = 2**63 - 1
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
+        yield connection
+
+
+@contextmanager
+def a_daemon(path: Path, clock: FakeClock) -> Iterator[tuple[MemoryStore, Callable[[], None], Notes]]:
+    """An engine that has ticked; its tick; and what its tasks did."""
+    notes = Notes()
+    with MemoryStore(path, clock=clock, busy_timeout=timedelta(seconds=5)) as store:
+        engine = SchedulerEngine(store, handlers={"note": notes}, runner=run_inline)
+        store.store_scheduled_task(a_task("old", every={"minutes": 5}))
+        engine.evaluate_due_tasks()
+
+        def tick() -> None:
+            engine.evaluate_due_tasks()
+
+        yield store, tick, notes
+
+
+def make_again(theirs: sqlite3.Connection, table: str) -> None:
+    """What sqlite.org/lang_altertable.html, 7, says that a program should do to change a table."""
+    query = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
+    if (found := theirs.execute(query, (table,)).fetchone()) is None:
+        return
+    text = found[0].replace(f'"{table}"', table).replace(f"TABLE {table}", "TABLE made_again", 1)
+    theirs.executescript(
+        f"BEGIN; {text}; INSERT INTO made_again SELECT * FROM {table};"
+        f"DROP TABLE {table}; ALTER TABLE made_again RENAME TO {table}; COMMIT;"
+    )
+
+
+@pytest.mark.law(3)
+def test_a_table_that_another_program_makes_again_under_the_daemon_is_noticed_at_the_next_tick(
+    path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with a_daemon(path, clock) as (store, tick, notes), opened(path) as theirs:
+        make_again(theirs, "scheduled_tasks")
+        theirs.execute("UPDATE scheduled_tasks SET enabled = 0 WHERE name = 'old'")
+        theirs.execute(
+            "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type)"
+            " VALUES ('new', 'interval', '{\"minutes\": 5}', 'note')"
+        )
+        tick()
+        clock.advance(minutes=5)
+        tick()
+        assert notes.names == ["new"]
+        theirs.execute("UPDATE scheduled_tasks SET next_run_at = NULL, enabled = 1 WHERE name = 'old'")
+        assert store.value("SELECT count(*) FROM task_queue WHERE due_at = 0") == 1
+    (told,) = [record.getMessage() for record in caplog.records if "changed the tables" in record.getMessage()]
+    assert "\n" not in told
+    assert "trigger jarvis_task_changed" in told
+
+
+FOREIGN = [
+    *(f"DROP TRIGGER IF EXISTS {name}" for name in ("jarvis_task_added", "jarvis_task_changed", "jarvis_task_removed")),
+    *(f"DROP INDEX IF EXISTS {name}" for name in ("task_runs_live", "task_queue_due", "task_runs_by_task")),
+    *(f"DROP TABLE IF EXISTS {name}" for name in ("task_queue", "task_troubles", "task_deadlines", "outbox", "facts")),
+    "DROP TABLE IF EXISTS task_runs",
+    "DROP TABLE IF EXISTS jarvis_meta",
+    "ALTER TABLE scheduled_tasks DROP COLUMN description",
+    "ALTER TABLE scheduled_tasks RENAME COLUMN last_result TO result",
+    "ALTER TABLE scheduled_tasks ADD COLUMN colour TEXT",
+    "ALTER TABLE scheduled_tasks DROP COLUMN delivery_channel",
+    "ALTER TABLE task_runs DROP COLUMN reason",
+    "ALTER TABLE task_runs RENAME COLUMN result TO outcome",
+    "ALTER TABLE task_queue DROP COLUMN collapsed",
+    "ALTER TABLE outbox RENAME TO post",
+    "UPDATE jarvis_meta SET value = 'soon' WHERE key = 'schema_version'",
+    "ANALYZE",
+    "VACUUM",
+    "make scheduled_tasks again",
+    "make task_runs again",
+    "make scheduled_tasks bare",
+    "make task_runs bare",
+    "make scheduled_tasks a view",
+]
+"""What other programs do to a database that they share with us."""
+
+
+def do(theirs: sqlite3.Connection, change: str) -> None:
+    match change.split():
+        case ["make", table, "again"]:
+            make_again(theirs, table)
+        case ["make", table, "bare"]:  # a copy without key, constraint and default
+            theirs.executescript(
+                f"CREATE TABLE bare AS SELECT * FROM {table}; DROP TABLE {table}; ALTER TABLE bare RENAME TO {table};"
+            )
+        case ["make", table, "a", "view"]:
+            theirs.executescript(
+                f"ALTER TABLE {table} RENAME TO really_{table}; CREATE VIEW {table} AS SELECT * FROM really_{table};"
+            )
+        case _:
+            theirs.execute(change)
+
+
+@pytest.mark.law(3)
+@pytest.mark.law(4)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(changes=st.lists(st.sampled_from(FOREIGN), min_size=1, max_size=4))
+def test_whatever_another_program_does_to_the_tables_is_put_right_or_told_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[str]
+) -> None:
+    path, clock = tmp_path_factory.mktemp("foreign") / "memory.db", FakeClock()
+    with a_daemon(path, clock) as (store, tick, notes):
+        with opened(path) as theirs:
+            for change in changes:
+                with suppress(sqlite3.Error):  # what is to be changed may not be there any more
+                    do(theirs, change)
+                if theirs.in_transaction:
+                    theirs.rollback()
+        told = None
+        try:
+            tick()
+            new = store.store_scheduled_task(a_task("new", every={"minutes": 5}))
+            tick()
+            clock.advance(minutes=5)
+            tick()
+        except StoreError as error:
+            told = str(error)
+        else:
+            assert "new" in notes.names
+            assert store.last_runs()[new.id or 0].result is not None
+        assert told is None or "\n" not in told
+
+
+@pytest.mark.law(2)
+def test_a_file_with_a_second_name_is_refused(path: Path, tmp_path: Path) -> None:
+    MemoryStore(path).close()
+    os.link(path, tmp_path / "other.db")
+    for name in (path, tmp_path / "other.db"):
+        with pytest.raises(StoreError, match=r"has 2 names \(hard links\).*; find the other name with .find / -xdev"):
+            MemoryStore(name)
+        MemoryStore(name, read_only=True).close()
+    (tmp_path / "other.db").unlink()
+    MemoryStore(path).close()
+
+
+@pytest.mark.law(2)
+def test_a_second_name_that_comes_under_the_daemon_is_told_once(
+    path: Path, clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with a_daemon(path, clock) as (_, tick, _):
+        os.link(path, tmp_path / "other.db")
+        tick()
+        tick()
+    assert [record.levelno for record in caplog.records if "2 names" in record.getMessage()] == [logging.ERROR]
+
+
+@pytest.mark.law(2)
+@pytest.mark.law(3)
+def test_a_log_that_is_deleted_under_the_daemon_loses_nothing(
+    path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with a_daemon(path, clock) as (store, tick, notes):
+        path.with_name("memory.db-wal").unlink()
+        tick()
+        assert "nothing is lost" in caplog.text
+        clock.advance(minutes=5)
+        tick()
+        with opened(path) as theirs:
+            assert theirs.execute("SELECT status FROM task_runs").fetchall() == [("executed",)]
+        assert notes.names == ["old"]
+        assert store.look_after()
+
+
+@pytest.mark.law(2)
+def test_a_log_that_was_exchanged_stops_the_daemon_from_writing(path: Path, clock: FakeClock) -> None:
+    with a_daemon(path, clock) as (_, tick, notes):
+        path.with_name("memory.db-wal").unlink()
+        path.with_name("memory.db-wal").write_bytes(b"another program's")
+        clock.advance(minutes=5)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="exchanged under the open database; end every program"):
+                tick()
+        assert notes.names == []
+
+
+def test_the_log_does_not_keep_the_size_that_a_long_reader_made_it_grow_to(path: Path, clock: FakeClock) -> None:
+    file = SqliteFile(path, log_limit_bytes=200_000)
+    with MemoryStore(path, clock=clock, connection=file) as store, opened(path) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM facts").fetchall()
+        store.write("INSERT INTO facts (category, key, value) VALUES ('a', 'large', ?)", ("x" * 6_000_000,))
+        log = path.with_name("memory.db-wal")
+        assert log.stat().st_size > 6_000_000
+        reader.execute("COMMIT")
+        for number in range(3):
+            store.write("INSERT INTO facts (category, key) VALUES ('a', ?)", (str(number),))
+        assert log.stat().st_size <= 200_000
+
+
+@pytest.mark.law(3)
+@pytest.mark.parametrize("when", ["before the start", "under the daemon"])
+def test_a_row_with_the_highest_number_does_not_stop_the_history(path: Path, clock: FakeClock, when: str) -> None:
+    insert = (
+        "INSERT INTO task_runs (id, task_id, task_name, scheduled_for, attempt, started_at, status)"
+        f" VALUES ({HIGHEST}, 77, 'theirs', '2026-01-01T00:00:00+00:00', 1, '2026-01-01T00:00:00+00:00', 'executed')"
+    )
+    if when == "before the start":
+        MemoryStore(path).close()
+        with opened(path) as theirs:
+            theirs.execute(insert)
+    with a_daemon(path, clock) as (store, tick, notes):
+        if when == "under the daemon":
+            with opened(path) as theirs:
+                theirs.execute(insert)
+        clock.advance(minutes=5)
+        tick()
+        assert notes.names == ["old"]
+        assert [run.id for run in store.list_runs()][-1] < HIGHEST
+        assert {run.task_name for run in store.list_runs()} == {"old", "theirs"}
+
+
+@pytest.mark.law(4)
+def test_a_savepoint_undoes_its_part_alone(store: MemoryStore) -> None:
+    def refused() -> None:
+        with store.savepoint():
+            store.remember("inside", "b")
+            raise ConflictError("no")
+
+    with store.transaction():
+        store.remember("before", "a")
+        with pytest.raises(ConflictError):
+            refused()
+        with store.savepoint():
+            store.remember("after", "c")
+    assert [store.note(key) for key in ("before", "inside", "after")] == ["a", None, "c"]
+
+
+def test_a_savepoint_alone_is_a_transaction(store: MemoryStore, other: sqlite3.Connection) -> None:
+    with store.savepoint():
+        store.remember("key", "value")
+        assert other.execute("SELECT count(*) FROM jarvis_meta WHERE key = 'key'").fetchone() == (0,)
+    assert other.execute("SELECT count(*) FROM jarvis_meta WHERE key = 'key'").fetchone() == (1,)
+
+
+@pytest.mark.law(3)
+def test_after_the_database_has_undone_a_transaction_nothing_of_it_is_written_alone(
+    store: MemoryStore, other: sqlite3.Connection
+) -> None:
+    """RAISE(ROLLBACK) in another program's trigger ends the transaction of whoever fires it."""
+    other.execute("CREATE TRIGGER theirs BEFORE INSERT ON facts BEGIN SELECT RAISE(ROLLBACK, 'no'); END")
+
+    def go_on_regardless() -> None:
+        with store.transaction():
+            store.remember("before", "a")
+            with pytest.raises(ConflictError), store.savepoint():
+                store.write("INSERT INTO facts (category, key) VALUES ('a', 'b')")
+            store.remember("after", "b")
+
+    with pytest.raises(StoreError, match="undone"):
+        go_on_regardless()
+    assert [store.note(key) for key in ("before", "after")] == [None, None]
+    store.remember("later", "c")
+    assert store.note("later") == "c"
+
+
+def test_the_engine_runs_on_the_clock_of_its_store(path: Path) -> None:
+    clock, notes = FakeClock(), Notes()
+    with MemoryStore(path, clock=clock) as store:
+        engine = SchedulerEngine(store, handlers={"note": notes}, runner=run_inline)
+        store.store_scheduled_task(a_task(every={"minutes": 5}))
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+        engine.evaluate_due_tasks()
+    assert notes.slots == [START + 5 * MINUTE]
+
+
+def test_errors_say_what_they_are(path: Path) -> None:
+    with MemoryStore(path) as store:
+        pages = store.value("PRAGMA page_count")
+        store.read(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreFullError) as full:
+            store.write("INSERT INTO facts (category, key, value) VALUES ('a', 'b', ?)", ("x" * 1_000_000,))
+        assert full.value.fix == "make room; what could not be written is kept until then"
+        with opened(path) as theirs, MemoryStore(path, busy_timeout=timedelta(0)) as impatient:
+            theirs.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreBusyError) as busy:
+                impatient.remember("a", "b")
+        assert busy.value.says.endswith("another program keeps it locked")
