@@ -79,7 +79,7 @@ def test_a_configuration_that_cannot_work_is_refused_in_one_line(
 def test_an_unknown_channel_is_refused_with_the_nearest_and_all_that_there_are(channel: str, hint: str) -> None:
     with pytest.raises(DeliveryError) as caught:
         CHANNELS.check(channel, {})
-    there_are = "notification, email, imessage, teams, apprise"
+    there_are = ", ".join(CHANNEL_NAMES)
     assert str(caught.value) == f"unknown channel {channel!r}; {hint}use one of {there_are}"
 
 

@@ -179,6 +179,14 @@ def test_the_glossary_says_where_each_word_stands() -> None:
     assert set(CHANNEL_NAMES) <= set(re.findall(r"`(\w+)`", text))
 
 
+def test_contributing_names_what_is_there() -> None:
+    text = prose(CHECKOUT / "CONTRIBUTING.md")
+    files = {name for name in re.findall(r"`([a-z_]+/[\w/]*\.?\w+)`", text) if "NAME" not in name}
+    assert {name for name in files if not any((CHECKOUT / top / name).exists() for top in ("", "jarvis_trio"))} == set()
+    source = "\n".join(path.read_text() for path in (CHECKOUT / "jarvis_trio").rglob("*.py"))
+    assert {name for name in re.findall(r"`([A-Z][A-Z_]{4,})`", text) if f"{name}" not in source} == set()
+
+
 def schema_columns() -> list[tuple[str, str]]:
     """The tables and columns of a new database."""
     return [(name, column) for name, table in schema.shape().tables.items() for column in table.columns]
