@@ -6,16 +6,18 @@ from contextlib import suppress
 from typing import NoReturn
 
 from jarvis_trio.cli import main
+from jarvis_trio.process.signals import undo_inherited
 
 
 def run() -> NoReturn:
     """Run one command, and end the process with its exit code.
 
-    At once: the interpreter's own end would wait for every thread that a handler started
-    and left, for ever perhaps, and takes longer than a stop may (law 1). The database, the
-    lock and the log are closed by then.
+    At once: the interpreter's own end would wait for every thread that a handler or a
+    delivery has left behind, perhaps for ever, and it takes longer than a stop may (law 1).
+    The database, the lock and the log are closed by then.
     """
     _open_missing_streams()
+    undo_inherited()
     code = main()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # it is full or closed, which `main` has told
@@ -27,7 +29,7 @@ def _open_missing_streams() -> None:
     """Open the null device for each closed stream: else the database would take its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # to stay open: it takes the lowest free number
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  # it takes the lowest free number, and must stay open
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.cli_world import CHECKOUT
+from tests.support.cli_world import CHECKOUT, Program, eventually
 from tests.support.core_fakes import PATIENCE
 
 
@@ -37,3 +38,29 @@ def test_a_closed_stream_harms_neither_the_command_nor_the_database(
         assert (done.returncode, "Traceback" in done.stderr) == (0, False), done
         assert said.get(command, "") in done.stdout
     assert (tmp_path / "memory.db").read_bytes().startswith(b"SQLite format 3")
+
+
+# What a careless supervisor hands on; argv is the program.
+CARELESS = """
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD])
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.law(1)
+def test_signals_that_a_parent_ignored_or_blocked_work_again(program: Program) -> None:
+    program("init")
+    program("allow", "false")
+    program("add", "fails", "--every", "1s", "--", "false")
+    words = [sys.executable, "-c", CARELESS, sys.executable, "-m", "jarvis_trio", "run"]
+    with subprocess.Popen(words, env=program.environment, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True) as daemon:
+        runs = eventually(lambda: json.loads(program("history", "fails", "--json").out))
+        daemon.terminate()
+        _, log = daemon.communicate(timeout=20)
+    assert daemon.returncode == 0, log
+    assert {run["status"] for run in runs} <= {"error", "running"}
+    assert json.loads(program("history", "fails", "--json").out)[-1]["status"] == "error"

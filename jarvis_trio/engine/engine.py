@@ -62,6 +62,9 @@ from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Outlook
 
 DEFAULT_TIMEOUT = timedelta(seconds=300)
+DELIVERY_GRACE = timedelta(seconds=3)
+"""How long a tick that was stopped waits for its messages."""
+
 _PRUNE_EVERY = timedelta(days=1)
 
 _logger = logging.getLogger(__name__)
@@ -127,6 +130,7 @@ class SchedulerEngine:
         self._zone: tzinfo | None = None
         self._zero: datetime | None = None  # what the wall clock read when the monotonic one read 0
         self._pruned_at: datetime | None = None
+        self._stopped_at: float | None = None
 
     def evaluate_due_tasks(self, now: datetime | None = None) -> list[dict[str, Any]]:
         """One tick: run what is due, one task after the other, until nothing is.
@@ -159,7 +163,7 @@ class SchedulerEngine:
             self._notices.check_deadlines(instant)
             ahead = self._look_ahead()
         if self.delivers_itself and ahead.letter_at is not None and ahead.letter_at <= (at := present()):
-            self._deliveries.deliver_waiting(at)
+            self._deliveries.deliver_waiting(at, self._is_in_a_hurry)
         return [self._with_delivery(report) for report in results]
 
     def run_now(self, name: str) -> dict[str, Any]:
@@ -181,7 +185,7 @@ class SchedulerEngine:
         ended = self._run(claim, self._clock.now)
         self._outcomes.record(ended)
         report = self._report(ended)
-        self._deliveries.deliver_waiting(self._clock.now())
+        self._deliveries.deliver_waiting(self._clock.now(), self._is_in_a_hurry)
         return self._with_delivery(report)
 
     def stop(self, run_id: int, by: str) -> bool:
@@ -211,6 +215,10 @@ class SchedulerEngine:
     def delivery_deadline(self) -> timedelta:
         """How long one delivery may take."""
         return self._deliveries.deadline
+
+    def stop(self) -> None:
+        """Claim nothing else: a tick ends with the run that it has in hand. Messages get a short grace."""
+        self._stopped_at = self._clock.monotonic()
 
     def finish(self) -> None:
         """Write what could not be written so far; call it when no tick runs any more."""
@@ -260,6 +268,8 @@ class SchedulerEngine:
             with self.memory_store.transaction():
                 if ended is not None:
                     self._outcomes.write(ended)
+                if self._stopped_at is not None:
+                    return Step(None, [], more=False)
                 return self._claims.step(instant, present())  # the wait for the write lock is over
         except Exception as error:
             # What is in hand is kept whatever the claim met; it was rolled back with it.
@@ -269,6 +279,10 @@ class SchedulerEngine:
             if not isinstance(error, StoreError):
                 raise
             return Step(None, [], more=False)
+
+    def _is_in_a_hurry(self) -> bool:
+        stopped = self._stopped_at
+        return stopped is not None and self._clock.monotonic() - stopped > DELIVERY_GRACE.total_seconds()
 
     def _prepare(self, now: datetime, *, follows_clock: bool) -> None:
         if not self.memory_store.look_after():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jarvis_trio.process.signals import ENDING, HeldSignals
+from jarvis_trio.process.signals import ENDING, ENDING_A_COMMAND, HeldSignals, finishing
 
 pytestmark = pytest.mark.law(1)
 
@@ -51,3 +51,16 @@ def test_sighup_ends_nobody() -> None:
     with HeldSignals():
         os.kill(os.getpid(), signal.SIGHUP)
     os.kill(os.getpid(), signal.SIGHUP)
+
+
+@pytest.mark.parametrize("number", ENDING_A_COMMAND)
+def test_in_a_command_the_first_signal_stops_and_the_second_interrupts(number: signal.Signals) -> None:
+    stops: list[str] = []
+    before = signal.getsignal(number)
+    with finishing(stops.append):
+        os.kill(os.getpid(), number)
+        assert stops == [number.name]
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert stops == [number.name]
+    assert signal.getsignal(number) is before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,9 @@ from jarvis_trio.desk.words import result_summary
 from jarvis_trio.engine.peers import end_orphans
 from jarvis_trio.jsontext import json_value
 from jarvis_trio.process.identity import current_owner
+from jarvis_trio.process.signals import finishing
 
+_logger = logging.getLogger(__name__)
 _COLUMNS = (Column("TASK", Fit.FOLD), Column("STATUS"), Column("WHAT CAME OF IT", Fit.CUT))
 
 
@@ -37,7 +40,7 @@ def tick(session: Session, as_json: bool) -> None:
     Example:
       jarvis-trio tick
     """
-    with _ending_commands():
+    with _finishing(session):
         reports = acts.tick(session)
     if as_json:
         print_json([views.report_view(report) for report in reports])
@@ -64,7 +67,7 @@ def run_now(session: Session, /, name: str, verbose: bool, as_json: bool) -> Non
       jarvis-trio run-now backup
     """
     NOTES.tracebacks = verbose
-    with _ending_commands():
+    with _finishing(session):
         report = acts.run_now(session, name)
     run = looks.run(session, report["run"])
     if as_json:
@@ -76,10 +79,17 @@ def run_now(session: Session, /, name: str, verbose: bool, as_json: bool) -> Non
 
 
 @contextmanager
-def _ending_commands() -> Iterator[None]:
-    """Ctrl-C ends what commands are running."""
+def _finishing(session: Session) -> Iterator[None]:
+    """A signal lets what runs finish; a second one ends it (law 1)."""
+    engine = session.engine
+
+    def stop(name: str) -> None:
+        engine.stop()
+        _logger.info("%s: finishing what runs; once more to end it", name)
+
     try:
-        yield
+        with finishing(stop):
+            yield
     except KeyboardInterrupt:
         end_orphans(current_owner())
         raise
