@@ -216,7 +216,7 @@ class SchedulerEngine:
         """How long one delivery may take."""
         return self._deliveries.deadline
 
-    def stop(self) -> None:
+    def wind_down(self) -> None:
         """Claim nothing else: a tick ends with the run that it has in hand. Messages get a short grace."""
         self._stopped_at = self._clock.monotonic()
 

@@ -1,10 +1,11 @@
 """The program's log: where it goes, and what a line looks like.
 
-The standard library's logging does it: structlog and loguru were left, since they cost more
-time at the start than all the rest of a command. The handlers sit on the root logger, so
-that a wrapped application's warnings land in the same file; the program's own records are
-those of the logger `jarvis_trio`. Only the daemon needs this module, and it imports sockets
-anyway, which is what `logging.handlers` costs (8 ms).
+The standard library's logging does it. structlog and loguru were considered and rejected:
+they cost more time at the start than all the rest of a command. The handlers sit on the
+root logger, so that a wrapped application's warnings land in the same file; the program's
+own records are those of the logger `jarvis_trio`. Only the daemon needs this module.
+
+Nobody waits for the log: `sinks` writes it in threads of its own.
 """
 
 from __future__ import annotations
@@ -12,72 +13,104 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, tzinfo
-from io import TextIOWrapper
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
 
 from jarvis_trio.errors import SettingError
-from jarvis_trio.text import printable
+from jarvis_trio.process.sinks import BYTES_PER_FILE, MOST_LINES_WAITING, LogFile, Sink, StreamTarget
+from jarvis_trio.text import counted, printable
 
-_BYTES_PER_FILE = 5_000_000
-_OLD_FILES = 5
 _SHORT_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _ATTRIBUTES_OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
+DRAIN_SECONDS = 1.0
+"""How long the end waits for lines that are not written yet."""
 
-def configure(
+
+@contextmanager
+def logging_to(
     log_file: Path,
     *,
     zone: Callable[[], tzinfo],
     stderr: TextIO | None,
     environment: Mapping[str, str] = os.environ,
     json_lines: bool = False,
-) -> None:
-    """Sends the log to `log_file`, which is rotated, and to `stderr`; each event once to each.
+    bytes_per_file: int = BYTES_PER_FILE,
+    most_lines_waiting: int = MOST_LINES_WAITING,
+) -> Iterator[None]:
+    """Within the block the log goes to `log_file`, which is rotated, and to `stderr`.
 
-    Times are shown as local in what `zone` returns at that moment. `stderr` gets nothing where
-    it is the log file itself, and only what is fatal under launchd (whose `environment` tells),
-    as launchd writes it to a file that nobody ever rotates. What an earlier call set up is
-    replaced. Raises SettingError where `log_file` cannot be written.
+    Each event is written once to each. `stderr` gets nothing if it is the log file itself, and
+    only what is fatal under launchd, which writes it to a file that nobody ever rotates.
+
+    Args:
+        log_file: a regular file. Its folder is made if it is missing.
+        zone: the zone of the times, asked for each line.
+        stderr: the stream beside the file; None if there is none.
+        environment: tells whether launchd has started this process.
+        json_lines: whether a line is a JSON object.
+        bytes_per_file: how large the file grows before it is rotated.
+        most_lines_waiting: how many lines may wait to be written; others are dropped and counted.
+
+    Raises SettingError if `log_file` cannot be written or is not a regular file.
     """
-    handlers: list[logging.Handler] = [_opened(log_file, stderr)]
-    if stderr is not None and not _is_file(stderr, log_file):
-        handlers.append(logging.StreamHandler(stderr))
-        if _nobody_reads(stderr, environment):
-            handlers[-1].setLevel(logging.CRITICAL)
+    formatter = _JsonLines(zone) if json_lines else _ReadableLines(zone)
+    handlers = _handlers(log_file, stderr, environment, formatter, bytes_per_file, most_lines_waiting)
     root = logging.getLogger()
-    for old in [handler for handler in root.handlers if isinstance(handler.formatter, _ReadableLines)]:
-        root.removeHandler(old)
-        old.close()
     for handler in handlers:
-        handler.setFormatter(_JsonLines(zone) if json_lines else _ReadableLines(zone))
+        handler.setFormatter(formatter)
         root.addHandler(handler)
     logging.getLogger("jarvis_trio").setLevel(logging.INFO)
-    logging.raiseExceptions = False  # by itself logging answers a full disk with a traceback for each event
+    logging.raiseExceptions = False  # logging itself answers a bad message with a traceback for each event
+
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.sink.close(DRAIN_SECONDS / len(handlers))
 
 
-class _LogFile(RotatingFileHandler):
-    """A log file that only its owner may read, and that complains once of what it cannot write."""
+class _SinkHandler(logging.Handler):
+    """Makes a line of each event, and has it written without waiting for that."""
 
-    def __init__(self, path: Path, stderr: TextIO | None) -> None:
-        self._complaints_to = stderr
-        super().__init__(
-            path, maxBytes=_BYTES_PER_FILE, backupCount=_OLD_FILES, encoding="utf-8", errors="backslashreplace"
-        )
+    def __init__(self, sink: Sink) -> None:
+        super().__init__()
+        self.sink = sink
 
-    def _open(self) -> TextIOWrapper:
-        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=_open_for_owner)
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001  # logging's own way with a message that cannot be formatted
+            self.handleError(record)
+        else:
+            self.sink.put(f"{line}\n")
 
-    def handleError(self, record: logging.LogRecord) -> None:
-        stream, self._complaints_to = self._complaints_to, None
-        if stream is not None:
-            with suppress(OSError, ValueError):
-                print(f"cannot write to the log {self.baseFilename}: {sys.exception()}", file=stream, flush=True)
+
+def _handlers(
+    log_file: Path,
+    stderr: TextIO | None,
+    environment: Mapping[str, str],
+    formatter: logging.Formatter,
+    bytes_per_file: int,
+    most_lines_waiting: int,
+) -> list[_SinkHandler]:
+    def dropped(count: int) -> str:
+        text = f"{counted(count, 'line')} dropped: they could not be written in time"
+        record = logging.LogRecord("jarvis_trio", logging.WARNING, __file__, 0, text, None, None)
+        return f"{formatter.format(record)}\n"
+
+    told = None if stderr is None else Sink(StreamTarget(stderr), dropped, most_lines_waiting)
+    file = _opened(log_file, told, bytes_per_file)
+    handlers = [_SinkHandler(Sink(file, dropped, most_lines_waiting))]
+    if told is not None and stderr is not None and not _is_file(stderr, log_file):
+        handlers.append(_SinkHandler(told))
+        if _nobody_reads(stderr, environment):
+            handlers[-1].setLevel(logging.CRITICAL)
+    return handlers
 
 
 class _ReadableLines(logging.Formatter):
@@ -120,24 +153,21 @@ class _JsonLines(_ReadableLines):
 
 
 def _with_task(record: logging.LogRecord) -> str:
-    """The message; where a handler says it, also of which task, which `extra` holds."""
+    """The message, with the task's name if a handler said it; `extra` holds that."""
     message = record.getMessage()
     task = getattr(record, "task", None)
     return message if task is None or repr(task) in message else f"Task {task!r}: {message}"
 
 
-def _opened(log_file: Path, stderr: TextIO | None) -> _LogFile:
+def _opened(log_file: Path, told: Sink | None, bytes_per_file: int) -> LogFile:
     try:
         log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return _LogFile(log_file, stderr)
+        return LogFile(log_file, (lambda line: None) if told is None else told.put, bytes_per_file)
     except OSError as error:
         raise SettingError(
-            f"cannot write the log {log_file}: {error.strerror}; set DAEMON_LOG_FILE to a file that you may write"
+            f"cannot write the log {log_file}: {error.strerror}",
+            fix="set DAEMON_LOG_FILE to a regular file that you may write",
         ) from None
-
-
-def _open_for_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _is_file(stream: TextIO, path: Path) -> bool:
@@ -148,5 +178,5 @@ def _is_file(stream: TextIO, path: Path) -> bool:
 
 
 def _nobody_reads(stderr: TextIO, environment: Mapping[str, str]) -> bool:
-    # launchd names the job in here. In Terminal it is "0", and in other terminals the application's name.
+    # launchd puts the job's name here. In Terminal it is "0", in other terminals the application's name.
     return environment.get("XPC_SERVICE_NAME", "0") not in ("", "0") and not stderr.isatty()

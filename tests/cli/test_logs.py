@@ -34,18 +34,14 @@ def write(path: Path, *lines: str) -> None:
 
 def record(path: Path, message: str, *arguments: object, json_lines: bool = False, **extra: object) -> None:
     """Log an event as the daemon does."""
-    logs.configure(path, zone=lambda: UTC, stderr=None, json_lines=json_lines)
-    logging.getLogger("jarvis_trio.test").info(message, *arguments, extra=extra)
+    with logs.logging_to(path, zone=lambda: UTC, stderr=None, json_lines=json_lines):
+        logging.getLogger("jarvis_trio.test").info(message, *arguments, extra=extra)
 
 
 @pytest.fixture(autouse=True)
 def quiet_afterwards() -> Iterator[None]:
-    root = logging.getLogger()
-    before, raises = list(root.handlers), logging.raiseExceptions
+    raises = logging.raiseExceptions
     yield
-    for handler in set(root.handlers) - set(before):
-        root.removeHandler(handler)
-        handler.close()
     logging.raiseExceptions = raises
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -205,3 +206,38 @@ def test_output_that_cannot_be_written_is_no_success(home: Program) -> None:
         )
     assert done.returncode != 0
     assert "No space left on device" in done.stderr
+
+
+@pytest.mark.law(4)
+def test_a_log_that_is_no_regular_file_is_refused_before_the_lock_is_held(home: Program, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    done = home("run", DAEMON_LOG_FILE=str(tmp_path / "fifo"))
+    assert (done.code, done.err) == (
+        1,
+        f"jarvis-trio: cannot write the log {tmp_path}/fifo: Not a regular file; "
+        "set DAEMON_LOG_FILE to a regular file that you may write\n",
+    )
+    assert holder(home.data / "jarvis-daemon.lock") is None
+
+
+@pytest.mark.law(1)
+@pytest.mark.law(4)
+def test_a_terminal_that_takes_nothing_stops_neither_a_task_nor_the_end(home: Program) -> None:
+    """As after Ctrl-S, or with a pager at its end: the pipe is full before the daemon starts."""
+    home("add", "fails", "--every", "1s", "--", "sh", "-c", "exit 3")
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while os.write(writer, b"x" * 4096):
+            pass
+    os.set_blocking(writer, True)
+    words = [sys.executable, "-m", "jarvis_trio", "run"]
+    with subprocess.Popen(words, env=home.environment, cwd=home.data.parent, stderr=writer) as daemon:
+        eventually(lambda: len(json.loads(home("history", "fails", "--status", "error", "--json").out)) >= 2)
+        began = time.monotonic()
+        daemon.terminate()
+        assert daemon.wait(20) == 0
+        assert time.monotonic() - began < 3
+    assert "Stopped by SIGTERM" in log(home)
+    os.close(reader)
+    os.close(writer)

@@ -7,17 +7,19 @@ import json
 import logging
 import os
 import re
+import resource
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta, timezone
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
 from jarvis_trio.errors import SettingError
 from jarvis_trio.process import logs
+from tests.support.core_fakes import PATIENCE
 
 DENVER = timezone(timedelta(hours=-7))
 LOGGER = logging.getLogger("jarvis_trio.daemon")
@@ -31,26 +33,34 @@ def log_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def configure(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
-    """`logs.configure` for `log_file`, in Denver; what it did to logging is undone."""
-    root = logging.getLogger()
-    before = list(root.handlers)
+    """`logs.logging_to` for `log_file`, in Denver, until the end of the test."""
     monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
     monkeypatch.setattr(logging.getLogger("jarvis_trio"), "level", logging.NOTSET)
+    with ExitStack() as stack:
 
-    def configured(
-        path: Path = log_file,
-        *,
-        stderr: TextIO | None = None,
-        environment: Mapping[str, str] | None = None,
-        json_lines: bool = False,
-    ) -> None:
-        logs.configure(path, zone=lambda: DENVER, stderr=stderr, environment=environment or {}, json_lines=json_lines)
+        def configured(path: Path = log_file, *, stderr: TextIO | None = None, **options: Any) -> None:
+            options = {"environment": {}, **options}
+            stack.enter_context(logs.logging_to(path, zone=lambda: DENVER, stderr=stderr, **options))
 
-    yield configured
-    for handler in set(root.handlers) - set(before):
-        root.removeHandler(handler)
-        with suppress(OSError):  # what a full disk did not take is tried again
-            handler.close()
+        yield configured
+
+
+def content(file: Path) -> str:
+    """What the log file holds when all is written."""
+    drain()
+    return file.read_text("utf-8")
+
+
+def said(stderr: io.StringIO) -> str:
+    """What stderr got when all is written."""
+    drain()
+    return stderr.getvalue()
+
+
+def drain() -> None:
+    for handler in logging.getLogger().handlers:
+        if hasattr(handler, "sink"):
+            assert handler.sink.drain(PATIENCE)
 
 
 def fail() -> None:
@@ -65,7 +75,7 @@ def test_an_event_is_a_line_with_local_time_level_and_message(configure: Configu
     record = logging.LogRecord("jarvis_trio", logging.INFO, __file__, 1, "Daemon %s", ("started",), None)
     record.created = 1795314665.5
     logging.getLogger().handle(record)
-    assert log_file.read_text("utf-8") == "2026-11-21 19:31:05-0700 INFO  Daemon started\n"
+    assert content(log_file) == "2026-11-21 19:31:05-0700 INFO  Daemon started\n"
 
 
 @pytest.mark.parametrize(
@@ -74,23 +84,15 @@ def test_an_event_is_a_line_with_local_time_level_and_message(configure: Configu
 def test_every_level_takes_the_same_width(level: int, shown: str, configure: Configure, log_file: Path) -> None:
     configure()
     LOGGER.log(level, "x")
-    assert log_file.read_text("utf-8").rstrip("\n").endswith(shown)
+    assert content(log_file).rstrip("\n").endswith(shown)
 
 
 def test_each_event_is_written_once_to_each_destination(configure: Configure, log_file: Path) -> None:
     stderr = io.StringIO()
     configure(stderr=stderr)
     LOGGER.info("Tick done")
-    assert log_file.read_text("utf-8").count("Tick done") == 1
-    assert stderr.getvalue() == log_file.read_text("utf-8")
-
-
-def test_a_second_configuration_replaces_the_first(configure: Configure, log_file: Path, tmp_path: Path) -> None:
-    configure()
-    configure(tmp_path / "other.log")
-    LOGGER.info("Tick done")
-    assert log_file.read_text("utf-8") == ""
-    assert (tmp_path / "other.log").read_text("utf-8").count("Tick done") == 1
+    assert content(log_file).count("Tick done") == 1
+    assert said(stderr) == content(log_file)
 
 
 def test_debug_is_left_out_and_of_other_loggers_only_warnings_come_in(configure: Configure, log_file: Path) -> None:
@@ -98,7 +100,7 @@ def test_debug_is_left_out_and_of_other_loggers_only_warnings_come_in(configure:
     LOGGER.debug("detail")
     logging.getLogger("chatty").info("chat")
     logging.getLogger("chatty").warning("trouble")
-    assert [line[31:] for line in log_file.read_text("utf-8").splitlines()] == ["trouble"]
+    assert [line[31:] for line in content(log_file).splitlines()] == ["trouble"]
 
 
 def test_stderr_gets_nothing_where_it_is_the_log_file(configure: Configure, log_file: Path) -> None:
@@ -106,7 +108,7 @@ def test_stderr_gets_nothing_where_it_is_the_log_file(configure: Configure, log_
     with log_file.open("a") as stderr:
         configure(stderr=stderr)
         LOGGER.info("Tick done")
-    assert log_file.read_text("utf-8").count("Tick done") == 1
+    assert content(log_file).count("Tick done") == 1
 
 
 def test_under_launchd_stderr_gets_only_what_is_fatal(configure: Configure, log_file: Path) -> None:
@@ -114,9 +116,9 @@ def test_under_launchd_stderr_gets_only_what_is_fatal(configure: Configure, log_
     configure(stderr=stderr, environment={"XPC_SERVICE_NAME": "com.chg.jarvis-daemon"})
     LOGGER.error("Tick failed")
     LOGGER.critical("Daemon failed")
-    assert "Tick failed" not in stderr.getvalue()
-    assert "Daemon failed" in stderr.getvalue()
-    assert "Tick failed" in log_file.read_text("utf-8")
+    assert "Tick failed" not in said(stderr)
+    assert "Daemon failed" in said(stderr)
+    assert "Tick failed" in content(log_file)
 
 
 class Terminal(io.StringIO):
@@ -130,7 +132,7 @@ class Terminal(io.StringIO):
 def test_in_a_terminal_of_a_mac_stderr_gets_everything(stderr: io.StringIO, name: str, configure: Configure) -> None:
     configure(stderr=stderr, environment={"XPC_SERVICE_NAME": name})
     LOGGER.info("Tick done")
-    assert "Tick done" in stderr.getvalue()
+    assert "Tick done" in said(stderr)
 
 
 @pytest.mark.parametrize("stderr", [None, "closed"])
@@ -141,16 +143,16 @@ def test_a_process_without_stderr_logs_to_the_file(
     stream.close()
     configure(stderr=stream if stderr else None)
     LOGGER.info("Tick done")
-    assert "Tick done" in log_file.read_text("utf-8")
+    assert "Tick done" in content(log_file)
 
 
 def test_control_characters_reach_no_destination(configure: Configure, log_file: Path) -> None:
     stderr = io.StringIO()
     configure(stderr=stderr)
     LOGGER.info("Task %s", "a\n2026-11-21 19:31:05-0700 INFO  forged\x1b[2J\u202e\u2028\udcff")
-    (line,) = log_file.read_text("utf-8").splitlines()
+    (line,) = content(log_file).splitlines()
     assert line.endswith(r"Task a\n2026-11-21 19:31:05-0700 INFO  forged\x1b[2J\u202e\u2028\udcff")
-    assert stderr.getvalue() == line + "\n"
+    assert said(stderr) == line + "\n"
 
 
 def test_a_traceback_keeps_its_lines_indented_and_without_control_characters(
@@ -158,7 +160,7 @@ def test_a_traceback_keeps_its_lines_indented_and_without_control_characters(
 ) -> None:
     configure()
     fail()
-    event, *trace = log_file.read_text("utf-8").splitlines()
+    event, *trace = content(log_file).splitlines()
     assert event.endswith("ERROR Task 'tidy' failed")
     assert trace[0] == "    Traceback (most recent call last):"
     assert all(line.startswith("    ") and line.isprintable() for line in trace)
@@ -169,14 +171,14 @@ def test_a_readable_line_names_the_task_that_extra_holds_once(configure: Configu
     configure()
     LOGGER.info("connecting", extra={"task": "tidy\nup"})
     LOGGER.info("Task %r ended", "tidy", extra={"task": "tidy"})
-    events = [line.partition("INFO  ")[2] for line in log_file.read_text("utf-8").splitlines()]
+    events = [line.partition("INFO  ")[2] for line in content(log_file).splitlines()]
     assert events == [r"Task 'tidy\nup': connecting", "Task 'tidy' ended"]
 
 
 def test_json_lines_have_stable_names_and_what_extra_held(configure: Configure, log_file: Path) -> None:
     configure(json_lines=True)
     LOGGER.info("Ran %s", "a\n\x1b", extra={"task": "tidy\x9b", "run_id": 7, "path": Path("/x"), "level": "mine"})
-    (line,) = log_file.read_text("utf-8").splitlines()
+    (line,) = content(log_file).splitlines()
     assert line.isprintable()
     event = json.loads(line)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}-07:00", event.pop("time"))
@@ -193,22 +195,20 @@ def test_json_lines_have_stable_names_and_what_extra_held(configure: Configure, 
 def test_json_lines_hold_the_traceback(configure: Configure, log_file: Path) -> None:
     configure(json_lines=True)
     fail()
-    (line,) = log_file.read_text("utf-8").splitlines()
+    (line,) = content(log_file).splitlines()
     assert json.loads(line)["exception"].startswith("Traceback (most recent call last):\n")
 
 
-def test_files_are_rotated_and_only_their_owner_can_read_them(
-    configure: Configure, log_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logs, "_BYTES_PER_FILE", 1000)
-    configure()
+def test_files_are_rotated_and_only_their_owner_can_read_them(configure: Configure, log_file: Path) -> None:
+    configure(bytes_per_file=1000)
     for number in range(200):
         LOGGER.info("Event %d", number)
+    drain()
     files = sorted(log_file.parent.iterdir())
     assert [file.name for file in files] == ["jarvis-daemon.log", *(f"jarvis-daemon.log.{n}" for n in range(1, 6))]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert all(file.stat().st_size <= 1000 for file in files)
-    assert "Event 199" in log_file.read_text("utf-8")
+    assert "Event 199" in content(log_file)
     assert stat.S_IMODE(log_file.parent.stat().st_mode) == 0o700
 
 
@@ -217,18 +217,64 @@ def test_a_log_that_cannot_be_opened_is_refused_in_one_line(configure: Configure
         configure(tmp_path)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a Linux device whose disk is always full")
-def test_a_full_disk_raises_nothing_and_is_told_once(configure: Configure) -> None:
+@pytest.mark.law(4)
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null")], ids=["fifo", "device"])
+def test_what_is_no_regular_file_is_refused_in_one_line(
+    make: Callable[[Path], None], configure: Configure, log_file: Path
+) -> None:
+    log_file.parent.mkdir()
+    make(log_file)
+    with pytest.raises(SettingError, match=r"^cannot write the log .*; set DAEMON_LOG_FILE to a regular file[^\n]+$"):
+        configure()
+
+
+def test_a_full_disk_raises_nothing_and_is_told_once(configure: Configure, log_file: Path) -> None:
     stderr = io.StringIO()
-    configure(Path("/dev/full"), stderr=stderr)
-    for _ in range(2000):
-        LOGGER.info("Tick done")
-    told = [line for line in stderr.getvalue().splitlines() if "Tick done" not in line]
-    assert told == ["cannot write to the log /dev/full: [Errno 28] No space left on device"]
+    configure(stderr=stderr)
+    with no_file_grows():
+        for _ in range(20):
+            LOGGER.info("Tick done")
+        told = [line for line in said(stderr).splitlines() if "Tick done" not in line]
+    LOGGER.info("There is room again")
+    assert told == [f"cannot write to the log {log_file}: [Errno 27] File too large"]
+    assert "There is room again" in content(log_file)
+
+
+@contextmanager
+def no_file_grows() -> Iterator[None]:
+    """As on a full disk; Python ignores the signal that comes with it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("move", [Path.unlink, lambda path: path.rename(path.with_suffix(".old"))], ids=["rm", "mv"])
+def test_a_log_that_is_moved_away_is_opened_again(
+    move: Callable[[Path], None], configure: Configure, log_file: Path
+) -> None:
+    configure()
+    LOGGER.info("before")
+    drain()
+    move(log_file)
+    LOGGER.info("after")
+    (line,) = content(log_file).splitlines()
+    assert line.endswith("after")
+    assert stat.S_IMODE(log_file.stat().st_mode) == 0o600
+
+
+def test_a_log_whose_folder_is_gone_comes_back(configure: Configure, log_file: Path) -> None:
+    configure()
+    log_file.unlink()
+    log_file.parent.rmdir()
+    LOGGER.info("here")
+    assert "here" in content(log_file)
 
 
 def test_a_message_that_cannot_be_formatted_raises_nothing(configure: Configure, log_file: Path) -> None:
     configure()
     LOGGER.info("one %s two %s", "argument")
     LOGGER.info("Tick done")
-    assert "Tick done" in log_file.read_text("utf-8")
+    assert "Tick done" in content(log_file)

@@ -84,7 +84,7 @@ def _finishing(session: Session) -> Iterator[None]:
     engine = session.engine
 
     def stop(name: str) -> None:
-        engine.stop()
+        engine.wind_down()
         _logger.info("%s: finishing what runs; once more to end it", name)
 
     try:

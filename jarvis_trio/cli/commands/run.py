@@ -46,9 +46,10 @@ def run(session: CommandSession, /, application: Application | None, log_format:
       jarvis-trio run --app-dir ~/assistant --engine scheduler.engine:SchedulerEngine --store memory.store:MemoryStore
     """
     settings = _settings(session, application)
-    with HeldSignals() as signals, DaemonLock(settings.lock_file, session.clock.now()) as lock:
+    as_json = log_format == "json"
+    log = logs.logging_to(settings.log_file, zone=session.clock.zone, stderr=sys.stderr, json_lines=as_json)
+    with HeldSignals() as signals, log, DaemonLock(settings.lock_file, session.clock.now()) as lock:
         logging.getLogger().removeHandler(NOTES)
-        logs.configure(settings.log_file, zone=session.clock.zone, stderr=sys.stderr, json_lines=log_format == "json")
         try:
             memory_store, built = _parts(session, application)
         except JarvisError as error:

@@ -1,0 +1,209 @@
+"""Where lines of the log end up: a file that is rotated, or a stream; each written in a thread of its own.
+
+Guarantees:
+
+- `Sink.put` never waits: not for a disk, nor for a terminal that somebody stopped with Ctrl-S,
+  nor for a pager that reads no further. So neither a tick nor a signal does.
+- Lines that find the queue full are dropped and counted; the count is written as soon as
+  something can be.
+- A log file that is renamed or deleted (logrotate) is opened again for the next line.
+- What cannot be written raises nothing, and is complained about once.
+
+This code assumes that a write may hang for ever. Nobody joins a writing thread without a limit.
+
+`logging.handlers.QueueListener` was considered and rejected: its `stop` waits for its thread
+without a limit, and its queue has no count of what it dropped.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+import select
+import stat
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, TextIO
+
+BYTES_PER_FILE = 5_000_000
+OLD_FILES = 5
+MOST_LINES_WAITING = 10_000
+
+
+class Target(Protocol):
+    """Something that texts are written to. A call may take any time; it raises nothing."""
+
+    def write(self, text: str) -> None:
+        """Write a text that ends with a line end."""
+
+    def close(self) -> None:
+        """Write nothing more."""
+
+
+class Sink:
+    """Takes texts without waiting, and writes them to a target in a thread of its own.
+
+    Args:
+        target: gets the texts, one after the other.
+        dropped: what to write about a number of texts that were dropped.
+        most: how many texts may wait.
+    """
+
+    def __init__(self, target: Target, dropped: Callable[[int], str], most: int = MOST_LINES_WAITING) -> None:
+        self._target = target
+        self._dropped = dropped
+        self._most = most
+        self._lost = 0
+        # Its `put` may even interrupt itself, in a signal handler (Python's documentation of queue).
+        self._texts: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
+        self._has_thread = True
+        try:
+            threading.Thread(target=self._serve, name="log", daemon=True).start()
+        except RuntimeError:  # no thread for a moment: better a log that may wait than none
+            self._write_directly()
+        os.register_at_fork(after_in_child=self._write_directly)
+
+    def put(self, text: str) -> None:
+        """Have a text written soon, or drop it if too many wait."""
+        if not self._has_thread:
+            self._target.write(text)
+        elif self._texts.qsize() >= self._most:
+            self._lost += 1
+        else:
+            self._texts.put(text)
+
+    def drain(self, seconds: float) -> bool:
+        """Wait until what was put so far is written, at most that long. Returns whether it is."""
+        if not self._has_thread:
+            return True
+        written = threading.Event()
+        self._texts.put(written)
+        return written.wait(seconds)
+
+    def close(self, seconds: float) -> None:
+        """Write what was put so far, and nothing else; wait for that at most that long."""
+        self.drain(seconds)
+        self._texts.put(None)
+
+    def _serve(self) -> None:
+        while (item := self._texts.get()) is not None:
+            if isinstance(item, threading.Event):
+                item.set()
+                continue
+            self._target.write(item)
+            if lost := self._lost:
+                self._lost -= lost
+                self._target.write(self._dropped(lost))
+        self._target.close()
+
+    def _write_directly(self) -> None:
+        """In a forked process only the thread that forked goes on (fork(2)); nobody would empty the queue."""
+        self._has_thread = False
+
+
+class StreamTarget:
+    """A stream, such as stderr. What it does not take is lost."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # closed, or its reader has gone
+            try:
+                descriptor = self._stream.fileno()
+            except OSError:  # a stream of Python alone
+                self._stream.write(text)
+                return
+            _write_all(descriptor, text.encode("utf-8", "backslashreplace"))
+
+    def close(self) -> None:
+        """Nothing: it belongs to others."""
+
+
+class LogFile:
+    """A file that only its owner may read, and that is rotated.
+
+    Args:
+        path: where it is. Its folder must exist.
+        complain: is told, once, what cannot be written.
+        bytes_per_file: beyond this it becomes `path.1`, and so on up to `path.OLD_FILES`.
+
+    Raises OSError if it cannot be opened, or is not a regular file: a FIFO would wait for its reader.
+    """
+
+    def __init__(
+        self, path: Path, complain: Callable[[str], object] = lambda line: None, bytes_per_file: int = BYTES_PER_FILE
+    ) -> None:
+        self._path = path
+        self._complain = complain
+        self._bytes_per_file = bytes_per_file
+        self._has_complained = False
+        self._is_cut = False
+        self._descriptor = _opened(path)
+
+    def write(self, text: str) -> None:
+        data = text.encode("utf-8", "backslashreplace")
+        try:
+            self._open_again_if_moved()
+            self._rotate_if_full(len(data))
+            _write_all(self._descriptor, b"\n" * self._is_cut + data)
+            self._is_cut = False
+        except OSError as error:
+            self._is_cut = True
+            if not self._has_complained:
+                self._has_complained = True
+                self._complain(f"cannot write to the log {self._path}: {error}\n")
+
+    def close(self) -> None:
+        """Write nothing more."""
+        os.close(self._descriptor)
+
+    def _open_again_if_moved(self) -> None:
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):
+                return
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._replace(_opened(self._path))
+
+    def _rotate_if_full(self, more: int) -> None:
+        size = os.fstat(self._descriptor).st_size
+        if size == 0 or size + more <= self._bytes_per_file:
+            return
+        for number in range(OLD_FILES, 0, -1):
+            with suppress(FileNotFoundError):
+                os.replace(self._numbered(number - 1), self._numbered(number))
+        self._replace(_opened(self._path))
+
+    def _numbered(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
+
+    def _replace(self, descriptor: int) -> None:
+        before, self._descriptor = self._descriptor, descriptor
+        os.close(before)
+
+
+def _opened(path: Path) -> int:
+    # NONBLOCK, since to open a FIFO would wait for its reader; without one it fails with ENXIO.
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise _not_regular() if error.errno == errno.ENXIO else error from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_regular()
+    return descriptor
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:  # another program made our terminal non-blocking
+            select.select([], [descriptor], [])
+
+
+def _not_regular() -> OSError:
+    return OSError(errno.EINVAL, "Not a regular file")
