@@ -2,7 +2,9 @@
 
 The dialect is that of crontab(5), with two differences that existing rows need:
 stored weekday numbers count 0 = Monday to 6 = Sunday, and day of month and weekday
-must both match (crontab(5): either, where both are restricted).
+must both match (crontab(5): either, if both are restricted). It also knows what crontab(5)
+cannot say: `L` (the last day of the month), `L-3` (three days before it), `LW` (the last day
+from Monday to Friday), `FRI#2` and `FRIL` (the second and the last Friday), as cronsim does.
 
 The clock changes follow the notes of Debian's cron(8). A job whose minute or hour
 field starts with `*` follows the clock: it runs in each whole minute that the clock
@@ -28,20 +30,25 @@ from bisect import bisect_left
 from calendar import isleap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import MAXYEAR, date, datetime, tzinfo
+from datetime import MAXYEAR, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 from jarvis_trio.errors import CronError
 from jarvis_trio.schedules.cron_fields import (
     FIELDS,
+    HOUR,
+    MINUTE,
+    MONTH,
     SUNDAY_FIRST,
     WEEKDAY,
+    day_values,
+    is_special,
     parse_field,
     split_expression,
     values,
     weekday_names,
 )
-from jarvis_trio.schedules.cron_words import sentence
+from jarvis_trio.schedules.cron_words import day_words, sentence, weekday_words
 from jarvis_trio.schedules.walltime import (
     LAST_DAY,
     MINUTES_PER_DAY,
@@ -56,6 +63,9 @@ from jarvis_trio.schedules.walltime import (
 
 _MONTH_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _LEAP_DAY = 59  # 29 February, counted from 1 January as 0
+_DAY = timedelta(days=1)
+# A year of each of the fourteen layouts of the calendar: common ones from Monday on, then leap ones.
+_LAYOUTS = (2018, 2019, 2014, 2015, 2010, 2011, 2017, 2024, 2008, 2020, 2004, 2016, 2000, 2012)
 _EACH_WEEK = sum(1 << 7 * week for week in range(54))
 # Twice the 400 years after which the calendar repeats: the last rule of a zone holds for ever,
 # so a wild-card job that met a gap each time until then will always do so.
@@ -149,11 +159,17 @@ class CronExpression:
 
     def describe(self, local: datetime) -> list[FieldCheck]:
         """Field by field, whether the expression matches the minute that `local` reads in its own zone."""
-        readings = (local.minute, local.hour, local.day, local.month, local.weekday())
-        return [
-            FieldCheck(field.name, text, field.label(value), bool(mask >> value & 1))
-            for field, text, mask, value in zip(FIELDS, self._texts, self._masks, readings, strict=True)
-        ]
+        days, weekdays = day_values(local)
+        readings = (1 << local.minute, 1 << local.hour, days, 1 << local.month, weekdays)
+        labels = (
+            MINUTE.label(local.minute),
+            HOUR.label(local.hour),
+            day_words(local, self._masks[2]),
+            MONTH.label(local.month),
+            weekday_words(local, self._masks[4]),
+        )
+        matches = [bool(mask & reading) for mask, reading in zip(self._masks, readings, strict=True)]
+        return list(map(FieldCheck, (field.name for field in FIELDS), self._texts, labels, matches))
 
     def words(self) -> str:
         """What it means in plain English: `at 09:00 on Monday to Friday`."""
@@ -212,7 +228,7 @@ class CronExpression:
 class _Calendar:
     """The wall minutes that match, by the calendar alone: as if no clock ever changed."""
 
-    __slots__ = ("_days_of_year", "_earliest", "_hours", "_minutes", "_weekdays", "has_a_day")
+    __slots__ = ("_days_of_year", "_earliest", "_hours", "_minutes", "_special", "_weekdays", "has_a_day")
 
     def __init__(self, minutes: int, hours: int, days: int, months: int, weekdays: int) -> None:
         self._minutes = minutes
@@ -220,9 +236,13 @@ class _Calendar:
         self._earliest = _lowest_bit(hours) * 60 + _lowest_bit(minutes)
         self._days_of_year = _days_of_year(days, months)
         self._weekdays = weekdays * _EACH_WEEK  # bit n: the nth day after a Monday
-        # The weekday decides nothing: in the 400 years of the calendar each date,
-        # 29 February too, falls on each weekday.
-        self.has_a_day = self._days_of_year[True] != 0
+        self._special = (days, months, weekdays) if is_special(days, weekdays) else None
+        if self._special:
+            self.has_a_day = any(_days_of_layout(*self._special, year) for year in _LAYOUTS)
+        else:
+            # The weekday decides nothing: in the 400 years of the calendar each date,
+            # 29 February too, falls on each weekday.
+            self.has_a_day = self._days_of_year[True] != 0
 
     def first(self, minute: int) -> int | None:
         """The first match at `minute` or later; None after the year 9999."""
@@ -281,7 +301,21 @@ class _Calendar:
     def _year(self, year: int) -> tuple[int, int]:
         """The day on which that year begins, and the mask of its days that match; bit 0 is that day."""
         first = date(year, 1, 1).toordinal() - 1
+        if self._special:
+            return first, _days_of_layout(*self._special, _LAYOUTS[7 * isleap(year) + first % 7])
         return first, self._days_of_year[isleap(year)] & self._weekdays >> first % 7
+
+
+@lru_cache(maxsize=1024)
+def _days_of_layout(days: int, months: int, weekdays: int, year: int) -> int:
+    """The days that match in all years that begin and go on as `year` does; bit 0 is 1 January."""
+    mask = 0
+    for number in range(365 + isleap(year)):
+        day = date(year, 1, 1) + number * _DAY
+        as_day, as_weekday = day_values(day)
+        if months >> day.month & 1 and days & as_day and weekdays & as_weekday:
+            mask |= 1 << number
+    return mask
 
 
 @lru_cache(maxsize=1024)

@@ -1,18 +1,28 @@
-"""The dialect: what the five fields of a cron expression may say.
+"""The dialect: what the five fields of a cron expression may say. Pure.
 
-A field becomes a bit mask: bit v is set where the value v matches. Pure.
+A field becomes a bit mask: bit v is set if the value v matches. Two fields have further values for
+what only the calendar of a month can tell:
+
+- day of month: `FROM_END + k` is the day k days before the last (`L`, `L-3`), and `LAST_WORKDAY` is
+  the last day from Monday to Friday (`LW`);
+- weekday: `nth_weekday(n, day)` is the nth Friday (`FRI#2`), and `nth_weekday(LAST, day)` the last
+  one (`FRIL`).
 """
 
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 
 from jarvis_trio.errors import CronError
 
 _VALUE = "([0-9]+|[A-Za-z]{3})"
 _TERM = re.compile(rf"(?:\*|{_VALUE}(?:-{_VALUE})?)(?:/([0-9]+))?")
+_FROM_END = re.compile("[Ll](?:-([0-9]{1,2}))?")
+_NTH = re.compile(rf"{_VALUE}(?:#([1-5])|[Ll])")
 _LONGEST_TEXT = 1_000
 _ALIASES = {
     "@hourly": "0 * * * *",
@@ -52,6 +62,11 @@ WEEKDAY = Field("weekday", 0, 6, ("Monday", "Tuesday", "Wednesday", "Thursday", 
 FIELDS = (MINUTE, HOUR, DAY, MONTH, WEEKDAY)
 SUNDAY_FIRST = -1
 
+FROM_END = 32
+LAST_WORKDAY = 63
+LAST = 6
+"""In the place of the fifth, the last one."""
+
 
 def split_expression(text: str) -> tuple[str, ...]:
     """The texts of the five fields, an `@` name written out, without the empty parts of lists.
@@ -87,9 +102,35 @@ def parse_field(field: Field, text: str, first_number: int = 0) -> int:
     """
     mask = 0
     for term in text.split(","):
+        if (special := _special(field, term, first_number)) is not None:
+            mask |= 1 << special
+            continue
         for value in _values(field, term, first_number):
             mask |= 1 << (value % 7 if field is WEEKDAY else value)
     return mask
+
+
+def nth_weekday(nth: int, weekday: int) -> int:
+    """The value of the nth such weekday of a month; `LAST` is the last one, whichever that is."""
+    return 7 * nth + weekday
+
+
+def is_special(days: int, weekdays: int) -> bool:
+    """Whether the masks of these two fields need the calendar of a month."""
+    return days >> FROM_END != 0 or weekdays >> len(WEEKDAY.labels) != 0
+
+
+def day_values(day: date) -> tuple[int, int]:
+    """The masks of all values that a date has as a day of the month, and as a weekday."""
+    weekday, length = day.weekday(), monthrange(day.year, day.month)[1]
+    left = length - day.day
+    days = 1 << day.day | 1 << FROM_END + left
+    if weekday < 5 and left < (3 if weekday == 4 else 1):
+        days |= 1 << LAST_WORKDAY
+    weekdays = 1 << weekday | 1 << nth_weekday((day.day - 1) // 7 + 1, weekday)
+    if left < 7:
+        weekdays |= 1 << nth_weekday(LAST, weekday)
+    return days, weekdays
 
 
 def values(mask: int) -> tuple[int, ...]:
@@ -98,19 +139,22 @@ def values(mask: int) -> tuple[int, ...]:
 
 
 def weekday_names(mask: int) -> str:
-    """The weekdays of the mask as an expression would name them: `TUE-SAT`, `MON,WED,FRI`."""
-    found = values(mask)
+    """The weekdays of the mask as an expression would name them: `TUE-SAT`, `MON,WED,FRI#2`."""
+    found = [value for value in values(mask) if value < 7]
     if len(found) == 7:
         return "*"
-    if len(found) > 2 and found == tuple(range(found[0], found[-1] + 1)):
-        return f"{WEEKDAY.short_name(found[0])}-{WEEKDAY.short_name(found[-1])}"
-    return ",".join(map(WEEKDAY.short_name, found))
+    names = list(map(WEEKDAY.short_name, found))
+    if len(found) > 2 and found == list(range(found[0], found[-1] + 1)):
+        names = [f"{names[0]}-{names[-1]}"]
+    for nth, weekday in (divmod(value, 7) for value in values(mask) if value >= 7):
+        names.append(WEEKDAY.short_name(weekday) + ("L" if nth == LAST else f"#{nth}"))
+    return ",".join(names)
 
 
 def _values(field: Field, term: str, first_number: int) -> range:
     found = _TERM.fullmatch(term)
     if found is None:
-        raise _refusal(field, term, "is not understood (L, W, # and ? are not supported)")
+        raise _refusal(field, term, "is not understood")
     first, last, step = found.groups()
     if step is not None and int(step) == 0:
         raise _refusal(field, term, "has a step of 0")
@@ -126,6 +170,20 @@ def _values(field: Field, term: str, first_number: int) -> range:
     return range(low, high + 1, int(step or 1))
 
 
+def _special(field: Field, term: str, first_number: int) -> int | None:
+    """The value of a term that needs the calendar of a month; None if it is another one."""
+    if field is DAY and term.upper() == "LW":
+        return LAST_WORKDAY
+    if field is DAY and (found := _FROM_END.fullmatch(term)):
+        back = int(found[1] or 0)
+        if back >= field.high:
+            raise _refusal(field, term, "is out of range")
+        return FROM_END + back
+    if field is WEEKDAY and (found := _NTH.fullmatch(term)):
+        return nth_weekday(int(found[2] or LAST), _value(field, term, found[1], first_number) % 7)
+    return None
+
+
 def _value(field: Field, term: str, text: str, first_number: int) -> int:
     if text.isdecimal() and field.low <= int(text) <= field.high:
         return int(text) + first_number
@@ -139,7 +197,8 @@ def _refusal(field: Field, term: str, why: str) -> CronError:
     # By name where there are names: programs differ on which weekday is 0, and who writes a new row is to name it.
     spelt = field.short_name if field.labels else str
     first, third, last = map(spelt, (field.low, field.low + 2, field.high))
+    besides = {DAY: "; or L, L-3 or LW", WEEKDAY: "; or FRI#2 or FRIL"}.get(field, "")
     return CronError(
         f"cron {field.name} {term[:40]!r} {why}: use * or {first} to {last}, "
-        f"in lists ({first},{third}), ranges ({first}-{third}) and steps (*/3)"
+        f"in lists ({first},{third}), ranges ({first}-{third}) and steps (*/3){besides}"
     )

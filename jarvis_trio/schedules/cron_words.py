@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Callable, Sequence
+from datetime import date
 
-from jarvis_trio.schedules.cron_fields import HOUR, MINUTE, MONTH, WEEKDAY
+from jarvis_trio.schedules.cron_fields import DAY, FROM_END, HOUR, LAST_WORKDAY, MINUTE, MONTH, WEEKDAY
 
 _MOST_TIMES = 6
+_NTH = ("", "first", "second", "third", "fourth", "fifth", "last")
 Values = Sequence[int]
 
 
 def sentence(minutes: Values, hours: Values, days: Values, months: Values, weekdays: Values) -> str:
     """When a minute matches all five: `at 09:00 on Monday to Friday`. Each holds its values, ascending."""
     time = _time(minutes, hours)
-    any_day = len(days) == 31 and len(weekdays) == 7
+    any_day = _is_any(days, DAY.high) and _is_any(weekdays, 7)
     daily = any_day and len(hours) < 24 and not time.startswith("every")
     return " ".join(filter(None, (time, "every day" if daily else "", _days(days, months, weekdays))))
 
@@ -52,11 +55,39 @@ def _within_an_hour(minutes: Values, hour: int) -> str:
 
 def _days(days: Values, months: Values, weekdays: Values) -> str:
     month = _listing(months, MONTH.label) if len(months) < 12 else ""
-    if len(days) < 31:
-        condition = f", if that is {_listing(weekdays, WEEKDAY.label, 'or')}" if len(weekdays) < 7 else ""
-        return f"on {_listing(days, _ordinal)} of {month or 'the month'}{condition}"
-    weekday = f"on {_listing(weekdays, WEEKDAY.label)}" if len(weekdays) < 7 else ""
-    return " ".join(filter(None, (weekday, month and f"in {month}")))
+    any_weekday = _is_any(weekdays, 7)
+    if not _is_any(days, DAY.high):
+        condition = "" if any_weekday else f", if that is {_mixed(weekdays, 7, _weekday, 'or')}"
+        return f"on {_mixed(days, FROM_END, _ordinal)} of {month or 'the month'}{condition}"
+    if any_weekday:
+        return month and f"in {month}"
+    within = f"of {month or 'the month'}" if weekdays[-1] >= 7 else month and f"in {month}"
+    return " ".join(filter(None, (f"on {_mixed(weekdays, 7, _weekday)}", within)))
+
+
+def day_words(day: date, mask: int) -> str:
+    """The day of the month, with the month's length if the mask asks for it: `29`, `29 of 31`."""
+    length = monthrange(day.year, day.month)[1]
+    return f"{day.day:02} of {length}" if mask >> FROM_END else DAY.label(day.day)
+
+
+def weekday_words(day: date, mask: int) -> str:
+    """The weekday, with its place in the month if the mask asks for it: `the fourth and last Friday`."""
+    name = WEEKDAY.label(day.weekday())
+    if not mask >> 7:
+        return name
+    last = day.day + 7 > monthrange(day.year, day.month)[1]
+    return f"the {_NTH[(day.day - 1) // 7 + 1]}{' and last' if last else ''} {name}"
+
+
+def _is_any(values: Values, count: int) -> bool:
+    """Whether the field restricts nothing: all plain values are there."""
+    return len(values) >= count and values[count - 1] - values[0] == count - 1
+
+
+def _weekday(value: int) -> str:
+    nth, weekday = divmod(value, 7)
+    return f"the {_NTH[nth]} {WEEKDAY.label(weekday)}" if nth else WEEKDAY.label(weekday)
 
 
 def _beat(values: Values, size: int, unit: str) -> str:
@@ -69,13 +100,24 @@ def _beat(values: Values, size: int, unit: str) -> str:
 
 def _listing(values: Values, label: Callable[[int], str], last_word: str = "and") -> str:
     """The values in words, runs as `1 to 5`, and a long even progression cut short."""
+    return _joined(_items(values, label), last_word)
+
+
+def _mixed(values: Values, count: int, label: Callable[[int], str], last_word: str = "and") -> str:
+    """The same for a field whose values from `count` on name days of a month, and make no runs."""
+    plain = [value for value in values if value < count]
+    return _joined([*_items(plain, label), *map(label, values[len(plain) :])], last_word)
+
+
+def _items(values: Values, label: Callable[[int], str]) -> list[str]:
     step = values[-1] - values[-2] if len(values) > 4 else 1
     if step > 1 and list(values) == list(range(values[0], values[-1] + 1, step)):
-        return f"{', '.join(map(label, values[:3]))} and so on to {label(values[-1])}"
+        return [f"{', '.join(map(label, values[:3]))} and so on to {label(values[-1])}"]
+
     items: list[str] = []
     for run in _runs(values):
         items += map(label, run) if len(run) < 3 else [f"{label(run[0])} to {label(run[-1])}"]
-    return _joined(items, last_word)
+    return items
 
 
 def _runs(values: Values) -> list[list[int]]:
@@ -97,5 +139,11 @@ def _joined(items: Sequence[str], last_word: str = "and") -> str:
 
 
 def _ordinal(day: int) -> str:
+    if day == LAST_WORKDAY:
+        return "the last working day"
+    if day == FROM_END:
+        return "the last day"
+    if day > FROM_END:
+        return f"{_ordinal(day - FROM_END + 1)}-last day"
     ending = "th" if day in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
     return f"the {day}{ending}"

@@ -117,9 +117,13 @@ def test_day_of_month_and_weekday_must_both_match() -> None:
         ("1-2-3 * * * *", "minute '1-2-3'"),
         ("1.5 * * * *", "minute '1.5'"),
         ("99999999 * * * *", "minute '99999999'"),
-        ("* * L * *", "day of month 'L'"),
+        ("* * L/2 * *", "day of month 'L/2'"),
+        ("* * L-31 * *", "day of month 'L-31'"),
+        ("* * * L *", "month 'L'"),
         ("* * 15W * *", "day of month '15W'"),
-        ("* * * * FRI#2", "weekday 'FRI#2'"),
+        ("* * * * FRI#6", "weekday 'FRI#6'"),
+        ("* * * * L", "weekday 'L'"),
+        ("* * * * MON-FRIL", "weekday 'MON-FRIL'"),
         ("* * ? * *", "day of month '?'"),
         ("\u0663 * * * *", "minute '\u0663'"),  # an Arabic digit
         ("* * * * fr\u0131", "weekday 'fr\u0131'"),  # its upper case is FRI
@@ -145,11 +149,11 @@ def test_refuses_a_field_in_one_line_that_names_it(expression: str, named: str) 
         (
             "0 9 * * 7",
             "cron weekday '7' is out of range: use * or MON to SUN, "
-            "in lists (MON,WED), ranges (MON-WED) and steps (*/3)",
+            "in lists (MON,WED), ranges (MON-WED) and steps (*/3); or FRI#2 or FRIL",
         ),
         (
             "0 9 * " + "X" * 41 + " *",
-            f"cron month '{'X' * 40}' is not understood (L, W, # and ? are not supported): {MONTHS_ARE}",
+            f"cron month '{'X' * 40}' is not understood: {MONTHS_ARE}",
         ),
         ("* * * FOO *", f"cron month 'FOO' is not understood: {MONTHS_ARE}"),
         ("* * * 1-12/0 *", f"cron month '1-12/0' has a step of 0: {MONTHS_ARE}"),
