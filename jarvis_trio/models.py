@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 from zoneinfo import available_timezones
 
+from jarvis_trio.clock import Clock
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import duration_text, parse_duration, parse_zone
 from jarvis_trio.jsontext import json_object as json_object  # public: installed handlers take it from here
@@ -329,6 +331,84 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """What a file of the inbox says.
+
+    `file` tells that very file from all others; `payload` is JSON text.
+    """
+
+    file: bytes
+    source: str
+    event_type: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """A row of `alert_rules`, as the table holds it: `condition` should be JSON, the time
+    ISO text.
+    """
+
+    id: int
+    name: str
+    alert_type: str
+    condition: str | None
+    last_triggered_at: str | None
+
+
+class HandlerStore(Protocol):
+    """What a handler may ask of the database, which stays open whatever the handler does.
+
+    Statements take `?` for each value. What they return is told at `MemoryStore`.
+    """
+
+    @property
+    def clock(self) -> Clock:
+        """What the time is."""
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
+        """All rows of a query."""
+
+    def value(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """The first column of a query's first row; None if there is none."""
+
+    def write(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """Execute one statement, in the open transaction or in one of its own."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All of what is written inside, or nothing of it."""
+
+    def get_scheduled_task_by_name(self, name: str) -> ScheduledTask | None:
+        """The task with that name, or None."""
+
+    def note(self, key: str) -> str | None:
+        """The text that was remembered under `key`, or None."""
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep a text under `key`."""
+
+    def add_webhook_events(
+        self, inbox: bytes, events: Iterable[WebhookEvent], at_hand: Set[bytes], received_at: str
+    ) -> int:
+        """Add the events whose file was not taken in before; returns how many were new."""
+
+    def enabled_alert_rules(self) -> list[AlertRule]:
+        """Every enabled rule."""
+
+    def stamp_alert_rule(self, rule_id: int, triggered_at: str) -> None:
+        """Note when a rule triggered."""
+
+    def delegations_due(self) -> list[str]:
+        """The due dates of all active delegations."""
+
+    def decisions_pending_since(self) -> list[str]:
+        """When each decision that awaits its execution was made."""
+
+    def fact(self, category: str, key: str) -> str | None:
+        """The value of a fact, or None."""
+
+
+@dataclass(frozen=True, slots=True)
 class HandlerContext:
     """What a handler is told besides its task.
 
@@ -337,11 +417,10 @@ class HandlerContext:
     task's local times and dates are meant. `cancelled` is set when that
     time is over: a handler that looks at it can stop by itself, which is all that
     can be done, since a thread cannot be killed. `store` is the engine's
-    `MemoryStore`, which stays open whatever the handler does (typed loosely, as a
-    handler may be tested with any other).
+    database, which stays open whatever the handler does.
     """
 
-    store: Any
+    store: HandlerStore
     scheduled_for: datetime
     attempt: int
     started_at: datetime

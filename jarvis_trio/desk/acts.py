@@ -214,7 +214,7 @@ def _schedule_again(session: Session, before: ScheduledTask, columns: dict[str, 
     if not set_aside and (not columns.keys() & _SCHEDULE or same_schedule(before, after, zone)):
         return {}
     slot = local_text(first_slot(after, session.now(), zone), zone)
-    return {"next_run_at": slot} | ({"enabled": True} if set_aside else {})
+    return {"next_run_at": slot}
 
 
 def _update(session: Session, task: ScheduledTask, **columns: object) -> ScheduledTask:

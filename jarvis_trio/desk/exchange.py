@@ -17,11 +17,11 @@ from jarvis_trio.instants import local_text
 from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import Policy, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.schedules.schedule import task_schedule
+from jarvis_trio.store.tasks import CONFIGURATIONS
 from jarvis_trio.text import nearest
 
 _TEXTS = ("name", "description", "schedule_type", "handler_type", "delivery_channel")
-_CONFIGURATIONS = ("schedule_config", "handler_config", "delivery_config", "policy")
-_KEYS = {*_TEXTS, *_CONFIGURATIONS, "enabled"}
+_KEYS = {*_TEXTS, *CONFIGURATIONS, "enabled"}
 _REQUIRED = ("name", "schedule_type", "schedule_config", "handler_type")
 
 
@@ -100,7 +100,7 @@ def _is_past(task: ScheduledTask, session: Session) -> bool:
 def _entry(task: ScheduledTask) -> dict[str, Any]:
     """A task for the file. A configuration that TOML cannot hold, with a null in it, stays JSON text."""
     entry: dict[str, Any] = {key: getattr(task, key) for key in _TEXTS} | {"enabled": task.enabled}
-    for key in _CONFIGURATIONS:
+    for key in CONFIGURATIONS:
         text = getattr(task, key)
         try:
             value = json_object(text, key)
@@ -137,7 +137,7 @@ def _task(entry: object, number: int) -> ScheduledTask:
     if missing := [key for key in _REQUIRED if key not in entry]:
         raise TaskError(f"task {number} of the file has no {missing[0]}")
     values = dict(entry)
-    for key in _CONFIGURATIONS:
+    for key in CONFIGURATIONS:
         if isinstance(values.get(key), Mapping):
             values[key] = json.dumps(values[key])
     wrong = [key for key in values if not isinstance(values[key], bool if key == "enabled" else str)]
@@ -184,7 +184,7 @@ def _checked(task: ScheduledTask, present: ScheduledTask | None, session: Sessio
 
 def _meaning(task: ScheduledTask, key: str) -> object:
     value = getattr(task, key)
-    if key not in _CONFIGURATIONS:
+    if key not in CONFIGURATIONS:
         return value
     try:
         return json_object(value, key)

@@ -137,11 +137,13 @@ def status(session: Session) -> Status:
 
     names = {task.id: task.name for task in present}
     troubles = {(trouble.kind, names.get(trouble.task_id, "")) for trouble in troubled}
-    slots = [(task.name, at) for task in present if task.enabled and (at := stored_next_run(task, zone)) is not None]
+    aside = {trouble.task_id for trouble in troubled if trouble.kind is TroubleKind.SET_ASIDE}
+    live = [task for task in present if task.enabled and task.id not in aside]
+    slots = [(task.name, at) for task in live if (at := stored_next_run(task, zone)) is not None]
     return Status(
         daemon=session.daemon(),
         total=len(present),
-        enabled=sum(task.enabled for task in present),
+        enabled=len(live),
         overdue=sum(at <= now for _, at in slots),
         failing=sorted(name for kind, name in troubles if kind is not TroubleKind.SET_ASIDE),
         set_aside=sorted(name for kind, name in troubles if kind is TroubleKind.SET_ASIDE),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.files import second_name
 from jarvis_trio.text import counted
 
 _LARGE_WAL_BYTES = 100_000_000
@@ -22,6 +23,8 @@ def check_database(store: MemoryStore) -> Iterator[Finding]:
     tables = f"schema {schema}" if schema else "without our tables yet: `run` adds them, and makes a copy first"
     tasks = counted(store.count_scheduled_tasks(), "task")
     yield Finding("database", f"{path}: {size_words(_size(path))}, log {size_words(log)}, {tables}, {tasks}")
+    if (refused := second_name(path)) is not None:
+        yield problem("database", refused.says, refused.fix)
     if log > _LARGE_WAL_BYTES:
         fix = "end the program that has it open for reading all the time: see `open in`"
         yield warning("database", f"its log has grown to {size_words(log)}", fix)

@@ -32,7 +32,7 @@ import threading
 from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime, timedelta, tzinfo
 from random import Random
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.claims import Claims, Step, Unrun
@@ -52,6 +52,7 @@ from jarvis_trio.models import (
     Claim,
     Handler,
     HandlerContext,
+    HandlerStore,
     Outcome,
     RunStatus,
     ScheduledTask,
@@ -351,7 +352,7 @@ class SchedulerEngine:
     def _context(self, claim: Claim) -> HandlerContext:
         seconds = task_policy(claim.task.policy).timeout_seconds
         return HandlerContext(
-            store=_LentStore(self.memory_store),
+            store=cast(HandlerStore, _LentStore(self.memory_store)),
             scheduled_for=claim.scheduled_for,
             attempt=claim.attempt,
             started_at=claim.started_at,

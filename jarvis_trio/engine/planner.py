@@ -47,7 +47,7 @@ class Planner:
         """
         task_id = require_id(task)
         set_aside = self._store.reason_set_aside(task_id)
-        if not task.enabled and set_aside is None:
+        if not task.enabled:
             self._store.dequeue(task_id)
             return
         try:
@@ -58,7 +58,6 @@ class Planner:
             return
         self._notices.watch(task, now)
         if set_aside is not None:
-            self._store.set_enabled(task_id, True)
             self._notices.mended(task, now)
             _logger.info("Task %r was fixed and is scheduled again", task.name, extra={"task": task.name})
         counted_from = None if slot is None else schedule.counted_from(slot, now)
@@ -73,13 +72,16 @@ class Planner:
         return schedule.first(now, partial(self._store.is_slot_over, task))
 
     def set_aside(self, task: ScheduledTask, reason: str, now: datetime) -> None:
-        """Disable a task that cannot be scheduled, with the reason in its history; told once."""
+        """Take a task that cannot be scheduled out of the queue, with the reason in its history; told once.
+
+        Its row stays as it is: `enabled` says what people want, and other programs read it.
+        """
         task_id, reason = require_id(task), reason[:1000]  # it can quote as much as the row holds
-        if not task.enabled and self._store.reason_set_aside(task_id) == reason:
-            self._store.dequeue(task_id)
+        self._store.dequeue(task_id)
+        if self._store.reason_set_aside(task_id) == reason:
             return
         self._store.record_unrun(task, now, RunStatus.SKIPPED, f"set aside: {reason}", at=now)
-        self._store.set_enabled(task_id, False)
+        self._store.set_deadline(task_id, None)
         self._store.end_troubles(task_id, [TroubleKind.SET_ASIDE])
         self._notices.trouble(task, TroubleKind.SET_ASIDE, reason, now)
         _logger.error("Task %r is set aside until it is fixed: %s", task.name, reason, extra={"task": task.name})

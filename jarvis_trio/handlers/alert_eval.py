@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 
 from jarvis_trio.errors import DeliveryError, HandlerError, HandlerTimeoutError, ScheduleError
 from jarvis_trio.instants import parse_instant
-from jarvis_trio.models import HandlerContext, ScheduledTask
-from jarvis_trio.store.assistant import AlertRule
+from jarvis_trio.models import AlertRule, HandlerContext, ScheduledTask
 from jarvis_trio.text import printable
 
 QUIET_TIME = timedelta(hours=4)

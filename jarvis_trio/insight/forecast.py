@@ -59,8 +59,8 @@ def forecast(
         except ScheduleError as error:
             left_out[task.name] = f"cannot be scheduled: {error}"
             continue
-        if not task.enabled:
-            reason = set_aside.get(require_id(task))
+        reason = set_aside.get(require_id(task))
+        if reason is not None or not task.enabled:
             left_out[task.name] = "paused" if reason is None else f"set aside: {reason}"
             continue
         slots = _slots(schedule, _next_run(store, task, schedule, now), start, end, now)

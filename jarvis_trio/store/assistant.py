@@ -3,30 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
 
+from jarvis_trio.models import AlertRule, WebhookEvent
 from jarvis_trio.store.database import Database
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookEvent:
-    """What a file of the inbox says. `file` tells that very file from all others, `payload` is JSON text."""
-
-    file: bytes
-    source: str
-    event_type: str
-    payload: str
-
-
-@dataclass(frozen=True, slots=True)
-class AlertRule:
-    """A row of `alert_rules`, as the table holds it: `condition` should be JSON, the time ISO text."""
-
-    id: int
-    name: str
-    alert_type: str
-    condition: str | None
-    last_triggered_at: str | None
 
 
 class AssistantTables(Database):

@@ -157,13 +157,6 @@ class TaskQueue(Database):
                 self.settle(task, slot, waits_from=waits_from)
         return text
 
-    def set_enabled(self, task_id: int, enabled: bool) -> None:
-        """Let a task be scheduled, or take it out of the queue with its retries."""
-        with self.transaction():
-            self.write("UPDATE scheduled_tasks SET enabled = ? WHERE id = ?", (int(enabled), task_id))
-            if not enabled:
-                self.dequeue(task_id)
-
 
 def _to_due(row: Row) -> Due:
     since = row["q_running_since"]

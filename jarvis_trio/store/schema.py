@@ -275,6 +275,13 @@ STEPS: tuple[Step, ...] = (
             "requests_by_run": "requests (run_id) WHERE run_id IS NOT NULL",
         },
     ),
+    Step(
+        "A task that is set aside keeps its row as it is; before, its `enabled` was taken away.",
+        then=(
+            "UPDATE scheduled_tasks SET enabled = 1 WHERE id IN"
+            " (SELECT task_id FROM task_troubles WHERE kind = 'set aside')",
+        ),
+    ),
 )
 """Append here. The number of a step is its place: a file says in `jarvis_meta` how many it has seen."""
 

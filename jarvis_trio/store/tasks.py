@@ -20,7 +20,8 @@ TASK = ", ".join(f"t.{name}" for name in _COLUMNS)
 """The columns of a task, from a table called t: by name, so that one that is missing is an error of the database."""
 
 _EDITABLE = frozenset(_COLUMNS) - {"id", "created_at"}
-_CONFIGURATIONS = ("schedule_config", "handler_config", "delivery_config", "policy")
+CONFIGURATIONS = ("schedule_config", "handler_config", "delivery_config", "policy")
+"""The columns that hold JSON."""
 
 
 class TaskTable(Database):
@@ -142,7 +143,7 @@ def as_text(value: object) -> str | None:
 
 def _as_columns(values: Mapping[str, Any]) -> dict[str, Any]:
     columns = dict(values)
-    for name in _CONFIGURATIONS:
+    for name in CONFIGURATIONS:
         if isinstance(columns.get(name), Mapping):
             columns[name] = json.dumps(columns[name])
     return columns

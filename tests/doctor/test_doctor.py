@@ -633,3 +633,9 @@ def test_a_log_of_launchds_that_nobody_rotates_is_measured(cli: Cli, mac: Path) 
     with log.open("wb") as file:
         file.truncate(50_000_000)
     assert list(warnings(cli)) == [("log", f"{log}: 50 MB, and nobody rotates it")]
+
+
+@pytest.mark.law(2)
+def test_a_database_with_a_second_name_is_a_problem(cli: Cli) -> None:
+    os.link(cli.path, cli.path.with_name("other.db"))
+    assert any("2 names (hard links)" in says for _, says in problems(cli))

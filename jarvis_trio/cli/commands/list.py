@@ -61,9 +61,13 @@ def _row(state: TaskState, now: datetime, zone: tzinfo) -> list[Cell]:
         Cell(_schedule(task, zone)),
         Cell(task.handler_type),
         _next(state, slot, now),
-        Cell(moment_words(slot, zone) if slot is not None and task.enabled else "", "dim"),
+        Cell(moment_words(slot, zone) if slot is not None and _is_scheduled(state) else "", "dim"),
         Cell("never", "dim") if last is None else Cell(_last(last, now), STYLES[last.status]),
     ]
+
+
+def _is_scheduled(state: TaskState) -> bool:
+    return state.task.enabled and state.set_aside is None
 
 
 def _schedule(task: ScheduledTask, zone: tzinfo) -> str:

@@ -49,7 +49,8 @@ def _show_task(detail: TaskDetail, session: Session, as_json: bool) -> None:
         print_json(views.detail_view(detail, zone))
         return
     task, set_aside = detail.state.task, detail.state.set_aside
-    say(task.name + ("" if task.enabled else " (paused)" if set_aside is None else f" (set aside: {set_aside})"))
+    state = "" if task.enabled else " (paused)"
+    say(task.name + (state if set_aside is None else f" (set aside: {set_aside})"))
     _say_pairs(definition_words(task, zone))
     say_outlook(session, task)
     if detail.runs:
