@@ -45,6 +45,7 @@ install: .venv/run.stamp
 upgrade:
 	@test ! -e .git || git pull --ff-only
 	@$(MAKE) --no-print-directory install PYTHON='$(PYTHON)'
+	@$(VENV_PYTHON) -m jarvis_trio service restart --if-running
 
 test: .venv/dev.stamp
 	@$(VENV_PYTHON) -m pytest -q -n auto --dist loadgroup -m "not long"

@@ -25,7 +25,7 @@ def check_daemon(
 ) -> Iterator[Finding]:
     """Whether a daemon runs and ticks at least every `interval`, or as late as its longest run allows."""
     if daemon is None:
-        fix = "jarvis-trio run, or for good: jarvis-trio launchd install (on Linux: docs/systemd.md)"
+        fix = "jarvis-trio run, or for good: jarvis-trio service install"
         yield problem("daemon", "none is running, so no task runs", fix)
         return
     runs = f"PID {daemon.pid or 'unknown'}"
@@ -60,6 +60,11 @@ def check_agent(seen: AgentState) -> Iterator[Finding]:
     for label in seen.old_agents_loaded:
         yield problem("old agent", f"{label} is loaded, and would run everything twice", install)
     yield _service_finding("agent", seen, install)
+
+
+def check_unit(seen: State) -> Iterator[Finding]:
+    """How our systemd unit stands."""
+    yield _service_finding("unit", seen, shlex.join(["jarvis-trio", "service", "install", *seen.arguments[1:]]))
 
 
 def _service_finding(subject: str, seen: State, install: str) -> Finding:

@@ -239,7 +239,7 @@ def test_without_launchctl_it_says_how_to_use_systemd(
     mac: Mac, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    with pytest.raises(LaunchdError, match=r"launchd is macOS's; on Linux .* systemctl --user enable --now") as caught:
+    with pytest.raises(LaunchdError, match=r"launchd is macOS's; on Linux .* jarvis-trio service install") as caught:
         mac.do(command)
     assert "\n" not in str(caught.value)
 

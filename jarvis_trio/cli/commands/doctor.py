@@ -15,11 +15,12 @@ import click
 
 from jarvis_trio.cli.application import handler_options
 from jarvis_trio.cli.commands.launchd import agent_as_installed, find_launchctl
+from jarvis_trio.cli.commands.service import has_unit, state
 from jarvis_trio.cli.commands.settings import print_settings
 from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say
 from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.doctor.application import check_application
-from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_daemon, runs_application
+from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_daemon, check_unit, runs_application
 from jarvis_trio.doctor.database import RESTORE, check_database, check_integrity, check_users
 from jarvis_trio.doctor.files import check_inbox, check_logs, check_permissions, check_secrets
 from jarvis_trio.doctor.findings import Finding, Level, failed, guarded, size_words
@@ -91,6 +92,8 @@ def _examine(session: CommandSession) -> Iterator[Finding]:
     yield from _of_files(settings, agent)
     if agent is not None:
         yield from guarded("agent", "see: jarvis-trio launchd status", partial(_of_agent, agent))
+    elif has_unit():
+        yield from guarded("unit", "see: jarvis-trio service status", partial(_of_unit, session))
     yield from guarded("daemon", _PERMISSION, partial(_of_daemon, session))
     yield from guarded("database", RESTORE, partial(_of_database, session, agent))
 
@@ -106,6 +109,10 @@ def _of_files(settings: Settings, agent: Agent | None) -> Iterator[Finding]:
 def _of_agent(agent: Agent) -> Iterator[Finding]:
     yield from check_agent(status(agent, find_launchctl()))
     yield from check_closed_folders(agent)
+
+
+def _of_unit(session: CommandSession) -> Iterator[Finding]:
+    yield from check_unit(state(session))
 
 
 def _of_daemon(session: CommandSession) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -36,10 +36,7 @@ from jarvis_trio.service.steps import Step, perform
 from jarvis_trio.service.waiting import Patience
 
 NO_LAUNCHCTL = "launchctl is not on PATH: launchd is macOS's"
-ON_LINUX = (
-    "on Linux run the daemon as a systemd user unit: copy launchd/jarvis-daemon.service to "
-    "~/.config/systemd/user/, then: systemctl --user enable --now jarvis-daemon (docs/systemd.md)"
-)
+ON_LINUX = "on Linux a systemd user unit runs the daemon: jarvis-trio service install (docs/systemd.md)"
 
 
 @click.group()
@@ -52,7 +49,7 @@ def launchd() -> None:
     """
 
 
-_dry_run_option = click.option("--dry-run", is_flag=True, help="Print each step and do nothing.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Print each step and do nothing.")
 
 
 @launchd.command("render")
@@ -66,7 +63,7 @@ def render_command(session: CommandSession, /, application: Application | None, 
     Example:
       jarvis-trio launchd render | plutil -lint -
     """
-    agent = _agent_to_be(session, application)
+    agent = Agent(**asked_for(session, application))
     if as_json:
         print_json(property_list(agent))
     else:
@@ -75,7 +72,7 @@ def render_command(session: CommandSession, /, application: Application | None, 
 
 @launchd.command("install")
 @application_options
-@_dry_run_option
+@dry_run_option
 @click.pass_obj
 def install_command(session: CommandSession, /, application: Application | None, dry_run: bool) -> None:
     """Retire the old agents and load this one.
@@ -90,17 +87,22 @@ def install_command(session: CommandSession, /, application: Application | None,
       jarvis-trio launchd install --dry-run
       jarvis-trio launchd install
     """
-    agent, launchctl = _agent_to_be(session, application), find_launchctl()
+    install(session, application, dry_run)
+
+
+def install(session: CommandSession, application: Application | None, dry_run: bool) -> None:
+    """Check, show the steps, and do them."""
+    agent, launchctl = Agent(**asked_for(session, application)), find_launchctl()
     check(agent, launchctl)
     if session.application is not None:
         session.application.require_usable()
-    if _carry_out(install_steps(agent, launchctl), dry_run):
-        _say(f"{LABEL} runs in {launchctl.domain}. Its log: {agent.settings['DAEMON_LOG_FILE']}")
-        _say(f"If it crashes, launchd keeps its last words in {agent.standard_error}")
+    if carry_out(install_steps(agent, launchctl), dry_run):
+        say_short(f"{LABEL} runs in {launchctl.domain}. Its log: {agent.settings['DAEMON_LOG_FILE']}")
+        say_short(f"If it crashes, launchd keeps its last words in {agent.standard_error}")
 
 
 @launchd.command("uninstall")
-@_dry_run_option
+@dry_run_option
 @click.pass_obj
 def uninstall_command(session: CommandSession, dry_run: bool) -> None:
     """Stop the agent and remove its plist.
@@ -111,11 +113,11 @@ def uninstall_command(session: CommandSession, dry_run: bool) -> None:
     Example:
       jarvis-trio launchd uninstall
     """
-    _carry_out(uninstall_steps(_agent(session, None, 0), find_launchctl()), dry_run)
+    carry_out(uninstall_steps(bare_agent(session), find_launchctl()), dry_run)
 
 
 @launchd.command("rollback")
-@_dry_run_option
+@dry_run_option
 @click.pass_obj
 def rollback_command(session: CommandSession, dry_run: bool) -> None:
     """Remove the agent and bring the old ones back as they were.
@@ -124,7 +126,7 @@ def rollback_command(session: CommandSession, dry_run: bool) -> None:
     Example:
       jarvis-trio launchd rollback
     """
-    _carry_out(rollback_steps(_agent(session, None, 0), find_launchctl()), dry_run)
+    carry_out(rollback_steps(bare_agent(session), find_launchctl()), dry_run)
 
 
 @launchd.command("status")
@@ -142,43 +144,56 @@ def status_command(session: CommandSession, as_json: bool) -> None:
         print_json(_as_json(seen))
         return
     for line in _status_lines(seen):
-        _say(line)
+        say_short(line)
 
 
-def _agent(session: CommandSession, application: Application | None, longest_timeout_seconds: float) -> Agent:
+def daemon_fields(session: CommandSession, application: Application | None) -> dict[str, Any]:
+    """What a service is told of the daemon: the fields of `Daemon`.
+
+    The tasks of an application's own engine have no time limits of ours.
+    """
     if isinstance(application, WrappedEngine) and application.folder is not None:
         session.use_application(application.folder)
-    return Agent(
-        home=Path.home(),
-        python=Path(sys.executable),
-        working_directory=_checkout() or session.settings.data_dir,
-        settings=session.settings.environment(),
-        environment=session.settings.carried(session.environment),
-        longest_timeout_seconds=math.ceil(longest_timeout_seconds),
-        arguments=() if application is None else ("run", *application.arguments),
-    )
+    longest = 0.0
+    with suppress(StoreError):  # a check tells of the database; the service's state does not depend on it
+        longest = 0.0 if isinstance(application, WrappedEngine) else session.longest_timeout_seconds()
+    return {
+        "home": Path.home(),
+        "python": Path(sys.executable),
+        "working_directory": _checkout() or session.settings.data_dir,
+        "settings": session.settings.environment(),
+        "environment": session.settings.carried(session.environment),
+        "longest_timeout_seconds": math.ceil(longest),
+        "arguments": () if application is None else ("run", *application.arguments),
+    }
 
 
-def _agent_to_be(session: CommandSession, application: Application | None) -> Agent:
-    """The agent that is asked for. The tasks of an application's own engine have no limits of ours."""
-    if isinstance(application, WrappedEngine):
-        return _agent(session, application, 0)
-    session.source = application
-    return _agent(session, application, session.longest_timeout_seconds())
+def asked_for(session: CommandSession, application: Application | None) -> dict[str, Any]:
+    """The daemon that the options ask for."""
+    if not isinstance(application, WrappedEngine):
+        session.source = application
+    return daemon_fields(session, application)
 
 
-def agent_as_installed(session: CommandSession) -> Agent:
-    """The agent that `install` would write now with the options that are installed.
+def as_installed(session: CommandSession, arguments: Sequence[str]) -> dict[str, Any]:
+    """The daemon that `install` would set up now with the options that are installed.
 
     If they run an application, the session is that application's from then on. Raises JarvisError.
     """
-    application = application_of(installed_arguments(Path.home()) or ())
+    application = application_of(arguments)
     if not isinstance(application, WrappedEngine):
         session.source = session.source or application
-    longest = 0.0
-    with suppress(StoreError):  # the agent's state does not depend on the database
-        longest = 0.0 if isinstance(application, WrappedEngine) else session.longest_timeout_seconds()
-    return _agent(session, application, longest)
+    return daemon_fields(session, application)
+
+
+def agent_as_installed(session: CommandSession) -> Agent:
+    """The agent that `install` would write now. Raises JarvisError."""
+    return Agent(**as_installed(session, installed_arguments(Path.home()) or ()))
+
+
+def bare_agent(session: CommandSession) -> Agent:
+    """The agent without its application, to remove, stop or restart it also if the application is gone."""
+    return Agent(**daemon_fields(session, None))
 
 
 def _checkout() -> Path | None:
@@ -192,23 +207,23 @@ def find_launchctl() -> Launchctl:
     program = shutil.which("launchctl")
     if program is None:
         raise LaunchdError(NO_LAUNCHCTL, fix=ON_LINUX)
-    return Launchctl(program, os.getuid(), run_program, Patience(time.sleep, time.monotonic, _say))
+    return Launchctl(program, os.getuid(), run_program, Patience(time.sleep, time.monotonic, say_short))
 
 
-def _carry_out(steps: list[Step], dry_run: bool) -> bool:
+def carry_out(steps: list[Step], dry_run: bool) -> bool:
     """Show the steps and, unless it is a dry run, do them; return whether they were done."""
     if not steps:
         click.echo("Nothing to do.")
         return False
     click.echo("These are the steps:")
     for step in steps:
-        _say(f"  {step.says}")
+        say_short(f"  {step.says}")
     if not dry_run:
-        perform(steps, _say)
+        perform(steps, say_short)
     return not dry_run
 
 
-def _say(line: str) -> None:
+def say_short(line: str) -> None:
     """Print a line, with the home folder as `~`, which a shell takes too."""
     click.echo(line.replace(f"{Path.home()}/", "~/"))
 

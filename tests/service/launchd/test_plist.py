@@ -37,7 +37,6 @@ YOU = Agent(
     python=Path("/Users/you/jarvis-trio/.venv/bin/python"),
     working_directory=Path("/Users/you/jarvis-trio"),
     settings=SETTINGS,
-    environment=SETTINGS,
 )
 
 # The keys of launchd.plist(5) that an agent may have, with the types that launchd reads.
@@ -90,10 +89,11 @@ def test_it_says_what_launchd_must_know() -> None:
 
 
 def test_the_environment_holds_strings_alone_with_homebrew_on_the_path() -> None:
-    environment = property_list(YOU)["EnvironmentVariables"]
+    carried = {"JARVIS_DATA_DIR": "/Users/you/state", "JARVIS_HISTORY_DAYS": "7"}
+    environment = property_list(replace(YOU, environment=carried))["EnvironmentVariables"]
     assert {type(value) for item in environment.items() for value in item} == {str}
     assert {"/opt/homebrew/bin", "/usr/local/bin", "/usr/bin", "/bin"} <= set(environment["PATH"].split(":"))
-    assert YOU.settings.items() <= environment.items()
+    assert carried.items() <= environment.items()
 
 
 def test_a_tick_has_time_to_finish_whichever_time_limit_is_the_longest() -> None:

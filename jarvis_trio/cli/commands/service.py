@@ -1,0 +1,303 @@
+"""`jarvis-trio service ...`: the daemon under launchd on a Mac, under systemd on Linux."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jarvis_trio.cli.application import Application, application_options
+from jarvis_trio.cli.commands import launchd as mac
+from jarvis_trio.cli.commands.launchd import (
+    as_installed,
+    asked_for,
+    carry_out,
+    daemon_fields,
+    dry_run_option,
+    say_short,
+)
+from jarvis_trio.cli.output import json_option, print_json
+from jarvis_trio.cli.session import CommandSession
+from jarvis_trio.errors import ServiceError, SystemdError
+from jarvis_trio.process.lock import holder
+from jarvis_trio.service.launchd.operations import restart_steps as restart_agent
+from jarvis_trio.service.launchd.operations import rollback_steps as rollback_agent
+from jarvis_trio.service.launchd.operations import status as status_of_agent
+from jarvis_trio.service.launchd.operations import stop_steps as stop_agent
+from jarvis_trio.service.launchd.operations import uninstall_steps as uninstall_agent
+from jarvis_trio.service.launchd.plist import Agent
+from jarvis_trio.service.launchd.plist import render as render_agent
+from jarvis_trio.service.programs import run_program
+from jarvis_trio.service.purge import Purge, plan_purge, purge
+from jarvis_trio.service.state import Standing, State
+from jarvis_trio.service.steps import Step
+from jarvis_trio.service.systemd.checks import check
+from jarvis_trio.service.systemd.operations import (
+    UnitState,
+    install_steps,
+    restart_steps,
+    rollback_steps,
+    status,
+    stop_steps,
+    uninstall_steps,
+)
+from jarvis_trio.service.systemd.systemctl import Systemctl
+from jarvis_trio.service.systemd.unit import UNIT, Unit, arguments_of, render
+from jarvis_trio.service.waiting import Patience
+
+_NO_MANAGER = "neither launchctl nor systemctl is on PATH"
+_RUN_IT = "keep `jarvis-trio run` alive with the supervisor that this machine has"
+_LINGER = "It runs while you are logged in. To have it from boot on: loginctl enable-linger"
+
+
+@click.group()
+def service() -> None:
+    """Run the daemon for good, under launchd or systemd.
+
+    On a Mac it becomes a launchd agent, on Linux a systemd unit of the user.
+
+    \b
+    Example:
+      jarvis-trio service install --dry-run
+      jarvis-trio service install
+    """
+
+
+@service.command("render")
+@application_options
+@click.pass_obj
+def render_command(session: CommandSession, /, application: Application | None) -> None:
+    """Print the property list or the unit file that `install` would write.
+
+    \b
+    Example:
+      jarvis-trio service render
+    """
+    if _on_mac():
+        click.echo(render_agent(Agent(**asked_for(session, application))), nl=False)
+    else:
+        click.echo(render(_unit_to_be(session, application)), nl=False)
+
+
+@service.command("install")
+@application_options
+@dry_run_option
+@click.pass_obj
+def install_command(session: CommandSession, /, application: Application | None, dry_run: bool) -> None:
+    """Start the daemon now, and at each login.
+
+    It gets what the environment adds to the settings file here and now; to
+    change that later, install it again. Everything is checked first. If a step
+    fails, the steps before it are taken back.
+
+    \b
+    Example:
+      jarvis-trio service install --dry-run
+      jarvis-trio service install
+    """
+    if _on_mac():
+        mac.install(session, application, dry_run)
+        return
+    unit, systemctl = _unit_to_be(session, application), _find_systemctl()
+    check(unit, systemctl)
+    if session.application is not None:
+        session.application.require_usable()
+    if carry_out(install_steps(unit, systemctl), dry_run):
+        say_short(f"{UNIT} runs. Its log: {unit.log}")
+    if systemctl.lingers() is False:
+        say_short(_LINGER)
+
+
+@service.command("uninstall")
+@click.option("--purge", "with_files", is_flag=True, help="Remove the data, the settings file and the logs as well.")
+@click.option("--yes", is_flag=True, help="Remove them without asking.")
+@dry_run_option
+@click.pass_obj
+def uninstall_command(session: CommandSession, with_files: bool, yes: bool, dry_run: bool) -> None:
+    """Stop the daemon and remove its service; its tick finishes first.
+
+    With --purge everything else that the program made goes as well: the list is
+    shown, and you are asked.
+
+    \b
+    Example:
+      jarvis-trio service uninstall
+      jarvis-trio service uninstall --purge --dry-run
+    """
+    plan = plan_purge(session.settings, Path.home()) if with_files else None
+    carry_out(_steps(session, "uninstall"), dry_run)
+    if plan is not None:
+        _show_purge(plan)
+        if not dry_run and (yes or _wants_purge()):
+            _purge(session, plan)
+
+
+@service.command("rollback")
+@dry_run_option
+@click.pass_obj
+def rollback_command(session: CommandSession, dry_run: bool) -> None:
+    """Remove the service, and bring back what it replaced as it was.
+
+    \b
+    Example:
+      jarvis-trio service rollback
+    """
+    carry_out(_steps(session, "rollback"), dry_run)
+
+
+@service.command("restart")
+@click.option("--if-running", is_flag=True, help="Do nothing, and be content, if it does not run.")
+@dry_run_option
+@click.pass_obj
+def restart_command(session: CommandSession, if_running: bool, dry_run: bool) -> None:
+    """Stop the daemon, let its tick finish, and start it: after an upgrade or a changed setting.
+
+    \b
+    Example:
+      jarvis-trio service restart
+    """
+    if if_running and not _runs(session):
+        click.echo("No service of yours runs; nothing to restart.")
+        return
+    carry_out(_steps(session, "restart"), dry_run)
+
+
+@service.command("stop")
+@dry_run_option
+@click.pass_obj
+def stop_command(session: CommandSession, dry_run: bool) -> None:
+    """Stop the daemon until the next login, or until `restart`; its tick finishes first.
+
+    \b
+    Example:
+      jarvis-trio service stop
+    """
+    carry_out(_steps(session, "stop"), dry_run)
+
+
+@service.command("status")
+@json_option
+@click.pass_obj
+def status_command(session: CommandSession, as_json: bool) -> None:
+    """Say how the service stands.
+
+    \b
+    Example:
+      jarvis-trio service status --json
+    """
+    seen = state(session)
+    if as_json:
+        values: dict[str, Any] = asdict(seen)
+        print_json(values | {"file": str(seen.file), "standing": seen.standing.name.lower()})
+        return
+    for line in _status_lines(seen):
+        say_short(line)
+
+
+def state(session: CommandSession) -> State:
+    """How the service stands on this machine. Raises ServiceError."""
+    if _on_mac():
+        return status_of_agent(mac.agent_as_installed(session), mac.find_launchctl())
+    return status(_unit_as_installed(session), _find_systemctl())
+
+
+def _unit_as_installed(session: CommandSession) -> Unit:
+    file = _config_home() / "systemd/user" / UNIT
+    arguments = arguments_of(file.read_text(errors="replace")) if file.is_file() else None
+    return Unit(config_home=_config_home(), **as_installed(session, arguments or ()))
+
+
+def _unit_to_be(session: CommandSession, application: Application | None) -> Unit:
+    return Unit(config_home=_config_home(), **asked_for(session, application))
+
+
+def _bare_unit(session: CommandSession) -> Unit:
+    """The unit without its application, to remove, stop or restart it also if the application is gone."""
+    return Unit(config_home=_config_home(), **daemon_fields(session, None))
+
+
+def _config_home() -> Path:
+    named = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    return named if named.is_absolute() else Path.home() / ".config"
+
+
+def _on_mac() -> bool:
+    """Whether launchd is here. The program counts and not the platform: a test has a stand-in for it."""
+    return shutil.which("launchctl") is not None
+
+
+def _find_systemctl() -> Systemctl:
+    program = shutil.which("systemctl")
+    if program is None:
+        raise SystemdError(_NO_MANAGER, fix=_RUN_IT)
+    return Systemctl(program, os.getuid(), run_program, Patience(time.sleep, time.monotonic, say_short))
+
+
+def _steps(session: CommandSession, what: str) -> list[Step]:
+    """The steps of `what` on this machine."""
+    if _on_mac():
+        on_mac = {
+            "uninstall": uninstall_agent,
+            "rollback": rollback_agent,
+            "restart": restart_agent,
+            "stop": stop_agent,
+        }
+        return on_mac[what](mac.bare_agent(session), mac.find_launchctl())
+    on_linux = {"uninstall": uninstall_steps, "rollback": rollback_steps, "restart": restart_steps, "stop": stop_steps}
+    return on_linux[what](_bare_unit(session), _find_systemctl())
+
+
+def _runs(session: CommandSession) -> bool:
+    """Whether a service of ours runs; not on a machine without a service manager."""
+    return (_on_mac() or has_unit()) and state(session).running
+
+
+def has_unit() -> bool:
+    """Whether there is a systemd unit of our name."""
+    return (_config_home() / "systemd/user" / UNIT).is_file()
+
+
+def _show_purge(plan: Purge) -> None:
+    say_short("These files and folders of the program would go:" if plan.files else "There are no files to remove.")
+    for path in (*plan.files, *plan.folders):
+        say_short(f"  {path}{' (if nothing else is in it)' if path in plan.folders else ''}")
+    for path, why in plan.kept:
+        say_short(f"  {path} stays: {why}")
+
+
+def _wants_purge() -> bool:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody is there to be asked; give --yes to remove them")
+    return click.confirm("Remove them? The history and your tasks go with them")
+
+
+def _purge(session: CommandSession, plan: Purge) -> None:
+    daemon = holder(session.settings.lock_file)
+    if daemon is not None:
+        raise ServiceError(f"a daemon (PID {daemon.pid or 'unknown'}) works with these files", fix="stop it first")
+    try:
+        purge(plan)
+    except OSError as error:
+        raise ServiceError(f"not all could be removed: {error}") from None
+    say_short("Removed.")
+
+
+def _status_lines(seen: State) -> Iterator[str]:
+    install = shlex.join(["jarvis-trio", "service", "install", *seen.arguments[1:]])
+    yield seen.says
+    yield f"  file: {seen.file}{'' if seen.installed else ' (not there)'}"
+    yield f"  log: {seen.log}"
+    if seen.standing is Standing.DOWN:
+        yield f"  its last words: {seen.crash_log}"
+    if seen.standing in (Standing.NOT_INSTALLED, Standing.NOT_LOADED, Standing.OUTDATED):
+        yield f"  to install it: {install}"
+    if isinstance(seen, UnitState) and seen.installed and seen.lingers is False:
+        yield f"  {_LINGER}"

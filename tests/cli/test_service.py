@@ -1,0 +1,174 @@
+"""`jarvis-trio service ...`: with a `systemctl`, or a `launchctl`, that is a program on PATH."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jarvis_trio.process.lock import DaemonLock
+from jarvis_trio.service.systemd.unit import UNIT
+from tests.support import fake_launchctl, fake_systemctl
+from tests.support.cli_world import Cli
+
+
+class Linux:
+    """A home folder, and a systemd of the user in a file."""
+
+    def __init__(self, home: Path, cli: Cli) -> None:
+        self.home, self.cli = home, cli
+        self.state_file = home.parent / "systemd.json"
+        self.unit = home / ".config/systemd/user" / UNIT
+
+    @property
+    def state(self) -> dict[str, Any]:
+        read = json.loads(self.state_file.read_text()) if self.state_file.exists() else {}
+        return fake_systemctl.EMPTY | read
+
+    def put(self, **changes: object) -> None:
+        self.state_file.write_text(json.dumps(self.state | changes))
+
+
+def stand_in(folder: Path, name: str, program: str, *first: str) -> None:
+    folder.mkdir(exist_ok=True)
+    words = " ".join([f'"{sys.executable}" -IS "{program}"', *first])
+    (folder / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def linux(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Linux:
+    linux = Linux(tmp_path / "home", cli)
+    linux.home.mkdir()
+    for name in ("systemctl", "loginctl", "journalctl"):
+        stand_in(tmp_path / "bin", name, fake_systemctl.__file__, name)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("HOME", str(linux.home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("FAKE_SYSTEMCTL_STATE", str(linux.state_file))
+    linux.put(folder=str(linux.unit.parent))
+    return linux
+
+
+def test_a_dry_run_shows_every_step_and_does_none(linux: Linux) -> None:
+    said = linux.cli.ok("service", "install", "--dry-run")
+    assert said.splitlines() == [
+        "These are the steps:",
+        "  make ~/.config/systemd/user",
+        f"  write ~/.config/systemd/user/{UNIT}, and systemctl --user daemon-reload",
+        f"  systemctl --user enable {UNIT}",
+        f"  systemctl --user start {UNIT}",
+        "  wait until it runs",
+        "It runs while you are logged in. To have it from boot on: loginctl enable-linger",
+    ]
+    assert not linux.unit.exists()
+    assert {call[0] for call in linux.state["calls"]} == {"show"}
+
+
+@pytest.mark.slow
+def test_install_status_stop_restart_and_uninstall_as_a_person_types_them(linux: Linux) -> None:
+    said = linux.cli.ok("service", "install")
+    assert f"{UNIT} runs. Its log: {linux.cli.data}/jarvis-daemon.log" in said
+    seen = linux.cli.json("service", "status")
+    assert (seen["standing"], seen["enabled"], seen["lingers"]) == ("running", True, False)
+    assert "loginctl enable-linger" in linux.cli.ok("service", "status")
+    assert ("unit", f"{UNIT} runs in the user's systemd, PID {seen['pid']}") in [
+        (it["subject"], it["says"]) for it in json.loads(linux.cli("doctor", "--json").out)["findings"]
+    ]
+
+    linux.cli.ok("service", "stop")
+    assert linux.cli.json("service", "status")["standing"] == "down"
+    assert linux.cli.ok("service", "restart", "--if-running") == "No service of yours runs; nothing to restart.\n"
+    linux.cli.ok("service", "restart")
+    assert linux.cli.json("service", "status")["standing"] == "running"
+
+    linux.cli.ok("service", "uninstall")
+    assert linux.cli.json("service", "status")["standing"] == "not_installed"
+    assert linux.cli.ok("service", "uninstall") == "Nothing to do.\n"
+
+
+def test_a_setting_that_changed_is_told_with_the_fix(linux: Linux, monkeypatch: pytest.MonkeyPatch) -> None:
+    linux.unit.parent.mkdir(parents=True)
+    linux.unit.write_text(linux.cli.ok("service", "render"))
+    linux.put(read={UNIT: linux.unit.read_text()}, active="active", pid=7)
+    monkeypatch.setenv("JARVIS_HISTORY_DAYS", "7")
+    said = linux.cli.ok("service", "status")
+    assert f"{UNIT} runs with other settings than are in force here\n" in said
+    assert "to install it: jarvis-trio service install\n" in said
+
+
+def test_without_a_systemd_of_the_user_it_is_one_line(linux: Linux) -> None:
+    linux.put(manager=False)
+    assert "systemctl --user does not answer" in linux.cli.fails("service", "install")
+    assert not linux.unit.exists()
+
+
+def test_without_any_service_manager_it_is_one_line(linux: Linux, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(linux.home))
+    assert "neither launchctl nor systemctl" in linux.cli.fails("service", "status")
+    assert linux.cli.ok("service", "restart", "--if-running").startswith("No service")
+
+
+# On a Mac.
+
+
+@pytest.mark.slow
+def test_on_a_mac_it_is_the_launchd_agent(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    stand_in(tmp_path / "bin", "launchctl", fake_launchctl.__file__)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("FAKE_LAUNCHCTL_STATE", str(tmp_path / "launchd.json"))
+    cli.ok("service", "install")
+    assert cli.json("service", "status")["standing"] == "running"
+    cli.ok("service", "restart")
+    cli.ok("service", "stop")
+    assert cli.json("service", "status")["standing"] == "not_loaded"
+    cli.ok("service", "rollback")
+    assert cli.json("service", "status")["standing"] == "not_installed"
+    assert cli.ok("service", "render").startswith("<?xml")
+
+
+# Removing everything.
+
+
+def test_purge_lists_what_the_program_made_and_leaves_what_it_did_not(linux: Linux) -> None:
+    cli = linux.cli
+    cli.ok("init")
+    for name in ("jarvis-daemon.log", "jarvis-daemon.log.1", "approved-commands.json", "mine.txt"):
+        (cli.data / name).touch()
+    said = cli.ok("service", "uninstall", "--purge", "--dry-run")
+    assert f"  {cli.path}\n" in said
+    assert "mine.txt" not in said
+    assert cli.path.exists()
+    assert "nobody is there to be asked; give --yes" in cli("service", "uninstall", "--purge").err
+    cli.ok("service", "uninstall", "--purge", "--yes")
+    assert [path.name for path in cli.data.iterdir()] == ["mine.txt"]
+    (cli.data / "mine.txt").unlink()
+    cli.ok("service", "uninstall", "--purge", "--yes")
+    assert not cli.data.exists()
+
+
+@pytest.mark.law(8)
+def test_purge_leaves_a_database_outside_of_the_data_folder(linux: Linux, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli = linux.cli
+    theirs = linux.home / "assistant/memory.db"
+    theirs.parent.mkdir()
+    shutil.move(cli.path, theirs)
+    monkeypatch.setenv("MEMORY_DB_PATH", str(theirs))
+    said = cli.ok("service", "uninstall", "--purge", "--yes")
+    assert "~/assistant/memory.db stays: it is not in the data folder" in said
+    assert theirs.exists()
+
+
+def test_purge_refuses_under_a_daemon(linux: Linux) -> None:
+    cli = linux.cli
+    with DaemonLock(cli.data / "jarvis-daemon.lock", cli.clock.now()):
+        done = cli("service", "uninstall", "--purge", "--yes")
+    assert (done.code, "works with these files; stop it first" in done.err) == (1, True)
+    assert cli.path.exists()
