@@ -252,3 +252,57 @@ def test_render_needs_no_launchctl(mac: Mac, tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_shows_an_example(mac: Mac, command: str) -> None:
     assert f"jarvis-trio launchd {command}" in mac.do(command, "--help")
+
+
+# The self-test.
+
+
+def selftest(mac: Mac, **state: object) -> Result:
+    """Run it against a launchd that really starts programs."""
+    mac.state_file.write_text(json.dumps(mac.state | {"spawns": True} | state))
+    return mac.call("selftest")
+
+
+@pytest.mark.slow
+def test_the_selftest_sees_an_agent_live_and_end_and_leaves_nothing(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jarvis_trio.cli.commands.launchd.time", time)
+    before = mac.snapshot()
+    result = selftest(mac)
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert [line.split("  ")[0].strip() for line in lines if line.startswith(("ok", "FAILED"))] == ["ok"] * 7
+    assert "Stopped by SIGTERM" in result.output
+    assert str(mac.home) not in result.output
+    assert lines[-1] == "Everything works."
+    assert mac.snapshot() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ({"faults": [{"verb": "bootstrap", "label": "selftest", "code": 125}]}, "launchctl bootstrap"),
+        ({"crashes": ["com.chg.jarvis-selftest"]}, "does not stay up"),
+        ({"faults": [{"verb": "bootout", "label": "selftest", "code": 1}]}, "launchctl bootout"),
+    ],
+)
+def test_the_selftest_tells_what_failed_and_leaves_nothing(
+    mac: Mac, state: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jarvis_trio.cli.commands.launchd.time", time)
+    before = mac.snapshot()
+    result = selftest(mac, **state)
+    assert result.exit_code == 1
+    (line,) = [line for line in result.output.splitlines() if line.startswith("FAILED  the step after that")]
+    assert says in line
+    assert "ok      nothing is left: no label, no process, no file" in result.output
+    assert mac.snapshot() == before
+
+
+@pytest.mark.slow
+def test_the_selftest_tells_what_it_could_not_remove(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jarvis_trio.cli.commands.launchd.time", time)
+    faults = [{"verb": "bootout", "label": "selftest", "code": 1, "times": 2, "late": True}]
+    result = selftest(mac, faults=faults)
+    assert result.exit_code == 1
+    assert "FAILED  nothing is left: com.chg.jarvis-selftest (launchctl bootout" in result.output

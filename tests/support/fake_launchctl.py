@@ -12,6 +12,7 @@ the JSON file that `FAKE_LAUNCHCTL_STATE` names. What it copies of the real one:
 - `print` ends with 113 for a label that is not loaded, `bootout` with 3;
 - a service shows no process before `starting_prints` looks, and none ever where
   it `crashes`;
+- with `spawns` it really starts the program of a plist, as launchd does, and bootout sends SIGTERM;
 - `faults`, a list of `{"verb", "label", "code", "times"}`, fail on demand; with
   `"late": true` after the verb had its effect.
 
@@ -23,6 +24,8 @@ from __future__ import annotations
 import json
 import os
 import plistlib
+import signal
+import subprocess
 import sys
 from copy import deepcopy
 from pathlib import Path
@@ -36,6 +39,7 @@ EMPTY: dict[str, Any] = {
     "going_prints": 2,
     "starting_prints": 1,
     "crashes": [],
+    "spawns": False,
     "faults": [],
     "calls": [],
     "next_pid": 4001,
@@ -78,13 +82,14 @@ class Fake:
             return 113
         if service["state"] == "SIGTERMed":
             service["left"] -= 1
-            if service["left"] < 0:
+            if service["left"] < 0 and not (self.state["spawns"] and alive(service["pid"])):
                 del self.services[target]
                 return 113
         elif service["state"] == "spawn scheduled" and target.split("/")[2] not in self.state["crashes"]:
             service["left"] -= 1
             if service["left"] < 0:
-                service.update(state="running", pid=self.state["next_pid"])
+                pid = spawn(Path(service["path"])) if self.state["spawns"] else self.state["next_pid"]
+                service.update(state="running", pid=pid)
                 self.state["next_pid"] += 1
         self.out = self._words_of(target, service)
         return 0
@@ -103,6 +108,8 @@ class Fake:
         if service is None:
             return 3
         service.update(state="SIGTERMed", left=self.state["going_prints"])
+        if self.state["spawns"] and service["pid"]:
+            os.kill(service["pid"], signal.SIGTERM)
         return 0
 
     def do_bootstrap(self, domain: str, path: str) -> int:
@@ -141,6 +148,26 @@ class Fake:
         lines = "".join(f'\t\t"{label}" => disabled\n' for label in self.state["disabled"])
         self.out = f'disabled services = {{\n\t\t"com.example.other" => enabled\n{lines}\t}}\n'
         return 0
+
+
+def spawn(plist: Path) -> int:
+    """Start the program of a plist with what launchd gives it: no environment of the caller's."""
+    agent = plistlib.loads(plist.read_bytes())
+    with open(agent["StandardOutPath"], "ab") as out, open(agent["StandardErrorPath"], "ab") as err:
+        return subprocess.Popen(
+            agent["ProgramArguments"],
+            cwd=agent["WorkingDirectory"],
+            env={"HOME": os.environ["HOME"], "XPC_SERVICE_NAME": agent["Label"], **agent["EnvironmentVariables"]},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        ).pid
+
+
+def alive(pid: int) -> bool:
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return done.returncode == 0 and not done.stdout.startswith("Z")
 
 
 def answer(state: dict[str, Any], arguments: list[str]) -> tuple[int, str, str]:

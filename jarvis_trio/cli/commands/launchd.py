@@ -16,26 +16,36 @@ from typing import Any
 
 import click
 
+from jarvis_trio import __version__
 from jarvis_trio.cli.application import Application, WrappedEngine, application_of, application_options
+from jarvis_trio.cli.definition import person_is_there
 from jarvis_trio.cli.output import json_option, print_json
 from jarvis_trio.cli.session import CommandSession
-from jarvis_trio.errors import LaunchdError, StoreError
+from jarvis_trio.desk import acts
+from jarvis_trio.desk.requests import TaskRequest
+from jarvis_trio.errors import JarvisError, LaunchdError, StoreError
+from jarvis_trio.models import ScheduledTask, ScheduleType
+from jarvis_trio.service.launchd.ability import MESSAGE_SCRIPT
 from jarvis_trio.service.launchd.checks import check
 from jarvis_trio.service.launchd.launchctl import Launchctl
 from jarvis_trio.service.launchd.operations import (
     AgentState,
+    inherited_command,
     install_steps,
     rollback_steps,
     status,
     uninstall_steps,
 )
 from jarvis_trio.service.launchd.plist import LABEL, Agent, installed_arguments, property_list, render
+from jarvis_trio.service.launchd.selftest import about_launchd, report, run_selftest, selftest_agent
 from jarvis_trio.service.programs import run_program
 from jarvis_trio.service.state import Standing
 from jarvis_trio.service.steps import Step, perform
 from jarvis_trio.service.waiting import Patience
+from jarvis_trio.store import MemoryStore
 
 NO_LAUNCHCTL = "launchctl is not on PATH: launchd is macOS's"
+MESSAGE_TASK = "imessage_commands"
 ON_LINUX = "on Linux a systemd user unit runs the daemon: jarvis-trio service install (docs/systemd.md)"
 
 
@@ -94,11 +104,37 @@ def install(session: CommandSession, application: Application | None, dry_run: b
     """Check, show the steps, and do them."""
     agent, launchctl = Agent(**asked_for(session, application)), find_launchctl()
     check(agent, launchctl)
+    by_message = inherited_command(agent, launchctl)
     if session.application is not None:
         session.application.require_usable()
     if carry_out(install_steps(agent, launchctl), dry_run):
         say_short(f"{LABEL} runs in {launchctl.domain}. Its log: {agent.settings['DAEMON_LOG_FILE']}")
         say_short(f"If it crashes, launchd keeps its last words in {agent.standard_error}")
+    if by_message is not None:
+        _keep_message_commands(session, by_message, dry_run=dry_run)
+
+
+def _keep_message_commands(session: CommandSession, words: Sequence[str], *, dry_run: bool) -> None:
+    """com.chg.inbox-monitor looks for commands by message: a task goes on with that.
+
+    A person at the terminal approves its command by this; anybody else is shown what to type.
+    """
+    tasks = session.store.list_scheduled_tasks()
+    if any(MESSAGE_SCRIPT in (task.handler_config or "") for task in tasks):
+        return
+    add = shlex.join(["jarvis-trio", "add", MESSAGE_TASK, "--every", "5m", "--", *words])
+    if dry_run or not person_is_there():
+        say_short(f"An old agent looks for commands by message ({MESSAGE_SCRIPT}). To go on with that: {add}")
+        return
+    try:
+        request = TaskRequest(every="5m", command=tuple(words), description="Looks for commands by message.")
+        acts.add(session, MESSAGE_TASK, request, by_person=True)
+    except JarvisError as error:
+        raise JarvisError(
+            f"the daemon is installed, but the task for commands by message was not added: {error.says}",
+            fix=f"put that right, then: {add}",
+        ) from error
+    say_short(f"Added and approved {MESSAGE_TASK}, since an old agent looked for commands by message: {add}")
 
 
 @launchd.command("uninstall")
@@ -145,6 +181,42 @@ def status_command(session: CommandSession, as_json: bool) -> None:
         return
     for line in _status_lines(seen):
         say_short(line)
+
+
+@launchd.command("selftest")
+@click.pass_obj
+def selftest_command(session: CommandSession) -> None:
+    """Try this Mac with a throw-away agent, and print a report to paste into an issue.
+
+    The agent has a label, a folder and logs of its own. It is loaded, ticks, is
+    stopped as launchd stops agents, and nothing of it is left. The real agent
+    and your data are not touched. It takes about ten seconds. The exit code is 1
+    if a check fails.
+
+    \b
+    Example:
+      jarvis-trio launchd selftest
+    """
+    launchctl = find_launchctl()
+    folder = Path.home() / f"Library/Caches/jarvis-selftest-{os.getpid()}"
+    agent = selftest_agent(bare_agent(session), folder)
+    checks = list(run_selftest(agent, launchctl, _make_selftest_database))
+    python = ".".join(map(str, sys.version_info[:3]))
+    about = [f"version {__version__}, Python {python}, {os.uname().machine}", *about_launchd(launchctl)]
+    click.echo(report(checks, about, Path.home()), nl=False)
+    raise click.exceptions.Exit(int(not all(check.passed for check in checks)))
+
+
+def _make_selftest_database(path: Path) -> None:
+    task = ScheduledTask(
+        name="selftest",
+        schedule_type=ScheduleType.INTERVAL,
+        schedule_config='{"seconds": 2}',
+        handler_type="alert_eval",
+        next_run_at="2026-01-01T00:00:00+00:00",
+    )
+    with MemoryStore(path) as store:
+        store.store_scheduled_task(task)
 
 
 def daemon_fields(session: CommandSession, application: Application | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from jarvis_trio.errors import LaunchdError
-from jarvis_trio.service.launchd.ability import why_it_cannot_start
+from jarvis_trio.service.launchd.ability import message_command, why_it_cannot_start
 from jarvis_trio.service.launchd.launchctl import Launchctl, Service
 from jarvis_trio.service.launchd.plist import (
     LABEL,
@@ -141,6 +141,19 @@ def status(agent: Agent, launchctl: Launchctl) -> AgentState:
         never_start={label: why for label, was in record.items() if (why := _why_never(agent, was))},
         replaced_folder=str(agent.replaced),
     )
+
+
+def inherited_command(agent: Agent, launchctl: Launchctl) -> list[str] | None:
+    """The command of an old agent that looks for commands by message, which no handler of ours replaces.
+
+    It is read from the plist of each old agent, also of one that an earlier install replaced.
+    """
+    record = read_record(agent.replaced)
+    kept = [agent.replaced / was.kept_as for was in record.values() if was.kept_as is not None]
+    old = [found for label in OLD_LABELS if (found := _find_old(agent, launchctl, label)) is not None]
+    loaded = [path for found in old for path in (found.plist, *(service.path for service in found.services))]
+    commands = (message_command(read_plist(path)) for path in (*loaded, *kept) if path is not None)
+    return next((words for words in commands if words), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,13 @@ def plist_path(home: Path) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent(Daemon):
-    """The daemon as launchd runs it, with the places on a Mac that this takes."""
+    """The daemon as launchd runs it, with the places on a Mac that this takes.
+
+    `label` and `logs_folder` are others than usual for the self-test only.
+    """
 
     label: str = LABEL
+    logs_folder: Path | None = None
 
     @property
     def plist(self) -> Path:
@@ -66,7 +70,7 @@ class Agent(Daemon):
     @property
     def logs(self) -> Path:
         """A folder in which launchd may open files for an agent, unlike Documents or Desktop."""
-        return self.home / "Library/Logs/Jarvis"
+        return self.logs_folder or self.home / "Library/Logs/Jarvis"
 
     @property
     def standard_output(self) -> Path:
