@@ -1,4 +1,4 @@
-"""Checks of the daemon: who holds the lock, when it ticked last, and how its launchd agent stands."""
+"""Checks of the daemon: who holds the lock, when it ticked last, and how its service stands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ _MARGIN = timedelta(minutes=1)
 def check_daemon(
     daemon: Holder | None, now: datetime, zone: tzinfo, *, interval: timedelta, longest_run: timedelta
 ) -> Iterator[Finding]:
-    """Whether a daemon runs and ticks at least every `interval`, or as late as its longest run allows."""
+    """Whether a daemon runs and ticks at least every `interval`, or as late as its longest run
+    allows.
+    """
     if daemon is None:
         fix = "jarvis-trio run, or for good: jarvis-trio service install"
         yield problem("daemon", "none is running, so no task runs", fix)

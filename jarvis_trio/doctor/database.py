@@ -31,7 +31,7 @@ def check_database(store: MemoryStore) -> Iterator[Finding]:
 
 
 def check_integrity(store: MemoryStore) -> Iterator[Finding]:
-    """Whether the file is whole (SQLite's `integrity_check`); that takes about a second for 100 MB."""
+    """Whether the file is whole (SQLite's `integrity_check`): about a second for 100 MB."""
     damage = store.find_damage()
     if damage is None:
         yield Finding("integrity", "the database is whole")

@@ -1,4 +1,4 @@
-"""Checks of files and folders: who may open them, how large the logs are, what waits in the inbox."""
+"""Checks of files and folders: who may open them, how large they are, what waits in the inbox."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def check_secrets(settings: Settings) -> Iterator[Finding]:
 
 
 def check_logs(log: Path, unrotated: Iterable[Path]) -> Iterator[Finding]:
-    """Whether the program's log can be written, and how large it and launchd's `unrotated` ones are."""
+    """Whether the program's log can be written, and how large it and launchd's `unrotated` ones
+    are.
+    """
     files = _logs(log)
     place = next(place for place in (log, *log.parents) if place.exists())
     if not os.access(place, os.W_OK):

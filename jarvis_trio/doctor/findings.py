@@ -23,7 +23,9 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line about one thing; `fix` says what to do about it, and is empty if there is nothing to do."""
+    """One line about one thing; `fix` says what to do about it, and is empty if there is nothing to
+    do.
+    """
 
     subject: str
     says: str
@@ -56,7 +58,9 @@ def failed(subject: str, error: JarvisError | OSError, otherwise: str, *, of: st
 
 
 def guarded(subject: str, otherwise: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """What `check` finds, and what kept it from going on; `otherwise` is the fix if the error names none."""
+    """What `check` finds, and what kept it from going on; `otherwise` is the fix if the error names
+    none.
+    """
     try:
         yield from check()
     except (JarvisError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Checks of what the program stands on: interpreter and packages, clock and zone, room on the disk."""
+"""Checks of what the program stands on: interpreter, packages, clock, zone, room on the disk."""
 
 from __future__ import annotations
 

@@ -124,7 +124,9 @@ def check_undelivered(store: MemoryStore) -> Iterator[Finding]:
 
 
 def _holds_secrets(channel: str, config: Mapping[str, Any]) -> bool:
-    """Whether a configuration that was checked has an address with secrets, and not their names only."""
+    """Whether a configuration that was checked has an address with secrets, and not their names
+    only.
+    """
     urls = config["urls"] if channel == "apprise" else []
     return any(reference(url) is None for url in ([urls] if isinstance(urls, str) else urls))
 

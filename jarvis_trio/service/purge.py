@@ -81,7 +81,9 @@ def _in_data(settings: Settings) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Iterator[Path]:
-    """A file with what the program puts beside it: rotated logs, SQLite's files, copies made before a change."""
+    """A file with what the program puts beside it: rotated logs, SQLite's files, copies made before
+    a change.
+    """
     yield from _matching(path.parent, glob.escape(path.name))
     for ending in (".[0-9]*", "-wal", "-shm", ".before-jarvis-trio-*"):
         yield from _matching(path.parent, glob.escape(path.name) + ending)

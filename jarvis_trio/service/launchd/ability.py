@@ -1,4 +1,6 @@
-"""Whether an old agent can start at all, and which work it did: read from its plist, nothing is run."""
+"""Whether an old agent can start at all, and which work it did: read from its plist, nothing is
+run.
+"""
 
 from __future__ import annotations
 

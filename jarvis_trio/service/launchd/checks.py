@@ -20,7 +20,9 @@ def check(agent: Agent, launchctl: Launchctl) -> None:
 
 
 def privacy_folder(path: Path, home: Path) -> Path | None:
-    """The folder that macOS closes to agents (TCC) and that holds `path`, or what it links to; or None."""
+    """The folder that macOS closes to agents (TCC) and that holds `path`, or what it links to; or
+    None.
+    """
     closed = [home / name for name in ("Documents", "Desktop", "Downloads")]
     closed += [home / "Library/Mobile Documents", home / "Library/CloudStorage", Path("/Volumes")]
 

@@ -159,7 +159,9 @@ class Launchctl:
             raise LaunchdError(f"{domain}/{label} does not stay up ({_ending(seen)})")
 
     def is_disabled(self, domain: str, label: str) -> bool:
-        """Whether `label` is disabled: a mark that outlives the plist. macOS 12 and older write `true`."""
+        """Whether `label` is disabled: a mark that outlives the plist. macOS 12 and older write
+        `true`.
+        """
         done = self._call("print-disabled", domain)
         return re.search(rf'^\s*"{re.escape(label)}" => (disabled|true)\s*$', done.stdout, re.MULTILINE) is not None
 

@@ -1,4 +1,6 @@
-"""Install, uninstall, restart, stop, roll back: each as a list of steps, decided before the first is done."""
+"""Install, uninstall, restart, stop, roll back: each as a list of steps, decided before the first
+is done.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ from jarvis_trio.service.steps import Step, Undo, make_folder, move, remove, wri
 from jarvis_trio.text import printable
 
 REPLACED_LABELS = (*OLD_LABELS, SCHEDULER_LABEL, LABEL)
-"""What ours replaces, and `rollback` brings back. LABEL stands for the existing assistant's own daemon."""
+"""What ours replaces, and `rollback` brings back. LABEL stands for the existing assistant's own
+daemon.
+"""
 
 DEFAULT_EXIT_TIMEOUT_SECONDS = 20  # launchd.plist(5)
 STOP_MARGIN_SECONDS = 10
@@ -39,7 +43,8 @@ class AgentState(State):
     """Our agent, and how the old ones stand.
 
     Attributes:
-        old_agents_loaded: the labels that launchd holds beside ours; they would run everything twice.
+        old_agents_loaded: the labels that launchd holds beside ours; they would run everything
+            twice.
         replaced: the labels that `rollback` would bring back.
         never_start: of those, why each could never start, by label.
         replaced_folder: the folder that keeps their plists.
@@ -76,7 +81,9 @@ def start_steps(agent: Agent, launchctl: Launchctl) -> list[Step]:
 
 
 def stop_steps(agent: Agent, launchctl: Launchctl) -> list[Step]:
-    """What it takes to stop our agent until the next login, or until `restart`; none if it is not loaded."""
+    """What it takes to stop our agent until the next login, or until `restart`; none if it is not
+    loaded.
+    """
     return [*_unload_steps(launchctl, _find(launchctl, agent.label, agent.plist))]
 
 
@@ -92,7 +99,7 @@ def restart_steps(agent: Agent, launchctl: Launchctl) -> list[Step]:
 
 
 def uninstall_steps(agent: Agent, launchctl: Launchctl) -> list[Step]:
-    """What it takes to remove our agent; none without one. It is never disabled: that would last."""
+    """What it takes to remove our agent; none without one. It is not disabled: that would last."""
     if _anothers(agent, launchctl):
         return []
     steps = stop_steps(agent, launchctl)
@@ -144,7 +151,7 @@ def status(agent: Agent, launchctl: Launchctl) -> AgentState:
 
 
 def inherited_command(agent: Agent, launchctl: Launchctl) -> list[str] | None:
-    """The command of an old agent that looks for commands by message, which no handler of ours replaces.
+    """The command of an old agent that looks for commands by message; no handler of ours does.
 
     It is read from the plist of each old agent, also of one that an earlier install replaced.
     """
@@ -176,7 +183,9 @@ class _OldAgent:
 
 
 def _find(launchctl: Launchctl, label: str, usual: Path) -> list[Service]:
-    """`label` in each domain that holds it, with a plist that can load it again: its own, or the usual one."""
+    """`label` in each domain that holds it, with a plist that can load it again: its own, or the
+    usual one.
+    """
     services = launchctl.find_all(label)
     return [replace(s, path=next((p for p in (s.path, usual) if p and p.exists()), None)) for s in services]
 
@@ -194,7 +203,9 @@ def _find_old(agent: Agent, launchctl: Launchctl, label: str) -> _OldAgent | Non
 
 
 def _anothers(agent: Agent, launchctl: Launchctl) -> bool:
-    """Whether what bears our label is another program's: the existing assistant has a daemon of that name."""
+    """Whether what bears our label is another program's: the existing assistant has a daemon of
+    that name.
+    """
     if agent.plist.exists():
         return not is_ours(read_plist(agent.plist))
     plists = [service.path for service in launchctl.find_all(agent.label) if service.path is not None]
@@ -256,7 +267,7 @@ def _unload(launchctl: Launchctl, service: Service, undo: Undo) -> None:
 
 
 def _load_again(launchctl: Launchctl, service: Service, plist: Path) -> None:
-    """It may be gone by now, on its way out, or untouched: only a second bootout makes these one."""
+    """It may be gone, on its way out, or untouched: only a second bootout makes these one."""
     try:
         _drop(launchctl, service)
     except LaunchdError:

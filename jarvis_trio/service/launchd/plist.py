@@ -28,8 +28,8 @@ SCHEDULER_LABEL = "com.chg.jarvis-scheduler"
 # launchd's own default has no Homebrew, neither Apple silicon's nor Intel's.
 SEARCH_PATH = "/opt/homebrew/bin:/opt/homebrew/sbin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
-# A daemon that cannot start would fill launchd's log, which nobody rotates, every 10 s (the default).
-# launchd starts one that ran for longer than this again at once.
+# A daemon that cannot start would fill launchd's log, which nobody rotates, every 10 s (the
+# default). launchd starts one that ran for longer than this again at once.
 THROTTLE_SECONDS = 30
 
 # What XML 1.0 cannot hold (its production `Char`). plistlib refuses the control characters and lets
@@ -64,7 +64,9 @@ class Agent(Daemon):
 
     @property
     def replaced(self) -> Path:
-        """Keeps the plists of replaced agents, outside LaunchAgents, so that launchd does not load them."""
+        """Keeps the plists of replaced agents, outside LaunchAgents, so that launchd does not load
+        them.
+        """
         return self.home / "Library/Application Support/Jarvis/replaced-agents"
 
     @property
@@ -138,7 +140,9 @@ def read_plist(path: Path) -> dict[str, Any]:
 
 
 def is_ours(listed: dict[str, Any]) -> bool:
-    """Whether a property list runs this program. The existing assistant has one under the same label."""
+    """Whether a property list runs this program. The existing assistant has one under the same
+    label.
+    """
     words = listed.get("ProgramArguments")
     return isinstance(words, list) and tuple(words[1:3]) == PROGRAM
 

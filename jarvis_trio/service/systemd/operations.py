@@ -1,7 +1,7 @@
-"""Install, uninstall, restart, stop, roll back: each as a list of steps, decided before the first is done.
+"""Install, uninstall, restart, stop, roll back: each as steps, decided before the first is done.
 
-Steps are taken back newest first. So a step that changes the file notes "read the files again" before
-it notes "put back the file", and a running unit is stopped before its file changes.
+Steps are taken back newest first. So a step that changes the file notes "read the files again"
+before it notes "put back the file", and a running unit is stopped before its file changes.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def stop_steps(unit: Unit, systemctl: Systemctl) -> list[Step]:
 
 
 def restart_steps(unit: Unit, systemctl: Systemctl) -> list[Step]:
-    """What it takes to stop our unit, let its tick finish, and start it. Raises SystemdError without one."""
+    """What it takes to stop our unit, let its tick finish, and start it. Raises SystemdError
+    without one.
+    """
     held = systemctl.show()
     if not held.loaded:
         raise SystemdError(f"{UNIT} is not installed", fix="jarvis-trio service install")
@@ -190,7 +192,7 @@ def _disable(systemctl: Systemctl, undo: Undo) -> None:
 
 
 def _file_step(says: str, systemctl: Systemctl, change: partial[None]) -> Step:
-    """Change the unit file and have systemd read it; taken back, systemd reads the old one again."""
+    """Change the unit file and have systemd read it; taken back, it reads the old one again."""
 
     def do(undo: Undo) -> None:
         undo.add(f"{_SYSTEMCTL} daemon-reload", systemctl.daemon_reload)

@@ -1,7 +1,7 @@
 """Our unit file: a systemd service of the user, written as text.
 
-`launchd/jarvis-daemon.service` is the same unit for people to read and to copy by hand; a test holds
-the two together. Sources: systemd.service(5), systemd.exec(5), systemd.syntax(7).
+`launchd/jarvis-daemon.service` is the same unit for people to read and to copy by hand; a test
+holds the two together. Sources: systemd.service(5), systemd.exec(5), systemd.syntax(7).
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _program(path: str) -> str:
 
 
 def _argument(word: str) -> str:
-    """A word of the command line. `$` would be a variable there, unlike in the program's own path."""
+    """A word of the command line, where `$` would be a variable, unlike in the program's path."""
     return _quoted(word.replace("$", "$$"))
 
 

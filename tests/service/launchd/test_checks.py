@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_trio.errors import ServiceError
-from jarvis_trio.service.launchd.checks import check, privacy_folder
+from jarvis_trio.errors import LaunchdError, ServiceError
+from jarvis_trio.service.launchd.checks import check, check_privacy, privacy_folder
 from jarvis_trio.service.launchd.plist import render
 from tests.support.launchd_world import GUI, PROJECT, UID, World, make_world
 
@@ -172,3 +176,25 @@ def test_it_knows_the_folders_that_macos_closes_to_agents(tmp_path: Path, path: 
     (tmp_path / "Documents/link-out").symlink_to("/usr/bin/env")
     (tmp_path / "link-in").symlink_to(tmp_path / "Documents")
     assert privacy_folder(tmp_path / path, tmp_path) == (None if closed is None else tmp_path / closed)
+
+
+GUIDE = (PROJECT / "docs/launchd.md").read_text("utf-8").partition("### Closed folders")[2].partition("\n### ")[0]
+RECIPES = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the recipe is for a shell")
+@pytest.mark.parametrize("recipe", RECIPES, ids=["data", "all of it"])
+def test_what_the_guide_says_of_closed_folders_opens_the_way(world: World, recipe: str) -> None:
+    data = world.home / "Documents/GitHub/chief_of_staff/data"
+    (data / "webhook-inbox").mkdir(parents=True)
+    (data / "memory.db").write_text("rows")
+    with pytest.raises(LaunchdError, match="closes to agents"):
+        check_privacy(replace(world.agent, settings={"MEMORY_DB_PATH": str(data / "memory.db")}))
+
+    code = f'set -e\n{recipe}\nprintf \'%s\\n\' "$MEMORY_DB_PATH" "$WEBHOOK_INBOX_DIR"'
+    environment = {"HOME": str(world.home), "PATH": os.defpath}
+    done = subprocess.run(["bash", "-c", code], env=environment, capture_output=True, text=True, check=True)
+    database, inbox = done.stdout.split()
+    check_privacy(replace(world.agent, settings={"MEMORY_DB_PATH": database, "WEBHOOK_INBOX_DIR": inbox}))
+    assert Path(database).read_text() == (data / "memory.db").read_text() == "rows"
+    assert Path(inbox).is_dir()
