@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
+from jarvis_trio import __version__
 from jarvis_trio.doctor.findings import Finding, problem, warning
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import duration_text
@@ -42,6 +43,15 @@ def check_daemon(
         yield Finding("daemon", f"{runs}, ticked last {duration_words(now - daemon.last_tick_at)} ago")
     else:
         yield Finding("daemon", f"{runs}, has not ticked yet")
+    yield from _check_version(daemon)
+
+
+def _check_version(daemon: Holder) -> Iterator[Finding]:
+    """After an upgrade the old daemon runs on until it is restarted."""
+    if daemon.started_at is not None and daemon.version != __version__:
+        theirs = daemon.version or "1"
+        says = f"the daemon is of version {theirs}, and this command of {__version__}"
+        yield warning("version", says, "jarvis-trio service restart, or stop it and start it again")
 
 
 def runs_application(lock_file: Path) -> bool:

@@ -1,8 +1,8 @@
 """The single-instance lock: one daemon for each data folder.
 
-The lock is flock(2) on a file. The file tells the holder's PID, when it started and when it
-last ticked, a line each. That is information only, and it is believed only while the lock
-is held.
+The lock is flock(2) on a file. The file tells the holder's PID, when it started, when it
+last ticked and its version, a line each. That is information only, and it is believed only while the lock
+is held. A daemon of version 1 tells no version.
 
 Guarantees:
 
@@ -43,6 +43,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from jarvis_trio import __version__
 from jarvis_trio.errors import AlreadyRunningError, JarvisError, ScheduleError
 from jarvis_trio.instants import parse_instant, utc_text
 
@@ -57,12 +58,13 @@ _TICK_WIDTH = len("2026-11-21T19:31:05.123456+00:00")
 class Holder:
     """The process that holds a lock, as it says itself; None for what it has not said yet.
 
-    `started_at` and `last_tick_at` are aware UTC.
+    `started_at` and `last_tick_at` are aware UTC. `version` is the program's.
     """
 
     pid: int | None
     started_at: datetime | None
     last_tick_at: datetime | None
+    version: str | None = None
 
 
 class DaemonLock:
@@ -114,7 +116,8 @@ class DaemonLock:
     def _write_head(self) -> None:
         with suppress(OSError):  # a full disk: others learn then that the lock is held, but not by whom
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, self._head, 0)
+            # The version comes last, since older programs read three lines.
+            os.pwrite(self._descriptor, self._head + f"{'':<{_TICK_WIDTH}}\n{__version__}\n".encode(), 0)
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
@@ -187,9 +190,9 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 
 
 def _read(descriptor: int) -> Holder:
-    lines = [*os.pread(descriptor, _MOST_BYTES, 0).decode("ascii", "replace").splitlines(), "", "", ""]
+    lines = [*os.pread(descriptor, _MOST_BYTES, 0).decode("ascii", "replace").splitlines(), "", "", "", ""]
     pid = int(lines[0]) if re.fullmatch("[1-9][0-9]{0,8}", lines[0]) else None
-    return Holder(pid, _instant(lines[1]), _instant(lines[2]))
+    return Holder(pid, _instant(lines[1]), _instant(lines[2]), lines[3] or None)
 
 
 def _instant(text: str) -> datetime | None:

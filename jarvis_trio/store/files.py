@@ -9,6 +9,7 @@ import re
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote_from_bytes
 
 from jarvis_trio.errors import StoreError
 
@@ -84,7 +85,12 @@ def read_only_uri(path: Path) -> str:
     """
     place = path.resolve()
     unused = not os.path.lexists(log_of(path)) and _is_in_wal_mode(place)
-    return f"{place.as_uri()}?mode=ro{'&immutable=1' if unused else ''}"
+    return f"{file_uri(place)}?mode=ro{'&immutable=1' if unused else ''}"
+
+
+def file_uri(path: Path) -> str:
+    """An absolute path as a URI. `Path.as_uri` was rejected: in Python 3.14 it imports an HTTP client."""
+    return "file://" + quote_from_bytes(os.fsencode(path))
 
 
 def _is_in_wal_mode(path: Path) -> bool:

@@ -45,6 +45,7 @@ from jarvis_trio.store.files import (
     back_up,
     check_usable,
     create_private,
+    file_uri,
     fix_of,
     identity,
     log_of,
@@ -324,7 +325,7 @@ class SqliteFile:
         """The file as SQLite's URI (sqlite.org/uri.html)."""
         if self._read_only:
             return read_only_uri(self.path)
-        return self.path.as_uri() + ("?vfs=memdb" if self._in_memory else "")
+        return file_uri(self.path) + ("?vfs=memdb" if self._in_memory else "")
 
     def _prepare(self) -> None:
         """Take a new, an assistant's or an older file up to the last step; a complete one is only read.

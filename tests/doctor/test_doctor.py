@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import tzdata
 
+from jarvis_trio import __version__
 from jarvis_trio.doctor.daemon import check_agent, check_daemon
 from jarvis_trio.doctor.database import check_users
 from jarvis_trio.doctor.findings import Finding, Level, failed, size_words
@@ -380,17 +381,26 @@ LIMITS = {"interval": timedelta(minutes=1), "longest_run": timedelta(minutes=5)}
 
 @pytest.mark.parametrize(("ago", "level"), [(timedelta(minutes=7), Level.FINE), (timedelta(minutes=9), Level.PROBLEM)])
 def test_a_daemon_that_has_not_ticked_for_long_hangs(ago: timedelta, level: Level) -> None:
-    daemon = Holder(42, START - timedelta(days=1), START - ago)
+    daemon = Holder(42, START - timedelta(days=1), START - ago, __version__)
     (seen,) = check_daemon(daemon, START, ZoneInfo("UTC"), **LIMITS)
     assert seen.level is level
     assert "PID 42, since Sun 2026-03-01 09:00 UTC" in seen.says
 
 
 def test_a_daemon_that_never_ticked_is_measured_from_its_start() -> None:
-    (seen,) = check_daemon(Holder(42, START - timedelta(hours=1), None), START, ZoneInfo("UTC"), **LIMITS)
+    (seen,) = check_daemon(Holder(42, START - timedelta(hours=1), None, __version__), START, ZoneInfo("UTC"), **LIMITS)
     assert seen.level is Level.PROBLEM
     (unknown,) = check_daemon(Holder(None, None, None), START, ZoneInfo("UTC"), **LIMITS)
     assert unknown == Finding("daemon", "PID unknown, has not ticked yet")
+
+
+@pytest.mark.parametrize(("version", "theirs"), [("0.9", "0.9"), (None, "1")])
+def test_a_daemon_of_another_version_is_a_warning(version: str | None, theirs: str) -> None:
+    """An editable install has the new code at once; the daemon runs the old one until it is restarted."""
+    daemon = Holder(42, START, START, version)
+    told = [it for it in check_daemon(daemon, START, ZoneInfo("UTC"), **LIMITS) if it.level is Level.WARNING]
+    assert [it.says for it in told] == [f"the daemon is of version {theirs}, and this command of {__version__}"]
+    assert "jarvis-trio service restart" in told[0].fix
 
 
 def test_the_holder_of_the_lock_and_its_last_tick_are_told(cli: Cli) -> None:

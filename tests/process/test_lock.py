@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from jarvis_trio import __version__
 from jarvis_trio.errors import AlreadyRunningError, JarvisError
 from jarvis_trio.process.lock import DaemonLock, Holder, holder, wake
 
@@ -35,6 +36,7 @@ with HeldSignals(), DaemonLock(Path(sys.argv[1]), datetime(2026, 11, 21, 19, 31,
 """
 RECEIVE = "signal.signal(signal.SIGHUP, lambda *_: os.write(1, b'woken\\n'))"  # print may not interrupt print
 PULSE = "lock.pulse(datetime(2026, 11, 21, 19, 32, 5, 123456, tzinfo=UTC))"
+FIRST_LINES = [str(os.getpid()), "2026-11-21T19:31:05+00:00"]
 
 
 class Hold:
@@ -93,7 +95,7 @@ def hold(path: Path) -> Iterator[Hold]:
 
 def test_the_file_tells_pid_start_and_last_tick_a_line_each(path: Path) -> None:
     with DaemonLock(path, STARTED) as lock:
-        assert path.read_text("ascii").splitlines() == [str(os.getpid()), "2026-11-21T19:31:05+00:00"]
+        assert path.read_text("ascii").splitlines() == [*FIRST_LINES, "".ljust(32), __version__]
         lock.pulse(TICK)
         assert path.read_text("ascii").splitlines()[2] == "2026-11-21T19:32:05.123456+00:00"
 
@@ -102,8 +104,8 @@ def test_a_pulse_replaces_the_one_before(path: Path) -> None:
     with DaemonLock(path, STARTED) as lock:
         lock.pulse(TICK)
         lock.pulse(STARTED)  # a shorter text, as it has no fraction
-        assert path.read_text("ascii").count("\n") == 3
-        assert holder(path) == Holder(os.getpid(), STARTED, STARTED)
+        assert path.read_text("ascii").count("\n") == 4
+        assert holder(path) == Holder(os.getpid(), STARTED, STARTED, __version__)
 
 
 def test_file_and_folder_are_for_their_owner_alone(path: Path) -> None:
@@ -129,7 +131,7 @@ def test_what_a_dead_holder_left_is_replaced_whole(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("99999\n" * 20)
     with DaemonLock(path, STARTED):
-        assert path.read_text("ascii").splitlines() == [str(os.getpid()), "2026-11-21T19:31:05+00:00"]
+        assert path.read_text("ascii").splitlines() == [*FIRST_LINES, "".ljust(32), __version__]
 
 
 def test_who_looks_or_is_refused_leaves_no_descriptor_open(path: Path) -> None:
@@ -182,7 +184,7 @@ def test_a_child_that_outlives_the_holder_does_not_keep_the_lock(child: str, pat
 
 def test_the_holder_is_known_from_outside(path: Path, hold: Hold) -> None:
     process = hold(PULSE)
-    assert holder(path) == Holder(process.pid, STARTED, TICK)
+    assert holder(path) == Holder(process.pid, STARTED, TICK, __version__)
 
 
 def test_nobody_holds_a_lock_that_is_not_there(path: Path) -> None:
@@ -192,7 +194,7 @@ def test_nobody_holds_a_lock_that_is_not_there(path: Path) -> None:
 
 def test_nobody_holds_a_lock_whose_holder_has_ended(path: Path, hold: Hold) -> None:
     kill(hold(PULSE))
-    assert path.read_text("ascii").count("\n") == 3
+    assert path.read_text("ascii").count("\n") == 4
     assert holder(path) is None
 
 
@@ -214,7 +216,7 @@ def test_a_daemon_that_starts_while_somebody_looks_is_not_refused(path: Path, mo
         fcntl.flock(looking, fcntl.LOCK_SH)
         monkeypatch.setattr("jarvis_trio.process.lock.time.sleep", lambda _seconds: fcntl.flock(looking, fcntl.LOCK_UN))
         with DaemonLock(path, STARTED):
-            assert holder(path) == Holder(os.getpid(), STARTED, None)
+            assert holder(path) == Holder(os.getpid(), STARTED, None, __version__)
 
 
 def test_a_daemon_is_woken(path: Path, hold: Hold) -> None:
@@ -226,7 +228,7 @@ def test_a_daemon_is_woken(path: Path, hold: Hold) -> None:
 def test_waking_ends_no_daemon_whose_receiver_is_not_armed(path: Path, hold: Hold) -> None:
     process = hold()
     assert wake(path)
-    assert holder(path) == Holder(process.pid, STARTED, None)
+    assert holder(path) == Holder(process.pid, STARTED, None, __version__)
     kill(process)
     assert process.returncode == -signal.SIGKILL  # and not SIGHUP
 
@@ -275,4 +277,4 @@ def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path) -> 
 def test_a_full_disk_stops_no_tick(path: Path, hold: Hold) -> None:
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
     process = hold(full + PULSE)
-    assert holder(path) == Holder(process.pid, STARTED, None)
+    assert holder(path) == Holder(process.pid, STARTED, None, __version__)
