@@ -417,7 +417,8 @@ class HandlerContext:
     task's local times and dates are meant. `cancelled` is set when that
     time is over: a handler that looks at it can stop by itself, which is all that
     can be done, since a thread cannot be killed. `store` is the engine's
-    database, which stays open whatever the handler does.
+    database, which stays open whatever the handler does. `run_id` is the number of the
+    run, under which its output is kept; None if it has none, as in a test.
     """
 
     store: HandlerStore
@@ -428,6 +429,7 @@ class HandlerContext:
     logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
     zone: tzinfo = UTC
     cancelled: threading.Event = field(default_factory=threading.Event)
+    run_id: int | None = None
 
     @property
     def deadline(self) -> datetime:

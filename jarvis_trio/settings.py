@@ -73,6 +73,11 @@ class Settings:
         """The executables that a person approved for `custom` tasks."""
         return self.data_dir / "approved-commands.json"
 
+    @property
+    def outputs_dir(self) -> Path:
+        """Where the outputs of runs are."""
+        return self.data_dir / "runs"
+
     def environment(self) -> dict[str, str]:
         """The environment variables that make another process read these same settings."""
         values = {setting.variable: str(getattr(self, name)) for name, setting in TABLE.items()}

@@ -27,7 +27,9 @@ from typing import Any
 from jarvis_trio.application.source import HandlerSource
 from jarvis_trio.delivery.secrets import read_variables
 from jarvis_trio.errors import DeliveryError, HandlerError, HandlerSkippedError, HandlerTimeoutError, JarvisError
-from jarvis_trio.handlers.custom import failure_reason, passed_on, task_environment, timeout_reason
+from jarvis_trio.handlers.custom import passed_on, task_environment
+from jarvis_trio.handlers.endings import failure_reason, timeout_reason
+from jarvis_trio.handlers.patience import PATIENCE
 from jarvis_trio.jsontext import json_value
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
 from jarvis_trio.text import printable
@@ -88,8 +90,7 @@ class Runs:
         variables_file: further variables for the application, read at each run; it may be missing.
     """
 
-    grace = timedelta(seconds=8)
-    """Beyond the time limit: SIGTERM's and SIGKILL's grace in `processes`, and a second."""
+    grace = PATIENCE.grace
 
     def __init__(
         self, source: HandlerSource, database: Path, environment: Mapping[str, str], variables_file: Path

@@ -359,6 +359,7 @@ class SchedulerEngine:
             timeout=self._timeout if seconds is None else timedelta(seconds=seconds),
             logger=logging.LoggerAdapter(_logger, {"task": claim.task.name, "run_id": claim.run_id}),
             zone=task_zone(claim.task, self._clock.zone()),
+            run_id=claim.run_id,
         )
 
     def _prune(self, now: datetime) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from jarvis_trio.errors import HandlerError
 from jarvis_trio.handlers.alert_eval import AlertEval, Notify
-from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.custom import Custom
 from jarvis_trio.handlers.webhook_poll import WebhookPoll
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
@@ -26,29 +25,29 @@ ENTRY_POINTS = "jarvis_trio.handlers"
 _logger = logging.getLogger(__name__)
 
 
-def built_in(*, inbox_dir: Path, approvals: Approvals, notify: Notify) -> dict[str, Handler]:
+def built_in(*, inbox_dir: Path, commands: Custom, notify: Notify) -> dict[str, Handler]:
     """The handlers that come with the program, by type.
 
     Args:
         inbox_dir: where webhook files are dropped.
-        approvals: which executables `custom` tasks may start.
+        commands: runs the commands of `custom` tasks.
         notify: shows the person an alert's title and text.
     """
-    return {"alert_eval": AlertEval(notify), "custom": Custom(approvals), "webhook_poll": WebhookPoll(inbox_dir)}
+    return {"alert_eval": AlertEval(notify), "custom": commands, "webhook_poll": WebhookPoll(inbox_dir)}
 
 
 def installed() -> dict[str, Handler]:
-    """The handlers that installed packages register, by type; each is imported when it is called."""
-    from importlib.metadata import entry_points  # noqa: PLC0415  # 15 ms, and most need it never
+    """The handlers that installed packages register, by type. Each is imported when it is first called."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  # 15 ms, and most never need it
 
     return {entry.name: _Plugin(entry) for entry in entry_points(group=ENTRY_POINTS)}
 
 
 class Handlers(Mapping[str, Handler]):
-    """Handlers by type: those given, and beside them the installed ones.
+    """Handlers by type: the given ones, and beside them those of installed packages.
 
-    Packages are looked for when the first type is met that was not given. A type that is
-    given wins over an installed one, which is said in the log.
+    Packages are looked for when the first type is asked for that was not given. A given type wins
+    over an installed one, and the log says so.
     """
 
     def __init__(self, given: Mapping[str, Handler]) -> None:
@@ -67,11 +66,13 @@ class Handlers(Mapping[str, Handler]):
     def _installed(self) -> dict[str, Handler]:
         found = installed()
         for handler_type in found.keys() & self._given.keys():
-            _logger.warning("An installed handler %r is passed over: that type is built in", handler_type)
+            _logger.warning("An installed handler %r is passed over, because that type is built in", handler_type)
         return found
 
 
 class _Plugin:
+    """An installed handler, imported at its first call."""
+
     def __init__(self, entry: EntryPoint) -> None:
         self._entry = entry
 
@@ -80,7 +81,7 @@ class _Plugin:
 
     @property
     def grace(self) -> timedelta:
-        """The handler's own, once it is imported: who asks is the engine, where an import must not fail or hang."""
+        """The handler's own grace once it is imported. The engine asks, and it must not trigger an import."""
         grace: timedelta = getattr(vars(self).get("_handler"), "grace", timedelta(0))
         return grace
 
@@ -91,8 +92,8 @@ class _Plugin:
         try:
             handler = entry.load()
         except (ImportError, AttributeError, SyntaxError) as error:
-            reason = printable(str(error))
-            raise HandlerError(f"{what} cannot be imported: {reason}; mend or reinstall {package}") from error
+            says = f"{what} cannot be imported: {printable(str(error))}"
+            raise HandlerError(says, fix=f"fix or reinstall {package}") from error
         if not callable(handler):
-            raise HandlerError(f"{what} is no callable; mend {package}")
+            raise HandlerError(f"{what} cannot be called", fix=f"fix {package}")
         return handler  # type: ignore[no-any-return]  # whether it takes these arguments shows when it is called

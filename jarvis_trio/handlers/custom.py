@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from jarvis_trio.errors import HandlerError, HandlerTimeoutError
 from jarvis_trio.handlers.approvals import Approvals, find_executable
-from jarvis_trio.instants import duration_text, utc_text
+from jarvis_trio.handlers.endings import failure_reason, timeout_reason
+from jarvis_trio.handlers.outputs import OutputFile, Outputs
+from jarvis_trio.handlers.patience import PATIENCE, Patience
+from jarvis_trio.instants import utc_text
 from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import HandlerContext, ScheduledTask
 from jarvis_trio.text import printable
@@ -22,54 +24,76 @@ if TYPE_CHECKING:
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR")
 """What a command gets of the daemon's environment, beside what begins with `LC_`: no secret is in these."""
 
-_LAST_LINE_CHARACTERS = 300
-
 
 class Custom:
     """The handler `custom`: one approved program, without a shell.
 
-    It runs in a session of its own, in the home folder as cron has it, with an empty
-    stdin and the environment of `PASSED_ON`, and with it `JARVIS_TASK`, the task's name;
-    `JARVIS_SCHEDULED_FOR`, the slot's time in UTC as ISO 8601, the same text at each
-    attempt; `JARVIS_ATTEMPT`, from 1; and `JARVIS_RUN`, which no other run has.
+    It runs in a session of its own, in the home folder as under cron, with an empty stdin. Its
+    environment is that of `PASSED_ON`, with `JARVIS_TASK`, the task's name; `JARVIS_SCHEDULED_FOR`,
+    the slot's time in UTC as ISO 8601, the same text at each attempt; `JARVIS_ATTEMPT`, from 1; and
+    `JARVIS_RUN`, which no other run has.
 
-    When it ends, what it left running is ended; at its time limit all of it is ended.
-    The result holds `exit_code`, `stdout` and `stderr`, the outputs cut in the middle.
+    When it ends, what it left running is ended; at its time limit all of it is ended. All of its output
+    is kept in a file; the result holds `exit_code`, `stdout` and `stderr`, cut in the middle.
 
     Args:
         approvals: which executables may be started.
+        outputs: where the outputs of runs are kept; None keeps none.
         environment: the daemon's own.
+        patience: how long the processes of a command have to end.
     """
 
-    grace = timedelta(seconds=8)
-    """Beyond the time limit: SIGTERM's and SIGKILL's grace in `processes`, and a second."""
-
-    def __init__(self, approvals: Approvals, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        approvals: Approvals,
+        outputs: Outputs | None = None,
+        environment: Mapping[str, str] = os.environ,
+        patience: Patience = PATIENCE,
+    ) -> None:
         self._approvals = approvals
+        self._outputs = outputs
+        self._patience = patience
         self._environment = passed_on(environment)  # taken once: a handler that misbehaves can change the process's own
+
+    @property
+    def grace(self) -> timedelta:
+        """How long it may take beyond its time limit: to end its processes, and to be sure of it."""
+        return self._patience.grace
 
     def __call__(self, task: ScheduledTask, context: HandlerContext) -> dict[str, Any]:
         """Run the task's command.
 
-        Returns `status`, `exit_code`, `stdout` and `stderr`, with `error` where it failed,
-        `left_behind`, a count, where processes of it had to be ended, and `survivors`,
-        their PIDs, where some could not be.
-        Raises HandlerError where it cannot be started, NotApprovedError where it may not,
-        HandlerTimeoutError where it was ended.
+        Returns `status`, `exit_code`, `stdout` and `stderr`; also `error` if it failed, `left_behind`,
+        a count, if processes of it had to be ended, `survivors`, their PIDs, if some could not be, and
+        `output_lost` if not all of its output could be kept.
+        Raises HandlerError if it cannot be started, NotApprovedError if it may not be, and
+        HandlerTimeoutError if it was ended.
         """
-        from jarvis_trio.handlers.processes import run_command  # noqa: PLC0415  # psutil: 20 ms, where a command runs
+        from jarvis_trio.handlers.processes import run_command  # noqa: PLC0415  # psutil: 20 ms, when a command runs
 
         arguments = command_words(task)
-        done = run_command(
-            [approved_program(arguments[0], self._environment["PATH"], self._approvals), *arguments[1:]],
-            environment=self._environment | task_environment(task, context),
-            folder=self._folder(),
-            timeout=context.timeout,
-            cancelled=context.cancelled,
-        )
+        program = approved_program(arguments[0], self._environment["PATH"], self._approvals)
+        with self._output(context) as output:
+            done = run_command(
+                [program, *arguments[1:]],
+                environment=self._environment | task_environment(task, context),
+                folder=self._folder(),
+                timeout=context.timeout,
+                cancelled=context.cancelled,
+                mark=str(context.run_id or ""),
+                output=output.write,
+                patience=self._patience,
+            )
+        if output.trouble:
+            context.logger.warning("Task %r: %s", task.name, output.trouble)
         if not done.in_time:
             raise HandlerTimeoutError(timeout_reason(done, context.timeout))
-        return _result(done)
+        return _result(done, output.trouble)
+
+    def _output(self, context: HandlerContext) -> OutputFile:
+        if self._outputs is None or context.run_id is None:
+            return OutputFile(None)
+        return self._outputs.create(context.run_id)
 
     def _folder(self) -> str:
         home = self._environment.get("HOME", "")
@@ -116,7 +140,7 @@ def task_environment(task: ScheduledTask, context: HandlerContext) -> dict[str, 
     }
 
 
-def _result(done: Completed) -> dict[str, Any]:
+def _result(done: Completed, output_trouble: str | None) -> dict[str, Any]:
     result: dict[str, Any] = {"status": "ok" if done.exit_code == 0 else "error"}
     if done.exit_code != 0:
         result["error"] = failure_reason(done)
@@ -124,35 +148,7 @@ def _result(done: Completed) -> dict[str, Any]:
     if done.ended:
         result["left_behind"] = done.ended
     if done.survivors:
-        result["survivors"] = list(done.survivors)
+        result["survivors"] = [process.pid for process in done.survivors]
+    if output_trouble:
+        result["output_lost"] = output_trouble
     return result
-
-
-def failure_reason(done: Completed) -> str:
-    """How a process that was not ended here ended: its exit code or signal, and its last words."""
-    code = done.exit_code
-    how = f"exit code {code}" if code is None or code >= 0 else f"ended by {_signal_name(-code)}"
-    return ": ".join(filter(None, (how, _last_line(done))))
-
-
-def timeout_reason(done: Completed, timeout: timedelta) -> str:
-    """What was ended at the time limit, what lives on, and the last words."""
-    parts = [f"ended at its time limit of {duration_text(timeout)} (processes ended: {done.ended})"]
-    if done.survivors:
-        pids = ", ".join(map(str, done.survivors))
-        parts.append(f"these could not be ended (stuck in the kernel, or another user's): PID {pids}")
-    if last := _last_line(done):
-        parts.append(f"its last output: {last}")
-    return "; ".join(parts)
-
-
-def _last_line(done: Completed) -> str:
-    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    return printable(lines[-1][:_LAST_LINE_CHARACTERS]) if lines else ""
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal has no name
-        return f"signal {number}"

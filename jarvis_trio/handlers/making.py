@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from jarvis_trio.delivery import Channels
 from jarvis_trio.handlers import Handlers, built_in
 from jarvis_trio.handlers.approvals import Approvals
+from jarvis_trio.handlers.custom import Custom
+from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.settings import Settings
 
 
 def make_channels(settings: Settings, environment: Mapping[str, str]) -> Channels:
-    """The channels, with secrets from `environment` or from a file in the data folder."""
+    """The channels, with secrets from `environment` or a file in the data folder."""
     return Channels(environment, settings.data_dir)
 
 
 def make_handlers(settings: Settings, channels: Channels) -> Handlers:
-    """The handlers by type: those that come with the program, and the installed ones."""
-    approvals = Approvals(settings.approvals_file)
-    return Handlers(built_in(inbox_dir=settings.webhook_inbox_dir, approvals=approvals, notify=channels.notify))
+    """The handlers by type: those that come with the program, and those of installed packages."""
+    commands = Custom(Approvals(settings.approvals_file), Outputs(settings.outputs_dir))
+    return Handlers(built_in(inbox_dir=settings.webhook_inbox_dir, commands=commands, notify=channels.notify))

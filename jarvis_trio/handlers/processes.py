@@ -1,169 +1,254 @@
-"""Runs a program to its end, or ends it: it, and every process that came of it.
+"""Runs a program to its end, or ends it: the program and every process that came of it.
 
-Nothing of a command outlives it, as systemd has it for a service (systemd.kill(5),
-`KillMode=control-group`): what it left behind would run beside the task's next run.
+Nothing of a command outlives it, as of a systemd service (systemd.kill(5), `KillMode=control-group`):
+what a command left behind would run beside the task's next run.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
-import selectors
-import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event
-from typing import Self
 
 import psutil
 
 from jarvis_trio.errors import HandlerError
+from jarvis_trio.handlers.family import MARKER, Family
+from jarvis_trio.handlers.patience import PATIENCE, Patience
+from jarvis_trio.handlers.streams import Streams
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.text import printable
 
-MARKER = "JARVIS_RUN"
-"""The environment variable by which the processes of a run are known, wherever they went."""
-
-TERM_GRACE = timedelta(seconds=5)
-"""How long processes have to end after SIGTERM, before SIGKILL."""
-
-KILL_GRACE = timedelta(seconds=2)
-"""How long they have to be gone after SIGKILL; only what hangs in the kernel needs longer."""
-
 _KEPT_BYTES = 6 * 1024
-"""Kept of the beginning, and of the end, of each output: so both fit, as JSON, into what is kept of a result."""
+"""Kept of the beginning, and of the end, of each output for the history."""
 
-_CHUNK_BYTES = 64 * 1024
-"""What a pipe holds (pipe(7)), so that one read empties it."""
+_MOST_JSON_CHARACTERS = 28_000
+"""So both outputs fit, as JSON in ASCII, into what is kept of a result. A Cyrillic letter takes six."""
 
 _LOOK_SECONDS = 0.25
-"""How often a running command is looked at, beside the moments when it writes or closes its output."""
+"""How often a running command is looked at, beside the moments when it writes."""
 
 _POLL_SECONDS = 0.05
-"""How often processes that are to end are looked at."""
+"""The same for one that has closed both of its outputs."""
+
+_FIRST_LINE_BYTES = 256
+"""How much of a script's first line Linux reads (execve(2))."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
     """How a command ended.
 
-    `exit_code` is negative for a signal. `ended` counts the processes that had to be
-    ended: what the command left behind, or, at its time limit, it and its descendants.
-    `survivors` are the PIDs of those that not even SIGKILL ended in time.
+    Attributes:
+        exit_code: negative for a signal; None if nobody knows, because somebody else in this process
+            took the command's end from the kernel.
+        in_time: whether it ended by itself.
+        stopped: whether it was ended before its time limit, because it was cancelled.
+        stdout: the beginning and the end of what it wrote there, as text.
+        stderr: the same of the other output.
+        ended: how many processes had to be ended: what the command left behind or, if it did not end
+            by itself, the command and its descendants.
+        survivors: those that even SIGKILL did not end in time.
     """
 
     exit_code: int | None
     in_time: bool
+    stopped: bool
     stdout: str
     stderr: str
     ended: int
-    survivors: tuple[int, ...]
+    survivors: tuple[psutil.Process, ...]
 
 
 def run_command(
-    arguments: Sequence[str], *, environment: Mapping[str, str], folder: str, timeout: timedelta, cancelled: Event
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    folder: str,
+    timeout: timedelta,
+    cancelled: Event,
+    mark: str = "",
+    output: Callable[[bytes], object] = lambda _: None,
+    inherited: Sequence[int] = (),
+    patience: Patience = PATIENCE,
 ) -> Completed:
     """Run a program without a shell, in a session of its own and with an empty stdin.
 
     Args:
-        arguments: the program's absolute path, and what it is given.
-        environment: all that it gets, but for `JARVIS_RUN`, which is added.
+        arguments: the program's absolute path, and its arguments.
+        environment: all of its environment; only `JARVIS_RUN` is added.
         folder: its working directory.
         timeout: after this it is ended, with all its descendants.
         cancelled: the same as soon as this is set.
+        mark: what `processes_of` finds it by, such as the run's number.
+        output: is given both outputs in the order in which they were written, as they come.
+        inherited: descriptors that the program gets beside its three.
+        patience: how long its processes have to end.
 
-    Raises HandlerError where it cannot be started.
+    Raises HandlerError if it cannot be started.
     """
-    family = _Family(f"{current_owner()}/{os.urandom(8).hex()}", strangers=psutil.pids())
+    marker = f"{current_owner()}/{mark}/{os.urandom(8).hex()}"
+    family = Family(marker)
+    excerpts = (_Excerpt(), _Excerpt())
     deadline = time.monotonic() + timeout.total_seconds()
-    with _start(arguments, {**environment, MARKER: family.marker}, folder) as process, _Outputs(process) as outputs:
+
+    with Streams([_both(excerpt.add, output) for excerpt in excerpts]) as streams:
+        process = _start(arguments, {**environment, MARKER: marker}, folder, streams, inherited)
+        family.begin(process.pid)
+        command = _Command(process)
+        in_time = stopped = False
         try:
-            in_time = _wait(process, outputs, deadline, cancelled)
+            in_time = _wait(command, streams, deadline, cancelled)
+            stopped = not in_time and time.monotonic() < deadline
         finally:
-            family.adopt(process)
-            survivors = family.end(outputs.pump)
-        outputs.pump(0)
-    return Completed(process.returncode, in_time, *outputs.texts(), len(family.ended), survivors)
+            survivors = family.end(streams.pump, patience, ended_by_itself=in_time)
+        command.reap()
+        streams.drain()
+
+    stdout, stderr = (excerpt.text() for excerpt in excerpts)
+    return Completed(command.exit_code, in_time, stopped, stdout, stderr, len(family.ended), survivors)
 
 
-def end_orphans(owner: str) -> int:
+def end_orphans(owner: str, patience: Patience = PATIENCE) -> int:
     """End what a process that is gone has left of its commands.
 
     `owner` is what `current_owner` said in that process. Returns how many were ended.
     """
-    family = _Family(f"{owner}/", strangers=[os.getpid()])
-    family.end(time.sleep)
+    family = Family(f"{owner}/")
+    family.end(time.sleep, patience)
     return len(family.ended)
 
 
-def _start(arguments: Sequence[str], environment: Mapping[str, str], folder: str) -> subprocess.Popen[bytes]:
+def processes_of(owner: str, mark: str) -> list[int]:
+    """The PIDs of what runs with that mark for that owner and has kept its environment, in order."""
+    beginning = f"{owner}/{mark}/"
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(MARKER, "").startswith(beginning):
+                found.append(process.pid)
+    return found
+
+
+def _both(first: Callable[[bytes], object], second: Callable[[bytes], object]) -> Callable[[bytes], None]:
+    def take(chunk: bytes) -> None:
+        first(chunk)
+        second(chunk)
+
+    return take
+
+
+def _start(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: str,
+    streams: Streams,
+    inherited: Sequence[int],
+) -> subprocess.Popen[bytes]:
+    stdout, stderr = streams.writers
     try:
         return subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
             env=environment,
             cwd=folder,
             start_new_session=True,
+            pass_fds=inherited,
         )
     except (OSError, ValueError) as error:  # ValueError: a NUL, or a character that has no bytes
-        hint = "; a script must begin with a line such as #!/bin/sh" if _is_no_format(error) else ""
-        raise HandlerError(f"{printable(arguments[0])} cannot be started: {printable(str(error))}{hint}") from None
+        raise _start_error(arguments[0], folder, error) from None
+    finally:
+        streams.started()
 
 
-def _is_no_format(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno == errno.ENOEXEC
+def _start_error(program: str, folder: str, error: Exception) -> HandlerError:
+    says = f"{printable(program)} cannot be started: {printable(str(error))}"
+    if isinstance(error, OSError) and error.errno == errno.ENOEXEC:
+        return HandlerError(says, fix="begin the script with a line such as #!/bin/sh")
+    # A script whose interpreter is missing is told in the same words as a missing script (execve(2)).
+    if isinstance(error, FileNotFoundError) and (line := _interpreter_line(program)) is not None:
+        return _interpreter_error(program, line)
+    if isinstance(error, FileNotFoundError) and not os.path.isdir(folder):
+        return HandlerError(f"the folder {printable(folder)} is not there", fix="make it, or give another one")
+    return HandlerError(says)
 
 
-def _wait(process: subprocess.Popen[bytes], outputs: _Outputs, deadline: float, cancelled: Event) -> bool:
-    """Wait for the command, but not for what holds its output after it. Returns whether it ended in time."""
-    while process.poll() is None:
+def _interpreter_line(program: str) -> bytes | None:
+    """The first line of a script without its `#!`; None for what is not a script."""
+    try:
+        with open(program, "rb") as file:
+            line = file.read(_FIRST_LINE_BYTES).split(b"\n")[0]
+    except OSError:
+        return None
+    return line[2:].strip(b" \t") if line.startswith(b"#!") else None
+
+
+def _interpreter_error(program: str, line: bytes) -> HandlerError:
+    shown = printable(program)
+    if line.endswith(b"\r"):
+        says = f"{shown} ends its lines as Windows does, so that no interpreter is found by its first line"
+        return HandlerError(says, fix=f"turn its line ends into those of Unix: sed -i 's/\\r$//' {shown}")
+    interpreter = printable(line.split()[0].decode("utf-8", "replace")) if line.split() else "(none)"
+    says = f"{shown} cannot be started: its interpreter {interpreter} is not there"
+    return HandlerError(says, fix="install it, or name another one in the script's first line")
+
+
+class _Command:
+    """The started process, and its end.
+
+    `Popen.poll` was rejected: if SIGCHLD is ignored, or other code in this process reaps all children,
+    it answers 0, and a command that failed would count as done.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.exit_code: int | None = None
+
+    def has_ended(self) -> bool:
+        """Whether it has. It is not reaped yet if that can be had, so that nobody else gets its PID."""
+        if sys.platform != "linux":  # os.waitid came to macOS with Python 3.13
+            return self.reap()
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
+
+    def reap(self) -> bool:
+        """Take its end from the kernel: from then on `exit_code` holds what is known. Returns whether it has ended."""
+        if self._process.returncode is not None:
+            return True
+        try:
+            pid, status = os.waitpid(self._process.pid, os.WNOHANG)
+        except ChildProcessError:
+            pid, status = self._process.pid, None
+        if pid == 0:
+            return False
+        self.exit_code = None if status is None else os.waitstatus_to_exitcode(status)
+        self._process.returncode = self.exit_code or 0  # else Popen would wait for it once more
+        return True
+
+
+def _wait(command: _Command, streams: Streams, deadline: float, cancelled: Event) -> bool:
+    """Wait for the command, but not for what holds its output after it. Returns whether it ended by itself."""
+    while not command.has_ended():
         left = deadline - time.monotonic()
         if left <= 0 or cancelled.is_set():
             return False
-        if outputs.are_open():
-            outputs.pump(min(left, _LOOK_SECONDS))
+        if streams.are_open():
+            streams.pump(min(left, _LOOK_SECONDS))
         else:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(min(left, _LOOK_SECONDS))
+            cancelled.wait(min(left, _POLL_SECONDS))
     return True
-
-
-class _Outputs:
-    """Both outputs of a process, read as they come, so that it never waits and memory stays flat."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._excerpts = (_Excerpt(), _Excerpt())
-        self._selector = selectors.DefaultSelector()
-        for pipe, excerpt in zip((process.stdout, process.stderr), self._excerpts, strict=True):
-            assert pipe is not None
-            self._selector.register(pipe, selectors.EVENT_READ, excerpt)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._selector.close()
-
-    def are_open(self) -> bool:
-        return bool(self._selector.get_map())
-
-    def pump(self, seconds: float) -> None:
-        """Read what is there, once, after waiting for it for at most `seconds`."""
-        for key, _ in self._selector.select(seconds):
-            if chunk := os.read(key.fd, _CHUNK_BYTES):
-                key.data.add(chunk)
-            else:
-                self._selector.unregister(key.fileobj)
-
-    def texts(self) -> tuple[str, str]:
-        stdout, stderr = self._excerpts
-        return stdout.text(), stderr.text()
 
 
 class _Excerpt:
@@ -175,78 +260,25 @@ class _Excerpt:
         self._length = 0
 
     def add(self, chunk: bytes) -> None:
+        """Take in what was written next."""
         self._length += len(chunk)
         room = _KEPT_BYTES - len(self._head)
         self._head += chunk[:room]
         self._tail = (self._tail + chunk[room:])[-_KEPT_BYTES:]
 
     def text(self) -> str:
-        cut = self._length - len(self._head) - len(self._tail)
-        gap = f"\n[... {cut:,} bytes cut ...]\n".encode() if cut else b""
-        return (self._head + gap + self._tail).decode("utf-8", "replace")
+        """As text, with a line that counts what was cut. What is long as JSON is cut more."""
+        text = _text(self._head, self._tail, self._length)
+        size = len(json.dumps(text))
+        if size <= _MOST_JSON_CHARACTERS:
+            return text
+
+        whole = self._head + self._tail
+        kept = len(whole) * _MOST_JSON_CHARACTERS // size // 2
+        return _text(whole[:kept], whole[-kept:], self._length)
 
 
-class _Family:
-    """The processes that came of a command: those in its session, and those that bear its marker.
-
-    What changed its session and its environment is found only while its parents live,
-    since the kernel then forgets where it came from. Processes are compared by number and
-    start time, so a number that is used again does no harm.
-
-    Args:
-        marker: how the value of `MARKER` begins in their environment.
-        strangers: PIDs that are not looked into, since they were there before.
-    """
-
-    def __init__(self, marker: str, strangers: Sequence[int]) -> None:
-        self.marker = marker
-        self.ended: set[psutil.Process] = set()
-        self._strangers = frozenset(strangers)
-        self._members: set[psutil.Process] = set()
-        self._session: int | None = None
-
-    def adopt(self, process: subprocess.Popen[bytes]) -> None:
-        """Take in the command itself, and all its descendants if it still runs."""
-        self._session = process.pid
-        if process.poll() is None:
-            with suppress(psutil.Error):
-                leader = psutil.Process(process.pid)
-                self._members = {leader, *leader.children(recursive=True)}
-
-    def end(self, pause: Callable[[float], object]) -> tuple[int, ...]:
-        """SIGTERM, a time of grace, then SIGKILL. Returns the PIDs of those that live on.
-
-        `pause` is called with the seconds for which nothing is to be done.
-        """
-        for number, grace in ((signal.SIGTERM, TERM_GRACE), (signal.SIGKILL, KILL_GRACE)):
-            deadline = time.monotonic() + grace.total_seconds()
-            told: set[psutil.Process] = set()
-            while (living := self._living()) and time.monotonic() < deadline:
-                # Parents, whose numbers are lower, first: a shell whose command has ended goes on to the next one.
-                for process in sorted(living - told, key=lambda process: process.pid):
-                    with suppress(psutil.Error):
-                        process.send_signal(number)
-                told |= living
-                self.ended |= living
-                pause(_POLL_SECONDS)
-        return tuple(sorted(process.pid for process in self._living()))
-
-    def _living(self) -> set[psutil.Process]:
-        self._members.update(self._found())
-        return {process for process in self._members if _is_alive(process)}
-
-    def _found(self) -> Iterator[psutil.Process]:
-        for pid in psutil.pids():
-            with suppress(psutil.Error, OSError):
-                if os.getsid(pid) == self._session or (pid not in self._strangers and self._is_marked(pid)):
-                    yield psutil.Process(pid)
-
-    def _is_marked(self, pid: int) -> bool:
-        return psutil.Process(pid).environ().get(MARKER, "").startswith(self.marker)
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
+def _text(head: bytes, tail: bytes, length: int) -> str:
+    cut = length - len(head) - len(tail)
+    gap = f"\n[... {cut:,} bytes cut ...]\n".encode() if cut else b""
+    return (head + gap + tail).decode("utf-8", "replace")

@@ -17,6 +17,7 @@ import pytest
 from jarvis_trio.errors import HandlerError
 from jarvis_trio.handlers import Handlers, built_in, installed
 from jarvis_trio.handlers.approvals import Approvals
+from jarvis_trio.handlers.custom import Custom
 from tests.support.handler_calls import a_context, a_task
 
 CHECKOUT = Path(__file__).parents[2]
@@ -50,7 +51,9 @@ def install(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
 
 
 def test_the_built_in_handlers_are_those_of_the_design(tmp_path: Path) -> None:
-    handlers = built_in(inbox_dir=tmp_path, approvals=Approvals(tmp_path / "list"), notify=lambda title, text: None)
+    handlers = built_in(
+        inbox_dir=tmp_path, commands=Custom(Approvals(tmp_path / "list")), notify=lambda title, text: None
+    )
     assert sorted(handlers) == ["alert_eval", "custom", "webhook_poll"]
 
 
@@ -96,7 +99,7 @@ def test_a_given_handler_wins_over_an_installed_one_with_a_warning(
         assert "something" not in handlers
     assert handlers["custom"] is print
     assert [record.getMessage() for record in caplog.records] == [
-        "An installed handler 'custom' is passed over: that type is built in"
+        "An installed handler 'custom' is passed over, because that type is built in"
     ]
 
 
@@ -127,7 +130,7 @@ def test_law_4_a_handler_that_cannot_be_imported_is_its_tasks_error(
 ) -> None:
     install(module, f"greeting = {entry}")
     handler = installed()["greeting"]
-    message = rf"^handler 'greeting' \({entry}\) cannot be imported: .*{reason}.*; mend or reinstall jarvis-greeter$"
+    message = rf"^handler 'greeting' \({entry}\) cannot be imported: .*{reason}.*; fix or reinstall jarvis-greeter$"
     with pytest.raises(HandlerError, match=message):
         handler(a_task(), a_context())
 
@@ -145,5 +148,5 @@ def test_an_installed_handler_has_its_own_grace_once_it_is_imported(install: Ins
 
 def test_an_entry_that_is_no_callable_is_its_tasks_error(install: Install) -> None:
     install("greet = 7", "greeting = jarvis_greeter:greet")
-    with pytest.raises(HandlerError, match="is no callable; mend jarvis-greeter"):
+    with pytest.raises(HandlerError, match="cannot be called; fix jarvis-greeter"):
         installed()["greeting"](a_task(), a_context())

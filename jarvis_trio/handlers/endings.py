@@ -1,0 +1,51 @@
+"""How a child process ended, in words for the history."""
+
+from __future__ import annotations
+
+import signal
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from jarvis_trio.instants import duration_text
+from jarvis_trio.text import printable
+
+if TYPE_CHECKING:
+    from jarvis_trio.handlers.processes import Completed
+
+_LAST_LINE_CHARACTERS = 300
+
+
+def failure_reason(done: Completed) -> str:
+    """How a process that ended by itself ended: its exit code or signal, and its last words."""
+    return ": ".join(filter(None, (_how_it_ended(done.exit_code), last_words(done))))
+
+
+def timeout_reason(done: Completed, timeout: timedelta) -> str:
+    """Why a process was ended, how many went with it, what lives on, and its last words."""
+    why = "as it was told to stop" if done.stopped else f"at its time limit of {duration_text(timeout)}"
+    parts = [f"ended {why} (processes ended: {done.ended})"]
+    if done.survivors:
+        pids = ", ".join(str(process.pid) for process in done.survivors)
+        parts.append(f"these could not be ended (stuck in the kernel, or another user's): PID {pids}")
+    if last := last_words(done):
+        parts.append(f"its last output: {last}")
+    return "; ".join(parts)
+
+
+def last_words(done: Completed) -> str:
+    """The last line of its error output or, if there is none, of its output."""
+    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    return printable(lines[-1][:_LAST_LINE_CHARACTERS]) if lines else ""
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None:
+        return "how it ended is not known, because something in this process took its exit code"
+    return f"exit code {code}" if code >= 0 else f"ended by {_signal_name(-code)}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {number}"

@@ -1,0 +1,181 @@
+"""The processes that came of a command, wherever they went, and how they are ended.
+
+Guarantees:
+    - After `Family.end`, every process of the command that could be found is gone, or its PID is
+      among those returned.
+    - No other process is ever signalled, also if the kernel uses a PID again: processes are compared
+      by PID and start time.
+
+This code assumes:
+    - A command starts in a session of its own, with `MARKER` in its environment.
+    - A process older than the command did not come of it.
+
+How a process tries to get away, and what finds it:
+    1. Its parent dies: it is still in the command's session.
+    2. It makes a session of its own: it still bears the marker, or has a living parent of the family.
+    3. It clears its environment as well: its session is the family's, because the process that made
+       the session was found once, or a living parent of the family leads to it.
+    4. It forks and exits over and over, so that a list of PIDs is out of date as soon as it is read:
+       each look goes only through what is new, and only two empty looks in a row end the hunt.
+    5. It does 2, 3 and 4 all before the first look: nobody can find it. Control groups could, but an
+       ordinary user has none to give away; a per-command subreaper costs a process for each command.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import psutil
+
+from jarvis_trio.handlers.patience import Patience
+
+MARKER = "JARVIS_RUN"
+"""The environment variable that marks the processes of a run."""
+
+_POLL_SECONDS = 0.05
+
+_EMPTY_LOOKS = 2
+_DOUBT = timedelta(seconds=1)
+_DOUBT_AFTER_A_NORMAL_END = timedelta(seconds=0.1)
+"""How long a look is doubtful if a process of the list was gone when it was looked at: it may have forked.
+
+Other programs' processes come and go as well, so a command that ended by itself does not wait for long.
+"""
+
+
+class Family:
+    """The processes of one command, or of all commands of a process that is gone.
+
+    Args:
+        marker: how the value of `MARKER` begins in their environment.
+    """
+
+    def __init__(self, marker: str) -> None:
+        self.ended: set[psutil.Process] = set()
+        """Those that had to be told to end."""
+        self._marker = marker
+        self._leader: int | None = None
+        self._oldest = 0.0
+        self._members: set[psutil.Process] = set()
+        self._sessions: set[int] = set()
+        self._dismissed: set[int] = set()
+        self._vanished = False
+        self._doubt = _DOUBT
+
+    def begin(self, pid: int) -> None:
+        """Take in the command itself, which leads its session and is not reaped yet."""
+        self._leader = pid
+        self._sessions.add(pid)
+        with suppress(psutil.Error):
+            leader = psutil.Process(pid)
+            self._members.add(leader)
+            self._oldest = leader.create_time()
+
+    def end(
+        self, pause: Callable[[float], object], patience: Patience, *, ended_by_itself: bool = False
+    ) -> tuple[psutil.Process, ...]:
+        """SIGTERM, a time of grace, then SIGKILL. Returns those that live on.
+
+        Args:
+            pause: is called with the seconds for which there is nothing to do.
+            patience: how long they have.
+            ended_by_itself: whether the command has; then fewer looks have to do.
+        """
+        self._doubt = _DOUBT_AFTER_A_NORMAL_END if ended_by_itself else _DOUBT
+        for number, grace in ((signal.SIGTERM, patience.term), (signal.SIGKILL, patience.kill)):
+            if self._signal_until_gone(number, time.monotonic() + grace.total_seconds(), pause):
+                return ()
+        return tuple(sorted(self._living(), key=lambda process: process.pid))
+
+    def _signal_until_gone(self, number: int, deadline: float, pause: Callable[[float], object]) -> bool:
+        told: set[psutil.Process] = set()
+        empty_looks, last_seen = 0, time.monotonic()
+        while empty_looks < _EMPTY_LOOKS:
+            if (now := time.monotonic()) >= deadline:
+                return False
+
+            living = self._living()
+            fresh = [process for process in living if process not in told]
+            for process in fresh:
+                _send(process, number)
+            told.update(fresh)
+            self.ended.update(fresh)
+
+            last_seen = now if living else last_seen
+            doubtful = self._vanished and now - last_seen < self._doubt.total_seconds()
+            empty_looks = 0 if living or doubtful else empty_looks + 1
+            if living and not fresh:
+                pause(_POLL_SECONDS)
+        return True
+
+    def _living(self) -> list[psutil.Process]:
+        """The members that are alive, parents first: a shell whose command has ended goes on to its next one.
+
+        All are found before the first is signalled. The death of a parent would take with it the
+        only way to a child that has cleared its environment and left the session.
+        """
+        self._vanished = False
+        living = []
+        parents = {process.pid for process in self._members if is_alive(process)}
+        for pid in psutil.pids():
+            if pid in self._dismissed:
+                continue
+            try:
+                process = psutil.Process(pid)
+                is_ours = self._takes_in(process, parents)
+            except psutil.ZombieProcess:  # before its parent class: it stays in the list, and is doubtful once
+                self._vanished = True
+                self._dismissed.add(pid)
+                continue
+            except (psutil.NoSuchProcess, ProcessLookupError):
+                self._vanished = True
+                continue
+            except (psutil.Error, OSError):  # another user's
+                continue
+            if is_ours and is_alive(process):
+                parents.add(pid)
+                living.append(process)
+            elif is_ours:
+                self._reap(process)
+        return living
+
+    def _takes_in(self, process: psutil.Process, parents: set[int]) -> bool:
+        if process in self._members:
+            return True
+        if process.pid == os.getpid() or process.create_time() < self._oldest:
+            self._dismissed.add(process.pid)
+            return False
+        session = os.getsid(process.pid)
+        if session not in self._sessions and process.ppid() not in parents and not self._is_marked(process):
+            return False
+        self._members.add(process)
+        if session != os.getsid(0):  # a person may have started a marked process in our own session
+            self._sessions.add(session)
+        return True
+
+    def _is_marked(self, process: psutil.Process) -> bool:
+        return process.environ().get(MARKER, "").startswith(self._marker)
+
+    def _reap(self, process: psutil.Process) -> None:
+        """Take the end of an orphan that the kernel handed to us, as it does to PID 1 of a container."""
+        with suppress(psutil.Error, OSError):
+            if process.ppid() == os.getpid() and process.pid != self._leader:
+                os.waitpid(process.pid, os.WNOHANG)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether the process, and no later one with its PID, can still do something; a zombie cannot."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _send(process: psutil.Process, number: int) -> None:
+    with suppress(psutil.Error):
+        process.send_signal(number)

@@ -1,0 +1,26 @@
+"""How long a command's processes have to end. Apart from what ends them, which imports psutil."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+_CERTAINTY = timedelta(seconds=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long processes have to end: after SIGTERM, then after SIGKILL."""
+
+    term: timedelta = timedelta(seconds=5)
+    kill: timedelta = timedelta(seconds=2)
+    """Only what hangs in the kernel, or belongs to another user, needs longer."""
+
+    @property
+    def grace(self) -> timedelta:
+        """How long a handler may take beyond its time limit: both, and the last looks of a busy machine."""
+        return self.term + self.kill + _CERTAINTY
+
+
+PATIENCE = Patience()
+"""What commands have."""

@@ -1,0 +1,200 @@
+"""Running a program to its end, with real processes that try to get away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jarvis_trio.errors import HandlerError
+from jarvis_trio.handlers.family import MARKER
+from jarvis_trio.handlers.patience import PATIENCE, Patience
+from jarvis_trio.handlers.processes import Completed, end_orphans, processes_of, run_command
+from jarvis_trio.process.identity import current_owner
+
+HASTE = Patience(term=timedelta(seconds=2), kill=timedelta(seconds=2))
+
+# Forks, leaves its parent's session and ends, over and over, for ten seconds; each of them adds a byte to a file.
+HOPPING = """
+import os, sys, time
+start = time.monotonic()
+while time.monotonic() < start + 10:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    open(sys.argv[1], "a").write(".")
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def run(
+    *arguments: str,
+    seconds: float = 30,
+    patience: Patience = PATIENCE,
+    mark: str = "",
+    output: list[bytes] | None = None,
+    environment: dict[str, str] | None = None,
+    folder: str = "/",
+) -> Completed:
+    return run_command(
+        arguments,
+        environment={"PATH": os.environ["PATH"]} | (environment or {}),
+        folder=folder,
+        timeout=timedelta(seconds=seconds),
+        cancelled=threading.Event(),
+        mark=mark,
+        output=(output if output is not None else []).append,
+        patience=patience,
+    )
+
+
+def shell(script: str, *arguments: str, **options: object) -> Completed:
+    return run("/bin/sh", "-c", script, "-", *arguments, **options)  # type: ignore[arg-type]  # handed on
+
+
+def lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def written_pid(file: Path) -> int:
+    while not (file.exists() and file.read_text()):
+        time.sleep(0.01)
+    return int(file.read_text())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no pipes that hold one write")
+def test_the_output_has_both_streams_as_they_were_written() -> None:
+    output: list[bytes] = []
+    done = shell("echo one; echo two >&2; echo three; echo four >&2", output=output)
+    assert b"".join(output) == b"one\ntwo\nthree\nfour\n"
+    assert (done.stdout, done.stderr) == ("one\nthree\n", "two\nfour\n")
+
+
+@pytest.mark.parametrize("letter", ["я", "\0", "日"])
+def test_an_excerpt_is_cut_by_its_length_as_json(letter: str) -> None:
+    code = f"import sys; print({letter!r} * 5500); print({letter!r} * 5500, file=sys.stderr)"
+    done = run(sys.executable, "-c", code, environment={"PYTHONIOENCODING": "utf-8"})
+    assert len(json.dumps([done.stdout, done.stderr])) < 60_000
+    assert done.stdout.startswith(letter * 100)
+    assert done.stdout.endswith(letter * 100 + "\n")
+
+
+@pytest.mark.law(4)
+@pytest.mark.slow  # four seconds each: processes that hop for as long as they are let
+@pytest.mark.parametrize("pause", ["0.05", "0.002", "0"])
+def test_law_4_what_forks_and_changes_its_session_over_and_over_is_ended(tmp_path: Path, pause: str) -> None:
+    file = tmp_path / "hops"
+    script = f'"{sys.executable}" -c "$1" "$2" {pause}; sleep 60'
+    done = shell(script, HOPPING, str(file), seconds=1.5, patience=HASTE)
+    assert not done.in_time
+    assert done.survivors == ()
+    hops = file.stat().st_size
+    time.sleep(0.2)  # whoever is left would go on
+    assert file.stat().st_size == hops > 0
+
+
+@pytest.fixture
+def children_are_reaped_by_nobody() -> Iterator[None]:
+    """SIGCHLD is ignored, as some supervisors hand it down: then the kernel keeps no exit code."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.usefixtures("children_are_reaped_by_nobody")
+def test_an_end_that_nobody_knows_is_not_taken_for_success() -> None:
+    assert shell("exit 3").exit_code is None
+
+
+def test_an_end_that_somebody_else_took_is_not_taken_for_success() -> None:
+    stop = threading.Event()
+
+    def reap_all() -> None:
+        while not stop.is_set():
+            try:
+                os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                time.sleep(0.001)
+
+    reaper = threading.Thread(target=reap_all)
+    reaper.start()
+    try:
+        done = shell("exit 3")
+    finally:
+        stop.set()
+        reaper.join()
+    assert done.exit_code in (None, 3)  # whoever asks the kernel first
+    assert done.in_time
+
+
+def test_a_script_whose_interpreter_is_missing_names_it(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#! /no/such/python2.7 -u\n")
+    script.chmod(0o755)
+    message = f"^{script} cannot be started: its interpreter /no/such/python2.7 is not there; install it"
+    with pytest.raises(HandlerError, match=message):
+        run(str(script))
+
+
+def test_a_script_with_line_ends_of_windows_says_so(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_bytes(b"#!/bin/sh\r\necho hello\r\n")
+    script.chmod(0o755)
+    with pytest.raises(HandlerError, match=r"ends its lines as Windows does.*sed -i 's/\\r\$//' "):
+        run(str(script))
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HandlerError, match=f"the folder {tmp_path}/gone is not there; make it"):
+        run("/bin/sh", "-c", "true", folder=f"{tmp_path}/gone")
+
+
+def test_the_processes_of_a_run_are_found_by_its_mark() -> None:
+    mark, found = f"test-{os.urandom(4).hex()}", threading.Event()
+    pids: list[int] = []
+
+    def look() -> None:
+        while len(pids) < 2 and not found.is_set():
+            pids[:] = processes_of(current_owner(), mark)
+        found.set()
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    shell("sleep 1 & wait", mark=mark)
+    found.set()
+    looker.join()
+    assert len(pids) == 2
+    assert processes_of(current_owner(), mark) == []
+
+
+@pytest.mark.law(2)
+def test_law_2_what_a_dead_process_left_is_ended_also_if_it_cleared_its_environment(tmp_path: Path) -> None:
+    owner = f"{os.urandom(4).hex()}:1@boot"
+    # In a session of its own, as a command is. Its child clears its environment, and so does
+    # the child's own child, whose parent is dead.
+    clean = f'env -i /bin/sh -c "sleep 60 & echo \\$! > {tmp_path}/orphan; exit"; env -i sleep 60 & echo $! > $1; wait'
+    parent = subprocess.Popen(
+        ["/bin/sh", "-c", clean, "-", str(tmp_path / "child")],
+        env={**os.environ, MARKER: f"{owner}/1/x"},
+        start_new_session=True,
+    )
+    pids = [written_pid(tmp_path / name) for name in ("child", "orphan")]
+    try:
+        assert end_orphans(owner) == 3
+        assert [pid for pid in pids if lives(pid)] == []
+    finally:
+        parent.kill()
+        parent.wait()
