@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import time
+import zlib
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
-from zoneinfo import ZoneInfo
+from zoneinfo import TZPATH, ZoneInfo
 
 _LOCALTIME = Path("/etc/localtime")
 
@@ -66,7 +67,7 @@ def _zone_named(name: str) -> tzinfo | None:
     try:
         if os.path.isabs(name):
             return _zone_in_file(Path(name))
-        return ZoneInfo(name)
+        return named_zone(name)
     except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
         return None
 
@@ -88,11 +89,64 @@ def _zone_of_localtime() -> tzinfo:
 
 def _zone_in_file(path: Path) -> tzinfo:
     status = path.stat()
-    return _zone_in_version(path, status.st_ino, status.st_mtime_ns)
+    return _zone_in_version(path, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=4)
-def _zone_in_version(path: Path, inode: int, modified: int) -> tzinfo:
+def _zone_in_version(path: Path, inode: int, modified: int, size: int) -> tzinfo:
     """One object for each version of the file: two of one version would look like a change."""
     with path.open("rb") as file:
         return ZoneInfo.from_file(file, key=str(path))
+
+
+def named_zone(name: str) -> ZoneInfo:
+    """The zone `name` by the rules that are on the disk now.
+
+    ZoneInfo keeps the rules that it has read for the life of the process; here they are read
+    again if their file has changed. Raises as ZoneInfo does for a name that it does not know.
+    """
+    version = _version(_rules_file(name))
+    if _VERSIONS.setdefault(name, version) != version:
+        _VERSIONS[name] = version
+        ZoneInfo.clear_cache(only_keys=(name,))
+    return ZoneInfo(name)
+
+
+def zone_rules(name: str) -> str:
+    """A text that tells the rules of a zone, by its name or its file's path, from all others.
+
+    It is empty if they are in no file, but in the package tzdata.
+    """
+    path = _rules_file(name)
+    return "" if path is None else _digest(path, _version(path))
+
+
+_Version = tuple[int, int, int] | None
+_VERSIONS: dict[str, _Version] = {}
+
+
+def _rules_file(name: str) -> Path | None:
+    """Where ZoneInfo finds the rules of a zone (docs.python.org, library/zoneinfo)."""
+    if os.path.isabs(name):
+        return Path(name)
+    for folder in TZPATH:
+        path = Path(folder, name)
+        if path.is_file():
+            return path
+    return None
+
+
+def _version(path: Path | None) -> _Version:
+    try:
+        status = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return None if status is None else (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: Path, version: _Version) -> str:
+    try:
+        return f"{zlib.crc32(path.read_bytes()):08x}"
+    except OSError:
+        return ""

@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from jarvis_trio.clock import named_zone
 from jarvis_trio.errors import ScheduleError
 
 YEARS = range(2, 9999)
@@ -83,7 +84,7 @@ def parse_zone(name: str) -> ZoneInfo:
     Raises ScheduleError if there is none.
     """
     try:
-        return ZoneInfo(name)
+        return named_zone(name)
     except (KeyError, ValueError, OSError, TypeError, AttributeError):
         fix = "use a name like Europe/Berlin or America/Denver"
         raise ScheduleError(f"unknown time zone: {name!r}", fix=fix) from None

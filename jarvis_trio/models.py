@@ -62,6 +62,8 @@ class TroubleKind(StrEnum):
     MISSED = "missed"
     STALE = "stale"
     SET_ASIDE = "set aside"
+    REFUSED = "refused"
+    NO_HANDLER = "no handler"
 
 
 class Trigger(StrEnum):
@@ -256,7 +258,9 @@ def require_id(task: ScheduledTask) -> int:
 class Due:
     """The head of the queue: a task, and which of its slots or retries is due.
 
-    `changed` says that somebody changed the task, so that its slot must be read again.
+    `changed` says that somebody changed the task, so that its row must be read again.
+    `origin` is the instant from which its schedule leads to the slot, None if it was put there by
+    hand.
     `collapsed` counts the earlier slots that this one stands for. `running_since` is
     set while another run of the task is alive. Instants are aware UTC.
     """
@@ -267,6 +271,7 @@ class Due:
     changed: bool
     collapsed: int
     running_since: datetime | None
+    origin: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

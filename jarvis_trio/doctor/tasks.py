@@ -25,6 +25,11 @@ _SCHEDULE_FIXES = {
     Code.NEVER: "give it another schedule: jarvis-trio edit {} --every 1h",
     Code.PAST: "if it is no longer wanted: jarvis-trio remove {}",
 }
+_TROUBLE_FIXES = {
+    TroubleKind.SET_ASIDE: _EDIT,
+    TroubleKind.REFUSED: "drop the trigger or CHECK of another program that refuses it: sqlite3 MEMORY_DB_PATH .schema",
+    TroubleKind.NO_HANDLER: "install what brings that handler, or choose another: jarvis-trio edit {} --handler TYPE",
+}
 _OTHER_TIME = "if that matters, give it another time: jarvis-trio edit {}"
 _DELIVERY = "jarvis-trio edit {} --deliver CHANNEL --deliver-config JSON"
 _REFERENCE = "put the URL into delivery-secrets.env and name it in its place, as env:NAME"
@@ -36,7 +41,7 @@ def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzi
     troubles = [trouble for trouble in store.troubles() if trouble.task_id in names]
     for trouble in troubles:
         name = names[trouble.task_id]
-        fix = _EDIT if trouble.kind is TroubleKind.SET_ASIDE else _HISTORY
+        fix = _TROUBLE_FIXES.get(trouble.kind, _HISTORY)
         since = f"{trouble.kind} since {moment_words(trouble.since, zone)}"
         yield problem("task", f"{name}: {since}: {trouble.reason}", _for(fix, name))
     count = f"{counted(len(tasks), 'task')}, of which {sum(task.enabled for task in tasks)} enabled"

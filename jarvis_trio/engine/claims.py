@@ -22,7 +22,9 @@ The races, each with what decides it:
    owner; `recover`, in any other process, ends it and queues its slot again.
 4. A run looks orphaned, and its owner ends it meanwhile. `interrupt_run` changes only a row that
    is still as it was read.
-5. The clock is set back, so a slot that has run comes due again. Its row is still there: it is
+5. Another program's trigger refuses a write of the decision. The transaction is taken back, and the
+   engine begins it again; the task is passed over meanwhile.
+6. The clock is set back, so a slot that has run comes due again. Its row is still there: it is
    not run again, and the next slot counts what it stood for.
 """
 
@@ -42,6 +44,7 @@ from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.planner import Planner
+from jarvis_trio.engine.refusals import Refusals
 from jarvis_trio.errors import ConflictError, ScheduleError, TaskRunningError
 from jarvis_trio.instants import duration_text
 from jarvis_trio.models import (
@@ -86,8 +89,18 @@ class Passed(Enum):
     COLLAPSED = auto()
     """Later slots of it were due too: the latest of them took its place in the queue."""
 
+    MOVED = auto()
+    """By the zone's rules of today its slot is another one, which took its place in the queue."""
+
+    PARKED = auto()
+    """It waits for its handler, and that it does is recorded already."""
+
     HAS_RUN = auto()
     """The slot had a row already, from before the clock was set back."""
+
+
+class TaskRefusedError(Exception):
+    """The database refuses the rows of one task. The transaction is to be taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +123,7 @@ class Claims:
         notices: is told of slots that are missed.
         planner: reads the rows that were changed.
         limits: how much is decided in one transaction, and how long a recovery is awaited.
+        refusals: remembers the tasks whose rows the database refuses.
     """
 
     def __init__(
@@ -121,6 +135,7 @@ class Claims:
         notices: Notices,
         planner: Planner,
         limits: Limits,
+        refusals: Refusals,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -129,26 +144,44 @@ class Claims:
         self._notices = notices
         self._planner = planner
         self._limits = limits
+        self._refusals = refusals
+        self._unended: set[int] = set()
         self._recovering = threading.Lock()
 
     def step(self, now: datetime, started_at: datetime) -> Step:
         """Claim what has been due the longest at `now`; call it in a transaction.
 
         On the way, rows that were changed are read, and slots that are not to run are
-        recorded as missed or skipped.
+        recorded as missed or skipped. Raises TaskRefusedError if the database refuses the rows
+        of a task; the next call passes that task over.
         """
         unrun: list[Unrun] = []
         for _ in range(self._limits.decided_at_once):
-            due = self._store.head(now)
+            due = self._store.head(now, self._refusals.passed_over())
             if due is None:
                 return Step(None, unrun)
 
-            match self._decide(due, now, started_at):
+            match self._decide_alone(due, now, started_at):
                 case Claim() as claim:
                     return Step(claim, unrun)
                 case Unrun() as slot:
                     unrun.append(slot)
         return Step(None, unrun, more=True)
+
+    def _decide_alone(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
+        """Decide, so that a row that is refused hurts its own task only (law 4).
+
+        Raises TaskRefusedError; the transaction is to be rolled back then. A savepoint for each decision
+        was considered and rejected: it costs each run two statements for a case that is rare,
+        and a trigger that takes back the whole transaction needs this way in any case.
+        """
+        try:
+            decided = self._decide(due, now, started_at)
+            self._refusals.end(due.task)
+        except ConflictError as error:
+            self._refusals.add(due.task, error)
+            raise TaskRefusedError(error.says) from error
+        return decided
 
     def _decide(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
         if due.changed:
@@ -158,6 +191,8 @@ class Claims:
             return self._claim_retry(due, started_at)
         try:
             schedule = task_schedule(due.task, self._clock.zone())
+            if due.origin is not None and (slot := schedule.reread(due.scheduled_for)) != due.scheduled_for:
+                return self._move(due, slot)
             planned = plan(schedule, due.scheduled_for, now)
         except ScheduleError as error:
             self._planner.set_aside(due.task, str(error), now)
@@ -167,7 +202,25 @@ class Claims:
             # Back into the queue at its new nominal time: what is overdue runs in that order.
             self._store.settle(due.task, planned.slot, collapsed=self._collapsed(due, schedule, planned))
             return Passed.COLLAPSED
+        if due.task.handler_type not in self._known:
+            return self._park(due, now)
+        if schedule.only is not None:
+            self._store.note_done(due.task)
         return self._claim_slot(due, planned, now, started_at)
+
+    def _move(self, due: Due, slot: datetime | None) -> Passed:
+        self._store.set_next_run(due.task, slot, waits_from=slot)
+        if slot is not None and due.collapsed:
+            self._store.settle(due.task, slot, collapsed=due.collapsed, waits_from=slot)
+        return Passed.MOVED
+
+    def _park(self, due: Due, now: datetime) -> Unrun | Passed:
+        """Record once that nobody brings the task's handler; its row stays as it is until somebody does."""
+        reason = f"no handler of type {due.task.handler_type!r} is installed"
+        self._store.dequeue_slot(require_id(due.task))
+        self._notices.trouble(due.task, TroubleKind.NO_HANDLER, reason, now)
+        slot = Unrun(due.task, RunStatus.SKIPPED, reason)
+        return self._record_unrun(due, slot, now) or Passed.PARKED
 
     def _claim_retry(self, due: Due, started_at: datetime) -> Claim | Passed:
         self._store.dequeue_retry(require_id(due.task), due.scheduled_for, due.attempt)
@@ -209,8 +262,6 @@ class Claims:
 
     def _refusal(self, due: Due, now: datetime) -> tuple[RunStatus, str] | None:
         """Why a due slot is not run, or None if it is."""
-        if due.task.handler_type not in self._known:
-            return RunStatus.SKIPPED, f"no handler of type {due.task.handler_type!r} is installed"
         if due.running_since is not None:
             since = moment_words(due.running_since, self._clock.zone())
             return RunStatus.SKIPPED, f"still running since {since}"
@@ -285,9 +336,17 @@ class Claims:
             for owner in {run.owner for run in dead if run.owner is not None}:
                 self._peers.end_orphans(owner)
             for run in dead:
-                self._interrupt(run, now)
+                self._end(run, now)
         finally:
             self._recovering.release()
+
+    def _end(self, run: Run, now: datetime) -> None:
+        try:
+            self._interrupt(run, now)
+        except ConflictError as error:
+            if run.id not in self._unended:
+                self._unended.add(run.id)
+                _logger.error("Run %d of task %r cannot be ended: %s", run.id, run.task_name, error)
 
     def _interrupt(self, run: Run, now: datetime) -> None:
         stopped_by = self._store.stopped_by(run.id)

@@ -30,12 +30,12 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Hashable, Mapping
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Self, cast
 
 from jarvis_trio.clock import Clock
-from jarvis_trio.engine.claims import Claims, Step, Unrun
+from jarvis_trio.engine.claims import Claims, Step, TaskRefusedError, Unrun
 from jarvis_trio.engine.equipment import equip
 from jarvis_trio.engine.errands import Errands
 from jarvis_trio.engine.limits import Limits
@@ -43,9 +43,11 @@ from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.outcomes import Ended, Outcomes
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.planner import CLOCK_SLACK, Planner
+from jarvis_trio.engine.refusals import Refusals
 from jarvis_trio.engine.runner import Runner, run_in_thread
 from jarvis_trio.engine.running import Running
-from jarvis_trio.errors import StoreError
+from jarvis_trio.engine.zones import ZoneWatch
+from jarvis_trio.errors import ConflictError, StoreError
 from jarvis_trio.instants import as_utc, duration_text
 from jarvis_trio.models import (
     FAILED,
@@ -61,6 +63,7 @@ from jarvis_trio.models import (
 from jarvis_trio.schedules.schedule import task_zone
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Outlook
+from jarvis_trio.text import error_text
 
 DEFAULT_TIMEOUT = timedelta(seconds=300)
 DELIVERY_GRACE = timedelta(seconds=3)
@@ -120,15 +123,26 @@ class SchedulerEngine:
         self._deliveries = notices.deliveries
         self._peers = peers or Peers()
         self._outcomes = Outcomes(memory_store, notices, random or Random())
-        self._planner = Planner(memory_store, self._clock, notices)
-        self._claims = Claims(memory_store, self._clock, self._peers, handlers, notices, self._planner, self._limits)
+        self._zones = ZoneWatch(memory_store)
+        self._planner = Planner(memory_store, self._clock, notices, handlers, self._zones)
+        self._refusals = Refusals(memory_store, self._clock, notices, self._limits.refused_pause)
+        self._claims = Claims(
+            memory_store,
+            self._clock,
+            self._peers,
+            handlers,
+            notices,
+            self._planner,
+            self._limits,
+            self._refusals,
+        )
 
         self._running = Running(memory_store)
         self._errands = Errands(memory_store, self._claims, self._running, self._peers, handlers)
         self._guard = threading.Lock()
         self._seen: tuple[Hashable, Outlook | None] = (None, None)
         self._told_unknown: set[str] = set()
-        self._zone: tzinfo | None = None
+        self._zone: str | None = None
         self._zero: datetime | None = None  # what the wall clock read when the monotonic one read 0
         self._pruned_at: datetime | None = None
         self._stopped_at: float | None = None
@@ -161,7 +175,7 @@ class SchedulerEngine:
             results = self._run_due(instant, present)
             ahead = self._look_ahead()
         if _is_due(ahead.deadline_at, instant):
-            self._notices.check_deadlines(instant)
+            self._unless_refused(lambda: self._notices.check_deadlines(instant))
             ahead = self._look_ahead()
         if self.delivers_itself and ahead.letter_at is not None and ahead.letter_at <= (at := present()):
             self._deliveries.deliver_waiting(at, self._is_in_a_hurry)
@@ -197,7 +211,8 @@ class SchedulerEngine:
         """When there is something to do next (aware UTC); in the past if there is now."""
         ahead = self._look_ahead()
         letter_at = ahead.letter_at if self.delivers_itself else None
-        return min(filter(None, (ahead.slot_at, ahead.deadline_at, letter_at)), default=None)
+        next_try_at = self._refusals.next_try_at()
+        return min(filter(None, (ahead.slot_at, ahead.deadline_at, letter_at, next_try_at)), default=None)
 
     def next_delivery_at(self) -> datetime | None:
         """When `deliver_due` has something to send (aware UTC); None if nothing waits."""
@@ -256,6 +271,7 @@ class SchedulerEngine:
         ended: Ended | None = None
         while True:
             step = self._record_and_claim(ended, instant, present)
+            self._refusals.tell(present())
             if ended is not None:
                 results.append(self._report(ended))
             results += [self._report_unrun(slot) for slot in step.unrun]
@@ -271,15 +287,18 @@ class SchedulerEngine:
                     self._outcomes.write(ended)
                 if self._stopped_at is not None:
                     return Step(None, [], more=False)
-                return self._claims.step(instant, present())  # the wait for the write lock is over
+                now = present()  # the wait for the write lock is over
+                # Nothing later than the present: the clock may have been set back since the tick began.
+                return self._claims.step(min(instant, now), now)
         except Exception as error:
             # What is in hand is kept whatever the claim met; it was rolled back with it.
-            if ended is None:
+            if ended is not None:
+                self._outcomes.record(ended)
+            if isinstance(error, TaskRefusedError):
+                return Step(None, [], more=True)
+            if ended is None or not isinstance(error, StoreError):
                 raise
-            self._outcomes.record(ended)
-            if not isinstance(error, StoreError):
-                raise
-            return Step(None, [], more=False)
+            return Step(None, [], more=isinstance(error, ConflictError))
 
     def _is_in_a_hurry(self) -> bool:
         stopped = self._stopped_at
@@ -293,34 +312,48 @@ class SchedulerEngine:
         if follows_clock:
             self._notice_zone(now)
             self._notice_clock()
-        self._prune(now)
+        self._unless_refused(lambda: self._prune(now))
+
+    @staticmethod
+    def _unless_refused(work: Callable[[], None]) -> None:
+        """Do what a tick can do without: another program's trigger must not end the tick for it (law 4)."""
+        try:
+            work()
+        except ConflictError as error:
+            _logger.error("Something is not done in this tick: %s", error)
 
     def _look_ahead(self) -> Outlook:
         """What is to be done next, asked again only if somebody has written.
 
         So an idle tick reads one counter, however many tasks there are.
         """
-        writes = self.memory_store.write_marks()
-        known_at, outlook = self._seen
-        if outlook is None or known_at != writes:
-            outlook = self.memory_store.look_ahead(self._peers.owner)
-            self._seen = (writes, outlook)
+        seen = (self.memory_store.write_marks(), self._refusals.passed_over())
+        known, outlook = self._seen
+        if outlook is None or known != seen:
+            outlook = self.memory_store.look_ahead(self._peers.owner, seen[1])
+            self._seen = (seen, outlook)
         return outlook
 
     def _notice_zone(self, now: datetime) -> None:
-        zone = self._clock.zone()
+        zone = str(self._clock.zone())
         with self._guard:
             first, moved = self._zone is None, self._zone != zone
             self._zone = zone
         if first:
-            self.memory_store.drop_orphans()
-            self.memory_store.adopt_running()
-            moved = self.memory_store.note("zone") not in (None, str(zone))
+            self._unless_refused(self.memory_store.drop_orphans)
+            self._unless_refused(self.memory_store.adopt_running)
+            self._unless_refused(self._planner.wake_parked)
+            moved = self.memory_store.note("zone") not in (None, zone)
         if first or moved:
-            self.memory_store.remember("zone", str(zone))
+            self.memory_store.remember("zone", zone)
+            self._zones.use(zone)
+        changed = self._zones.changed()
+        if changed:
+            _logger.info("The rules of %s changed; schedules are read again", ", ".join(changed))
+            self._unless_refused(lambda: self._planner.reread(now))
         if moved:
             _logger.info("The machine's zone is %s now; tasks without a zone of their own follow", zone)
-            self._planner.rezone(now)
+            self._unless_refused(lambda: self._planner.rezone(now))
 
     def _notice_clock(self) -> None:
         """Notice that the wall clock lost time against the monotonic one, or against the last run: it was set back."""
@@ -331,19 +364,28 @@ class SchedulerEngine:
             self._zero = zero
         if back > CLOCK_SLACK:
             _logger.warning("The clock was set back by %s; schedules are read again", duration_text(back))
-            self._planner.rewind(now, back)
+            self._unless_refused(lambda: self._planner.rewind(now, back))
 
     def _run(self, claim: Claim, present: Present) -> Ended:
+        try:
+            outcome = self._attempt(claim)
+        except Exception as error:  # border of law 4: a claim always ends as a row (MemoryError, say)
+            _logger.error("Task %r could not be started", claim.task.name, exc_info=error)
+            why = f"{type(error).__name__}: {error_text(error)}"
+            outcome = Outcome(RunStatus.ERROR, reason=f"it could not be started: {why}")
+        return Ended(claim, outcome, present())
+
+    def _attempt(self, claim: Claim) -> Outcome:
         context = self._context(claim)
         outcome = Outcome(RunStatus.ERROR, reason="the call could not be made")
         self._running.begin(claim, context)
         try:
-            outcome = self._attempt(claim, context)
+            outcome = self._call(claim, context)
         finally:
             outcome = self._running.end(claim, outcome)
-        return Ended(claim, outcome, present())
+        return outcome
 
-    def _attempt(self, claim: Claim, context: HandlerContext) -> Outcome:
+    def _call(self, claim: Claim, context: HandlerContext) -> Outcome:
         kind = claim.task.handler_type
         if kind not in self._handlers:  # a run by hand, or a retry of a task that was edited meanwhile
             return Outcome(RunStatus.ERROR, reason=f"no handler of type {kind!r} is installed")

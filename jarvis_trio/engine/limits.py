@@ -18,6 +18,7 @@ class Limits:
             processes get the write lock.
         recovery_patience: how long a tick waits while another tick cleans up after a dead
             process. Then it runs what it can.
+        refused_pause: how long a task is passed over whose rows the database refuses.
     """
 
     history_days: int = 90
@@ -25,3 +26,4 @@ class Limits:
     pruned_at_once: int = 1_000
     decided_at_once: int = 500
     recovery_patience: timedelta = timedelta(seconds=1)
+    refused_pause: timedelta = timedelta(minutes=1)

@@ -20,7 +20,7 @@ from jarvis_trio.text import moment_words
 
 __all__ = ["AlertChannel", "Notices"]
 
-_WELL_AGAIN = (TroubleKind.FAILING, TroubleKind.MISSED, TroubleKind.STALE)
+_WELL_AGAIN = (TroubleKind.FAILING, TroubleKind.MISSED, TroubleKind.STALE, TroubleKind.REFUSED, TroubleKind.NO_HANDLER)
 
 
 class Notices:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from jarvis_trio.engine.notices import Notices
-from jarvis_trio.errors import StoreError
+from jarvis_trio.errors import ConflictError, StoreError
 from jarvis_trio.models import FAILED, Claim, Outcome, Trigger, task_policy
 from jarvis_trio.store import MemoryStore
 
@@ -49,18 +49,25 @@ class Outcomes:
         Until it is written the run stays `running`, so its task does not start again.
         """
         try:
-            with self._store.transaction():
-                self.write(ended)
+            self._write_alone(ended)
         except StoreError as error:
             name = ended.claim.task.name
             _logger.error("The outcome of task %r is kept, as it cannot be written now: %s", name, error)
             with self._guard:
                 self._unwritten.append(ended)
 
-    def write(self, ended: Ended) -> None:
-        """Write the outcome in the open transaction. Raises StoreError."""
+    def _write_alone(self, ended: Ended) -> None:
+        try:
+            with self._store.transaction():
+                self.write(ended)
+        except ConflictError:
+            with self._store.transaction():
+                self.write(ended, note_in_task=False)  # which another program's trigger takes back
+
+    def write(self, ended: Ended, *, note_in_task: bool = True) -> None:
+        """Write the outcome in the open transaction, by default in the task's row too. Raises StoreError."""
         claim, outcome = ended.claim, ended.outcome
-        if not self._store.finish_run(claim, outcome, ended.at):
+        if not self._store.finish_run(claim, outcome, ended.at, note_in_task=note_in_task):
             _logger.error("Run %d of task %r is not in the database any more", claim.run_id, claim.task.name)
             return
 

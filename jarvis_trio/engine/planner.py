@@ -7,14 +7,15 @@ scheduled is set aside, once (law 4).
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.notices import Notices
-from jarvis_trio.errors import ScheduleError
+from jarvis_trio.engine.zones import ZoneWatch
+from jarvis_trio.errors import ConflictError, ScheduleError
 from jarvis_trio.instants import parse_instant
 from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
 from jarvis_trio.schedules.schedule import Schedule, SetBack, task_schedule
@@ -33,10 +34,16 @@ class Planner:
         store: the database.
         clock: the machine's zone is asked of it; instants are arguments.
         notices: is told of tasks that are set aside and of those that were fixed.
+        known_handlers: the handler types that can run here.
+        zones: is told which zones the queue is filled by.
     """
 
-    def __init__(self, store: MemoryStore, clock: Clock, notices: Notices) -> None:
+    def __init__(
+        self, store: MemoryStore, clock: Clock, notices: Notices, known_handlers: Container[str], zones: ZoneWatch
+    ) -> None:
         self._store = store
+        self._known = known_handlers
+        self._zones = zones
         self._clock = clock
         self._notices = notices
 
@@ -46,13 +53,18 @@ class Planner:
         One that cannot be scheduled is set aside; one that was and now can comes back.
         """
         task_id = require_id(task)
+        if task.handler_type not in self._known and self._store.is_in_trouble(task_id, TroubleKind.NO_HANDLER):
+            self._store.dequeue_slot(task_id)  # its next run stays as it is, until its handler is there
+            return
         set_aside = self._store.reason_set_aside(task_id)
         if not task.enabled:
             self._store.dequeue(task_id)
             return
         try:
             schedule = task_schedule(task, self._clock.zone())
-            slot = self._slot_of_row(task, schedule, now)
+            self._watch_zone(task)
+            stored = None if task.next_run_at is None else parse_instant(task.next_run_at, self._clock.zone())
+            slot = schedule.first(now, partial(self._store.is_slot_over, task), stored)
         except ScheduleError as error:
             self.set_aside(task, str(error), now)
             return
@@ -60,16 +72,15 @@ class Planner:
         if set_aside is not None:
             self._notices.mended(task, now)
             _logger.info("Task %r was fixed and is scheduled again", task.name, extra={"task": task.name})
-        counted_from = None if slot is None else schedule.counted_from(slot, now)
-        if slot is None or task.next_run_at is None:
-            self._store.set_next_run(task, slot, waits_from=counted_from)
+        origin = None if slot is None else schedule.origin(slot, now)
+        if slot is None or slot != stored:
+            self._store.set_next_run(task, slot, waits_from=origin)
         else:
-            self._store.settle(task, slot, waits_from=counted_from)
+            self._store.settle(task, slot, waits_from=origin)
 
-    def _slot_of_row(self, task: ScheduledTask, schedule: Schedule, now: datetime) -> datetime | None:
-        if task.next_run_at is not None:
-            return parse_instant(task.next_run_at, self._clock.zone())
-        return schedule.first(now, partial(self._store.is_slot_over, task))
+    def _watch_zone(self, task: ScheduledTask) -> None:
+        if (name := task_policy(task.policy).timezone) is not None:
+            self._zones.use(name)
 
     def set_aside(self, task: ScheduledTask, reason: str, now: datetime) -> None:
         """Take a task that cannot be scheduled out of the queue, with the reason in its history; told once.
@@ -86,17 +97,30 @@ class Planner:
         self._notices.trouble(task, TroubleKind.SET_ASIDE, reason, now)
         _logger.error("Task %r is set aside until it is fixed: %s", task.name, reason, extra={"task": task.name})
 
+    def wake_parked(self) -> None:
+        """Have the tasks read again that waited for a handler which is there now."""
+        for task in self._store.tasks_in_trouble(TroubleKind.NO_HANDLER):
+            if task.handler_type in self._known:
+                self._store.unsettle(task)
+
     def rezone(self, now: datetime) -> None:
         """The machine's zone changed: tasks without a zone of their own follow it.
 
         What was due before the change stays due. Texts are written with the new offset.
         """
         with self._store.transaction():
-            for task, schedule, slot, waits_from in self._queued():
+            for task, schedule, slot, _ in self._queued():
                 moved: datetime | None = slot
                 if slot > now and task_policy(task.policy).timezone is None:
                     moved = schedule.moved_to_zone(slot, now)
-                self._store.set_next_run(task, moved, waits_from=waits_from)
+                self._move(task, moved, None if moved is None else schedule.origin(moved, now))
+
+    def reread(self, now: datetime) -> None:
+        """The rules of a zone changed: what is queued follows them, unless somebody put it there by hand."""
+        with self._store.transaction():
+            for task, schedule, slot, origin in self._queued():
+                moved = slot if origin is None else schedule.reread(slot)
+                self._move(task, moved, origin and moved)
 
     def rewind(self, now: datetime, back: timedelta) -> None:
         """The wall clock was set back by `back`: no interval waits longer than it says, no slot runs twice."""
@@ -105,7 +129,14 @@ class Planner:
                 has_run = partial(self._store.slot_has_run, require_id(task))
                 moved = schedule.set_back(slot, SetBack(now, back, waits_from, has_run))
                 if moved != slot:
-                    self._store.set_next_run(task, moved, waits_from=schedule.counted_from(moved, now))
+                    self._move(task, moved, schedule.origin(moved, now))
+
+    def _move(self, task: ScheduledTask, slot: datetime | None, origin: datetime | None) -> None:
+        try:
+            with self._store.savepoint():
+                self._store.set_next_run(task, slot, waits_from=origin)
+        except ConflictError as error:
+            _logger.error("Task %r keeps its next run: %s", task.name, error, extra={"task": task.name})
 
     def _queued(self) -> Iterator[tuple[ScheduledTask, Schedule, datetime, datetime | None]]:
         for task, slot, waits_from in self._store.queued_slots():

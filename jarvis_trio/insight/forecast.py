@@ -70,7 +70,7 @@ def forecast(
 
 def _next_run(store: MemoryStore, task: ScheduledTask, schedule: Schedule, now: datetime) -> datetime | None:
     """The stored next run, or what the daemon will store as soon as it sees the task."""
-    return stored_next_run(task, store.clock.zone()) or schedule.first(now, partial(store.is_slot_over, task))
+    return schedule.first(now, partial(store.is_slot_over, task), stored_next_run(task, store.clock.zone()))
 
 
 def _slots(

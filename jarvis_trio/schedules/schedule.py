@@ -32,12 +32,16 @@ class Schedule(Protocol):
     def only(self) -> datetime | None:
         """The single slot of a schedule that has no more than one; None for all others."""
 
-    def first(self, now: datetime, is_over: Callable[[datetime], bool]) -> datetime | None:
-        """The first slot of a task whose row names none.
+    def first(
+        self, now: datetime, is_over: Callable[[datetime], bool], stored: datetime | None = None
+    ) -> datetime | None:
+        """The next slot of a task, as its row was just read.
 
         Args:
-            now: the present; a recurring task has no slot before it.
+            now: the present; a recurring task whose row names no slot has none before it.
             is_over: whether a slot was dealt with already, or came before there was a task.
+            stored: the next run that the row names. A single slot is where the schedule says,
+                whatever that is.
 
         Returns None if nothing is left to run.
         """
@@ -54,8 +58,14 @@ class Schedule(Protocol):
     def moved_to_zone(self, slot: datetime, now: datetime) -> datetime | None:
         """What a queued slot after `now` becomes if this schedule's zone has just changed."""
 
-    def counted_from(self, slot: datetime, now: datetime) -> datetime | None:
-        """The instant from which elapsed time leads to `slot`; None if `slot` does not depend on it."""
+    def reread(self, slot: datetime) -> datetime | None:
+        """What a slot of this schedule is by the zone's rules of today: they may be others than when it was queued."""
+
+    def origin(self, slot: datetime, now: datetime) -> datetime | None:
+        """The instant from which the schedule leads to `slot`; None if somebody put `slot` there by hand.
+
+        An interval counts from it, so it moves if the clock is set back.
+        """
 
     def set_back(self, slot: datetime, clock: SetBack) -> datetime:
         """What a queued slot becomes if the wall clock was set back."""
@@ -65,13 +75,13 @@ class Schedule(Protocol):
 class SetBack:
     """The wall clock was set back by `back` and reads `now`.
 
-    `counted_from` is what `Schedule.counted_from` said of the queued slot, before.
+    `origin` is what `Schedule.origin` said of the queued slot, before.
     `has_run` says whether the task has a run at an instant already.
     """
 
     now: datetime
     back: timedelta
-    counted_from: datetime | None
+    origin: datetime | None
     has_run: Callable[[datetime], bool]
 
 
@@ -88,8 +98,10 @@ class Interval:
     def only(self) -> None:
         return None
 
-    def first(self, now: datetime, is_over: Callable[[datetime], bool]) -> datetime | None:
-        return self.next_after(now)
+    def first(
+        self, now: datetime, is_over: Callable[[datetime], bool], stored: datetime | None = None
+    ) -> datetime | None:
+        return stored or self.next_after(now)
 
     def next_after(self, slot: datetime) -> datetime | None:
         try:
@@ -111,15 +123,18 @@ class Interval:
     def moved_to_zone(self, slot: datetime, now: datetime) -> datetime | None:
         return slot
 
-    def counted_from(self, slot: datetime, now: datetime) -> datetime | None:
+    def reread(self, slot: datetime) -> datetime:
+        return slot
+
+    def origin(self, slot: datetime, now: datetime) -> datetime | None:
         # A slot further off than one step was put there by hand.
-        return slot - self.step if now <= slot <= now + self.step else None
+        return slot - self.step if slot <= now + self.step else None
 
     def set_back(self, slot: datetime, clock: SetBack) -> datetime:
         """Elapsed time is what it counts, so the slot moves with the clock."""
-        if clock.counted_from is None:
+        if clock.origin is None:
             return slot
-        moved = min(clock.counted_from - clock.back, clock.now) + self.step
+        moved = min(clock.origin - clock.back, clock.now) + self.step
         while clock.has_run(moved):  # that very instant was a slot before
             moved -= _TICK
         return moved
@@ -136,8 +151,10 @@ class Cron:
     def only(self) -> None:
         return None
 
-    def first(self, now: datetime, is_over: Callable[[datetime], bool]) -> datetime | None:
-        return self.next_after(now)
+    def first(
+        self, now: datetime, is_over: Callable[[datetime], bool], stored: datetime | None = None
+    ) -> datetime | None:
+        return stored or self.next_after(now)
 
     def next_after(self, slot: datetime) -> datetime | None:
         try:
@@ -155,8 +172,16 @@ class Cron:
     def moved_to_zone(self, slot: datetime, now: datetime) -> datetime | None:
         return self.next_after(now)
 
-    def counted_from(self, slot: datetime, now: datetime) -> None:
-        return None
+    def reread(self, slot: datetime) -> datetime | None:
+        """The slot itself if it is one, or else the nearest one: new rules move a slot by some hours at most."""
+        following = self.next_after(slot - _TICK)
+        if following is None or following == slot:
+            return following
+        earlier, _ = self.latest(slot - (following - slot), slot)
+        return earlier or following
+
+    def origin(self, slot: datetime, now: datetime) -> datetime | None:
+        return slot if self.next_after(slot - _TICK) == slot else None
 
     def set_back(self, slot: datetime, clock: SetBack) -> datetime:
         """The first slot after the present that has not run, if that is before the queued one."""
@@ -178,7 +203,9 @@ class Once:
     def only(self) -> datetime:
         return self.at
 
-    def first(self, now: datetime, is_over: Callable[[datetime], bool]) -> datetime | None:
+    def first(
+        self, now: datetime, is_over: Callable[[datetime], bool], stored: datetime | None = None
+    ) -> datetime | None:
         return None if is_over(self.at) else self.at
 
     def next_after(self, slot: datetime) -> datetime | None:
@@ -193,8 +220,11 @@ class Once:
     def moved_to_zone(self, slot: datetime, now: datetime) -> datetime | None:
         return self.at
 
-    def counted_from(self, slot: datetime, now: datetime) -> None:
-        return None
+    def reread(self, slot: datetime) -> datetime:
+        return self.at
+
+    def origin(self, slot: datetime, now: datetime) -> datetime | None:
+        return slot if slot == self.at else None
 
     def set_back(self, slot: datetime, clock: SetBack) -> datetime:
         return slot

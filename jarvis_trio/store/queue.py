@@ -7,6 +7,7 @@ it first, reads the task, and settles the row on a slot (`settle`, `set_next_run
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,7 +27,7 @@ _READY = "(q.attempt = 1 OR NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.task_i
 _QUEUE = "FROM task_queue q JOIN scheduled_tasks t ON t.id = +q.task_id"
 
 _LOOK_AHEAD = f"""
-SELECT (SELECT q.due_at {_QUEUE} WHERE {_READY} ORDER BY q.due_at LIMIT 1),
+SELECT (SELECT q.due_at {_QUEUE} WHERE {_READY} {{others}} ORDER BY q.due_at LIMIT 1),
     (SELECT min(due_at) FROM outbox),
     (SELECT d.due_at FROM task_deadlines d
         WHERE (SELECT t.enabled FROM scheduled_tasks t WHERE t.id = d.task_id) = 1 ORDER BY d.due_at LIMIT 1),
@@ -57,19 +58,25 @@ class Outlook:
 class TaskQueue(Database):
     """The queue of slots and retries, ordered by when they are due."""
 
-    def look_ahead(self, owner: str) -> Outlook:
-        """What is to be done next, and whether processes other than `owner` run something."""
-        row = self.read(_LOOK_AHEAD, (owner,))[0]
+    def look_ahead(self, owner: str, without: Collection[int] = ()) -> Outlook:
+        """What is to be done next, and whether processes other than `owner` run something.
+
+        The slots of the tasks `without` are passed over.
+        """
+        row = self.read(_LOOK_AHEAD.format(others=_others(without)), (owner,))[0]
         slot_at, letter_at, deadline_at = map(_instant_or_none, (row[0], row[1], row[2]))
         return Outlook(slot_at, letter_at, deadline_at, bool(row[3]), bool(row[4]))
 
-    def head(self, now: datetime) -> Due | None:
-        """What has been due the longest at `now`; a task that was changed comes before all others."""
+    def head(self, now: datetime, without: Collection[int] = ()) -> Due | None:
+        """What has been due the longest at `now`; a task that was changed comes before all others.
+
+        The tasks `without` are passed over.
+        """
         rows = self.read(
             f"SELECT {TASK}, q.attempt AS q_attempt, q.due_at = {UNSETTLED} AS q_changed, q.scheduled_for AS q_slot,"
-            " q.collapsed AS q_collapsed,"
+            " q.collapsed AS q_collapsed, q.waits_from AS q_origin,"
             " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1) AS q_running_since"
-            f" {_QUEUE} WHERE q.due_at <= ? AND {_READY} ORDER BY q.due_at LIMIT 1",
+            f" {_QUEUE} WHERE q.due_at <= ? AND {_READY} {_others(without)} ORDER BY q.due_at LIMIT 1",
             (to_microseconds(now),),
         )
         return _to_due(rows[0]) if rows else None
@@ -83,7 +90,8 @@ class TaskQueue(Database):
             task: a stored task; the text in its own row stays as it is.
             slot: its next slot, aware UTC.
             collapsed: how many earlier slots this one stands for.
-            waits_from: the instant the interval counts from, or None if `slot` was moved by hand.
+            waits_from: the instant from which the schedule leads to `slot`, or None if `slot` was
+                moved by hand.
         """
         instant = to_microseconds(slot)
         origin = None if waits_from is None else to_microseconds(waits_from)
@@ -92,6 +100,15 @@ class TaskQueue(Database):
             " WHERE task_id = ? AND attempt = 1",
             (instant, max(instant, UNSETTLED + 1), collapsed, origin, require_id(task)),
         )
+
+    def unsettle(self, task: ScheduledTask) -> None:
+        """Have the engine read the task's row again, as if somebody had changed it."""
+        with self.transaction():
+            self.dequeue_slot(require_id(task))
+            self.write(
+                "INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at) VALUES (?, 1, ?, ?)",
+                (require_id(task), UNSETTLED, UNSETTLED),
+            )
 
     def enqueue_retry(self, task: ScheduledTask, slot: datetime, attempt: int, due_at: datetime) -> None:
         """Have `slot` tried again at `due_at`, as attempt number `attempt`."""
@@ -132,7 +149,7 @@ class TaskQueue(Database):
     def drop_orphans(self) -> None:
         """Forget what belongs to tasks that are gone (a REPLACE by another program fires no delete trigger)."""
         with self.transaction():
-            for table in ("task_queue", "task_troubles", "task_deadlines"):
+            for table in ("task_queue", "task_troubles", "task_deadlines", "task_done"):
                 self.write(f"DELETE FROM {table} WHERE task_id NOT IN (SELECT id FROM scheduled_tasks)")
 
     def set_next_run(
@@ -158,6 +175,10 @@ class TaskQueue(Database):
         return text
 
 
+def _others(without: Collection[int]) -> str:
+    return f"AND q.task_id NOT IN ({', '.join(map(str, without))})" if without else ""
+
+
 def _to_due(row: Row) -> Due:
     since = row["q_running_since"]
     return Due(
@@ -167,6 +188,7 @@ def _to_due(row: Row) -> Due:
         changed=bool(row["q_changed"]),
         collapsed=row["q_collapsed"],
         running_since=None if since is None else _since(since),
+        origin=_instant_or_none(row["q_origin"]),
     )
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from jarvis_trio.errors import ScheduleError
+from jarvis_trio.errors import ConflictError, ScheduleError
 from jarvis_trio.instants import local_text, parse_instant, utc_text
-from jarvis_trio.models import Claim, Outcome, Run, RunStatus, ScheduledTask, Trigger
+from jarvis_trio.models import Claim, Outcome, Run, RunStatus, ScheduledTask, Trigger, task_policy
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 from jarvis_trio.store.tasks import TASK, as_text, to_task
 
 RUN = ", ".join(f"r.{field.name}" for field in fields(Run))
 """The columns of a run, from a table called r."""
+
+_JUST_NOW = timedelta(minutes=1)
+"""Who writes a row for the present writes it a moment after its time."""
 
 _logger = logging.getLogger(__name__)
 
@@ -47,7 +51,10 @@ class RunTable(Database):
             " ON CONFLICT (task_id, scheduled_for, attempt) DO NOTHING RETURNING id",
             (*run, owner),
         ).rows
-        return None if not rows else Claim(rows[0]["id"], task, slot, attempt, started_at, trigger)
+        if not rows:
+            self._require_run(task, slot, attempt)
+            return None
+        return Claim(rows[0]["id"], task, slot, attempt, started_at, trigger)
 
     def record_unrun(
         self, task: ScheduledTask, slot: datetime, status: RunStatus, reason: str, *, at: datetime, collapsed: int = 0
@@ -60,10 +67,18 @@ class RunTable(Database):
             " ON CONFLICT (task_id, scheduled_for, attempt) DO NOTHING",
             row,
         )
+        if not answer.count:
+            self._require_run(task, slot, 1)
         return answer.count > 0
 
-    def finish_run(self, claim: Claim, outcome: Outcome, finished_at: datetime) -> bool:
-        """Record how a claimed attempt ended, in its row and in its task's.
+    def _require_run(self, task: ScheduledTask, slot: datetime, attempt: int) -> None:
+        """Raise ConflictError unless that attempt has a row: another program's RAISE(IGNORE) drops ours in silence."""
+        query = "SELECT 1 FROM task_runs WHERE task_id = ? AND scheduled_for = ? AND attempt = ?"
+        if not self.read(query, (task.id, utc_text(slot), attempt)):
+            raise ConflictError("a row of task_runs vanished as it was written", fix="look for a trigger on it")
+
+    def finish_run(self, claim: Claim, outcome: Outcome, finished_at: datetime, *, note_in_task: bool = True) -> bool:
+        """Record how a claimed attempt ended, in its row and, unless it refuses, in its task's.
 
         Returns False, and writes nothing, where there is no such row any more: it was
         recovered, or the file was replaced by another one with other runs.
@@ -85,12 +100,21 @@ class RunTable(Database):
             )
             if answer.count == 0:
                 return False
+            if note_in_task:
+                self._note_in_task(claim, outcome)
+        return True
+
+    def _note_in_task(self, claim: Claim, outcome: Outcome) -> None:
+        try:
             self.write(
                 "UPDATE scheduled_tasks SET last_run_at = ?, last_result = ?"
                 " WHERE id = (SELECT task_id FROM task_runs WHERE id = ?)",
                 (local_text(claim.started_at, self.clock.zone()), outcome.last_result, claim.run_id),
             )
-        return True
+        except ConflictError as error:
+            if not self.connection.in_transaction:  # the trigger took back all of it
+                raise
+            _logger.error("The row of task %r does not take its result: %s", claim.task.name, error)
 
     def record_delivery(self, run_id: int, account: str) -> None:
         """Keep what became of a run's delivery (JSON text)."""
@@ -167,8 +191,31 @@ class RunTable(Database):
         return bool(self.read(query, (task_id, utc_text(slot))))
 
     def is_slot_over(self, task: ScheduledTask, slot: datetime) -> bool:
-        """Whether a task whose row names no next run is done with `slot`: it has a row in the history."""
-        return task.id is not None and self.slot_has_run(task.id, slot)
+        """Whether a task is done with the single slot that its schedule names.
+
+        So it is if it was claimed with this very schedule, or has a row at that instant. A row of
+        the assistant's that names no next run is done with it too if it has run since, or if it
+        was made later than that.
+        """
+        done = self.value("SELECT schedule FROM task_done WHERE task_id = ? AND task_name = ?", (task.id, task.name))
+        if done == _schedule_of(task) or (task.id is not None and self.slot_has_run(task.id, slot)):
+            return True
+        if task.next_run_at is not None:
+            return False
+        return self._is_from(task.last_run_at, slot) or self._is_from(task.created_at, slot + _JUST_NOW)
+
+    def note_done(self, task: ScheduledTask) -> None:
+        """A task's single slot is dealt with: whatever becomes of its zone's rules, it does not come again."""
+        self.write(
+            "INSERT INTO task_done (task_id, task_name, schedule) VALUES (?, ?, ?) ON CONFLICT (task_id)"
+            " DO UPDATE SET task_name = excluded.task_name, schedule = excluded.schedule",
+            (task.id, task.name, _schedule_of(task)),
+        )
+
+    def _is_from(self, text: str | None, slot: datetime) -> bool:
+        with suppress(ScheduleError):
+            return text is not None and parse_instant(text, self.clock.zone()) >= slot
+        return False
 
     def slots_with_run(self, task_id: int, start: datetime, end: datetime) -> list[datetime]:
         """The task's slots in [start, end) that have a row."""
@@ -231,6 +278,11 @@ class RunTable(Database):
             " ON r.id = (SELECT max(id) FROM task_runs WHERE task_id = t.id)"
         )
         return {run.task_id: run for run in _readable(rows)}
+
+
+def _schedule_of(task: ScheduledTask) -> str:
+    zone = task_policy(task.policy).timezone
+    return f"{task.schedule_config} {zone or ''}"
 
 
 def _readable(rows: Iterable[Row]) -> Iterator[Run]:

@@ -282,6 +282,15 @@ STEPS: tuple[Step, ...] = (
             " (SELECT task_id FROM task_troubles WHERE kind = 'set aside')",
         ),
     ),
+    Step(
+        # By that schedule, and not by its instant: new rules of its zone give it another one.
+        "What runs once is done with the schedule by which it ran.",
+        tables={
+            "task_done": Table(
+                {"task_id": "INTEGER PRIMARY KEY", "task_name": "TEXT NOT NULL", "schedule": "TEXT NOT NULL"}
+            )
+        },
+    ),
 )
 """Append here. The number of a step is its place: a file says in `jarvis_meta` how many it has seen."""
 
@@ -312,8 +321,9 @@ TRIGGERS: Mapping[str, tuple[str, str]] = {
         f"{_LET_GO.format(row='NEW')} AND task_name <> NEW.name;{_UNSETTLE}",
     ),
     "jarvis_task_changed": (
-        "AFTER UPDATE OF enabled, next_run_at, schedule_type, schedule_config, policy ON scheduled_tasks",
-        _UNSETTLE,
+        "AFTER UPDATE OF enabled, next_run_at, schedule_type, schedule_config, handler_type, policy ON scheduled_tasks",
+        # Who pauses a task means its retries too.
+        f"{_UNSETTLE}    DELETE FROM task_queue WHERE task_id = NEW.id AND attempt > 1 AND NEW.enabled IS NOT 1;\n",
     ),
     "jarvis_task_removed": (
         "AFTER DELETE ON scheduled_tasks",
@@ -321,6 +331,7 @@ TRIGGERS: Mapping[str, tuple[str, str]] = {
     DELETE FROM task_queue WHERE task_id = OLD.id;
     DELETE FROM task_troubles WHERE task_id = OLD.id;
     DELETE FROM task_deadlines WHERE task_id = OLD.id;
+    DELETE FROM task_done WHERE task_id = OLD.id;
 """,
     ),
 }

@@ -71,6 +71,10 @@ _ERRORS: dict[int, tuple[type[StoreError], str, str]] = {
     sqlite3.SQLITE_CORRUPT: (StoreError, "it is damaged", "stop the daemon and restore a backup of it"),
 }
 _UNKNOWN = (StoreError, "", "run `jarvis-trio doctor` to see more")
+# What another program's trigger can meet in one row: text that is not JSON, a number that is too large.
+_ERRORS |= dict.fromkeys(
+    (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG), (ConflictError, *_UNKNOWN[1:])
+)
 """For each of SQLite's errors ours, what it means, and the fix."""
 
 # Other programs' rows can hold text that is no UTF-8; by default reading one raises.

@@ -52,6 +52,17 @@ class TroubleTable(Database):
             for row in rows
         ]
 
+    def is_in_trouble(self, task_id: int, kind: TroubleKind) -> bool:
+        """Whether a task is in a trouble of that kind."""
+        return bool(self.read("SELECT 1 FROM task_troubles WHERE task_id = ? AND kind = ?", (task_id, kind)))
+
+    def tasks_in_trouble(self, kind: TroubleKind) -> list[ScheduledTask]:
+        """The tasks that are in a trouble of that kind."""
+        rows = self.read(
+            f"SELECT {TASK} FROM task_troubles d JOIN scheduled_tasks t ON t.id = d.task_id WHERE d.kind = ?", (kind,)
+        )
+        return [to_task(row) for row in rows]
+
     def reasons_set_aside(self) -> dict[int, str]:
         """The tasks that are set aside, each with its reason."""
         return {trouble.task_id: trouble.reason for trouble in self.troubles() if trouble.kind is TroubleKind.SET_ASIDE}

@@ -202,7 +202,7 @@ async def test_a_cancellation_from_outside_waits_for_the_tick(gate: Gate, concur
 @pytest.mark.law(3)
 async def test_real_threads_overlap_up_to_the_limit(gate: Gate, store: MemoryStore, clock: FakeClock) -> None:
     for number in range(6):
-        store.store_scheduled_task(a_task(f"t{number}", at="2026-03-02T08:00"))
+        store.store_scheduled_task(a_task(f"t{number}", at="2026-03-02T08:00", next_run_at="2026-03-02T08:00"))
     engine = SchedulerEngine(store, clock=clock, handlers={"note": gate})
     daemon = JarvisDaemon(store, 60, engine=engine, clock=clock, max_concurrent_ticks=3)
     async with trio.open_nursery() as nursery:
@@ -219,8 +219,8 @@ async def test_real_threads_overlap_up_to_the_limit(gate: Gate, store: MemorySto
 @pytest.mark.law(1)
 @pytest.mark.law(3)
 async def test_what_is_in_flight_is_written_before_the_end(gate: Gate, store: MemoryStore, clock: FakeClock) -> None:
-    store.store_scheduled_task(a_task(at="2026-03-02T08:00"))
-    store.store_scheduled_task(a_task("second", at="2026-03-02T08:30"))
+    store.store_scheduled_task(a_task(at="2026-03-02T08:00", next_run_at="2026-03-02T08:00"))
+    store.store_scheduled_task(a_task("second", at="2026-03-02T08:30", next_run_at="2026-03-02T08:30"))
     engine = SchedulerEngine(store, clock=clock, handlers={"note": gate})
     daemon = JarvisDaemon(store, 60, engine=engine, clock=clock, max_concurrent_ticks=1)
     async with trio.open_nursery() as nursery:

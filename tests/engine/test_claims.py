@@ -150,7 +150,7 @@ def test_late_is_useless_beyond_the_misfire_grace(
 def test_a_once_that_came_due_while_nothing_ran_runs_late_and_once(
     store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes
 ) -> None:
-    task = store.store_scheduled_task(a_task(at="2026-03-02T08:00"))  # an hour ago
+    task = store.store_scheduled_task(a_task(at="2026-03-02T08:00", next_run_at="2026-03-02T08:00"))
     for _ in range(3):
         engine.evaluate_due_tasks()
         clock.advance(hours=1)
@@ -553,7 +553,7 @@ def test_law_4_a_tick_does_not_wait_long_for_another_one_that_ends_what_a_dead_p
 ) -> None:
     gate = Gate()
     interrupted()
-    store.store_scheduled_task(a_task("good", at="2026-03-02T09:00"))
+    store.store_scheduled_task(a_task("good", at="2026-03-02T09:00", next_run_at="2026-03-02T09:00"))
     engine = make_engine(end_orphans=gate, limits=Limits(recovery_patience=timedelta(milliseconds=20)))
     with gate.holding(engine.evaluate_due_tasks):
         assert tick(engine) == [("good", "executed")]
@@ -636,7 +636,7 @@ with MemoryStore(sys.argv[1]) as store:
 @pytest.mark.law(3)
 def test_a_real_process_that_dies_in_a_handler_is_recovered(path: Path, tmp_path: Path) -> None:
     with MemoryStore(path) as store:
-        store.store_scheduled_task(a_task(at="2026-03-02T08:00"))
+        store.store_scheduled_task(a_task(at="2026-03-02T08:00", next_run_at="2026-03-02T08:00"))
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
         died = subprocess.run([sys.executable, "-c", KILLED, path], env=environment, timeout=30, check=False)
         assert died.returncode == 9

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -39,6 +40,7 @@ from tests.support.core_fakes import (
     a_task,
     fail,
     finish,
+    history,
     in_thread,
     tick,
 )
@@ -167,10 +169,13 @@ def test_an_unknown_type_is_skipped_and_said_so_once(
 ) -> None:
     store.store_scheduled_task(a_task("another", handler="skill_analysis"))
     due(handler="morning_brief")
+    next_runs = [task.next_run_at for task in store.list_scheduled_tasks()]
+    results = []
     for _ in range(3):
-        for result in engine.evaluate_due_tasks():
-            assert (result["status"], result["handler_type"] in result["error"]) == ("skipped", True)
+        results += engine.evaluate_due_tasks()
         clock.advance(minutes=5)
+    assert [result["status"] for result in results] == ["skipped", "skipped"]
+    assert all(result["handler_type"] in result["error"] for result in results)
     assert [(record.__dict__["task"], record.message) for record in caplog.records] == [
         ("another", "Task 'another' skipped: no handler of type 'skill_analysis' is installed"),
         ("job", "Task 'job' skipped: no handler of type 'morning_brief' is installed"),
@@ -178,7 +183,40 @@ def test_an_unknown_type_is_skipped_and_said_so_once(
     task = store.get_scheduled_task_by_name("job")
     assert task is not None
     assert (task.enabled, task.last_result) == (True, None)
+    assert [str(trouble.kind) for trouble in store.troubles()] == ["no handler", "no handler"]
+    assert [len(store.list_runs(task=name)) for name in ("another", "job")] == [1, 1]
+    assert [task.next_run_at for task in store.list_scheduled_tasks()][1:] == next_runs[1:]
+
+
+@pytest.mark.law(3)
+def test_law_3_a_task_that_waited_for_its_handler_runs_late_once_that_is_there(
+    make_engine: MakeEngine, clock: FakeClock, store: MemoryStore, notes: Notes
+) -> None:
+    store.store_scheduled_task(a_task(handler="later"))
+    engine = make_engine()
+    for _ in range(10):
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+    restarted = make_engine({"later": notes})
+    assert tick(restarted) == [("job", "executed")]
+    assert history(store) == [
+        (START + timedelta(minutes=5), 1, "skipped"),
+        (START + timedelta(minutes=50), 1, "executed"),
+    ]
+    assert store.list_runs()[0].collapsed == 8
     assert store.troubles() == []
+
+
+@pytest.mark.parametrize("columns", [{"handler_type": "note"}, {"handler_type": "note", "enabled": True}])
+def test_a_task_that_waits_for_its_handler_goes_on_when_it_is_given_another(
+    engine: SchedulerEngine, clock: FakeClock, store: MemoryStore, columns: dict[str, Any]
+) -> None:
+    task = store.store_scheduled_task(a_task(handler="later"))
+    for _ in range(3):
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=5)
+    store.update_scheduled_task(require_id(task), **columns)
+    assert tick(engine) == [("job", "executed")]
 
 
 @pytest.mark.law(4)
@@ -271,7 +309,7 @@ def test_a_replaced_file_is_gone_on_with(
 ) -> None:
     due("old")
     with MemoryStore(tmp_path / "new.db", clock=clock) as new:
-        new.store_scheduled_task(a_task("new", at="2026-03-02T09:00"))
+        new.store_scheduled_task(a_task("new", at="2026-03-02T09:00", next_run_at="2026-03-02T09:00"))
     os.replace(tmp_path / "new.db", path)
     engine.evaluate_due_tasks()
     assert notes.names == ["new"]

@@ -218,14 +218,11 @@ def test_law_3_an_outcome_that_another_programs_trigger_refuses_is_kept_until_th
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     due()
-    other.execute(
-        "CREATE TRIGGER theirs BEFORE UPDATE OF last_result ON scheduled_tasks BEGIN SELECT RAISE(ABORT, 'no'); END"
-    )
-    engine.evaluate_due_tasks()
-    engine.evaluate_due_tasks()
+    other.execute("CREATE TRIGGER theirs BEFORE UPDATE OF status ON task_runs BEGIN SELECT RAISE(ABORT, 'no'); END")
+    for _ in range(2):
+        engine.evaluate_due_tasks()
     assert [status for _, _, status in history(store)] == ["running"]
-    assert caplog.messages[-1].startswith("The outcome of task 'job' is kept, as it cannot be written now: ")
-    assert caplog.messages[-1].endswith("refuses a row: no")
+    assert "The outcome of task 'job' is kept, as it cannot be written now: " in caplog.messages[-1]
     other.execute("DROP TRIGGER theirs")
     engine.evaluate_due_tasks()
     assert [status for _, _, status in history(store)] == ["executed"]

@@ -379,7 +379,7 @@ def test_a_change_that_fails_half_way_is_no_change(path: Path) -> None:
     [
         "UPDATE scheduled_tasks SET next_run_at = '2026-03-02T09:30:00' WHERE name = 'old style'",
         "UPDATE scheduled_tasks SET schedule_type = 'cron' WHERE name = 'old style'",
-        "UPDATE OR IGNORE scheduled_tasks SET enabled = 0 WHERE name = 'old style'",
+        "UPDATE OR IGNORE scheduled_tasks SET enabled = 1 WHERE name = 'old style'",
         "UPDATE OR REPLACE scheduled_tasks SET schedule_config = '{}' WHERE name = 'old style'",
         "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type) VALUES ('n', 'a', 'b', 'c')",
         "INSERT OR REPLACE INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type)"
@@ -387,7 +387,7 @@ def test_a_change_that_fails_half_way_is_no_change(path: Path) -> None:
         "REPLACE INTO scheduled_tasks (id, name, schedule_type, schedule_config, handler_type)"
         " VALUES (3, 'old style', 'interval', '{}', 'note')",
         "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type)"
-        " VALUES ('old style', 'interval', '{}', 'note') ON CONFLICT (name) DO UPDATE SET enabled = 0",
+        " VALUES ('old style', 'interval', '{}', 'note') ON CONFLICT (name) DO UPDATE SET enabled = 1",
     ],
 )
 def test_each_way_to_change_a_row_marks_it_to_be_read_anew(path: Path, change: str) -> None:

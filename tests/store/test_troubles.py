@@ -14,7 +14,7 @@ from jarvis_trio.store.troubles import Trouble
 from tests.support.core_fakes import START, a_task
 
 MINUTE = timedelta(minutes=1)
-FAILING, MISSED, STALE, SET_ASIDE = TroubleKind
+FAILING, MISSED, STALE, SET_ASIDE, *_ = TroubleKind
 
 
 def add(store: MemoryStore, name: str, **columns: bool) -> int:

@@ -1,0 +1,93 @@
+"""Tasks whose rows the database refuses: passed over for a while, so that the others run (law 4).
+
+Another program's trigger or CHECK can refuse any write. What is known of that is kept in memory
+and not in a table, since that trigger may refuse the table too.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jarvis_trio.clock import Clock
+from jarvis_trio.engine.notices import Notices
+from jarvis_trio.errors import ConflictError, StoreError
+from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
+from jarvis_trio.store import MemoryStore
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    task: ScheduledTask
+    reason: str
+    until: float  # by the monotonic clock
+
+
+class Refusals:
+    """The tasks that are passed over, each until its pause is over.
+
+    Args:
+        store: the database.
+        clock: measures the pauses.
+        notices: is told of each refusal, once.
+        pause: how long a task is passed over.
+    """
+
+    def __init__(self, store: MemoryStore, clock: Clock, notices: Notices, pause: timedelta) -> None:
+        self._store = store
+        self._clock = clock
+        self._notices = notices
+        self._pause = pause
+        self._guard = threading.Lock()
+        self._refusals: dict[int, _Refusal] = {}
+        self._untold: list[_Refusal] = []
+
+    def add(self, task: ScheduledTask, error: ConflictError) -> None:
+        """Pass a task over for a while. A new reason is logged; `tell` tells people of it."""
+        until = self._clock.monotonic() + self._pause.total_seconds()
+        refusal = _Refusal(task, error.says, until)
+        with self._guard:
+            before = self._refusals.get(require_id(task))
+            self._refusals[require_id(task)] = refusal
+            if before is not None and before.reason == refusal.reason:
+                return
+            self._untold.append(refusal)
+        _logger.error("Task %r is passed over: %s", task.name, error, extra={"task": task.name})
+
+    def passed_over(self) -> frozenset[int]:
+        """The numbers of the tasks that are passed over at present."""
+        if not self._refusals:
+            return frozenset()
+        now = self._clock.monotonic()
+        with self._guard:
+            return frozenset(number for number, refusal in self._refusals.items() if refusal.until > now)
+
+    def next_try_at(self) -> datetime | None:
+        """When the next of them is tried again (aware UTC); None if there is none."""
+        if not self._refusals:
+            return None
+        now = self._clock.monotonic()
+        with self._guard:
+            pauses = [refusal.until - now for refusal in self._refusals.values() if refusal.until > now]
+        return self._clock.now() + timedelta(seconds=min(pauses)) if pauses else None
+
+    def end(self, task: ScheduledTask) -> None:
+        """A task could be written: forget what was; call it in a transaction."""
+        if self._refusals and self._refusals.pop(require_id(task), None) is not None:
+            self._store.end_troubles(require_id(task), [TroubleKind.REFUSED])
+            _logger.info("Task %r is not refused any more", task.name, extra={"task": task.name})
+
+    def tell(self, now: datetime) -> None:
+        """Tell people of what is new, as far as that can be written; call it outside of a transaction."""
+        while self._untold:
+            with self._guard:
+                refusal = self._untold.pop()
+            try:
+                with self._store.transaction():
+                    self._notices.trouble(refusal.task, TroubleKind.REFUSED, refusal.reason, now)
+            except StoreError as error:
+                _logger.error("That task %r is refused cannot be told: %s", refusal.task.name, error)
