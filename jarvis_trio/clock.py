@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
@@ -49,6 +50,34 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+
+class ForeignZoneClock:
+    """Another clock, in the zone of another process: a daemon's, which may run with another `TZ`.
+
+    Args:
+        clock: tells the time.
+        zone_name: asked once, when a zone is first needed: the name of the zone that counts, or
+            None for the clock's own.
+    """
+
+    def __init__(self, clock: Clock, zone_name: Callable[[], str | None]) -> None:
+        self._clock = clock
+        self._ask = zone_name
+        self._name: str | None = None
+        self._asked = False
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def zone(self) -> tzinfo:
+        if not self._asked:
+            self._asked = True  # first, since to ask may need a zone
+            self._name = self._ask()
+        return self._clock.zone() if self._name is None else machine_zone(self._name)
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
 
 
 def machine_zone(name: str = "") -> tzinfo:

@@ -32,6 +32,16 @@ class CommandSession(Session):
         super().__init__(self._read_settings, environment, clock)
         self._application: Path | None = None
 
+    def daemons_zone(self) -> str | None:
+        """As in the desk; a person is told."""
+        name = super().daemons_zone()
+        if name is not None:
+            from jarvis_trio.cli.output import note  # noqa: PLC0415  # 15 ms, which completion need not pay
+
+            here = self.machine_clock.zone()
+            note(f"the daemon's time zone is {name}, and here it is {here}; times are those of {name}")
+        return name
+
     def use_application(self, folder: Path) -> None:
         """Take the settings of the application in `folder`: its modules come before all others."""
         sys.path.insert(0, str(folder.absolute()))

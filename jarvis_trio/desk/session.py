@@ -13,9 +13,9 @@ from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from jarvis_trio.clock import Clock, SystemClock
+from jarvis_trio.clock import Clock, ForeignZoneClock, SystemClock
 from jarvis_trio.desk.names import composed
-from jarvis_trio.errors import ScheduleError, StoreMissingError, UnknownTaskError
+from jarvis_trio.errors import JarvisError, ScheduleError, StoreMissingError, UnknownTaskError
 from jarvis_trio.models import Handler, ScheduledTask, task_policy
 from jarvis_trio.process.lock import Holder, holder, wake
 from jarvis_trio.settings import Settings
@@ -62,7 +62,8 @@ class Session:
     ) -> None:
         self._make_settings = settings
         self.environment = environment
-        self.clock: Clock = clock or SystemClock()
+        self.machine_clock: Clock = clock or SystemClock()
+        self.clock: Clock = ForeignZoneClock(self.machine_clock, self.daemons_zone)
         self.only_looks = only_looks
         self._looking_timeout = looking_timeout or LOOKING_TIMEOUT
 
@@ -157,6 +158,22 @@ class Session:
     def daemon(self) -> Holder | None:
         """The daemon of this data folder; None if none runs. Raises JarvisError."""
         return holder(self.settings.lock_file)
+
+    def daemons_zone(self) -> str | None:
+        """The zone of a running daemon, by its name, if it is another one than this process's.
+
+        While a daemon runs its zone counts: a command in a shell with another `TZ` would
+        otherwise move the times of tasks that the daemon runs. None if there is nothing to heed.
+        """
+        try:
+            found = self.daemon()
+            if found is None or found.pid == os.getpid():
+                return None
+            with self.look() as store:
+                name = store.note("zone")
+        except JarvisError:
+            return None
+        return None if name == str(self.machine_clock.zone()) else name
 
     def changed(self) -> None:
         """Let a running daemon see a change at once."""

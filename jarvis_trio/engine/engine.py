@@ -121,7 +121,7 @@ class SchedulerEngine:
         self._limits = limits or Limits()
         self._runner = runner
         self._deliveries = notices.deliveries
-        self._peers = peers or Peers()
+        self._peers = peers or Peers.beside(memory_store.path)
         self._outcomes = Outcomes(memory_store, notices, random or Random())
         self._zones = ZoneWatch(memory_store)
         self._planner = Planner(memory_store, self._clock, notices, handlers, self._zones)
@@ -144,7 +144,8 @@ class SchedulerEngine:
         self._told_unknown: set[str] = set()
         self._zone: str | None = None
         self._zero: datetime | None = None  # what the wall clock read when the monotonic one read 0
-        self._pruned_at: datetime | None = None
+        self._steady_since = 0.0  # by the monotonic clock: since when the wall clock was not set
+        self._pruned_at: dict[str, datetime] = {}
         self._stopped_at: float | None = None
 
     def evaluate_due_tasks(self, now: datetime | None = None) -> list[dict[str, Any]]:
@@ -359,7 +360,10 @@ class SchedulerEngine:
         """Notice that the wall clock lost time against the monotonic one, or against the last run: it was set back."""
         with self._guard:
             now = self._clock.now()  # read again: the tick may have waited long for the database
-            zero = now - timedelta(seconds=self._clock.monotonic())
+            monotonic = self._clock.monotonic()
+            zero = now - timedelta(seconds=monotonic)
+            if self._zero is None or abs(self._zero - zero) > CLOCK_SLACK:
+                self._steady_since = monotonic
             back = (self.memory_store.last_started_at() or now) - now if self._zero is None else self._zero - zero
             self._zero = zero
         if back > CLOCK_SLACK:
@@ -405,18 +409,31 @@ class SchedulerEngine:
         )
 
     def _prune(self, now: datetime) -> None:
-        """Delete old history once a day, a part at each tick, so that no tick is held up by it."""
-        with self._guard:
-            if self._pruned_at is not None and abs(now - self._pruned_at) < _PRUNE_EVERY:
-                return
-            self._pruned_at = now
+        """Delete old history once a day, a part at each tick, so that no tick is held up by it.
 
-        keep, most = self._limits.history_runs, self._limits.pruned_at_once
-        deleted = self.memory_store.prune_old_runs(now - timedelta(days=self._limits.history_days), most)
+        What is old is known only by a clock that has not been set for a while.
+        """
+        steady = self._clock.monotonic() - self._steady_since >= self._limits.steady_clock.total_seconds()
+        if steady and self._is_day_over("age", now):
+            before = now - timedelta(days=self._limits.history_days)
+            if self.memory_store.prune_old_runs(before, self._limits.pruned_at_once) >= self._limits.pruned_at_once:
+                del self._pruned_at["age"]
+        if self._is_day_over("number", now) and self._prune_surplus() >= self._limits.pruned_at_once:
+            del self._pruned_at["number"]
+
+    def _is_day_over(self, kind: str, now: datetime) -> bool:
+        with self._guard:
+            pruned_at = self._pruned_at.get(kind)
+            if pruned_at is not None and abs(now - pruned_at) < _PRUNE_EVERY:
+                return False
+            self._pruned_at[kind] = now
+        return True
+
+    def _prune_surplus(self) -> int:
+        deleted, keep, most = 0, self._limits.history_runs, self._limits.pruned_at_once
         for task_id in self.memory_store.tasks_with_more_runs(keep):
             deleted += self.memory_store.prune_surplus_runs(task_id, keep, max(most - deleted, 0))
-        if deleted >= most:
-            self._pruned_at = None
+        return deleted
 
     def _report(self, ended: Ended) -> dict[str, Any]:
         claim, outcome = ended.claim, ended.outcome

@@ -18,6 +18,8 @@ class Limits:
             processes get the write lock.
         recovery_patience: how long a tick waits while another tick cleans up after a dead
             process. Then it runs what it can.
+        steady_clock: how long the wall clock must not have been set before history is deleted
+            by its age. A process that does not live that long deletes by number only.
         refused_pause: how long a task is passed over whose rows the database refuses.
     """
 
@@ -27,3 +29,4 @@ class Limits:
     decided_at_once: int = 500
     recovery_patience: timedelta = timedelta(seconds=1)
     refused_pause: timedelta = timedelta(minutes=1)
+    steady_clock: timedelta = timedelta(hours=1)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
 
-from jarvis_trio.process.identity import current_owner, owner_alive
+from jarvis_trio.process.identity import Processes, current_owner
+from jarvis_trio.process.owners import OwnerLocks
+
+LOCKS = "jarvis-owners.lock"
+"""The file beside the database in which each process locks a byte while it lives."""
 
 
 def end_orphans(owner: str) -> None:
@@ -26,5 +32,13 @@ class Peers:
     """
 
     owner: str = field(default_factory=current_owner)
-    is_alive: Callable[[str | None], bool] = owner_alive
+    is_alive: Callable[[str | None], bool] = field(default_factory=lambda: Processes().is_alive)
     end_orphans: Callable[[str], object] = end_orphans
+
+    @classmethod
+    def beside(cls, database: Path) -> Self:
+        """This process, with a lock in a file beside the database that proves its life to the others."""
+        locks = OwnerLocks(database.with_name(LOCKS))
+        owner = current_owner()
+        locks.hold(owner)
+        return cls(owner, Processes(locks).is_alive)

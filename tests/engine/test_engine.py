@@ -46,6 +46,8 @@ from tests.support.core_fakes import (
 )
 
 MINUTE = timedelta(minutes=1)
+NOW = timedelta(0)
+"""For a clock that is believed at once."""
 INSERT = (
     "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, next_run_at, policy)"
     " VALUES (?, ?, ?, ?, ?, ?)"
@@ -435,13 +437,44 @@ def ran_hourly(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock) ->
 def test_history_is_pruned_by_its_age_and_by_its_length(
     store: MemoryStore, make_engine: MakeEngine, keep: dict[str, int], kept: int
 ) -> None:
-    make_engine(limits=Limits(**keep)).evaluate_due_tasks()
+    make_engine(limits=Limits(steady_clock=NOW, **keep)).evaluate_due_tasks()
     assert len(store.list_runs()) == kept
+
+
+@pytest.mark.law(3)
+@pytest.mark.usefixtures("ran_hourly")
+def test_law_3_a_clock_that_is_a_year_ahead_for_a_moment_deletes_no_history(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    engine = make_engine(limits=Limits(history_days=90))
+    clock.set(days=366)
+    for _ in range(3):
+        engine.evaluate_due_tasks()
+        clock.advance(seconds=4)
+    clock.set(days=-366)
+    for _ in range(3):
+        engine.evaluate_due_tasks()
+        clock.advance(minutes=40)
+    assert len(store.list_runs()) >= 30
+
+
+@pytest.mark.usefixtures("ran_hourly")
+def test_history_is_deleted_by_its_age_once_the_clock_has_been_steady(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    engine = make_engine(limits=Limits(history_days=1))
+    counts = []
+    for _ in range(3):
+        engine.evaluate_due_tasks()
+        counts.append(len(store.list_runs()))
+        clock.advance(minutes=31)
+    assert counts[0] >= 30
+    assert counts[2] < 30
 
 
 @pytest.mark.usefixtures("ran_hourly")
 def test_history_is_pruned_once_a_day(store: MemoryStore, make_engine: MakeEngine, clock: FakeClock) -> None:
-    engine = make_engine(limits=Limits(history_runs=5))
+    engine = make_engine(limits=Limits(steady_clock=NOW, history_runs=5))
     counts = []
     for _ in range(25):
         engine.evaluate_due_tasks()
@@ -455,7 +488,7 @@ def test_history_is_pruned_once_a_day(store: MemoryStore, make_engine: MakeEngin
 def test_much_history_is_pruned_in_parts_one_a_tick(
     store: MemoryStore, make_engine: MakeEngine, keep: dict[str, int]
 ) -> None:
-    engine = make_engine(limits=Limits(pruned_at_once=2, **keep))
+    engine = make_engine(limits=Limits(steady_clock=NOW, pruned_at_once=2, **keep))
     counts = []
     for _ in range(4):
         engine.evaluate_due_tasks()
@@ -472,7 +505,9 @@ def test_the_history_of_several_tasks_is_pruned_in_parts_too(
     for _ in range(5):
         engine.evaluate_due_tasks()
         clock.advance(hours=1)
-    engine = make_engine(limits=Limits(history_runs=2, pruned_at_once=3))  # four too many: they have four each
+    engine = make_engine(
+        limits=Limits(steady_clock=NOW, history_runs=2, pruned_at_once=3)
+    )  # four too many: they have four each
     clock.set(hours=-1)
     counts = []
     for _ in range(3):

@@ -62,15 +62,16 @@ def an_idle_tick_and_ten_runs(
     store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, stored: int
 ) -> tuple[list[str], Counter[str]]:
     """The statements of an idle tick, and those of ten due tasks, among so many."""
-    add(store, 10, 0, in_hours=1)
+    add(store, 10, 0, in_hours=3)
     add(store, stored - 10, 10, in_hours=1000)
     engine.evaluate_due_tasks()
-    engine.evaluate_due_tasks()
+    clock.advance(hours=1)
+    engine.evaluate_due_tasks()  # which believes its clock now, and looks for old history
     clock.advance(minutes=1)
     with statements_of(store) as idle:
         engine.evaluate_due_tasks()
         engine.next_due_at()
-    clock.advance(hours=1)
+    clock.advance(hours=2)
     with statements_of(store) as due:
         assert len(engine.evaluate_due_tasks()) == 10
     return [sql for sql, _ in idle], Counter(sql for sql, _ in due)
