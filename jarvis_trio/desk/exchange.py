@@ -164,20 +164,25 @@ def _policy_keys(task: ScheduledTask) -> set[str]:
         return set()
 
 
-def _checked(task: ScheduledTask, present: ScheduledTask | None, session: Session) -> ScheduledTask | None:
-    """The task as it is to be stored, or None where it is so already. Raises JarvisError with its name."""
+def checked_task(task: ScheduledTask, present: ScheduledTask | None, session: Session) -> ScheduledTask | None:
+    """The task as it is to be stored; None if `present` is it already. Raises JarvisError."""
     if present is not None and all(_meaning(task, key) == _meaning(present, key) for key in _KEYS):
         return None
     now, zone = session.now(), session.zone()
+    checked_name(task.name)
+    Policy.from_json(task.policy)
+    json_object(task.handler_config, "handler_config", TaskError)
+    task_program(task, session.environment)
+    check_delivery(task, session)
+    if present is not None and present.enabled == task.enabled and same_schedule(present, task, zone):
+        return replace(task, next_run_at=present.next_run_at)
+    return replace(task, next_run_at=local_text(first_slot(task, now, zone), zone))
+
+
+def _checked(task: ScheduledTask, present: ScheduledTask | None, session: Session) -> ScheduledTask | None:
+    """The same, for one task of many: the error says which one, and that nothing was imported."""
     try:
-        checked_name(task.name)
-        Policy.from_json(task.policy)
-        json_object(task.handler_config, "handler_config", TaskError)
-        task_program(task, session.environment)
-        check_delivery(task, session)
-        if present is not None and present.enabled == task.enabled and same_schedule(present, task, zone):
-            return replace(task, next_run_at=present.next_run_at)
-        return replace(task, next_run_at=local_text(first_slot(task, now, zone), zone))
+        return checked_task(task, present, session)
     except JarvisError as error:
         raise TaskError(f"nothing was imported; task {task.name!r}: {error}") from None
 

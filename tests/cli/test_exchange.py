@@ -168,7 +168,7 @@ def test_bytes_that_are_no_text_are_refused(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_one_line(cli: Cli) -> None:
-    assert "No such file" in cli.fails("import", "/nowhere/tasks.toml", code=2)
+    assert "does not exist" in cli.fails("import", "/nowhere/tasks.toml", code=2)
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ PURE = (
     "moments",
     "jsontext",
     "models",
-    *(name for name in MODULES if name.startswith("schedules.")),
+    *(name for name in MODULES if name.startswith(("schedules.", "moving."))),
 )
 
 

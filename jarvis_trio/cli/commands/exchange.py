@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TextIO
 
 import click
 
+from jarvis_trio.cli.commands.moving import plan_crontab, plan_plists
 from jarvis_trio.cli.definition import person_is_there, tell_approval
 from jarvis_trio.cli.output import note, say
 from jarvis_trio.cli.session import pass_looking_session
@@ -15,6 +15,8 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import definition_words, difference
 from jarvis_trio.errors import TaskError
 from jarvis_trio.text import UNPRINTABLE
+
+_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 
 @click.command()
@@ -42,27 +44,32 @@ def export(session: Session, kind: str) -> None:
 
 
 @click.command("import")
-@click.argument("file", type=click.File(encoding="utf-8"))
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=_FILE)
+@click.option("--crontab", metavar="FILE", type=_FILE, help="Take a crontab; - is stdin.")
+@click.option("--plist", is_flag=True, help="Take property lists of launchd agents.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only show the difference.")
 @click.pass_obj
-def import_tasks(session: Session, file: TextIO, yes: bool, dry_run: bool) -> None:
+def import_tasks(
+    session: Session, files: tuple[str, ...], crontab: str | None, plist: bool, yes: bool, dry_run: bool
+) -> None:
     """Add and change tasks as a file says: all of it or nothing.
 
     It shows the difference first, and asks if a person is there. Tasks that the
     file does not name stay as they are. With --yes nobody is asked, and so no
     command is approved.
 
+    A crontab, or a launchd agent's property list, adds tasks and changes none. Each
+    line that cannot be taken over is listed with the reason. The old scheduler stays
+    as it is: remove the lines there, or both run them.
+
     \b
     Example:
       jarvis-trio import tasks.toml --dry-run
-      jarvis-trio import tasks.toml
+      crontab -l | jarvis-trio import --crontab -
+      jarvis-trio import --plist ~/Library/LaunchAgents/*.plist
     """
-    try:
-        text = file.read()
-    except ValueError as error:
-        raise TaskError(f"{file.name} is neither TOML nor JSON as `export` writes it: {error}") from None
-    plan = exchange.plan_import(session, exchange.read_document(text, file.name))
+    plan = _plan(session, files, crontab, plist=plist)
     _note_left_out(plan.left_out)
     for change in plan.changes:
         _say_difference(change, session)
@@ -74,6 +81,30 @@ def import_tasks(session: Session, file: TextIO, yes: bool, dry_run: bool) -> No
     for approval in exchange.carry_out(session, plan, by_person=person_is_there() and not yes):
         tell_approval(approval)
     say("Done.")
+
+
+def _plan(session: Session, files: tuple[str, ...], crontab: str | None, *, plist: bool) -> exchange.Import:
+    if crontab is not None:
+        if files or plist:
+            raise click.UsageError("give a crontab, or property lists, or a file of tasks")
+        return plan_crontab(session, crontab)
+    if not files:
+        raise click.UsageError("give a file")
+    if plist:
+        return plan_plists(session, files)
+    if len(files) > 1:
+        raise click.UsageError("give one file of tasks")
+    return exchange.plan_import(session, exchange.read_document(_document(files[0]), files[0]))
+
+
+def _document(name: str) -> str:
+    try:
+        with click.open_file(name, encoding="utf-8") as file:
+            return str(file.read())
+    except OSError as error:
+        raise TaskError(f"{name} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise TaskError(f"{name} is neither TOML nor JSON as `export` writes it: {error}") from None
 
 
 def _in_ascii_controls(line: str) -> str:

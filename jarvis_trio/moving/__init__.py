@@ -1,0 +1,1 @@
+"""Tasks of other schedulers, read as tasks of ours: crontabs and launchd's property lists. Pure."""

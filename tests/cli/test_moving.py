@@ -1,0 +1,88 @@
+"""`import --crontab` and `import --plist`: what moves in, what is told, and what stays as it is."""
+
+from __future__ import annotations
+
+import json
+import plistlib
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli_world import Cli
+
+
+@pytest.fixture
+def crontab(cli: Cli) -> Path:
+    path = cli.data.parent / "crontab"
+    path.write_text("# Say hello\n0 9 * * 1-5 echo hello\n@reboot echo up\n0 9 13 * 5 echo a | cat\n")
+    return path
+
+
+def test_lines_become_tasks_or_a_reason(cli: Cli, crontab: Path) -> None:
+    lines = cli.ok("import", "--crontab", str(crontab), "--yes").splitlines()
+    assert lines[:4] == [
+        "line 2: 0 9 * * 1-5 echo hello",
+        "    becomes echo",
+        "line 3: @reboot echo up",
+        "    not taken over: @reboot is not a time; start it at login by launchd or systemd, "
+        "or let a task look whether it runs",
+    ]
+    assert lines[-2:] == ["3 of 3 tasks are to be added or changed.", "Done."]
+    assert cli.names() == ["echo", "echo-2", "echo-3"]
+    command = json.loads(cli.task("echo").handler_config or "")["command"]
+    assert (Path(command[0]).name, Path(command[0]).is_absolute(), command[1:]) == ("echo", True, ["hello"])
+    assert cli.task("echo").description == "Say hello"
+
+
+def test_what_has_moved_in_changes_nothing_the_second_time(cli: Cli, crontab: Path) -> None:
+    cli.ok("import", "--crontab", str(crontab), "--yes")
+    before = [cli.task(name) for name in cli.names()]
+    cli.clock.advance(minutes=1)
+    assert cli.ok("import", "--crontab", str(crontab), "--yes").endswith("0 of 3 tasks are to be added or changed.\n")
+    assert [cli.task(name) for name in cli.names()] == before
+
+
+def test_a_task_of_that_name_stays_as_it_is(cli: Cli, crontab: Path) -> None:
+    cli.ok("add", "echo", "--every", "5m", "--handler", "alert_eval")
+    before = cli.task("echo")
+    cli.ok("import", "--crontab", str(crontab), "--yes")
+    assert cli.task("echo") == before
+    assert cli.names() == ["echo", "echo-2", "echo-3", "echo-4"]
+
+
+def test_a_dry_run_changes_nothing(cli: Cli, crontab: Path) -> None:
+    assert "+ echo" in cli.ok("import", "--crontab", str(crontab), "--dry-run").splitlines()
+    assert cli.names() == []
+
+
+@pytest.mark.law(9)
+def test_law_9_nothing_is_approved_if_nobody_is_asked(cli: Cli, crontab: Path) -> None:
+    assert "is not approved to run" in cli("import", "--crontab", str(crontab), "--yes").err
+
+
+def test_a_program_that_is_not_there_is_a_reason(cli: Cli, crontab: Path) -> None:
+    crontab.write_text("0 9 * * * /no/such/program\n0 9 * * * echo hello\n")
+    assert "    not taken over: there is no program '/no/such/program'" in cli.ok(
+        "import", "--crontab", str(crontab), "--dry-run"
+    )
+
+
+def test_agents_become_tasks(cli: Cli) -> None:
+    for label in ("org.me.sync", "com.chg.jarvis-backup"):
+        agent = {"Label": label, "ProgramArguments": ["/bin/echo", label], "StartInterval": 300}
+        (cli.data.parent / f"{label}.plist").write_bytes(plistlib.dumps(agent))
+    files = [str(path) for path in sorted(cli.data.parent.glob("*.plist"))]
+    out = cli.ok("import", "--plist", *files, "--yes")
+    assert "com.chg.jarvis-backup.plist: com.chg.jarvis-backup\n    not taken over:" in out
+    assert cli.names() == ["sync"]
+    assert cli.task("sync").schedule_config == '{"minutes": 5}'
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--plist"], ["--crontab", "x", "y"], ["x", "y"], ["--crontab", "x", "--plist"]]
+)
+def test_it_is_one_or_the_other(cli: Cli, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(cli.data.parent)
+    for name in ("x", "y"):
+        Path(name).write_text("")
+    assert cli("import", *arguments).code == 2
