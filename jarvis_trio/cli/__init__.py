@@ -96,7 +96,9 @@ class _Notes(logging.Handler):
     tracebacks = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info is None or self.tracebacks:
+        told = record.exc_info is None or self.tracebacks
+        # How a run ended is what the command itself prints, if it ended well.
+        if told and (record.name != "jarvis_trio.runs" or record.levelno > logging.INFO):
             for line in self.format(record).splitlines():
                 click.echo(printable(line), err=True)
 

@@ -37,6 +37,10 @@ class Engine(Protocol):
       The daemon then calls it beside the ticks, in threads that it leaves alone when they
       hang, and sets the engine's `delivers_itself` to False meanwhile. With it come
       `next_delivery_at() -> datetime | None` and `delivery_deadline` (timedelta).
+    - `obeys_requests = True`. The daemon then calls `obey_run() -> bool` and `obey_stop() -> bool`,
+      each of which does one thing that people ask for and says whether there was one; and
+      `is_asked() -> bool`, whether there is one.
+    - `logs_runs = True`. The daemon then logs nothing about what a tick did.
     """
 
     def evaluate_due_tasks(self) -> list[dict[str, Any]]:
@@ -53,8 +57,11 @@ class TotalEngine:
     Attributes:
         overlaps: whether several ticks may run at the same time.
         delivers: whether messages are sent by calls of their own.
+        obeys: whether people can ask it for runs and stops.
+        logs_runs: whether it logs how its runs ended.
         due_at: what the engine said, after its last tick, is due next (aware UTC).
         delivery_at: when it said that a message is to be sent (aware UTC).
+        is_asked: whether, after its last tick, somebody asked for something.
     """
 
     def __init__(self, engine: object, zone: Callable[[], tzinfo]) -> None:
@@ -63,6 +70,9 @@ class TotalEngine:
         self._last_failure: str | None = None
         self.overlaps = self._offered("allows_concurrent_ticks") is True
         self.delivers = callable(self._offered("deliver_due")) and callable(self._offered("next_delivery_at"))
+        self.obeys = self._offered("obeys_requests") is True
+        self.logs_runs = self._offered("logs_runs") is True
+        self.is_asked = False
         self.due_at: datetime | None = None
         self.delivery_at: datetime | None = None
 
@@ -76,6 +86,7 @@ class TotalEngine:
         # Asked here, since another change of threads costs more than an idle tick.
         self.due_at = self.next_due_at()
         self.delivery_at = self.next_delivery_at()
+        self.is_asked = self.obeys and self.look_for_requests()
         return results
 
     def next_due_at(self) -> datetime | None:
@@ -105,6 +116,18 @@ class TotalEngine:
             yield
         finally:
             self._set_delivers_itself(True)
+
+    def look_for_requests(self) -> bool:
+        """Whether somebody asks for something that nobody has taken on."""
+        return self._ask("is_asked", bool, False, None)
+
+    def obey_run(self) -> bool:
+        """Make one run that somebody asks for, to its end. Returns whether there was one."""
+        return self._ask("obey_run", bool, False, "A run that was asked for could not be made")
+
+    def obey_stop(self) -> bool:
+        """Stop one run, if somebody asks for that. Returns whether there was one."""
+        return self._ask("obey_stop", bool, False, "A run could not be stopped")
 
     def running(self) -> list[tuple[str, datetime]]:
         """What runs, and since when (aware UTC), as far as the engine says."""

@@ -35,6 +35,7 @@ from jarvis_trio.daemon.beat import Beat
 from jarvis_trio.daemon.engines import Engine, Results, TotalEngine
 from jarvis_trio.daemon.pace import Pace
 from jarvis_trio.daemon.postman import Postman
+from jarvis_trio.daemon.watcher import Watcher
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.instants import duration_text
 from jarvis_trio.text import moment_words
@@ -85,6 +86,7 @@ class JarvisDaemon:
         self._run_sync = run_sync or functools.partial(trio.to_thread.run_sync, limiter=limiter)
         self._ticks = Beat(Pace(tick_interval, places), self._clock, self._one_tick, self._ask_due)
         self._postman = Postman(self._asked, self._clock, run_sync) if self._asked.delivers else None
+        self._watcher = Watcher(self._asked, self._clock, run_sync) if self._asked.obeys else None
         self._on_tick = on_tick
         self._stopped_by: str | None = None
         self._stopped_at = 0.0
@@ -95,6 +97,8 @@ class JarvisDaemon:
             self._stopped_by = reason
             self._stopped_at = self._clock.monotonic()
         self._ticks.stop()
+        if self._watcher is not None:
+            self._watcher.stop()
 
     @property
     def stopped_by(self) -> str | None:
@@ -102,8 +106,10 @@ class JarvisDaemon:
         return self._stopped_by
 
     def wake(self) -> None:
-        """Tick as soon as a tick may start, instead of sleeping on."""
+        """Look at what people ask for, and tick as soon as a tick may start, instead of sleeping on."""
         self._ticks.wake()
+        if self._watcher is not None:
+            self._watcher.wake()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Tick until `shutdown`, SIGTERM or SIGINT; SIGHUP wakes it.
@@ -117,8 +123,12 @@ class JarvisDaemon:
 
             if self._postman is not None:
                 await concerns.start(self._postman.run)
+            if self._watcher is not None:
+                await concerns.start(self._watcher.run)
 
             await self._ticks.run()
+            if self._watcher is not None:
+                await self._watcher.finish()
             await self._in_thread(self._asked.finish, None)
             if self._postman is not None:
                 await self._postman.finish()
@@ -138,7 +148,7 @@ class JarvisDaemon:
         """
         started = self._clock.monotonic()
         results: Results = await self._in_thread(self._asked.evaluate, [])
-        if results:
+        if results and not self._asked.logs_runs:
             _log_tick(results, timedelta(seconds=round(self._clock.monotonic() - started, 3)))
         if self._on_tick is not None:
             self._on_tick(self._clock.now())
@@ -148,6 +158,8 @@ class JarvisDaemon:
         results = await self.tick()
         if self._postman is not None:
             self._postman.due(self._asked.delivery_at)
+        if self._watcher is not None and self._asked.is_asked:
+            self._watcher.wake()
         return bool(results), self._asked.due_at
 
     async def _ask_due(self) -> datetime | None:
@@ -177,10 +189,11 @@ class JarvisDaemon:
             self.wake()
         elif self._stopped_by is None:
             self.shutdown(number.name)
-            if self._ticks.pace.running_since:
+            if self._ticks.pace.running_since or (self._watcher is not None and self._watcher.is_at_work):
                 _logger.info("%s: stopping when what runs has finished: %s", number.name, self._still_running())
         else:
-            _logger.warning("%s again: still waiting for %s", number.name, self._still_running())
+            hint = "; to end a run: jarvis-trio stop NAME" if self._watcher is not None else ""
+            _logger.warning("%s again: still waiting for %s%s", number.name, self._still_running(), hint)
 
     def _still_running(self) -> str:
         zone = self._clock.zone()
@@ -189,13 +202,13 @@ class JarvisDaemon:
 
 
 def _log_tick(results: Results, took: timedelta) -> None:
+    """What the tick of another program's engine did; ours logs each of its runs."""
     count = Counter(str(result.get("status")) for result in results if isinstance(result, Mapping))
-    _logger.info(
-        "Tick: %d evaluated, %d executed, %d errors, %d timeouts, %d skipped or missed, in %s",
-        len(results),
-        count["executed"],
-        count["error"],
-        count["timeout"],
-        count["skipped"] + count["missed"],
-        duration_text(took),
-    )
+    counted = {
+        "executed": count["executed"],
+        "errors": count["error"],
+        "timeouts": count["timeout"],
+        "skipped or missed": count["skipped"] + count["missed"],
+    }
+    ended = "".join(f", {number} {word}" for word, number in counted.items() if number)
+    _logger.info("Tick: %d evaluated%s, in %s", len(results), ended, duration_text(took))

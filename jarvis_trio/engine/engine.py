@@ -44,13 +44,13 @@ from jarvis_trio.engine.outcomes import Ended, Outcomes
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.planner import CLOCK_SLACK, Planner
 from jarvis_trio.engine.refusals import Refusals
+from jarvis_trio.engine.runlog import log_end, log_start
 from jarvis_trio.engine.runner import Runner, run_in_thread
 from jarvis_trio.engine.running import Running
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import ConflictError, StoreError
 from jarvis_trio.instants import as_utc, duration_text
 from jarvis_trio.models import (
-    FAILED,
     Claim,
     Handler,
     HandlerContext,
@@ -94,6 +94,8 @@ class SchedulerEngine:
     """
 
     allows_concurrent_ticks = True
+    logs_runs = True
+    obeys_requests = True
     delivers_itself = True
     """Whether a tick sends messages at its end; a daemon that calls `deliver_due` says no."""
 
@@ -381,6 +383,7 @@ class SchedulerEngine:
 
     def _attempt(self, claim: Claim) -> Outcome:
         context = self._context(claim)
+        log_start(claim)
         outcome = Outcome(RunStatus.ERROR, reason="the call could not be made")
         self._running.begin(claim, context)
         try:
@@ -438,9 +441,7 @@ class SchedulerEngine:
     def _report(self, ended: Ended) -> dict[str, Any]:
         claim, outcome = ended.claim, ended.outcome
         report = self._describe(claim.task, outcome.status)
-        if outcome.status in FAILED:
-            extra = {"task": claim.task.name, "run_id": claim.run_id}
-            _logger.warning("Task %r ended as %s: %s", claim.task.name, outcome.status, outcome.reason, extra=extra)
+        log_end(ended)
         report |= {"result": outcome.result} if outcome.status is RunStatus.EXECUTED else {"error": outcome.reason}
         return report | ({"run": claim.run_id} if claim.task.delivery_channel and self.delivers_itself else {})
 

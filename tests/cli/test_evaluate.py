@@ -95,7 +95,7 @@ def test_run_now_of_a_paused_task_is_fine(job: Cli) -> None:
 def test_a_run_that_fails_is_exit_1_with_its_output_and_one_line(job: Cli) -> None:
     job.ok("edit", "job", "--config", '{"command": "false"}')
     done = job("run-now", "job")
-    assert (done.code, done.err) == (1, "Task 'job' ended as error: exit code 1\n")
+    assert (done.code, done.err) == (1, "Task 'job': error in 0s: exit code 1\n")
     assert "exit_code: 1" in done.out
 
 
@@ -116,7 +116,7 @@ def test_a_handler_that_is_not_installed_cannot_be_run_and_leaves_no_trace(job: 
 @pytest.mark.parametrize(("name", "reason"), [("broken", "ValueError: no luck"), ("leaves", "SystemExit: 3")])
 def test_a_python_handler_that_raises_is_one_line_and_no_traceback(plugin: Cli, name: str, reason: str) -> None:
     done = plugin("run-now", name)
-    assert (done.code, done.err) == (1, f"Task {name!r} ended as error: {reason}\n")
+    assert (done.code, done.err) == (1, f"Task {name!r}: error in 0s: {reason}\n")
 
 
 def test_verbose_shows_where_a_python_handler_failed(plugin: Cli) -> None:

@@ -102,7 +102,7 @@ def test_the_log_tells_of_start_ticks_and_stop_once_in_each_place(home: Program)
     start = rf"Started: version \S+, PID {daemon.pid}, database {home.data}/memory.db, .* every 1m, 2 tasks"
     assert len(re.findall(start, err)) == 1
     assert len(re.findall("Stopped by SIGTERM", err)) == 1
-    assert re.search("Tick: . evaluated", err)
+    assert "Task 'webhook_poll': executed in" in err
 
 
 def test_the_log_can_be_json(home: Program) -> None:

@@ -136,7 +136,7 @@ SCHEMA = "SELECT name, sql FROM sqlite_master ORDER BY name"
 def start(existing: Existing) -> subprocess.Popen[str]:
     """A daemon that has run what was due."""
     daemon = existing.start("run")
-    eventually(lambda: "Tick: " in existing.log())
+    eventually(lambda: "executed in" in existing.log())
     return daemon
 
 
