@@ -22,6 +22,42 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
+# ECMA-48, section 5.4: CSI sequences, in 7 and in 8 bits; strings (OSC, DCS, PM, APC, SOS) up to their
+# terminator, or to the end of the line if a program was cut off; the other escape sequences.
+_ESCAPES = re.compile(
+    "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\\\|\x9c)?"
+    "|\x1b[ -/]*[0-~]?"
+)
+_BACKSPACED = re.compile("[^\n\x08]\x08")
+
+
+def as_shown(text: str) -> str:
+    """What a terminal would show of `text` in the end.
+
+    Escape sequences go whole. Of what a carriage return overwrites the last stays, such as
+    the last state of a progress bar; a backspace takes what stands before it.
+    """
+    text = _ESCAPES.sub("", text)
+    while (fewer := _BACKSPACED.sub("", text)) != text:
+        text = fewer
+    return "\n".join(_last_written(line) for line in text.replace("\r\n", "\n").split("\n"))
+
+
+def last_line(text: str) -> str:
+    """The last line that shows anything, on one line and printable; empty if none does."""
+    lines = (printable(line).strip() for line in reversed(as_shown(text).splitlines()))
+    return next((line for line in lines if _shows(line)), "")
+
+
+def _last_written(line: str) -> str:
+    return next((part for part in reversed(line.split("\r")) if part.strip()), "")
+
+
+def _shows(line: str) -> bool:
+    return bool(re.sub(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4})", "", line).strip())
+
+
 def storable(text: str) -> str:
     """`text` cut at 1,000 characters, with lone surrogates escaped, which no database takes."""
     return text[:1000].encode("utf-8", "backslashreplace").decode()

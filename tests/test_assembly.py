@@ -34,7 +34,7 @@ def test_the_handlers_are_the_built_in_ones_with_the_settings_folders(tmp_path: 
     [
         ("pigeon", "", "unknown channel 'pigeon'; use one of notification, email"),
         ("email", "{}", "to must be an address"),
-        ("email", "{", "JARVIS_ALERT_CONFIG is no JSON object such as"),
+        ("email", "{", "JARVIS_ALERT_CONFIG is not a JSON object"),
     ],
 )
 def test_alerts_that_can_reach_nobody_are_refused_before_anything_runs(

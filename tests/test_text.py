@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jarvis_trio.text import (
+    as_shown,
     counted,
     duration_words,
     joined,
+    last_line,
     moment_words,
     nearest,
     printable,
@@ -124,3 +126,39 @@ def test_an_instant_is_told_from_now() -> None:
     assert relative(NOON + timedelta(minutes=4), NOON) == "in 4 min"
     assert relative(NOON - timedelta(hours=2), NOON) == "2 h ago"
     assert relative(NOON, NOON) == "0 s ago"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x9b31mred", "red"),
+        ("\x1b]0;title\x07x", "x"),
+        ("a\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\b", "alinkb"),
+        ("\x1bP1$r0m\x1b\\x", "x"),
+        ("\x1b(Bx", "x"),
+        ("cut off \x1b[3", "cut off "),
+        ("\x1b]0;cut off\nnext", "\nnext"),
+        ("10%\r50%\r100%\ndone", "100%\ndone"),
+        ("one\r\ntwo\r\n", "one\ntwo\n"),
+        ("100%\r", "100%"),
+        ("b\x08bo\x08ol\x08ld\x08d", "bold"),
+        ("plain\ttext [1] ]2", "plain\ttext [1] ]2"),
+    ],
+)
+def test_a_text_is_what_a_terminal_shows_of_it_in_the_end(text: str, shown: str) -> None:
+    assert as_shown(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("one\ntwo\n", "two"),
+        ("the reason\n\x1b[0m\n \x07\n\x00\n", "the reason"),
+        ("10%\rfailed\r\n", "failed"),
+        ("\n \x1b[K\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_last_line_is_the_last_one_that_shows_anything(text: str, line: str) -> None:
+    assert last_line(text) == line

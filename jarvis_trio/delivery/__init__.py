@@ -18,14 +18,14 @@ from jarvis_trio.delivery.host import Host, Sender
 from jarvis_trio.delivery.message import Config, Message, line, one_line, paragraph, read_config
 from jarvis_trio.delivery.secrets import FILE_NAME, Secrets
 from jarvis_trio.errors import DeliveryError
-from jarvis_trio.text import nearest
+from jarvis_trio.text import nearest, shortened
 
 __all__ = ["CHANNEL_NAMES", "Channels", "Message", "read_config"]
 
-CHANNEL_NAMES = ("notification", "email", "imessage", "teams", "apprise")
+CHANNEL_NAMES = ("notification", "email", "imessage", "teams", "webhook", "apprise")
 """What a task can name as its channel."""
 
-_LONGEST_ERROR = 500
+_LONGEST_ERROR = 490
 _Result = TypeVar("_Result")
 
 
@@ -74,19 +74,22 @@ class Channels:
 
     def _guarded(self, channel: str, act: Callable[[Host], _Result]) -> _Result:
         if channel not in CHANNEL_NAMES:
-            hint = f"{nearest(channel, CHANNEL_NAMES)}use one of {', '.join(CHANNEL_NAMES)}"
-            raise DeliveryError(one_line(f"unknown channel {channel[:80]!r}; {hint}"))
+            fix = f"{nearest(channel, CHANNEL_NAMES)}use one of {', '.join(CHANNEL_NAMES)}"
+            raise DeliveryError(one_line(f"unknown channel {channel[:80]!r}"), fix=fix)
         secrets = Secrets(self._environment, self._secrets_file)
+        fix = ""
         try:
             return act(Host(self._environment, secrets, self._platform, self._timeout))
         except DeliveryError as error:
-            reason = str(error)
-        # The border: a channel that breaks, in whatever way, must not break the run (law 4). SystemExit
-        # may come from a service of Apprise; KeyboardInterrupt is the person at the terminal, and passes.
+            reason, fix = error.says, error.fix
+        # Border of law 4: whatever breaks in a channel must not break the run. A service of Apprise may
+        # raise SystemExit; KeyboardInterrupt is the person at the terminal, and passes.
         except (Exception, SystemExit) as error:  # noqa: BLE001
             reason = f"{type(error).__name__}: {error}"
-        # Raised here and not in a handler above, as the first error would be its context and hold secrets.
-        raise DeliveryError(one_line(secrets.redact(f"{channel}: {reason}"))[:_LONGEST_ERROR])
+        # Raised here, not in an `except` above: the first error would be its context, and hold secrets.
+        fix = one_line(secrets.redact(fix))
+        says = one_line(secrets.redact(f"{channel}: {reason}"))
+        raise DeliveryError(shortened(says, _LONGEST_ERROR - len(fix)), fix=fix)
 
 
 def _prepared(channel: str, config: Config) -> Sender:

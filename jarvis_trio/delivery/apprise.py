@@ -12,19 +12,19 @@ import sys
 from typing import Any
 
 from jarvis_trio.delivery.host import Host, Sender
-from jarvis_trio.delivery.message import BODY, TITLE, Config, Message, template
+from jarvis_trio.delivery.message import BODY, Config, Message, template
 from jarvis_trio.delivery.secrets import Secrets, reference
 from jarvis_trio.errors import DeliveryError
 
 
 def prepare(config: Config) -> Sender:
     """A sender to every service of the row's `urls`: a list, or a single one."""
-    title = template(config, "title_template", TITLE)
+    title = template(config, "title_template", "$task_name: $status")
     body = template(config, "body_template", BODY)
     urls = config.get("urls")
     urls = [urls] if isinstance(urls, str) else urls
     if not isinstance(urls, list) or not urls or not all(isinstance(url, str) and url for url in urls):
-        raise DeliveryError('urls must be a list such as ["env:MY_APPRISE_URL"]')
+        raise DeliveryError("urls must be a list of secrets' names", fix='write it like ["env:MY_APPRISE_URL"]')
 
     def send(message: Message, host: Host) -> str:
         services = _services([_resolved(url, host.secrets) for url in urls])

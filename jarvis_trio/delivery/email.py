@@ -1,25 +1,28 @@
 """A mail: `{to, subject_template, body_template}`.
 
-By SMTP where `JARVIS_SMTP_URL` is set, else by the Mail app of macOS.
+By SMTP if `JARVIS_SMTP_URL` is set, else by the Mail app of macOS.
 """
 
 from __future__ import annotations
 
+import email.policy
 import re
 from contextlib import suppress
 from datetime import datetime
 from email.message import EmailMessage
-from email.utils import getaddresses, make_msgid, parseaddr
+from email.utils import formataddr, getaddresses, make_msgid, parseaddr
 from urllib.parse import SplitResult, unquote
 
 from jarvis_trio.delivery import smtp
 from jarvis_trio.delivery.host import Host, Sender
-from jarvis_trio.delivery.message import BODY, TITLE, Config, Message, template
+from jarvis_trio.delivery.message import BODY, Config, Message, template, title
 from jarvis_trio.delivery.programs import applescript
 from jarvis_trio.errors import DeliveryError
 
 _URL = "JARVIS_SMTP_URL"
 _FROM = "JARVIS_MAIL_FROM"
+# Not every server offers 8BITMIME (RFC 6152), so text that is not ASCII goes out encoded.
+_SEVEN_BITS = email.policy.SMTP.clone(cte_type="7bit")
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@]+@[^\s<>()\[\],;:\\\"@]+")
 _SCRIPT = """\
 on run argv
@@ -37,7 +40,7 @@ end run"""
 
 def prepare(config: Config) -> Sender:
     """A sender to the row's `to`: one address, several with commas between them, or a list."""
-    subject = template(config, "subject_template", TITLE)
+    subject = title(config, "subject_template", "Scheduled task")
     body = template(config, "body_template", BODY)
     to = _recipients(config.get("to"))
 
@@ -45,12 +48,12 @@ def prepare(config: Config) -> Sender:
         url = host.secrets.get(_URL)
         if url is None:
             missing = f"without macOS's Mail app set {_URL} in {host.secrets.places}, as in {smtp.URL_EXAMPLE}"
-            applescript(host, _SCRIPT, message.line(subject), message.text(body), *to, missing=missing)
+            applescript(host, _SCRIPT, message.line(subject), message.text(body, None), *to, missing=missing)
             return f"handed to Mail for {', '.join(to)}"
         server = smtp.parse_url(url, _URL)
         mail = _envelope(_sender(host, server, to[0]), to, message.timestamp)
         mail["Subject"] = message.line(subject)
-        mail.set_content(message.text(body))
+        mail.set_content(message.text(body, None))
         return smtp.deliver(server, mail, host.timeout_seconds)
 
     return send
@@ -59,10 +62,18 @@ def prepare(config: Config) -> Sender:
 def _recipients(to: object) -> list[str]:
     texts = [to] if isinstance(to, str) else to
     if isinstance(texts, list) and all(isinstance(text, str) and text.isprintable() for text in texts):
-        found = [address for _, address in getaddresses(texts)]
+        found = [_in_ascii(address) for _, address in getaddresses(texts)]
         if found and all(_ADDRESS.fullmatch(address) for address in found):
             return found
-    raise DeliveryError(f'to must be an address such as "me@example.org", or a list of them, not {to!r}')
+    raise DeliveryError(f"to must be an address, or a list of them, not {to!r}", fix='write it like "me@example.org"')
+
+
+def _in_ascii(address: str) -> str:
+    """The address with its domain as DNS has it: `me@bücher.example` goes to `me@xn--bcher-kva.example`."""
+    local, at, domain = address.rpartition("@")
+    with suppress(UnicodeError):
+        return f"{local}{at}{domain.encode('idna').decode('ascii')}"
+    return address
 
 
 def _sender(host: Host, server: SplitResult, recipient: str) -> str:
@@ -70,13 +81,14 @@ def _sender(host: Host, server: SplitResult, recipient: str) -> str:
     # A server without login has no account to name; the person who is written to is known there.
     account = f"{user}@{server.hostname}" if user and "@" not in user else user or recipient
     sender = host.secrets.get(_FROM, public=True) or account
-    if not _ADDRESS.fullmatch(parseaddr(sender)[1]) or not sender.isprintable():
+    name, address = parseaddr(sender)
+    if not _ADDRESS.fullmatch(_in_ascii(address)) or not sender.isprintable():
         raise DeliveryError(f"set {_FROM} to the sender's address, such as jarvis@example.org, not {sender!r}")
-    return sender
+    return formataddr((name, _in_ascii(address))) if name else _in_ascii(address)
 
 
 def _envelope(sender: str, to: list[str], timestamp: str) -> EmailMessage:
-    mail = EmailMessage()
+    mail = EmailMessage(_SEVEN_BITS)
     mail["From"] = sender
     mail["To"] = ", ".join(to)
     with suppress(ValueError):  # a server adds the date where there is none (RFC 6409, section 8.2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jarvis_trio.delivery.host import Host, Sender
-from jarvis_trio.delivery.message import BODY, TITLE, Config, Message, one_line, template
+from jarvis_trio.delivery.message import BODY, Config, Message, one_line, template
 from jarvis_trio.delivery.programs import applescript
 from jarvis_trio.errors import DeliveryError
 
@@ -24,17 +24,31 @@ on run argv
 end run"""
 
 
+_OWN_HANDLE = "JARVIS_IMESSAGE_SELF"
+
+
 def prepare(config: Config) -> Sender:
-    """A sender to the row's chat, or else to its recipient: a telephone number or an address."""
-    body = template(config, "body_template", f"{TITLE}\n{BODY}")
+    """A sender to the row's chat, or else to its recipient: a telephone number, an address, or `self`."""
+    body = template(config, "body_template", BODY, f"$task_name: $status\n{BODY}")
     kind = "chat_identifier" if config.get("chat_identifier") else "recipient"
-    target = config.get(kind)
-    if not isinstance(target, str) or not one_line(target):
-        raise DeliveryError('recipient must be text such as "+15550100" or "me@example.org", or name a chat_identifier')
+    named = config.get(kind)
+    if not isinstance(named, str) or not one_line(named):
+        raise DeliveryError(
+            f"recipient must be text, not {named!r}",
+            fix='write it like "+15550100", "me@example.org" or "self", or name a chat_identifier',
+        )
 
     def send(message: Message, host: Host) -> str:
+        target = _own_handle(host) if (kind, named) == ("recipient", "self") else one_line(named)
         missing = "iMessage needs macOS with the Messages app"
-        applescript(host, _SCRIPT, kind, one_line(target), message.text(body), missing=missing)
-        return f"handed to Messages for {one_line(target)}"
+        applescript(host, _SCRIPT, kind, target, message.text(body), missing=missing)
+        return f"handed to Messages for {target}"
 
     return send
+
+
+def _own_handle(host: Host) -> str:
+    handle = host.secrets.get(_OWN_HANDLE, public=True)
+    if handle is None:
+        raise DeliveryError(f"recipient is self, but {_OWN_HANDLE} is not set", fix=f"set it in {host.secrets.places}")
+    return one_line(handle)

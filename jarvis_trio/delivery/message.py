@@ -1,4 +1,4 @@
-"""What is told of a run, and the templates of a row that say it. Pure."""
+"""What is told about a run, and the templates of a row that say it. Pure."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any, cast
 
 from jarvis_trio.errors import DeliveryError
 from jarvis_trio.jsontext import json_object
-from jarvis_trio.text import shortened
+from jarvis_trio.text import as_shown, shortened
 
 Config = Mapping[str, Any]
 """A row's `delivery_config`, parsed. Keys that a channel does not know are left to whoever wrote them."""
 
-TITLE = "$task_name: $status"
 BODY = "$result"
 
 _NO_RESULT = "(no result)"
-# A Teams workflow takes 28 KB and a notification shows a few lines; the whole result is in `history`.
-_LONGEST_TEXT = 4_000
+LONGEST_TEXT = 4_000
+"""Characters of a body: a Teams workflow takes 28 KB, a notification shows a few lines. Mails are sent whole."""
+
 _LONGEST_LINE = 200
-# C0 and C1 controls but line feed and tab, DEL, and lone surrogates.
+# C0 and C1 controls except line feed and tab, DEL, and lone surrogates.
 _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -32,7 +32,7 @@ _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 class Message:
     """What a run has to say.
 
-    `result` is the text as it is stored: JSON, plain, or None where there is none.
+    `result` is the text as it is stored: JSON, plain, or None if there is none.
     `timestamp` is local ISO 8601 text.
     """
 
@@ -41,22 +41,39 @@ class Message:
     result: str | None
     timestamp: str
 
-    def values(self) -> dict[str, str]:
+    @property
+    def tells_success(self) -> bool:
+        """Whether it tells of a run that ended well."""
+        return self.status == "executed"
+
+    def values(self, longest: int | None = LONGEST_TEXT) -> dict[str, str]:
         """What `$task_name`, `$result`, `$status` and `$timestamp` stand for: readable, bounded and clean."""
         return {
             "task_name": one_line(self.task_name),
-            "result": paragraph(readable(self.result)),
+            "result": paragraph(readable(self.result), longest),
             "status": one_line(self.status),
             "timestamp": one_line(self.timestamp),
         }
 
-    def line(self, template: Template) -> str:
+    def line(self, wording: Wording) -> str:
         """The template filled in, as a title or a mail header."""
-        return line(template.safe_substitute(self.values()))
+        return line(wording.template_for(self).safe_substitute(self.values()))
 
-    def text(self, template: Template) -> str:
-        """The template filled in, as the body of a message."""
-        return paragraph(template.safe_substitute(self.values()))
+    def text(self, wording: Wording, longest: int | None = LONGEST_TEXT) -> str:
+        """The template filled in, as the body of a message; at most `longest` characters of it."""
+        return paragraph(wording.template_for(self).safe_substitute(self.values(longest)), longest)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A row's template; or the defaults, one of which is for what did not end well."""
+
+    success: Template
+    otherwise: Template
+
+    def template_for(self, message: Message) -> Template:
+        """The template for this message."""
+        return self.success if message.tells_success else self.otherwise
 
 
 def read_config(text: str | None, what: str) -> Config:
@@ -67,28 +84,40 @@ def read_config(text: str | None, what: str) -> Config:
     try:
         return json_object(text, what, DeliveryError)
     except DeliveryError:
-        raise DeliveryError(f'{what} is no JSON object such as {{"to": "me@example.org"}}; write it anew') from None
+        raise DeliveryError(f"{what} is not a JSON object", fix='write it like {"to": "me@example.org"}') from None
 
 
-def template(config: Config, key: str, default: str) -> Template:
-    """The template that `config` holds under `key`. Raises DeliveryError where that is no text."""
+def template(config: Config, key: str, default: str, otherwise: str | None = None) -> Wording:
+    """The template that `config` holds under `key`.
+
+    Without one it is `default`, and for what did not end well `otherwise`. Raises
+    DeliveryError if it is not text.
+    """
     text = config.get(key, default)
+    if key not in config:
+        return Wording(Template(default), Template(otherwise or default))
     if not isinstance(text, str):
-        raise DeliveryError(f'{key} must be text such as "{default}", not {text!r}')
-    return Template(text)
+        raise DeliveryError(f"{key} must be text, not {text!r}", fix=f'write it like "{default}"')
+    return Wording(Template(text), Template(text))
+
+
+def title(config: Config, key: str, prefix: str) -> Wording:
+    """The template of a title: by default `PREFIX: NAME`, with the status of what did not end well."""
+    return template(config, key, f"{prefix}: $task_name", f"{prefix}: $task_name: $status")
 
 
 def clean(text: str) -> str:
-    """`text` without control characters other than line ends and tabs, and without lone surrogates.
+    """`text` as a terminal shows it in the end, without any character that acts on one.
 
-    A terminal obeys the former; the latter cannot be encoded as UTF-8, and JSON can hold them.
+    Nor has it lone surrogates: they cannot be encoded as UTF-8, and JSON can hold them.
     """
-    return _UNWANTED.sub("", text)
+    return _UNWANTED.sub("", as_shown(text))
 
 
 def one_line(text: str) -> str:
     """`text` cleaned and on one line, so that it cannot end a mail header and begin another."""
-    return clean(" ".join(text.split()))  # str.split() also knows U+0085 and U+2028, as header parsers do
+    # str.split() also knows U+0085 and U+2028, as header parsers do; clean() would take the former.
+    return clean(" ".join(as_shown(text).split()))
 
 
 def line(text: str) -> str:
@@ -96,17 +125,24 @@ def line(text: str) -> str:
     return shortened(one_line(text), _LONGEST_LINE)
 
 
-def paragraph(text: str) -> str:
-    """`text` cleaned, and at most 4,000 characters of it."""
-    return shortened(clean(text), _LONGEST_TEXT)
+def paragraph(text: str, longest: int | None = LONGEST_TEXT) -> str:
+    """`text` cleaned, and at most `longest` characters of it; None for all of it."""
+    return clean(text) if longest is None else shortened(clean(text), longest)
 
 
 def readable(result: str | None) -> str:
-    """A stored result for people: JSON becomes `key: value` lines, nested parts indented, blank texts left out."""
+    """A stored result for people.
+
+    JSON becomes `key: value` lines, with nested parts indented and blank texts left out. Of a
+    briefing (`{"handler": ..., "brief": MARKDOWN}`) only the text is shown.
+    """
     if result is None or not result.strip():
         return _NO_RESULT
     try:
-        return "\n".join(_lines(json.loads(result))) or _NO_RESULT
+        value = json.loads(result)
+        if isinstance(value, dict) and "handler" in value and isinstance(value.get("brief"), str):
+            return value["brief"].strip() or _NO_RESULT
+        return "\n".join(_lines(value)) or _NO_RESULT
     except (ValueError, RecursionError):  # plain text, JSON that was cut, or nested beyond reason
         return result.strip()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 
 from jarvis_trio.delivery.host import Host, Sender
-from jarvis_trio.delivery.message import BODY, TITLE, Config, Message, one_line, template
+from jarvis_trio.delivery.message import BODY, Config, Message, one_line, template, title
 from jarvis_trio.delivery.programs import applescript, run
 from jarvis_trio.errors import DeliveryError
 
@@ -23,14 +23,16 @@ end run"""
 
 def prepare(config: Config) -> Sender:
     """A sender with the row's templates and sound; `"sound": ""` is silent."""
-    title = template(config, "title_template", TITLE)
+    heading = title(config, "title_template", "Task")
     body = template(config, "body_template", BODY)
     sound = config.get("sound", SOUND) or ""
     if not isinstance(sound, str):
-        raise DeliveryError(f'sound must be the name of a sound such as "Ping", or "" for none, not {sound!r}')
+        raise DeliveryError(
+            f"sound must be the name of a sound, not {sound!r}", fix='write it like "Ping", or "" for none'
+        )
 
     def send(message: Message, host: Host) -> str:
-        return show(host, message.line(title), message.text(body), one_line(sound))
+        return show(host, message.line(heading), message.text(body), one_line(sound))
 
     return send
 
@@ -42,7 +44,9 @@ def show(host: Host, title: str, body: str, sound: str = SOUND) -> str:
         return "handed to Notification Centre"  # which may be told not to show it: exit 0 is no proof
     # The body is markup to most desktops, the title is not:
     # https://specifications.freedesktop.org/notification-spec/latest/markup.html
-    arguments = ["--app-name=Jarvis", "--", title, html.escape(body, quote=False)]
+    # And notify-send itself takes \\t, \\n ... in the body for escapes (g_strcompress), not in the title.
+    shown = html.escape(body, quote=False).replace("\\", "\\\\")
+    arguments = ["--app-name=Jarvis", "--", title, shown]
     failed = "it needs a desktop session, which DBUS_SESSION_BUS_ADDRESS names"
     run(host, "notify-send", *arguments, missing="install it (Debian: libnotify-bin)", failed=failed)
     return "handed to notify-send"

@@ -10,8 +10,8 @@ import tempfile
 from contextlib import suppress
 
 from jarvis_trio.delivery.host import Host
-from jarvis_trio.delivery.message import one_line
 from jarvis_trio.errors import DeliveryError
+from jarvis_trio.text import last_line
 
 # osascript reads options up to the first argument that is none, and data may begin with a dash:
 # `-e...` would be one more line of the script. So a word of ours comes first, as item 1 of argv.
@@ -23,15 +23,15 @@ _LONGEST_COMPLAINT_BYTES = 1_000
 def applescript(host: Host, script: str, *data: str, missing: str) -> None:
     """Run the constant `script`, whose `on run argv` finds `data` from item 2 on.
 
-    Raises DeliveryError as `run` does, and with its own mend where macOS withholds consent.
+    Raises DeliveryError as `run` does, with a fix of its own if macOS withholds consent.
     """
     try:
         run(host, "osascript", "-e", script, _FIRST_ARGUMENT, *data, missing=missing)
     except DeliveryError as error:
         if _NO_CONSENT in str(error):
             raise DeliveryError(
-                f"macOS does not let this program control the other one (error {_NO_CONSENT}); "
-                "allow it in System Settings > Privacy & Security > Automation"
+                f"macOS does not let this program control the other one (error {_NO_CONSENT})",
+                fix="allow it in System Settings > Privacy & Security > Automation",
             ) from None
         raise
 
@@ -39,13 +39,13 @@ def applescript(host: Host, script: str, *data: str, missing: str) -> None:
 def run(host: Host, program: str, *arguments: str, missing: str, failed: str = "") -> None:
     """Run `program`, found on the PATH of the host's environment, to its end.
 
-    Raises DeliveryError where it is missing, fails or takes longer than the host's
-    timeout; then it is killed with all that is left in its session. `missing` and
-    `failed` are the mends.
+    Raises DeliveryError if it is missing, fails, or takes longer than the host's timeout;
+    then it is killed with all that is left in its session. `missing` and `failed` are the
+    fixes of the first two.
     """
     path = shutil.which(program, path=host.environment.get("PATH", os.defpath))
     if path is None:
-        raise DeliveryError(f"the program {program} is not on PATH; {missing}")
+        raise DeliveryError(f"the program {program} is not on PATH", fix=missing)
     # A file, not a pipe: a pipe would be read until the last grandchild that holds it has ended.
     with tempfile.TemporaryFile() as complaint:
         process = subprocess.Popen(
@@ -58,10 +58,10 @@ def run(host: Host, program: str, *arguments: str, missing: str, failed: str = "
         )
         code = _wait(process, program, host.timeout_seconds)
         complaint.seek(0)
-        reason = one_line(complaint.read(_LONGEST_COMPLAINT_BYTES).decode(errors="replace"))
+        reason = last_line(complaint.read(_LONGEST_COMPLAINT_BYTES).decode(errors="replace"))
     if code != 0:
-        mend = f"; {failed}" if failed else ""
-        raise DeliveryError(f"{program} failed with exit status {code}: {reason or 'it gave no reason'}{mend}")
+        says = f"{program} failed with exit status {code}: {reason or 'it gave no reason'}"
+        raise DeliveryError(says, fix=failed)
 
 
 def _wait(process: subprocess.Popen[bytes], program: str, timeout_seconds: float) -> int:

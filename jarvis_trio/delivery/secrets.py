@@ -57,7 +57,7 @@ class Secrets:
         """As `get`; raises DeliveryError where there is no value."""
         value = self.get(name)
         if value is None:
-            raise DeliveryError(f"{name} is not set; set it in {self.places}")
+            raise DeliveryError(f"{name} is not set", fix=f"set it in {self.places}")
         return value
 
     def conceal(self, secret: str) -> None:
@@ -91,10 +91,14 @@ def _check_private(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise DeliveryError(f"the secrets file {path} is no plain file")
     if status.st_uid != os.geteuid():
-        raise DeliveryError(f"the secrets file {path} belongs to user {status.st_uid}, not to you; write your own")
+        raise DeliveryError(
+            f"the secrets file {path} belongs to user {status.st_uid}, not to you", fix="write your own"
+        )
     mode = stat.S_IMODE(status.st_mode)
     if mode & 0o177:
-        raise DeliveryError(f"the secrets file {path} is open to others (mode {mode:04o}); run: chmod 600 {path}")
+        raise DeliveryError(
+            f"the secrets file {path} is open to others (mode {mode:04o})", fix=f"run: chmod 600 {path}"
+        )
 
 
 def _assignments(path: Path, text: str) -> Iterator[tuple[str, str]]:

@@ -60,7 +60,9 @@ def _connection(server: SplitResult, timeout_seconds: float) -> smtplib.SMTP:
         if smtp.has_extn("starttls"):
             smtp.starttls(context=context)
         elif server.username and not local:
-            raise DeliveryError(f"mail server {host} offers no encryption, so the password was not sent; use smtps://")
+            raise DeliveryError(
+                f"mail server {host} offers no encryption, so the password was not sent", fix="use smtps://"
+            )
     except BaseException:
         smtp.close()
         raise

@@ -32,7 +32,7 @@ def test_a_sample_is_sent_and_it_says_where_to(cli: Cli, programs: Programs) -> 
     out = cli.ok("deliver-test", "notification")
     assert out.startswith("notification: ")
     assert out.count("\n") == 1
-    assert "deliver-test: executed" in sent(programs)
+    assert "Task: deliver-test" in sent(programs)
     assert "message: a sample of what a task's result looks like" in sent(programs)
 
 

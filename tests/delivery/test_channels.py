@@ -25,6 +25,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "email": {"to": ["me@example.org"], "subject_template": "$task_name"},
     "imessage": {"recipient": "+15550100"},
     "teams": {"webhook": "env:OPS_WEBHOOK"},
+    "webhook": {"url": "env:OPS_WEBHOOK", "fields": {"message": "$result"}, "append": {"failure": "/fail"}},
     "apprise": {"urls": ["env:PUSH_URL"]},
 }
 
@@ -56,6 +57,11 @@ def test_keys_that_a_channel_does_not_know_are_left_alone(channel: str) -> None:
         ("imessage", {"recipient": " "}, "recipient"),
         ("imessage", {"recipient": 15550100}, "recipient"),
         ("teams", {"webhook": 5}, "webhook"),
+        ("webhook", {"url": "https://example.org"}, "url"),
+        ("webhook", {"fields": {}}, "fields"),
+        ("webhook", {"fields": {"text": 5}}, "text"),
+        ("webhook", {"append": {"end": "/end"}}, "append"),
+        ("webhook", {"append": {"start": "/a b"}}, "append"),
         ("apprise", {}, "urls"),
         ("apprise", {"urls": []}, "urls"),
         ("apprise", {"urls": [""]}, "urls"),

@@ -51,11 +51,34 @@ def test_a_mail_arrives_as_it_was_written() -> None:
     mail = received(smtp)
     assert mail["From"] == SENDER
     assert mail["To"] == "you@example.org, other@example.org"
-    assert mail["Subject"] == "naïve 日本: error"
+    assert mail["Subject"] == "Scheduled task: naïve 日本: error"
     assert mail["Date"].datetime.isoformat() == MESSAGE.timestamp
     assert mail["Message-ID"].endswith("@example.org>")
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail.get_content().replace("\r\n", "\n") == ".\nreason: disk full\nline: " + "x" * 2000 + "\n"
+
+
+def test_a_server_without_8bitmime_gets_ascii_alone() -> None:
+    told = Message("naïve", "executed", "日本 " * 100, MESSAGE.timestamp)
+    with server() as smtp:
+        channels(f"smtp://127.0.0.1:{smtp.port}").send("email", TO, told)
+    assert smtp.mails[0]["data"].isascii()
+    assert received(smtp).get_content().strip() == ("日本 " * 100).strip()
+
+
+def test_a_domain_in_any_script_is_written_as_dns_has_it() -> None:
+    with server() as smtp:
+        sender = "Jarvis <jarvis@bücher.example>"
+        channels(f"smtp://127.0.0.1:{smtp.port}", sender).send("email", {"to": "me@例え.jp"}, MESSAGE)
+    assert smtp.mails[0]["to"] == ["me@xn--r8jz45g.jp"]
+    assert received(smtp)["From"] == "Jarvis <jarvis@xn--bcher-kva.example>"
+
+
+def test_a_mail_is_sent_whole() -> None:
+    with server() as smtp:
+        told = Message("long", "executed", "word " * 10_000, MESSAGE.timestamp)
+        channels(f"smtp://127.0.0.1:{smtp.port}").send("email", TO, told)
+    assert received(smtp).get_content().count("word") == 10_000
 
 
 def test_nothing_in_a_row_makes_a_header_of_its_own() -> None:

@@ -9,10 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jarvis_trio.delivery.message import Message, read_config, readable
+from jarvis_trio.delivery.message import Message, Wording, read_config, readable, title
 from jarvis_trio.errors import DeliveryError
 
-ALL = Template("$task_name|$status|$result|$timestamp")
+
+def worded(template: str) -> Wording:
+    return Wording(Template(template), Template(template))
+
+
+ALL = worded("$task_name|$status|$result|$timestamp")
 
 
 def message(result: str | None = "done", name: str = "backup") -> Message:
@@ -24,7 +29,7 @@ def test_the_four_values_fill_a_template() -> None:
 
 
 def test_names_that_a_template_invents_stay_as_they_are() -> None:
-    assert message().text(Template("$who pays $5 of ${task_name}")) == "$who pays $5 of backup"
+    assert message().text(worded("$who pays $5 of ${task_name}")) == "$who pays $5 of backup"
 
 
 def test_a_value_is_never_taken_for_a_template() -> None:
@@ -53,6 +58,7 @@ def test_a_value_is_never_taken_for_a_template() -> None:
         ('{"stdout": "[1] is no JSON"}', "stdout: [1] is no JSON"),
         ('{"cut": "in the mid', '{"cut": "in the mid'),
         ("[" * 100_000, "[" * 100_000),
+        ('{"status": "ok", "handler": "morning_brief", "brief": "# Today\\n- rain\\n"}', "# Today\n- rain"),
     ],
 )
 def test_a_result_is_readable(stored: str | None, shown: str) -> None:
@@ -65,7 +71,7 @@ def test_json_nested_beyond_reason_is_shown_as_it_is() -> None:
 
 
 def test_a_result_of_any_size_makes_a_bounded_message() -> None:
-    text = message(json.dumps({"output": "x" * 1_000_000})).text(Template("$result $result $result"))
+    text = message(json.dumps({"output": "x" * 1_000_000})).text(worded("$result $result $result"))
     assert len(text) == 4_000
     assert text.endswith("…")
     assert len(message(name="n" * 10_000).line(ALL)) == 200
@@ -75,7 +81,7 @@ def test_a_result_of_any_size_makes_a_bounded_message() -> None:
 @given(st.text(), st.text(), st.one_of(st.none(), st.text(), st.recursive(st.text(), st.lists).map(json.dumps)))
 def test_whatever_a_row_holds_the_message_can_be_sent(name: str, template: str, result: str | None) -> None:
     told = Message(name, "error", result, "now")
-    text, line = told.text(Template(template + "$result")), told.line(Template(template + "$task_name $result"))
+    text, line = told.text(worded(template + "$result")), told.line(worded(template + "$task_name $result"))
     for character in "\0\x07\x1b\r\x9b\x7f":
         assert character not in text + line
     assert len(line.splitlines()) <= 1
@@ -84,7 +90,7 @@ def test_whatever_a_row_holds_the_message_can_be_sent(name: str, template: str, 
 
 
 def test_a_lone_surrogate_from_json_is_dropped() -> None:
-    assert message('{"text": "a\\ud800b"}').text(Template("$result")) == "text: ab"
+    assert message('{"text": "a\\ud800b"}').text(worded("$result")) == "text: ab"
 
 
 def test_a_configuration_is_a_json_object_or_nothing() -> None:
@@ -94,6 +100,12 @@ def test_a_configuration_is_a_json_object_or_nothing() -> None:
 
 @pytest.mark.parametrize("text", ['{"urls": "json://me:hunter2@example.org"', '["json://me:hunter2@example.org"]'])
 def test_what_is_wrong_with_a_configuration_is_told_without_its_text(text: str) -> None:
-    with pytest.raises(DeliveryError, match=r"^delivery_config is no JSON object such as \{.*\}; ") as caught:
+    with pytest.raises(DeliveryError, match=r"^delivery_config is not a JSON object; write it like \{.*\}$") as caught:
         read_config(text, "delivery_config")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_default_title_names_the_task_and_what_did_not_end_well() -> None:
+    heading = title({}, "title_template", "Task")
+    assert message().line(heading) == "Task: backup"
+    assert Message("backup", "error", None, "now").line(heading) == "Task: backup: error"

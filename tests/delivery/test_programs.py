@@ -34,7 +34,7 @@ def test_macos_shows_a_notification_with_data_as_arguments(programs: Programs) -
     account = programs.channels("darwin").send("notification", {"sound": "Ping"}, MESSAGE)
     script, data = script_and_data(programs)
     assert "display notification theBody with title theTitle sound name theSound" in script
-    assert data == ["backup: executed", "files: 12", "Ping"]
+    assert data == ["Task: backup", "files: 12", "Ping"]
     assert "Notification Centre" in account
 
 
@@ -50,7 +50,8 @@ def test_no_text_becomes_a_part_of_the_script_or_of_a_command(programs: Programs
     assert text not in script
     assert data[:2] == [text, f"{text}\n{text}"]
     [call] = programs.calls("notify-send")
-    assert call["argv"] == ["--app-name=Jarvis", "--", text, f"{text}\n{text}".replace("&", "&amp;")]
+    body = f"{text}\n{text}".replace("&", "&amp;").replace("\\", "\\\\")  # which notify-send un-escapes
+    assert call["argv"] == ["--app-name=Jarvis", "--", text, body]
     assert not list(programs.folder.glob("**/pwned"))
     assert not Path("pwned").exists()
 
@@ -66,7 +67,7 @@ def test_notify_shows_a_notification_at_once(programs: Programs) -> None:
     programs.add("notify-send")
     programs.channels("linux").notify("Alert:\nrule", "3 found\x1b[2J")
     [call] = programs.calls("notify-send")
-    assert call["argv"][-2:] == ["Alert: rule", "3 found[2J"]
+    assert call["argv"][-2:] == ["Alert: rule", "3 found"]
 
 
 def test_a_program_runs_in_the_environment_that_the_channels_were_given(programs: Programs) -> None:
@@ -106,6 +107,24 @@ def test_an_imessage_goes_to_the_chat_or_else_to_the_recipient(
     assert given == [*data, "backup\nfiles: 12"]
     assert "participant theTarget of theAccount" in script
     assert data[1] in account
+
+
+def test_an_imessage_to_oneself_goes_to_the_handle_that_is_set(programs: Programs) -> None:
+    programs.add("osascript")
+    account = programs.channels("darwin", JARVIS_IMESSAGE_SELF="me@example.org").send(
+        "imessage", {"recipient": "self"}, MESSAGE
+    )
+    assert script_and_data(programs)[1] == ["recipient", "me@example.org", "files: 12"]
+    assert account == "handed to Messages for me@example.org"
+    with pytest.raises(DeliveryError, match="JARVIS_IMESSAGE_SELF is not set; set it in the environment"):
+        programs.channels("darwin").send("imessage", {"recipient": "self"}, MESSAGE)
+
+
+def test_an_imessage_about_a_failure_names_the_task(programs: Programs) -> None:
+    programs.add("osascript")
+    told = Message("backup", "error", "disk full", "now")
+    programs.channels("darwin").send("imessage", {"recipient": "+15550100"}, told)
+    assert script_and_data(programs)[1][-1] == "backup: error\ndisk full"
 
 
 def test_imessage_elsewhere_says_that_it_needs_macos(programs: Programs) -> None:
