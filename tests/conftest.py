@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import zoneinfo
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
@@ -25,6 +26,11 @@ from jarvis_trio.models import Handler, ScheduledTask
 from jarvis_trio.store import MemoryStore
 from tests.support.cli_world import cli, program  # noqa: F401  # fixtures
 from tests.support.core_fakes import FakeClock, MakeEngine, Notes, a_task
+
+# Zone rules change: the machine's own may be older or newer than the tests. Those of the locked
+# package `tzdata` count, here and in the programs that tests start.
+zoneinfo.reset_tzpath(())
+os.environ["PYTHONTZPATH"] = ""
 
 # How long an example takes says more of the machine's load than of the program.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])

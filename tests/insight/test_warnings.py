@@ -2,7 +2,7 @@
 
 Seen from 21 November 2026. The next changes: America/Denver on 14 March (02:00 becomes
 03:00) and 7 November 2027 (02:00 becomes 01:00); Lord Howe on 3 October 2027, half an
-hour; Havana on 14 March 2027, at midnight.
+hour. Havana changed on 9 March 2025, at midnight, and is to do so no longer.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from jarvis_trio.insight.warnings import Code, ScheduleWarning, lint
 from jarvis_trio.models import ScheduledTask
 
 NOW = datetime(2026, 11, 21, 20, tzinfo=UTC)
+EARLIER = datetime(2024, 11, 21, 20, tzinfo=UTC)
 
 
 def lint_of(
-    kind: str, config: dict[str, object], zone: str = "America/Denver", **columns: str
+    kind: str, config: dict[str, object], zone: str = "America/Denver", now: datetime = NOW, **columns: str
 ) -> list[ScheduleWarning]:
     task = ScheduledTask(
         name="job", schedule_type=kind, schedule_config=json.dumps(config), handler_type="custom", **columns
     )
-    return lint(task, ZoneInfo(zone), NOW)
+    return lint(task, ZoneInfo(zone), now)
 
 
-def lint_cron(expression: str, zone: str = "America/Denver") -> list[ScheduleWarning]:
-    return lint_of("cron", {"expression": expression}, zone)
+def lint_cron(expression: str, zone: str = "America/Denver", now: datetime = NOW) -> list[ScheduleWarning]:
+    return lint_of("cron", {"expression": expression}, zone, now)
 
 
 @pytest.mark.parametrize("expression", ["0 9 * * *", "*/5 * * * *", "0 * * * *", "@daily", "15 3 1 * *"])
@@ -109,9 +110,9 @@ def test_an_hourly_job_keeps_its_rhythm_where_the_change_is_an_hour_and_not_wher
 
 
 def test_a_change_at_midnight_is_met() -> None:
-    codes = {warning.code: warning.sentence for warning in lint_cron("15 0 * * *", "America/Havana")}
+    codes = {warning.code: warning.sentence for warning in lint_cron("15 0 * * *", "America/Havana", EARLIER)}
     assert codes.keys() == {Code.MOVED, Code.FIRST_PASS}
-    assert "on 2027-03-14 00:15 does not exist in America/Havana; it runs at 01:00" in codes[Code.MOVED]
+    assert "on 2025-03-09 00:15 does not exist in America/Havana; it runs at 01:00" in codes[Code.MOVED]
 
 
 def test_only_changes_of_the_next_two_years_are_told_and_none_that_is_over() -> None:

@@ -119,6 +119,7 @@ class Program:
             "PYTHONPATH": os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH")))),
             "JARVIS_DATA_DIR": str(data),
             "TZ": "UTC",
+            "PYTHONTZPATH": "",  # as in conftest.py
         }
         self._started: list[subprocess.Popen[str]] = []
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import stat
+import sys
 from pathlib import Path
 
 import click
@@ -17,8 +20,8 @@ from jarvis_trio.models import ScheduledTask, ScheduleType
 from jarvis_trio.store import MemoryStore
 
 _TASKS = (
-    ("alert_eval", {"hours": 2}, "Evaluates the alert rules."),
-    ("webhook_poll", {"minutes": 5}, "Takes in the files of the webhook inbox."),
+    ("alert_eval", {"hours": 2}, "Tells you when one of your alert rules matches; without rules it does nothing."),
+    ("webhook_poll", {"minutes": 5}, "Stores the JSON files that other programs drop into the inbox folder."),
 )
 
 
@@ -27,8 +30,9 @@ _TASKS = (
 def init(session: Session) -> None:
     """Make the database in its folder, with the two usual tasks.
 
-    What is there already stays as it is, so it can be repeated, and run on an
-    existing assistant's database.
+    What is there already stays as it is, so you can repeat it, and run it on an
+    existing assistant's database. The tasks are for alert rules and for files
+    of other programs; if you need neither, remove them.
 
     \b
     Example:
@@ -38,10 +42,19 @@ def init(session: Session) -> None:
     settings = session.settings
     for folder in (settings.data_dir, settings.memory_db_path.parent, settings.webhook_inbox_dir):
         _make_folder(folder)
+
     is_new = not os.path.lexists(settings.memory_db_path)
     if is_new:
         MemoryStore(settings.memory_db_path, clock=session.clock).close()
     say(f"{'Made' if is_new else 'There is already'} {settings.memory_db_path}")
+
+    _add_usual_tasks(session)
+    session.changed()
+    if is_new:
+        _say_what_to_try()
+
+
+def _add_usual_tasks(session: Session) -> None:
     present = session.store.list_scheduled_tasks()
     for task in _usual_tasks(session):
         same = [other.name for other in present if task.name == other.name or task.handler_type == other.handler_type]
@@ -50,7 +63,24 @@ def init(session: Session) -> None:
         else:
             session.store.store_scheduled_task(task)
             say(f"Added the task {task.name}: {task.description}")
-    session.changed()
+
+
+def _say_what_to_try() -> None:
+    program = _program()
+    say(f"Run the daemon: {program} run (for good: {program} service install)")
+    say(f"Then try, in another terminal: {program} add hello --every 10s -- echo hello")
+    say(f"and see what it did: {program} history hello")
+
+
+def _program() -> str:
+    """How to call this program from the current folder: by its name if that is on PATH."""
+    if shutil.which("jarvis-trio"):
+        return "jarvis-trio"
+    script = Path(sys.executable).parent / "jarvis-trio"
+    if not script.exists():
+        return "python -m jarvis_trio"
+    inside = script.is_relative_to(Path.cwd())
+    return shlex.quote(str(script.relative_to(Path.cwd()) if inside else script))
 
 
 def _usual_tasks(session: Session) -> list[ScheduledTask]:
@@ -77,7 +107,6 @@ def _make_folder(folder: Path) -> None:
             return
         folder.mkdir(mode=0o700, parents=True)
     except OSError as error:
-        raise JarvisError(
-            f"cannot make the folder {folder}: {error.strerror}; choose another with JARVIS_DATA_DIR"
-        ) from None
+        says = f"cannot make the folder {folder}: {error.strerror}"
+        raise JarvisError(says, fix="choose another with JARVIS_DATA_DIR") from None
     say(f"Made {folder}")
