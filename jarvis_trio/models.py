@@ -64,6 +64,8 @@ class TroubleKind(StrEnum):
     SET_ASIDE = "set aside"
     REFUSED = "refused"
     NO_HANDLER = "no handler"
+    HELD = "held"
+    """A person wants it to wait until it is resumed."""
 
 
 class Trigger(StrEnum):

@@ -44,6 +44,7 @@ SECTIONS = {
         _command("logs", "logs:logs", "Show the last lines of the log."),
         _command("doctor", "doctor:doctor", "Find what is wrong with this set-up, and say how to fix it."),
         _command("settings", "settings:settings", "Show each setting, and where its value comes from."),
+        _command("adopt", "adopt:adopt", "Say what happens to an assistant's tasks, before anything runs."),
         _command("service", "service:service", "Run the daemon for good, under launchd or systemd."),
         _command("launchd", "launchd:launchd", "Run the daemon as a macOS launchd agent."),
     ],

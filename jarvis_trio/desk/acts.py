@@ -6,6 +6,7 @@ lets a running daemon see it at once, and returns what came of it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -26,11 +27,13 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DuplicateTaskError, NotApprovedError, RequestError, ScheduleError, TaskError
 from jarvis_trio.insight.warnings import lint
 from jarvis_trio.instants import local_text
-from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
-from jarvis_trio.schedules.schedule import task_schedule
+from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id
+from jarvis_trio.schedules.schedule import stored_next_run, task_schedule
 
 if TYPE_CHECKING:
     from jarvis_trio.insight.warnings import ScheduleWarning
+
+HELD_REASON = "held until it is resumed"
 
 _SCHEDULE = {"schedule_type", "schedule_config", "policy"}
 _HANDLER = {"handler_type", "handler_config"}
@@ -117,18 +120,31 @@ def pause(session: Session, name: str) -> ScheduledTask:
     return _update(session, session.task(name), enabled=False)
 
 
+def hold(session: Session, names: Iterable[str]) -> None:
+    """Have tasks wait until they are resumed; their rows stay as they are. Raises UnknownTaskError."""
+    with session.store.transaction():
+        for task in map(session.task, names):
+            session.store.begin_trouble(require_id(task), TroubleKind.HELD, HELD_REASON, session.now())
+            session.store.dequeue(require_id(task))
+    session.changed()
+
+
 def resume(session: Session, name: str) -> ScheduledTask:
-    """Schedule a paused task again.
+    """Schedule a task again that was paused or held.
 
     Slots that passed meanwhile are gone; a single time that passed runs late. Raises
     UnknownTaskError; TaskError if it is not paused or has run; ScheduleError if no time is
     to come.
     """
     task = session.task(name)
-    if task.enabled:
+    held = session.store.is_in_trouble(require_id(task), TroubleKind.HELD)
+    if task.enabled and not held:
         raise TaskError(f"task {task.name!r} is not paused", fix="`jarvis-trio show` tells more")
-    slot = local_text(_next_slot(session, task), session.zone())
-    return _update(session, task, enabled=True, next_run_at=slot)
+    with session.store.transaction():
+        if held:
+            _let_go(session, task)
+        slot = local_text(_next_slot(session, task), session.zone())
+        return _update(session, task, enabled=True, next_run_at=slot)
 
 
 def remove(session: Session, name: str) -> bool:
@@ -210,7 +226,7 @@ def _check_changed(session: Session, after: ScheduledTask, columns: dict[str, An
 def _schedule_again(session: Session, before: ScheduledTask, columns: dict[str, Any]) -> dict[str, Any]:
     """The next run, if the schedule is another one now or the task was set aside."""
     after, zone = replace(before, **columns), session.zone()
-    set_aside = require_id(before) in session.store.reasons_set_aside()
+    set_aside = session.store.reason_set_aside(require_id(before)) is not None
     if not set_aside and (not columns.keys() & _SCHEDULE or same_schedule(before, after, zone)):
         return {}
     slot = local_text(first_slot(after, session.now(), zone), zone)
@@ -223,6 +239,14 @@ def _update(session: Session, task: ScheduledTask, **columns: object) -> Schedul
         session.store.end_troubles(require_id(task), [TroubleKind.SET_ASIDE])
     session.changed()
     return updated or replace(task, **columns)  # type: ignore[arg-type]  # a task that was just removed
+
+
+def _let_go(session: Session, task: ScheduledTask) -> None:
+    """End the hold. The slot that waited ends as missed, unless it is the only one, which runs late."""
+    due = stored_next_run(task, session.zone())
+    if due is not None and due <= session.now() and task_schedule(task, session.zone()).only is None:
+        session.store.record_unrun(task, due, RunStatus.MISSED, HELD_REASON, at=session.now())
+    session.store.end_troubles(require_id(task), [TroubleKind.HELD])
 
 
 def _next_slot(session: Session, task: ScheduledTask) -> datetime:

@@ -145,7 +145,7 @@ def status(session: Session) -> Status:
         total=len(present),
         enabled=len(live),
         overdue=sum(at <= now for _, at in slots),
-        failing=sorted(name for kind, name in troubles if kind is not TroubleKind.SET_ASIDE),
+        failing=sorted(name for kind, name in troubles if kind not in (TroubleKind.SET_ASIDE, TroubleKind.HELD)),
         set_aside=sorted(name for kind, name in troubles if kind is TroubleKind.SET_ASIDE),
         next=min(slots, key=lambda pair: pair[1], default=None),
         undelivered=undelivered,

@@ -20,12 +20,14 @@ from jarvis_trio.store import MemoryStore
 from jarvis_trio.text import counted, moment_words
 
 _EDIT = "set right what it says: jarvis-trio edit {}"
+_RESUME = "when it may run again: jarvis-trio resume {}"
 _HISTORY = "its runs: jarvis-trio history {}"
 _SCHEDULE_FIXES = {
     Code.NEVER: "give it another schedule: jarvis-trio edit {} --every 1h",
     Code.PAST: "if it is no longer wanted: jarvis-trio remove {}",
 }
 _TROUBLE_FIXES = {
+    TroubleKind.HELD: _RESUME,
     TroubleKind.SET_ASIDE: _EDIT,
     TroubleKind.REFUSED: "drop the trigger or CHECK of another program that refuses it: sqlite3 MEMORY_DB_PATH .schema",
     TroubleKind.NO_HANDLER: "install what brings that handler, or choose another: jarvis-trio edit {} --handler TYPE",

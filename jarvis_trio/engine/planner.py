@@ -53,6 +53,9 @@ class Planner:
         One that cannot be scheduled is set aside; one that was and now can comes back.
         """
         task_id = require_id(task)
+        if self._store.is_in_trouble(task_id, TroubleKind.HELD):
+            self._store.dequeue(task_id)
+            return
         if task.handler_type not in self._known and self._store.is_in_trouble(task_id, TroubleKind.NO_HANDLER):
             self._store.dequeue_slot(task_id)  # its next run stays as it is, until its handler is there
             return

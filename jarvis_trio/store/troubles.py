@@ -64,8 +64,13 @@ class TroubleTable(Database):
         return [to_task(row) for row in rows]
 
     def reasons_set_aside(self) -> dict[int, str]:
-        """The tasks that are set aside, each with its reason."""
-        return {trouble.task_id: trouble.reason for trouble in self.troubles() if trouble.kind is TroubleKind.SET_ASIDE}
+        """The tasks that are set aside or held, each with its reason."""
+        out_of_queue = (TroubleKind.SET_ASIDE, TroubleKind.HELD)
+        return {trouble.task_id: trouble.reason for trouble in self.troubles() if trouble.kind in out_of_queue}
+
+    def held_tasks(self) -> set[int]:
+        """The tasks that wait until a person resumes them."""
+        return {trouble.task_id for trouble in self.troubles() if trouble.kind is TroubleKind.HELD}
 
     def reason_set_aside(self, task_id: int) -> str | None:
         """Why that task is set aside, or None."""

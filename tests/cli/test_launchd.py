@@ -16,16 +16,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from jarvis_trio.cli.commands.launchd import launchd
+from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.errors import LaunchdError, ServiceError
 from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS, SEARCH_PATH
-from jarvis_trio.settings import Settings, read_settings
+from jarvis_trio.settings import read_settings
 from tests.support import fake_launchctl
 from tests.support.launchd_world import GUI, OURS, PROJECT
 
 COMMANDS = ["render", "install", "uninstall", "rollback", "status"]
 
 
-class Mac:
+class Mac(CommandSession):
     """A home folder with the three old agents in it, and what the commands are given."""
 
     def __init__(self, home: Path) -> None:
@@ -35,11 +36,10 @@ class Mac:
         self.agents.mkdir(parents=True)
         (home / "data").mkdir()
         (home / "data/memory.db").touch()
-        self.environment = {"JARVIS_DATA_DIR": str(home / "data"), "DAEMON_TICK_INTERVAL_SECONDS": "60"}
-        self.settings: Settings = read_settings(self.environment, home)
-        self.source = self.application = None
+        super().__init__({"JARVIS_DATA_DIR": str(home / "data"), "DAEMON_TICK_INTERVAL_SECONDS": "60"})
+        self.settings = read_settings(self.environment, home)
 
-    # What the commands ask of a session; the real one reads a `config` that was imported long before.
+    # The real ones read a `config` that was imported long before, and the database.
 
     def use_application(self, folder: Path) -> None:
         self.settings = read_settings({}, folder / "data")

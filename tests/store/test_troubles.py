@@ -15,6 +15,7 @@ from tests.support.core_fakes import START, a_task
 
 MINUTE = timedelta(minutes=1)
 FAILING, MISSED, STALE, SET_ASIDE, *_ = TroubleKind
+HELD = TroubleKind.HELD
 
 
 def add(store: MemoryStore, name: str, **columns: bool) -> int:
@@ -102,3 +103,12 @@ def test_the_troubles_and_the_deadline_of_a_deleted_task_go_with_it(
     other.execute("DELETE FROM scheduled_tasks WHERE name = 'job'")
     assert [trouble.reason for trouble in store.troubles()] == ["other"]
     assert store.value("SELECT count(*) FROM task_deadlines") == 1
+
+
+def test_a_held_task_is_held_until_that_ends_and_counts_as_set_aside(store: MemoryStore) -> None:
+    store.begin_trouble(1, HELD, "until told", START)
+    assert store.held_tasks() == {1}
+    assert store.reasons_set_aside() == {1: "until told"}
+    assert store.reason_set_aside(1) is None, "only what cannot be scheduled comes back when it is edited"
+    store.end_troubles(1, [HELD])
+    assert store.held_tasks() == set()

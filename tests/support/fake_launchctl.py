@@ -177,6 +177,14 @@ def answer(state: dict[str, Any], arguments: list[str]) -> tuple[int, str, str]:
     return code, fake.out, "" if code == 0 else f"{arguments[0]} failed: {code}: {WORDS.get(code, 'unknown')}\n"
 
 
+def install(folder: Path) -> None:
+    """Put it into `folder` as the program `launchctl`."""
+    folder.mkdir()
+    program = folder / "launchctl"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{__file__}" "$@"\n')
+    program.chmod(0o755)
+
+
 def main(state_file: Path) -> int:
     state = deepcopy(EMPTY) | (json.loads(state_file.read_text()) if state_file.exists() else {})
     code, out, err = answer(state, sys.argv[1:])

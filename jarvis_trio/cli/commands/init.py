@@ -12,10 +12,11 @@ from pathlib import Path
 
 import click
 
+from jarvis_trio.adoption.survey import ADOPTED
 from jarvis_trio.cli.output import note, say
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
-from jarvis_trio.instants import local_text
+from jarvis_trio.instants import local_text, utc_text
 from jarvis_trio.models import ScheduledTask, ScheduleType
 from jarvis_trio.store import MemoryStore
 
@@ -45,7 +46,8 @@ def init(session: Session) -> None:
 
     is_new = not os.path.lexists(settings.memory_db_path)
     if is_new:
-        MemoryStore(settings.memory_db_path, clock=session.clock).close()
+        with MemoryStore(settings.memory_db_path, clock=session.clock) as store:
+            store.remember(ADOPTED, utc_text(session.now()))  # no assistant's: nothing in it can be a surprise
     say(f"{'Made' if is_new else 'There is already'} {settings.memory_db_path}")
 
     _add_usual_tasks(session)

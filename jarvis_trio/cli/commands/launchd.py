@@ -22,6 +22,7 @@ from jarvis_trio.cli.definition import person_is_there
 from jarvis_trio.cli.output import json_option, print_json
 from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.desk import acts
+from jarvis_trio.desk.adoption import refuse_surprises
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.errors import JarvisError, LaunchdError, StoreError
 from jarvis_trio.models import ScheduledTask, ScheduleType
@@ -59,6 +60,7 @@ def launchd() -> None:
     """
 
 
+anyway_option = click.option("--anyway", is_flag=True, help="Install although the database was not adopted.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Print each step and do nothing.")
 
 
@@ -82,31 +84,39 @@ def render_command(session: CommandSession, /, application: Application | None, 
 
 @launchd.command("install")
 @application_options
+@anyway_option
 @dry_run_option
 @click.pass_obj
-def install_command(session: CommandSession, /, application: Application | None, dry_run: bool) -> None:
+def install_command(session: CommandSession, /, application: Application | None, anyway: bool, dry_run: bool) -> None:
     """Retire the old agents and load this one.
 
     The agent gets the settings that are in force here and now; to change them
-    later, install it again. Everything is checked first. If a step fails, the
-    steps before it are taken back. com.chg.imessage-daemon and
-    com.chg.jarvis-backup are not touched.
+    later, install it again. Everything is checked first; an assistant's database
+    has to be adopted. If a step fails, the steps before it are taken back.
+    com.chg.imessage-daemon and com.chg.jarvis-backup are not touched.
 
     \b
     Example:
       jarvis-trio launchd install --dry-run
       jarvis-trio launchd install
     """
-    install(session, application, dry_run)
+    install(session, application, dry_run=dry_run, anyway=anyway)
 
 
-def install(session: CommandSession, application: Application | None, dry_run: bool) -> None:
+def check_tasks(session: CommandSession, application: Application | None, *, anyway: bool) -> None:
+    """Raise JarvisError if tasks could not run, or would surprise a person who was not shown them."""
+    if session.application is not None:
+        session.application.require_usable()
+    if not anyway and not isinstance(application, WrappedEngine):
+        refuse_surprises(session)
+
+
+def install(session: CommandSession, application: Application | None, *, dry_run: bool, anyway: bool) -> None:
     """Check, show the steps, and do them."""
     agent, launchctl = Agent(**asked_for(session, application)), find_launchctl()
     check(agent, launchctl)
     by_message = inherited_command(agent, launchctl)
-    if session.application is not None:
-        session.application.require_usable()
+    check_tasks(session, application, anyway=anyway)
     if carry_out(install_steps(agent, launchctl), dry_run):
         say_short(f"{LABEL} runs in {launchctl.domain}. Its log: {agent.settings['DAEMON_LOG_FILE']}")
         say_short(f"If it crashes, launchd keeps its last words in {agent.standard_error}")

@@ -17,9 +17,11 @@ import click
 from jarvis_trio.cli.application import Application, application_options
 from jarvis_trio.cli.commands import launchd as mac
 from jarvis_trio.cli.commands.launchd import (
+    anyway_option,
     as_installed,
     asked_for,
     carry_out,
+    check_tasks,
     daemon_fields,
     dry_run_option,
     say_short,
@@ -89,9 +91,10 @@ def render_command(session: CommandSession, /, application: Application | None) 
 
 @service.command("install")
 @application_options
+@anyway_option
 @dry_run_option
 @click.pass_obj
-def install_command(session: CommandSession, /, application: Application | None, dry_run: bool) -> None:
+def install_command(session: CommandSession, /, application: Application | None, anyway: bool, dry_run: bool) -> None:
     """Start the daemon now, and at each login.
 
     It gets what the environment adds to the settings file here and now; to
@@ -104,12 +107,11 @@ def install_command(session: CommandSession, /, application: Application | None,
       jarvis-trio service install
     """
     if _on_mac():
-        mac.install(session, application, dry_run)
+        mac.install(session, application, dry_run=dry_run, anyway=anyway)
         return
     unit, systemctl = _unit_to_be(session, application), _find_systemctl()
     check(unit, systemctl)
-    if session.application is not None:
-        session.application.require_usable()
+    check_tasks(session, application, anyway=anyway)
     if carry_out(install_steps(unit, systemctl), dry_run):
         say_short(f"{UNIT} runs. Its log: {unit.log}")
     if systemctl.lingers() is False:
