@@ -165,26 +165,6 @@ def test_install_status_and_rollback_as_a_person_types_them(mac: Mac) -> None:
 
 
 @pytest.mark.slow
-def test_the_migration_guide_works_when_followed_to_its_end(mac: Mac) -> None:
-    """Its `jarvis-trio launchd` lines in their order; `rollback` is the last but one."""
-    guide = (PROJECT / "docs/migration.md").read_text()
-    lines = [line.split()[2:] for line in guide.splitlines() if line.startswith("jarvis-trio launchd ")]
-    assert [line[0] for line in lines] == ["status", "install", "install", "status", "install", "rollback", "uninstall"]
-    before = mac.snapshot()
-    said = [mac.do(*line) for line in lines]
-    assert mac.snapshot() == before
-    dry_run = guide.split("```text\n")[2].split("```")[0]
-    assert said[1] == dry_run.replace("gui/501", GUI)
-    assert said[2].endswith("".join(f"{line}\n" for line in _closing_lines(guide)))
-
-
-def _closing_lines(guide: str) -> list[str]:
-    """What `install` says at the end, with the guide's place for the project."""
-    text = guide.split("```text\n")[3].split("```")[0]
-    return text.replace("gui/501", GUI).replace("~/jarvis-trio/data", "~/data").splitlines()
-
-
-@pytest.mark.slow
 def test_the_property_list_starts_a_daemon_that_says_nothing_to_launchd(tmp_path: Path) -> None:
     """As launchd does it: with the environment of the plist and its own name for the agent, and nothing else."""
     environment = {"HOME": str(tmp_path), "JARVIS_DATA_DIR": str(tmp_path / "data"), "PATH": SEARCH_PATH}
