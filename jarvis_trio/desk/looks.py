@@ -11,11 +11,12 @@ from jarvis_trio.desk.requests import RunsRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import zone_of
 from jarvis_trio.errors import JarvisError, ScheduleError, UnknownTaskError
+from jarvis_trio.insight.days import DayExplanation, explain_day
 from jarvis_trio.insight.explain import Explanation, explain
 from jarvis_trio.insight.forecast import Upcoming, forecast
 from jarvis_trio.instants import as_utc
 from jarvis_trio.models import Run, RunStatus, ScheduledTask, TroubleKind, require_id
-from jarvis_trio.moments import Toward, read_instant, read_moment
+from jarvis_trio.moments import Toward, read_day, read_instant, read_moment
 from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import stored_next_run
 
@@ -152,11 +153,17 @@ def status(session: Session) -> Status:
     )
 
 
-def explanation(session: Session, name: str, at: str | None) -> Explanation:
-    """Why a task ran, did not run, or will run at a time, or now. Raises UnknownTaskError, ScheduleError."""
+def explanation(session: Session, name: str, at: str | None) -> Explanation | DayExplanation:
+    """Why a task ran, did not run, or will run: at a time, on a day, or now.
+
+    Raises UnknownTaskError, ScheduleError.
+    """
     task, now = session.task(name), session.now()
-    asked = None if at is None else read_moment(at, now, zone_of(task, session.zone()), Toward.EITHER)
-    return explain(session.store, task, asked, now, daemon_runs=_daemon_runs(session))
+    zone, runs = zone_of(task, session.zone()), _daemon_runs(session)
+    if at is not None and (day := read_day(at, now, zone)) is not None:
+        return explain_day(session.store, task, day, now, daemon_runs=runs)
+    asked = None if at is None else read_moment(at, now, zone, Toward.EITHER)
+    return explain(session.store, task, asked, now, daemon_runs=runs)
 
 
 def outlook(session: Session, name: str | None, start: str | None, days: int) -> Outlook:

@@ -13,6 +13,7 @@ from typing import Any
 
 from jarvis_trio.desk.looks import Status, TaskDetail, TaskState
 from jarvis_trio.errors import ScheduleError
+from jarvis_trio.insight.days import DayExplanation
 from jarvis_trio.insight.explain import Explanation
 from jarvis_trio.insight.forecast import Upcoming
 from jarvis_trio.insight.timeline import Timeline
@@ -102,8 +103,10 @@ def status_view(seen: Status, zone: tzinfo) -> View:
     }
 
 
-def explanation_view(task: str, found: Explanation) -> View:
-    """Why a task fires or does not at an instant; times are in the task's zone."""
+def explanation_view(task: str, found: Explanation | DayExplanation) -> View:
+    """Why a task fires or does not at an instant, or on a day; times are in the task's zone."""
+    if isinstance(found, DayExplanation):
+        return _day_view(task, found)
     zone, firing = found.moment.zone, found.firing
     return {
         "task": task,
@@ -121,6 +124,26 @@ def explanation_view(task: str, found: Explanation) -> View:
             for check in firing.fields
         ],
         "runs": [run_view(run, zone) for run in found.runs],
+    }
+
+
+def _day_view(task: str, found: DayExplanation) -> View:
+    """What a task did on a day, or will do; times are in the task's zone."""
+    return {
+        "task": task,
+        "day": found.day.isoformat(),
+        "answer": found.answer,
+        "counts": found.counts,
+        "slots": [
+            {
+                "at": local_text(slot.at, found.zone),
+                "verdict": str(slot.verdict),
+                "answer": f"{task} {slot.sentence}.",
+            }
+            for slot in found.slots
+        ],
+        "left_out": found.left_out,
+        "notes": list(found.notes),
     }
 
 

@@ -52,7 +52,7 @@ def explain(
 
     Raises ScheduleError for a time out of range, StoreError.
     """
-    case = _case(store, task, at or now, now, daemon_runs)
+    case = case_at(store, task, at or now, now, daemon_runs)
     answer = as_it_stands(case) if at is None else at_moment(case)
     firing = case.firing
     return Explanation(
@@ -66,7 +66,8 @@ def explain(
     )
 
 
-def _case(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime, daemon_runs: bool | None) -> Case:
+def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime, daemon_runs: bool | None) -> Case:
+    """What is known about a task and the minute of `at`; arguments and errors as for `explain`."""
     machine_zone = store.clock.zone()
     next_run, runs = stored_next_run(task, machine_zone), store.list_runs(task=task.name)[::-1]
     schedule: Schedule | None = None
@@ -77,7 +78,7 @@ def _case(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime, 
         firing = Firing(None, f"its schedule cannot be understood: {printable(str(error))}", None, None)
     else:
         moment = moment_of(at, zone)
-        firing = firing_of(schedule, moment, next_run=next_run, first_slot=_first_slot(schedule, runs))
+        firing = firing_of(schedule, moment, next_run=next_run, first_slot=first_slot(schedule, runs))
 
     def anything_ran(start: datetime, end: datetime) -> bool:
         return any(run.started_at < end for run in store.list_runs(since=start))
@@ -96,7 +97,7 @@ def _case(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime, 
     )
 
 
-def _first_slot(schedule: Schedule, runs: Sequence[Run]) -> datetime | None:
+def first_slot(schedule: Schedule, runs: Sequence[Run]) -> datetime | None:
     """The first slot of an interval in the history; the oldest row may stand for earlier ones."""
     slots = [run for run in runs if run.trigger is Trigger.SCHEDULE]
     if not slots or not isinstance(schedule, Interval):

@@ -36,7 +36,7 @@ _BUILTINS = frozenset([".", ":", "[", "cd", "eval", "exec", "export", "if", "for
 _FOR_CRON = frozenset(["SHELL", "MAILTO", "MAILFROM", "CRON_TZ", "HOME", "LOGNAME", "USER", "CONTENT_TYPE"])
 """Variables that tell cron something, and that no command needs to see."""
 _HEADING = re.compile(r"m\s+h\s+dom|[\d*@]")
-"""Comments that describe nothing: the one of Debian's empty crontab, and lines that are switched off."""
+"""Comments that describe nothing: that of Debian's empty crontab, and lines switched off."""
 _LONGEST_TEXT = 70
 
 

@@ -78,7 +78,7 @@ def _task(
 
 
 def name_of(words: Sequence[str]) -> str:
-    """A name for the task that runs these words: that of the program, or of the script it is given."""
+    """A name for the task that runs these words: that of its program, or of its script."""
     words = list(words)
     while words and ("=" in words[0] or _last_part(words[0]) in _WRAPPERS or words[0].startswith("-")):
         del words[0]

@@ -140,7 +140,7 @@ def _either(times: Times) -> list[Times]:
 
 
 def _merged(times: list[Times]) -> list[Times]:
-    """The same times in fewer entries: those that differ in one key only become one with both values."""
+    """The same times in fewer entries: two that differ in one key become one with both values."""
     merged = list(dict.fromkeys(times))
     for key in reversed(_CALENDAR):
         groups: dict[Times, set[int]] = {}

@@ -223,3 +223,12 @@ def test_explain_works_whatever_the_policy_and_the_lock_are(denver: Cli) -> None
     denver.change("backup", policy='{"timezone": "Mars/Base"}')
     (denver.data / "jarvis-daemon.lock").mkdir()
     assert "Mars/Base" in denver.ok("explain", "backup")
+
+
+def test_explain_answers_for_a_day(denver: Cli) -> None:
+    lines = denver.ok("explain", "backup", "--at", "2026-03-08").splitlines()
+    assert lines[0] == "backup has 1 slot on Sun 2026-03-08: 1 to come."
+    assert lines[1].startswith("- It will run at Sun 2026-03-08 03:00 MDT")
+    found = denver.json("explain", "backup", "--at", "sunday")
+    assert (found["day"], found["counts"], found["left_out"]) == ("2026-03-08", {"to come": 1}, 0)
+    assert found["slots"][0]["at"] == "2026-03-08T03:00:00-06:00"

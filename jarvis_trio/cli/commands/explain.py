@@ -12,9 +12,10 @@ from jarvis_trio.cli.session import name_argument, pass_looking_session
 from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
+from jarvis_trio.insight.days import DayExplanation
 from jarvis_trio.insight.explain import Explanation
 from jarvis_trio.models import ScheduledTask
-from jarvis_trio.text import moment_words, printable
+from jarvis_trio.text import counted, moment_words, printable
 
 _FIELDS = (Column("FIELD"), Column("SCHEDULE SAYS", Fit.FOLD), Column("IT IS"), Column("MATCHES"))
 
@@ -27,14 +28,19 @@ _FIELDS = (Column("FIELD"), Column("SCHEDULE SAYS", Fit.FOLD), Column("IT IS"), 
 def explain_command(session: Session, /, name: str, at: str | None, as_json: bool) -> None:
     """Say why a task ran, did not run, or will run.
 
+    A day without a time is answered slot by slot.
+
     \b
     Example:
       jarvis-trio explain backup
+      jarvis-trio explain backup --at yesterday
       jarvis-trio explain backup --at 2027-03-14T02:30
     """
     found = looks.explanation(session, name, at)
     if as_json:
         print_json(views.explanation_view(name, found))
+    elif isinstance(found, DayExplanation):
+        _print_day(session.task(name), found, session)
     else:
         _print(session.task(name), found, session, with_fields=at is not None)
 
@@ -58,6 +64,20 @@ def _print(task: ScheduledTask, found: Explanation, session: Session, *, with_fi
     if found.runs:
         say("")
         print_runs(list(found.runs), session.now(), zone)
+
+
+def _print_day(task: ScheduledTask, found: DayExplanation, session: Session) -> None:
+    target = console()
+    target.print(found.answer, style="bold")
+    for slot in found.slots:
+        target.print(f"- It {slot.sentence}.")
+    if found.left_out:
+        say(f"- And {counted(found.left_out, 'slot')} more.")
+    for remark in found.notes:
+        target.print(remark)
+    say("")
+    schedule = printable(schedule_words(task, session.zone()))
+    target.print(f"Its schedule: {schedule}; local times are those of {found.zone}.")
 
 
 def _field_rows(found: Explanation) -> Iterator[list[Cell]]:
