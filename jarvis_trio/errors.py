@@ -119,5 +119,9 @@ class SystemdError(ServiceError):
     """systemd, or what the systemd unit needs, stands in the way."""
 
 
+class DaemonMissingError(JarvisError):
+    """No daemon runs, and what was asked for needs one."""
+
+
 class AlreadyRunningError(JarvisError):
     """Another daemon holds this data folder's lock."""

@@ -41,6 +41,7 @@ SECTIONS = {
         _command("run", "run:run", "Run the daemon in the foreground, until it is stopped."),
         _command("init", "init:init", "Make the database in its folder, with the two usual tasks."),
         _command("status", "status:status", "Say whether the daemon runs, and how the tasks stand."),
+        _command("watch", "watch:watch", "Watch the tasks live, and run, pause or stop them."),
         _command("logs", "logs:logs", "Show the last lines of the log."),
         _command("doctor", "doctor:doctor", "Find what is wrong with this set-up, and say how to fix it."),
         _command("settings", "settings:settings", "Show each setting, and where its value comes from."),
@@ -68,6 +69,9 @@ SECTIONS = {
         _command("forecast", "forecast:forecast_command", "Say what will run when, in order."),
         _command("explain", "explain:explain_command", "Say why a task ran, did not run, or will run."),
         _command("deliver-test", "deliver_test:deliver_test", "Send a sample to a channel, and say where it went."),
+    ],
+    "Other programs": [
+        _command("mcp", "mcp:mcp", "Let an AI assistant use the scheduler, over MCP."),
     ],
     "The shell": [
         _command("completion", "completion:completion", "Print the script that completes commands in a shell."),

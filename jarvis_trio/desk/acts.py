@@ -73,11 +73,12 @@ class Saved:
         return self.before != self.task
 
 
-def add(session: Session, name: str, request: TaskRequest, *, by_person: bool) -> Saved:
+def add(session: Session, name: str, request: TaskRequest, *, by_person: bool, dry_run: bool = False) -> Saved:
     """Add a task.
 
     Args:
         by_person: whether a person asks who is there; that approves the command (law 9).
+        dry_run: only say what would be.
 
     Raises DuplicateTaskError, RequestError, ScheduleError, TaskError, DeliveryError,
     HandlerError; NotApprovedError if a person asks for a command that cannot be approved.
@@ -87,7 +88,9 @@ def add(session: Session, name: str, request: TaskRequest, *, by_person: bool) -
     task = _new_task(session, name, request)
     check_handler(task, session)
     check_delivery(task, session)
-    approval = approve_command(session, task, by_person=by_person)
+    approval = approve_command(session, task, by_person=by_person and not dry_run)
+    if dry_run:
+        return Saved(task=task, before=None, approval=approval, warnings=_warnings(session, task))
 
     with session.store.transaction():
         refuse_taken(session, name)
@@ -96,7 +99,7 @@ def add(session: Session, name: str, request: TaskRequest, *, by_person: bool) -
     return Saved(task=task, before=None, approval=approval, warnings=_warnings(session, task))
 
 
-def change(session: Session, name: str, request: TaskRequest, *, by_person: bool) -> Saved:
+def change(session: Session, name: str, request: TaskRequest, *, by_person: bool, dry_run: bool = False) -> Saved:
     """Change a task; what the request does not name stays as it is.
 
     A new schedule counts from now on, and a task that was set aside comes back. Arguments
@@ -106,12 +109,12 @@ def change(session: Session, name: str, request: TaskRequest, *, by_person: bool
         raise RequestError("nothing to change", fix="name what is to change")
     before = session.task(name)
     columns = changed_columns(request, before, session)
-    approval = _check_changed(session, replace(before, **columns), columns, by_person=by_person)
+    approval = _check_changed(session, replace(before, **columns), columns, by_person=by_person and not dry_run)
     columns |= _schedule_again(session, before, columns)
     if not columns:
         return Saved(task=before, before=before, approval=approval, warnings=[])
 
-    after = _update(session, before, **columns)
+    after = replace(before, **columns) if dry_run else _update(session, before, **columns)
     return Saved(task=after, before=before, approval=approval, warnings=_warnings(session, after))
 
 

@@ -22,6 +22,9 @@ from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.schedule import task_schedule, task_zone
 from jarvis_trio.text import nearest
 
+BY_AGENT = "by_agent"
+"""The key that marks a command which an AI assistant wrote or changed."""
+
 _UNITS = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
 
 
@@ -33,6 +36,7 @@ def changed_columns(request: TaskRequest, task: ScheduledTask, session: Session)
     """
     columns: dict[str, Any] = {"policy": _policy(request.policy, task.policy)}
     columns |= _handler(request, task, session.environment)
+    columns |= _mark_of_agent(request, task, columns)
     columns |= _delivery(request, task)
     if request.description is not None:
         columns["description"] = _unless_none(request.description)
@@ -140,6 +144,17 @@ def _handler(request: TaskRequest, task: ScheduledTask, environment: Mapping[str
     if request.config is not None:
         columns["handler_config"] = json.dumps(request.config)
     return columns
+
+
+def _mark_of_agent(request: TaskRequest, task: ScheduledTask, columns: Mapping[str, Any]) -> dict[str, str]:
+    """The mark on a command that an agent wrote or changes: such a one needs an approval of its own.
+
+    It stands beside the words of the command, so that whoever writes other words takes it off.
+    """
+    if not request.by_agent or columns.get("handler_type", task.handler_type) != "custom":
+        return {}
+    config = json_object(columns.get("handler_config", task.handler_config), "handler_config")
+    return {"handler_config": json.dumps(config | {BY_AGENT: True})}
 
 
 def _program(name: str, environment: Mapping[str, str]) -> str:

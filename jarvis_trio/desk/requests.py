@@ -23,6 +23,7 @@ class TaskRequest:
         policy: values by the names of `models.POLICY_OPTIONS`.
         deliver: the channel of results; `deliver_config` is its configuration.
         description: what the task is for.
+        by_agent: whether an AI assistant asks; its commands need an approval of their own.
     """
 
     every: str | None = None
@@ -35,10 +36,11 @@ class TaskRequest:
     deliver: str | None = None
     deliver_config: Mapping[str, Any] | None = None
     description: str | None = None
+    by_agent: bool = False
 
     def is_empty(self) -> bool:
         """Whether nothing is asked for."""
-        return self == TaskRequest()
+        return self == TaskRequest(by_agent=self.by_agent)
 
     @property
     def schedules(self) -> list[tuple[str, str]]:

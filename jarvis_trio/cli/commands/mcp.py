@@ -1,0 +1,71 @@
+"""`jarvis-trio mcp`."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+
+from jarvis_trio.agent.calls import Calls
+from jarvis_trio.agent.setup import client_config
+from jarvis_trio.agent.streams import take_streams
+from jarvis_trio.cli.output import note, say_text
+from jarvis_trio.cli.session import CommandSession
+from jarvis_trio.desk.session import Session, require_database
+from jarvis_trio.errors import JarvisError
+
+_AT_A_TERMINAL = "this is an MCP server, which an AI assistant's client starts; see: jarvis-trio mcp --print-config"
+
+
+@click.command()
+@click.option("--read-only", is_flag=True, help="Offer only the tools that look, and never write.")
+@click.option("--print-config", is_flag=True, help="Print what to paste into a client, and end.")
+@click.pass_obj
+def mcp(session: Session, read_only: bool, print_config: bool) -> None:
+    """Let an AI assistant use the scheduler, over MCP on stdin and stdout.
+
+    The assistant can look, add and change tasks, and run them. It can approve
+    nothing: what it adds runs only if you approved that program for agents, or
+    exactly that command. Start with --read-only to get to know it.
+
+    \b
+    Example:
+      jarvis-trio mcp --print-config
+      jarvis-trio mcp --read-only
+    """
+    if print_config:
+        say_text(client_config(_program(), _settings(session), read_only=read_only))
+        return
+
+    require_database(session.settings)
+    if sys.stdin.isatty():
+        note(_AT_A_TERMINAL)
+
+    streams = take_streams()  # before the server's libraries are imported, as those may print
+    environment, clock = session.environment, session.clock
+    _import_server().serve(Calls(lambda: CommandSession(environment, clock), read_only=read_only), streams)
+
+
+def _program() -> list[str]:
+    """The words that start this program from any folder."""
+    script = Path(sys.executable).with_name("jarvis-trio")
+    return [str(script)] if script.exists() else [sys.executable, "-m", "jarvis_trio"]
+
+
+def _settings(session: Session) -> dict[str, str]:
+    """The variables by which the server finds this database; not those that can hold secrets."""
+    settings = session.settings
+    return {"JARVIS_DATA_DIR": str(settings.data_dir), "MEMORY_DB_PATH": str(settings.memory_db_path)}
+
+
+def _import_server() -> ModuleType:
+    """The server, whose libraries are an extra. Raises JarvisError if they are not installed."""
+    try:
+        return importlib.import_module("jarvis_trio.agent.server")
+    except ImportError as error:
+        fix = f"install it with: {shlex.quote(sys.executable)} -m pip install 'mcp>=2.3,<3'"
+        raise JarvisError(f"the MCP server needs the extra `mcp` ({error})", fix=fix) from None

@@ -1,0 +1,180 @@
+"""The server as a client starts it: a real process, its streams, its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import tty
+from typing import Any
+
+import pytest
+import trio
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+
+from tests.support.cli_world import Program, eventually, execute
+from tests.support.core_fakes import PATIENCE
+
+pytestmark = pytest.mark.slow
+
+DISCOVER = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+}
+LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "list_tasks", "arguments": {}}}
+DISCOVER_AND_LIST = (json.dumps(DISCOVER), json.dumps(LIST))
+
+
+@pytest.fixture
+def home(program: Program) -> Program:
+    """The program with a database."""
+    assert program("init").code == 0
+    return program
+
+
+def server(program: Program, *options: str) -> StdioServerParameters:
+    return StdioServerParameters(
+        command=sys.executable, args=["-m", "jarvis_trio", "mcp", *options], env=program.environment
+    )
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_client_of_either_era_starts_it_and_asks(home: Program, mode: str) -> None:
+    with trio.fail_after(30):
+        async with Client(server(home), mode=mode) as client:
+            result = await client.call_tool("list_tasks", {})
+
+    names: list[str] = [task["name"] for task in result.structured_content["tasks"]]
+    assert names == ["alert_eval", "webhook_poll"]
+
+
+def test_nothing_but_the_protocol_is_on_its_stdout(home: Program) -> None:
+    (home.data.parent / "sitecustomize.py").write_text("print('noise at the start')\n")
+    noisy = {"PYTHONPATH": os.pathsep.join([str(home.data.parent), home.environment["PYTHONPATH"]])}
+    lines, _ = converse(home, json.dumps(DISCOVER), json.dumps(LIST), **noisy)
+
+    assert lines.pop(0) == "noise at the start"  # printed before we are there
+    assert [json.loads(line)["id"] for line in lines] == [1, 2]
+
+
+def test_frames_that_make_no_sense_end_nothing(home: Program) -> None:
+    nonsense = ("", "{", "[]", "null", '{"jsonrpc": "2.0"}', "\x00", "9" * 5000, '{"id": 1, "method": "x"}', "\u2028")
+    lines, err = converse(home, *nonsense, json.dumps(DISCOVER), *nonsense, json.dumps(LIST))
+
+    assert "result" in json.loads(lines[-1])
+    assert "Traceback" not in err
+
+
+def test_it_ends_when_its_client_dies(home: Program) -> None:
+    process = start([sys.executable, "-m", "jarvis_trio", "mcp"], home.environment)
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(DISCOVER) + "\n")
+    process.stdin.flush()
+    process.stdin.close()
+
+    process.stdin = None
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+
+
+def test_at_a_terminal_it_says_what_it_is(home: Program) -> None:
+    done = home.at_terminal("mcp", answer="\x04")
+
+    assert "this is an MCP server" in done.out
+
+
+@pytest.mark.law(9)
+def test_a_terminal_on_its_stdin_approves_nothing(home: Program) -> None:
+    task = {"name": "job", "every": "1h", "command": ["/bin/echo", "hi"]}
+    add = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "add_task", "arguments": task}}
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    words = [sys.executable, "-m", "jarvis_trio", "mcp"]
+    with subprocess.Popen(words, env=home.environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        os.write(ours, "".join(json.dumps(frame) + "\n" for frame in (DISCOVER, add)).encode())
+        eventually(lambda: execute(home.data / "memory.db", "SELECT 1 FROM scheduled_tasks WHERE name = 'job'"))
+        os.close(ours)
+    assert process.returncode is not None
+
+    assert not (home.data / "approved-commands.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [({"JARVIS_DATA_DIR": "/nonexistent"}, "Memory DB not found"), ({"DAEMON_TICK_INTERVAL_SECONDS": "x"}, "INTERVAL")],
+)
+def test_what_is_missing_is_one_line_at_the_start(home: Program, environment: dict[str, str], says: str) -> None:
+    done = home("mcp", **environment)
+
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert says in done.err
+
+
+def test_without_the_extra_it_says_how_to_get_it(home: Program) -> None:
+    (home.data.parent / "mcp.py").write_text("raise ImportError('not here')\n")
+    done = home("mcp", PYTHONPATH=os.pathsep.join([str(home.data.parent), home.environment["PYTHONPATH"]]))
+
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert "pip install" in done.err
+
+
+def test_the_configuration_for_clients_starts_a_server_from_any_folder(home: Program) -> None:
+    done = home("mcp", "--print-config", "--read-only")
+    block: Any = json.loads(done.out[done.out.index("{") :])["mcpServers"]["jarvis"]
+
+    assert "claude mcp add jarvis" in done.out
+    assert os.path.isabs(block["command"])
+    words = [block["command"], *block["args"]]
+    lines, _ = talk(start(words, {"PYTHONPATH": home.environment["PYTHONPATH"]} | block["env"]), DISCOVER_AND_LIST)
+    assert "alert_eval" in lines[-1]
+
+
+def converse(program: Program, *frames: str, **environment: str) -> tuple[list[str], str]:
+    """Start a server, send it these frames, and end it; returns the lines of stdout, and stderr."""
+    words = [sys.executable, "-m", "jarvis_trio", "mcp"]
+    return talk(start(words, program.environment | environment), frames)
+
+
+def start(words: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen(words, env=environment, cwd="/", text=True, **pipes)  # type: ignore[call-overload,no-any-return]  # mypy does not know these keywords by their dict
+
+
+def talk(process: subprocess.Popen[str], frames: tuple[str, ...]) -> tuple[list[str], str]:
+    """Send frames, read until the call with number 2 is answered, and close the client's end."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n".join(frames) + "\n")
+    process.stdin.flush()
+
+    said = b""
+    while b'"id":2' not in said:
+        assert select.select([process.stdout], [], [], PATIENCE)[0], f"no answer in time after {said!r}"
+        chunk = os.read(process.stdout.fileno(), 65536)
+        assert chunk, f"it ended early: {process.communicate()}"
+        said += chunk
+
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    return said.decode().splitlines(), err
+
+
+def test_without_a_daemon_a_run_is_refused_in_one_line(home: Program) -> None:
+    call = {
+        "jsonrpc": "2.0",
+        "id": 2,
+        "method": "tools/call",
+        "params": {"name": "run_task", "arguments": {"name": "alert_eval"}},
+    }
+    lines, _ = converse(home, json.dumps(DISCOVER), json.dumps(call))
+
+    answer = json.loads(lines[-1])["result"]
+    assert answer["isError"] is True
+    assert "no daemon runs" in answer["content"][0]["text"]

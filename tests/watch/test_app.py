@@ -1,0 +1,172 @@
+"""The live screen under a pilot: what is drawn, and what the keys do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import DataTable, Label, Static
+
+from jarvis_trio.cli.session import CommandSession
+from jarvis_trio.watch.app import DetailScreen, HelpScreen, WatchApp
+from tests.support.cli_world import Cli, Program
+
+Steps = Callable[[WatchApp, Pilot[None]], Awaitable[None]]
+
+
+@pytest.fixture
+def drive(cli: Cli) -> Callable[..., None]:
+    """Lets a pilot drive the screen on the test's database; nothing is drawn again by time alone."""
+    cli.ok("add", "poll", "--every", "5m", "--handler", "webhook_poll")
+    cli.ok("add", "rules", "--every", "2h", "--handler", "alert_eval")
+
+    async def driven(steps: Steps, size: tuple[int, int]) -> None:
+        app = WatchApp(lambda: CommandSession(os.environ, cli.clock), every=3_600)
+        async with app.run_test(size=size) as pilot:
+            await app.workers.wait_for_complete()
+            await pilot.pause()
+            await steps(app, pilot)
+
+    def run(steps: Steps, size: tuple[int, int] = (80, 24)) -> None:
+        asyncio.run(driven(steps, size))
+
+    return run
+
+
+async def press(app: WatchApp, pilot: Pilot[None], *keys: str) -> None:
+    await pilot.press(*keys)
+    await pilot.pause()
+    await app.workers.wait_for_complete()
+    await pilot.pause()
+
+
+def rows(app: WatchApp) -> list[list[str]]:
+    table: DataTable[Any] = app.query_one("#tasks", DataTable)
+    return [[str(cell) for cell in table.get_row_at(number)] for number in range(table.row_count)]
+
+
+def shown(app: WatchApp, selector: str) -> str:
+    return str(app.screen.query_one(selector, Static).render())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 10)])
+def test_the_tasks_are_there_at_every_size(drive: Callable[..., None], size: tuple[int, int]) -> None:
+    async def steps(app: WatchApp, _: Pilot[None]) -> None:
+        assert [row[0] for row in rows(app)] == ["poll", "rules"]
+        assert rows(app)[0][1] == "in 5m00s"
+        assert "no daemon runs" in str(app.query_one("#status", Label).render())
+
+    drive(steps, size)
+
+
+def test_what_changes_is_drawn_and_the_cursor_stays_on_its_task(drive: Callable[..., None], cli: Cli) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "down")
+        assert app.chosen == "rules"
+        cli.ok("add", "another", "--every", "1h", "--handler", "webhook_poll")
+        app.look()
+        await press(app, pilot)
+
+        assert [row[0] for row in rows(app)] == ["another", "poll", "rules"]
+        assert app.chosen == "rules"
+
+    drive(steps)
+
+
+def test_p_pauses_and_resumes(drive: Callable[..., None], cli: Cli) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "p")
+        assert cli.task("poll").enabled is False
+        assert rows(app)[0][1] == "paused"
+
+        await press(app, pilot, "p")
+        assert cli.task("poll").enabled is True
+
+    drive(steps)
+
+
+def test_enter_shows_a_task_whole(drive: Callable[..., None]) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "enter")
+        assert isinstance(app.screen, DetailScreen)
+        assert "every 5m" in shown(app, "#detail")
+
+        await press(app, pilot, "escape")
+        assert not isinstance(app.screen, DetailScreen)
+
+    drive(steps)
+
+
+def test_the_filter_keeps_what_matches_and_escape_takes_it_away(drive: Callable[..., None]) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "slash", "r", "u", "l")
+        assert [row[0] for row in rows(app)] == ["rules"]
+
+        await press(app, pilot, "escape")
+        assert [row[0] for row in rows(app)] == ["poll", "rules"]
+
+    drive(steps)
+
+
+def test_t_shows_the_day(drive: Callable[..., None]) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        assert not app.query_one("#day").display
+        await press(app, pilot, "t")
+        assert app.query_one("#day").display
+        assert "now" in shown(app, "#day")
+
+    drive(steps)
+
+
+def test_the_help_names_every_mark(drive: Callable[..., None]) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "question_mark")
+        assert isinstance(app.screen, HelpScreen)
+        for status in ("executed", "error", "timeout", "interrupted", "missed", "skipped", "running"):
+            assert status in shown(app, "#help")
+
+    drive(steps)
+
+
+def test_a_database_that_goes_away_is_told_and_the_screen_stays(drive: Callable[..., None], cli: Cli) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        cli.path.unlink()
+        app.look()
+        await press(app, pilot)
+        assert "Memory DB not found" in str(app.query_one("#status", Label).render())
+
+    drive(steps)
+
+
+def test_a_hostile_name_is_shown_and_acts_on_nothing(drive: Callable[..., None], cli: Cli) -> None:
+    cli.change("poll", name="[red]x[/]\x1b[2J")
+
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        assert rows(app)[0][0].startswith("[red]x[/]\\x1b")
+        await press(app, pilot, "p")
+        assert cli.task("[red]x[/]\x1b[2J").enabled is False
+
+    drive(steps)
+
+
+@pytest.mark.slow
+def test_without_a_terminal_it_says_what_to_use(program: Program) -> None:
+    done = program("watch")
+
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "status or list" in done.err
+
+
+@pytest.mark.slow
+def test_without_the_extra_it_says_how_to_get_it(program: Program) -> None:
+    assert program("init").code == 0
+    (program.data.parent / "textual.py").write_text("raise ImportError('not here')\n")
+    blocked = os.pathsep.join([str(program.data.parent), program.environment["PYTHONPATH"]])
+    done = program.at_terminal("watch", PYTHONPATH=blocked)
+
+    assert done.code == 1
+    assert "pip install" in done.out
