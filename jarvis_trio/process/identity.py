@@ -76,6 +76,11 @@ class Processes:
             seen = self._locks.is_held(owner)
         return seen is not False
 
+    def is_seen(self, owner: str | None) -> bool:
+        """Whether the process of an owner's text is there for certain, so that its PID means it and nobody else."""
+        found = _parse(owner)
+        return found is not None and self._seen(found) is True
+
     def _seen(self, owner: _Owner) -> bool | None:
         """Whether the process lives, as far as the kernel says; None if it cannot be seen from here."""
         if owner.boot and (boot := self._boot()) and owner.boot != boot:

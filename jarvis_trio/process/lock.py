@@ -10,9 +10,8 @@ Guarantees:
   after `kill -9`.
 - A process that only looks (`holder`) never keeps a daemon from starting.
 - A child of the daemon never holds the lock on, whether it was forked or executed.
-
-This code assumes that nobody unlinks the file; this program never does. The name would be
-free then, and the next daemon would lock another file beside the first one.
+- A daemon whose lock file was removed takes the name again, or notices that another has it.
+- SIGHUP goes to the holder and to nobody else (`wake`).
 
 The races:
 
@@ -21,6 +20,11 @@ The races:
 2. A handler forks (multiprocessing). The child closes its copy of the descriptor at once.
 3. A daemon dies while it writes its lines. Whoever reads them finds nothing of use, and the
    lock is free anyway.
+
+4. Somebody removes the data folder, and makes it again, while a daemon runs. Until its next tick
+   it does not notice, and a second daemon can start. Then it ends (`still_holds`).
+5. The holder's PID means another process: it was used again, or the lock was taken in another
+   PID namespace. The owner's text tells, so `wake` does nothing.
 
 fcntl(2) locks were rejected: a process loses them as soon as it closes any descriptor of
 the file.
@@ -46,25 +50,28 @@ from typing import Self
 from jarvis_trio import __version__
 from jarvis_trio.errors import AlreadyRunningError, JarvisError, ScheduleError
 from jarvis_trio.instants import parse_instant, utc_text
+from jarvis_trio.process.identity import Processes, current_owner
+from jarvis_trio.process.pulse import TEXT_WIDTH, Pulse, last_pulse
 
 _ATTEMPTS = 10
 _SECONDS_BETWEEN_ATTEMPTS = 0.02
 
-_MOST_BYTES = 200
-_TICK_WIDTH = len("2026-11-21T19:31:05.123456+00:00")
+_MOST_BYTES = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
     """The process that holds a lock, as it says itself; None for what it has not said yet.
 
-    `started_at` and `last_tick_at` are aware UTC. `version` is the program's.
+    `started_at` and `last_tick_at` are aware UTC. `version` is the program's. `owner` tells the
+    process from all others (`identity`).
     """
 
     pid: int | None
     started_at: datetime | None
     last_tick_at: datetime | None
     version: str | None = None
+    owner: str | None = None
 
 
 class DaemonLock:
@@ -73,6 +80,9 @@ class DaemonLock:
     Args:
         path: the file.
         started_at: when the daemon started (aware UTC); others are told.
+
+    Attributes:
+        was_kept: whether `still_holds` has never said no.
 
     Entering raises AlreadyRunningError, with the PID, if another process holds the lock, and
     JarvisError if `path` cannot be used. Enter it inside of `HeldSignals`: from then on
@@ -83,6 +93,8 @@ class DaemonLock:
         self._path = path
         self._head = f"{os.getpid()}\n{utc_text(started_at)}\n".encode()
         self._descriptor = -1
+        self._pulse: Pulse | None = None
+        self.was_kept = True
 
     def __enter__(self) -> Self:
         with _errors_in_one_line(self._path):
@@ -106,18 +118,42 @@ class DaemonLock:
         self._close()
 
     def pulse(self, instant: datetime) -> None:
-        """Note when the last tick ended (aware UTC).
+        """Tell others when the last tick ended (aware UTC)."""
+        if self._pulse is not None:
+            self._pulse.tell(instant)
 
-        One write of a fixed width in place, without a sync: it costs some microseconds.
-        """
-        with suppress(OSError):  # a full disk must not stop the tick
-            os.pwrite(self._descriptor, f"{utc_text(instant):<{_TICK_WIDTH}}\n".encode(), len(self._head))
+    def still_holds(self) -> bool:
+        """Whether the file's name still leads to this lock. If the name is free again, it is taken again."""
+        try:
+            if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):
+                return True
+        except FileNotFoundError:
+            pass
+        except OSError:  # nobody knows at this moment
+            return True
+        return self._take_again()
+
+    def _take_again(self) -> bool:
+        try:
+            descriptor = _open(self._path, os.O_RDWR | os.O_CREAT)
+        except OSError:  # the folder is gone, and with it what two daemons could share
+            return True
+        if not _try_lock(descriptor, fcntl.LOCK_EX):
+            os.close(descriptor)
+            self.was_kept = False
+            return False
+        self._close()
+        self._descriptor = descriptor
+        self._write_head()
+        return True
 
     def _write_head(self) -> None:
+        self._pulse = Pulse(self._descriptor, len(self._head))
         with suppress(OSError):  # a full disk: others learn then that the lock is held, but not by whom
             os.ftruncate(self._descriptor, 0)
-            # The version comes last, since older programs read three lines.
-            os.pwrite(self._descriptor, self._head + f"{'':<{_TICK_WIDTH}}\n{__version__}\n".encode(), 0)
+            # The last lines come last, since older programs read three.
+            lines = f"{'':<{TEXT_WIDTH}}\n{__version__}\n{current_owner()}\n"
+            os.pwrite(self._descriptor, self._head + lines.encode(), 0)
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
@@ -144,7 +180,7 @@ def wake(path: Path) -> bool:
     """Send SIGHUP to the daemon that holds the lock at `path`. Returns whether there was one to wake."""
     try:
         found = holder(path)
-        if found is None or found.pid is None:
+        if found is None or found.pid is None or not Processes().is_seen(found.owner):
             return False
         os.kill(found.pid, signal.SIGHUP)
     except (JarvisError, ProcessLookupError, PermissionError):
@@ -190,9 +226,9 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 
 
 def _read(descriptor: int) -> Holder:
-    lines = [*os.pread(descriptor, _MOST_BYTES, 0).decode("ascii", "replace").splitlines(), "", "", "", ""]
+    lines = [*os.pread(descriptor, _MOST_BYTES, 0).decode("ascii", "replace").splitlines(), *[""] * 5]
     pid = int(lines[0]) if re.fullmatch("[1-9][0-9]{0,8}", lines[0]) else None
-    return Holder(pid, _instant(lines[1]), _instant(lines[2]), lines[3] or None)
+    return Holder(pid, _instant(lines[1]), last_pulse(descriptor, lines[2]), lines[3] or None, lines[4] or None)
 
 
 def _instant(text: str) -> datetime | None:

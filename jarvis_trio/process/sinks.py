@@ -165,8 +165,8 @@ class LogFile:
         with suppress(FileNotFoundError):
             if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):
                 return
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._replace(_opened(self._path))
+        with suppress(FileNotFoundError):  # the folder is gone: whoever removed it does not want it back
+            self._replace(_opened(self._path))
 
     def _rotate_if_full(self, more: int) -> None:
         size = os.fstat(self._descriptor).st_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -241,3 +242,16 @@ def test_a_terminal_that_takes_nothing_stops_neither_a_task_nor_the_end(home: Pr
     assert "Stopped by SIGTERM" in log(home)
     os.close(reader)
     os.close(writer)
+
+
+@pytest.mark.law(2)
+def test_a_daemon_whose_folder_is_removed_ends_when_another_one_has_it(home: Program) -> None:
+    first = home.daemon(DAEMON_TICK_INTERVAL_SECONDS="1")
+    first.send_signal(signal.SIGSTOP)
+    shutil.rmtree(home.data)
+    assert home("init").code == 0
+    second = home.daemon()
+    first.send_signal(signal.SIGCONT)
+    code, err = ended(first)
+    assert (code, "Another daemon has the lock of this data folder" in err) == (1, True)
+    assert second.poll() is None

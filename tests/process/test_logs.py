@@ -265,10 +265,14 @@ def test_a_log_that_is_moved_away_is_opened_again(
     assert stat.S_IMODE(log_file.stat().st_mode) == 0o600
 
 
-def test_a_log_whose_folder_is_gone_comes_back(configure: Configure, log_file: Path) -> None:
+def test_a_log_whose_folder_is_gone_comes_back_with_the_folder(configure: Configure, log_file: Path) -> None:
     configure()
     log_file.unlink()
     log_file.parent.rmdir()
+    LOGGER.info("lost")
+    drain()
+    assert not log_file.parent.exists()
+    log_file.parent.mkdir()
     LOGGER.info("here")
     assert "here" in content(log_file)
 

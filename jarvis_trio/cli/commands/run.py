@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -61,10 +61,20 @@ def run(session: CommandSession, /, application: Application | None, log_format:
             engine=built,
             clock=session.clock,
             max_concurrent_ticks=settings.max_concurrent_tasks,
-            on_tick=lock.pulse,
+            on_tick=lambda instant: _tell(daemon, lock, instant),
         )
         signals.hand_over(daemon.shutdown)
         daemon.run_until_stopped()
+    if not lock.was_kept:
+        raise click.exceptions.Exit(1)
+
+
+def _tell(daemon: JarvisDaemon, lock: DaemonLock, instant: datetime) -> None:
+    """After each tick: tell others of it, and end if another daemon has this folder now."""
+    lock.pulse(instant)
+    if not lock.still_holds():
+        _logger.critical("Another daemon has the lock of this data folder, which was removed: stopping")
+        daemon.shutdown("the loss of its lock")
 
 
 def _settings(session: CommandSession, application: Application | None) -> Settings:
