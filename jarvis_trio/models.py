@@ -75,6 +75,11 @@ class Trigger(StrEnum):
     MANUAL = "manual"
 
 
+NO_LIMIT_SECONDS = 10 * 366 * 86_400
+"""Ten years, the longest duration of a policy. As a time limit it stands for none, so that versions
+that know nothing of `none` read the row as well, and nothing has to add infinity to a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What a task says of its own runs: `scheduled_tasks.policy`, JSON text.
@@ -127,7 +132,8 @@ class PolicyKind(NamedTuple):
 
     `metavar` names one in a help text; `read` makes the stored value of what a person
     typed, or raises ScheduleError; `words` is its inverse; `check` is called with the key
-    and the value of a row, and raises ScheduleError; `choices` are all values there are.
+    and the value of a row, and raises ScheduleError; `choices` are all values there are;
+    `takes_none` says that `none` is such a value, and does not take back what was said.
     """
 
     metavar: str
@@ -135,6 +141,7 @@ class PolicyKind(NamedTuple):
     words: Callable[[Any], str]
     check: Callable[[str, Any], None]
     choices: tuple[str, ...] = ()
+    takes_none: bool = False
 
 
 class PolicyOption(NamedTuple):
@@ -159,12 +166,21 @@ def _read_seconds(text: str) -> float:
 def _check_seconds(name: str, value: object) -> None:
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 10 * 366 * 86_400:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= NO_LIMIT_SECONDS:
         raise ScheduleError(f"policy: {name} must be a number of seconds greater than 0, at most ten years: {value!r}")
 
 
 def _seconds_words(seconds: float) -> str:
     return duration_text(timedelta(seconds=seconds))
+
+
+def _read_limit(text: str) -> float:
+    """As `_read_seconds`, and `none` for no limit at all."""
+    return NO_LIMIT_SECONDS if text == "none" else _read_seconds(text)
+
+
+def _limit_words(seconds: float) -> str:
+    return "none" if seconds >= NO_LIMIT_SECONDS else _seconds_words(seconds)
 
 
 def _read_count(text: str) -> int:
@@ -199,13 +215,16 @@ def _check_on_interrupt(_: str, value: object) -> None:
 
 _ZONE = PolicyKind("ZONE", _read_zone, str, _check_zone)
 _DURATION = PolicyKind("DURATION", _read_seconds, _seconds_words, _check_seconds)
+_LIMIT = PolicyKind("DURATION|none", _read_limit, _limit_words, _check_seconds, takes_none=True)
 _COUNT = PolicyKind("N", _read_count, str, _check_count)
 _CHOICES = tuple(str(action) for action in OnInterrupt)
 _INTERRUPT = PolicyKind("ACTION", lambda text: str(_on_interrupt(text)), str, _check_on_interrupt, _CHOICES)
 
 POLICY_OPTIONS = (
     PolicyOption("timezone", "timezone", _ZONE, "Read local times in this zone, such as Europe/Berlin."),
-    PolicyOption("timeout", "timeout_seconds", _DURATION, "Stop a run after this long."),
+    PolicyOption(
+        "timeout", "timeout_seconds", _LIMIT, "Stop a run after this long; none: never; default: as all others."
+    ),
     PolicyOption("retries", "retries", _COUNT, "Try a failed run again up to N times."),
     PolicyOption(
         "retry_delay", "retry_delay_seconds", _DURATION, "Wait this long before the first retry, then twice as long."

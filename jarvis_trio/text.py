@@ -22,8 +22,8 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
-# ECMA-48, section 5.4: CSI sequences, in 7 and in 8 bits; strings (OSC, DCS, PM, APC, SOS) up to their
-# terminator, or to the end of the line if a program was cut off; the other escape sequences.
+# ECMA-48, section 5.4: CSI sequences, in 7 and in 8 bits; strings (OSC, DCS, PM, APC, SOS) up to
+# their terminator, or to the end of the line if a program was cut off; the other escape sequences.
 _ESCAPES = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"
     "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\\\|\x9c)?"

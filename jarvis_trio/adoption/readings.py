@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jarvis_trio.errors import HandlerError, ScheduleError
 from jarvis_trio.handlers.alert_eval import read_rule
-from jarvis_trio.handlers.custom import command_words
+from jarvis_trio.handlers.commands import command_words
 from jarvis_trio.instants import parse_instant
 from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import ScheduledTask, ScheduleType

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -29,6 +30,10 @@ def _option(name: str, metavar: str, help: str, complete: Callable[..., list[str
     return click.option(name, metavar=metavar, help=help, shell_complete=complete)
 
 
+def _repeatable(name: str, metavar: str, help: str) -> Any:
+    return click.option(name, metavar=metavar, help=help, multiple=True)
+
+
 def _policy_option(option: PolicyOption) -> Any:
     kind = option.kind
     return click.option(
@@ -46,12 +51,39 @@ _OPTIONS = (
     _option("--at", "TIME", 'Run once: 2026-12-01T09:00, "tomorrow 9:00", "friday 9:00", "in 20m".'),
     _option("--handler", "TYPE", "What runs: alert_eval, webhook_poll, custom, or an installed type.", _TYPE),
     _option("--config", "JSON", "The handler's configuration, a JSON object."),
+    _option("--shell", "TEXT", "Run this by /bin/sh -c: a pipe, say."),
+    _repeatable("--env", "NAME=VALUE", "Give the command this variable; repeatable."),
+    _repeatable("--secret", "NAME", "Give the command the secret of this name as a variable; repeatable."),
+    _option("--cwd", "DIR", "Run the command in this folder; by default in the home folder."),
     *map(_policy_option, POLICY_OPTIONS),
     _option("--deliver", "CHANNEL", f"Send results to {', '.join(CHANNEL_NAMES)}.", _CHANNEL),
     _option("--deliver-config", "JSON", "The channel's configuration, a JSON object."),
     _option("--description", "TEXT", "What it is for."),
     click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND ARG...]"),
 )
+
+
+class DefinitionCommand(click.Command):
+    """A command that takes another command after `--`, and says so if the `--` is missing."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does. Without `--`, options of the other command would be taken for ours."""
+        typed = list(args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if "--" in typed:
+                raise
+            says = f"{error.format_message()} If it is one of the command that is to run, write -- before the command."
+            raise click.UsageError(says, ctx) from None
+        words = ctx.params.get("command") or ()
+        if words and "--" not in typed and not ctx.resilient_parsing:
+            after = typed[typed.index(words[0]) + 1 :]
+            if any(word.startswith("-") for word in after):
+                raise click.UsageError(
+                    f"write -- before the command, so that its options reach it: -- {words[0]} ...", ctx
+                )
+        return rest
 
 
 def definition_options(command: _Command) -> _Command:
@@ -77,11 +109,13 @@ def person_is_there() -> bool:
 
 
 def tell_approval(approval: Approval, *, as_json: bool = False) -> None:
-    """Say what was approved, unless stdout is for JSON, or note what is still to be approved."""
+    """Say what was approved, unless stdout is for JSON, and note what is still to be approved or will surprise."""
     if approval.approved is not None and not as_json:
-        say(f"Approved: {approval.approved}")
+        say(f"Approved: {shlex.join(approval.approved.words)} (exactly this command)")
     if approval.refused is not None:
         note(str(approval.refused))
+    for surprise in approval.surprises:
+        note(surprise)
 
 
 def note_warnings(warnings: list[ScheduleWarning]) -> None:

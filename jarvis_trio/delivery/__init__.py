@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 
 from jarvis_trio.delivery.host import Host, Sender
 from jarvis_trio.delivery.message import Config, Message, line, one_line, paragraph, read_config
-from jarvis_trio.delivery.secrets import FILE_NAME, Secrets
+from jarvis_trio.delivery.secrets import Secrets
 from jarvis_trio.errors import DeliveryError
 from jarvis_trio.text import nearest, shortened
 
@@ -33,7 +33,7 @@ class Channels:
     """Every channel, and the border that lets only DeliveryError through.
 
     `environment` holds secrets and the PATH of the programs that are called;
-    `data_dir` may hold the file `delivery-secrets.env` (mode 0600) with further
+    `data_dir` may hold the file `secrets.env` (mode 0600) with further
     secrets. `timeout` bounds each program and each wait for the network. Safe to use from
     several threads.
     """
@@ -47,7 +47,7 @@ class Channels:
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
         self._environment = environment
-        self._secrets_file = data_dir / FILE_NAME if data_dir else None
+        self._data_dir = data_dir
         self._platform = platform
         self._timeout = timeout
 
@@ -76,7 +76,7 @@ class Channels:
         if channel not in CHANNEL_NAMES:
             fix = f"{nearest(channel, CHANNEL_NAMES)}use one of {', '.join(CHANNEL_NAMES)}"
             raise DeliveryError(one_line(f"unknown channel {channel[:80]!r}"), fix=fix)
-        secrets = Secrets(self._environment, self._secrets_file)
+        secrets = Secrets(self._environment, self._data_dir)
         fix = ""
         try:
             return act(Host(self._environment, secrets, self._platform, self._timeout))

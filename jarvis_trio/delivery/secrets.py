@@ -11,7 +11,9 @@ from urllib.parse import unquote
 
 from jarvis_trio.errors import DeliveryError
 
-FILE_NAME = "delivery-secrets.env"
+FILE_NAMES = ("secrets.env", "delivery-secrets.env")
+"""The files in the data folder; the second is that of version 1.0.0, which had none for commands."""
+
 _REFERENCE = re.compile(r"(?:env:|\$)([A-Za-z_][A-Za-z0-9_]*)")
 _URL = re.compile(r"([\w+.-]+)://(?:([^:@/]*)(?::(.*))?@)?([^:/?#]*)(?::\d+(?![^/?#]))?(.*)", re.DOTALL)
 # Shorter parts hide nothing, and blacking them out would garble every error.
@@ -30,31 +32,36 @@ def reference(text: str) -> str | None:
 
 
 class Secrets:
-    """The secrets of one delivery; it remembers those it gave out, to keep them out of errors."""
+    """The secrets of one delivery; it remembers those it gave out, to keep them out of errors.
 
-    def __init__(self, environment: Mapping[str, str], file: Path | None) -> None:
+    Args:
+        environment: the daemon's own variables, which go before the files.
+        folder: the data folder, which may hold `FILE_NAMES`; None if there is none.
+    """
+
+    def __init__(self, environment: Mapping[str, str], folder: Path | None) -> None:
         self._environment = environment
-        self._file = file
+        self._folder = folder
         self._given: set[str] = set()
 
     def get(self, name: str, *, public: bool = False) -> str | None:
-        """The value of `name`: the environment's, else the file's; None where neither has one.
+        """The value of `name`: the environment's, or else the file's; None if neither has one.
 
         A `public` value, such as the sender's address, may appear in errors. Raises
         DeliveryError for a file that others may read or that cannot be understood.
         """
-        value = self._environment.get(name) or (read_variables(self._file) if self._file else {}).get(name)
+        value = self._environment.get(name) or (read_secrets(self._folder) if self._folder else {}).get(name)
         if value and not public:
             self.conceal(value)
         return value or None
 
     @property
     def places(self) -> str:
-        """Where a secret can be set, for the mend of an error."""
-        return f"the environment or in {self._file}" if self._file else "the environment"
+        """Where a secret can be set, for the fix of an error."""
+        return f"the environment or in {self._folder / FILE_NAMES[0]}" if self._folder else "the environment"
 
     def require(self, name: str) -> str:
-        """As `get`; raises DeliveryError where there is no value."""
+        """As `get`; raises DeliveryError if there is no value."""
         value = self.get(name)
         if value is None:
             raise DeliveryError(f"{name} is not set", fix=f"set it in {self.places}")
@@ -71,13 +78,21 @@ class Secrets:
         return text
 
 
+def read_secrets(folder: Path) -> dict[str, str]:
+    """The secrets in the files of the data folder. Raises DeliveryError as `read_variables` does."""
+    found: dict[str, str] = {}
+    for name in FILE_NAMES:
+        found = read_variables(folder / name) | found
+    return found
+
+
 def read_variables(path: Path) -> dict[str, str]:
     """The lines `NAME=value` of a file that only the user may open; nothing if there is no such file.
 
     Raises DeliveryError for a file that others may read or that cannot be understood.
     """
     try:
-        # Non-blocking, as a FIFO of that name would hold up the delivery for ever.
+        # Non-blocking, as a FIFO of that name would hold up the delivery forever.
         with open(path, encoding="utf-8", opener=lambda p, f: os.open(p, f | os.O_NONBLOCK)) as file:
             _check_private(path, os.fstat(file.fileno()))
             return dict(_assignments(path, file.read()))
@@ -89,7 +104,7 @@ def read_variables(path: Path) -> dict[str, str]:
 
 def _check_private(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise DeliveryError(f"the secrets file {path} is no plain file")
+        raise DeliveryError(f"the secrets file {path} is not a plain file")
     if status.st_uid != os.geteuid():
         raise DeliveryError(
             f"the secrets file {path} belongs to user {status.st_uid}, not to you", fix="write your own"

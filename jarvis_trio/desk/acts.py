@@ -6,19 +6,19 @@ lets a running daemon see it at once, and returns what came of it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jarvis_trio.desk.definition import (
+    COMMAND_TYPE,
     changed_columns,
     check_delivery,
     check_handler,
     first_slot,
     same_schedule,
-    task_program,
 )
 from jarvis_trio.desk.looks import next_slots
 from jarvis_trio.desk.names import checked_name
@@ -31,6 +31,7 @@ from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.schedules.schedule import stored_next_run, task_schedule
 
 if TYPE_CHECKING:
+    from jarvis_trio.handlers.commands import Command
     from jarvis_trio.insight.warnings import ScheduleWarning
 
 HELD_REASON = "held until it is resumed"
@@ -44,11 +45,13 @@ _DELIVERY = {"delivery_channel", "delivery_config"}
 class Approval:
     """Whether a task's command may run: `approved` just now, or `refused` until a person approves it.
 
-    Both are None if it was approved before, or if the task runs no command.
+    Both are None if it was approved before, or if the task runs no command. `surprises` says
+    what in the command will not do what it looks like.
     """
 
-    approved: Path | None = None
+    approved: Command | None = None
     refused: NotApprovedError | None = None
+    surprises: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,21 +191,28 @@ def refuse_taken(session: Session, name: str) -> None:
 
 
 def approve_command(session: Session, task: ScheduledTask, *, by_person: bool) -> Approval:
-    """Approve what a task runs if a person asks; else tell whether it is approved (law 9).
+    """Approve exactly what a task runs if a person asks; else tell whether it is approved (law 9).
 
     Raises HandlerError, TaskError if the command cannot run, NotApprovedError if a
     person asks for one that cannot be approved.
     """
-    program = task_program(task, session.environment)
-    if program is None:
+    if task.handler_type != COMMAND_TYPE:
         return Approval()
+    from jarvis_trio.desk.commands import program_path, surprises  # noqa: PLC0415  # as `Session.handlers`
+    from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as above
+    from jarvis_trio.handlers.custom import home_folder  # noqa: PLC0415  # as above
+
+    command, search_path = command_of(task), session.environment.get("PATH", os.defpath)
+    program_path(command.words[0], session.environment)
+    told = tuple(surprises(task, session.environment))
     try:
-        session.approvals.check(Path(program))
+        session.approvals.check(command, search_path, home_folder(session.environment))
     except NotApprovedError as refused:
-        if by_person:
-            return Approval(approved=session.approvals.allow(program))
-        return Approval(refused=refused)
-    return Approval()
+        if not by_person:
+            return Approval(refused=refused, surprises=told)
+        session.approvals.allow_command(command, search_path)
+        return Approval(approved=command, surprises=told)
+    return Approval(surprises=told)
 
 
 def _new_task(session: Session, name: str, request: TaskRequest) -> ScheduledTask:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
-from pathlib import Path
 from typing import Any
 
-from jarvis_trio.desk.requests import NONE, TaskRequest
+from jarvis_trio.desk.requests import DEFAULT, NONE, TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import CronError, RequestError, ScheduleError, TaskError
 from jarvis_trio.instants import parse_duration
 from jarvis_trio.jsontext import json_object
-from jarvis_trio.models import POLICY_OPTIONS, Policy, ScheduledTask, ScheduleType
+from jarvis_trio.models import POLICY_OPTIONS, Policy, PolicyKind, ScheduledTask, ScheduleType
 from jarvis_trio.moments import read_moment
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.schedule import task_schedule, task_zone
 from jarvis_trio.text import nearest
 
-BY_AGENT = "by_agent"
-"""The key that marks a command which an AI assistant wrote or changed."""
+COMMAND_TYPE = "custom"
+"""The handler type of a task that runs a command."""
 
 _UNITS = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
 
@@ -81,18 +79,6 @@ def check_delivery(task: ScheduledTask, session: Session) -> None:
         session.channels.check(task.delivery_channel, config)
 
 
-def task_program(task: ScheduledTask, environment: Mapping[str, str]) -> str | None:
-    """The path of the program that a task runs; None if it runs none.
-
-    Raises HandlerError if its row names none, TaskError if that is not there.
-    """
-    if task.handler_type != "custom":
-        return None
-    from jarvis_trio.handlers.custom import command_words  # noqa: PLC0415  # as `Session.handlers`
-
-    return _program(command_words(task)[0], environment)
-
-
 def _schedule(request: TaskRequest, now: datetime, zone: tzinfo) -> dict[str, str]:
     config: dict[str, Any]
     match request.schedules:
@@ -130,13 +116,13 @@ def _expression(text: str) -> str:
 
 
 def _handler(request: TaskRequest, task: ScheduledTask, environment: Mapping[str, str]) -> dict[str, str | None]:
-    if request.command:
+    if request.changes_command:
         if request.handler is not None or request.config is not None:
             fix = "give either `command`, or `handler` with `config`"
             raise RequestError("a task has one handler", fix=fix)
-        program, *arguments = request.command
-        command = [_program(program, environment), *arguments]
-        return {"handler_type": "custom", "handler_config": json.dumps({"command": command})}
+        from jarvis_trio.desk.commands import command_config  # noqa: PLC0415  # as `Session.handlers`
+
+        return {"handler_type": COMMAND_TYPE, "handler_config": command_config(request, task, environment)}
 
     columns: dict[str, str | None] = {}
     if request.handler is not None and request.handler != task.handler_type:
@@ -151,28 +137,18 @@ def _mark_of_agent(request: TaskRequest, task: ScheduledTask, columns: Mapping[s
 
     It stands beside the words of the command, so that whoever writes other words takes it off.
     """
-    if not request.by_agent or columns.get("handler_type", task.handler_type) != "custom":
+    if not request.by_agent or columns.get("handler_type", task.handler_type) != COMMAND_TYPE:
         return {}
+    from jarvis_trio.handlers.commands import BY_AGENT  # noqa: PLC0415  # as `Session.handlers`
+
     config = json_object(columns.get("handler_config", task.handler_config), "handler_config")
     return {"handler_config": json.dumps(config | {BY_AGENT: True})}
-
-
-def _program(name: str, environment: Mapping[str, str]) -> str:
-    """The absolute path of a program: the daemon has another PATH, and another folder."""
-    from jarvis_trio.handlers.approvals import find_executable  # noqa: PLC0415  # as `Session.handlers`
-
-    path = str(Path(name).absolute()) if os.sep in name else name
-    found = find_executable(path, environment.get("PATH", os.defpath))
-    if found is None or not found.exists():
-        searched = "" if os.sep in name else " on PATH"
-        raise TaskError(f"there is no program {name!r}{searched}", fix="give the path of an executable")
-    return str(found)
 
 
 def _policy(given: Mapping[str, str], before: str | None) -> str | None:
     """The policy's text with the given values in it; keys of others stay."""
     values = {
-        option.key: None if given[option.name] == NONE else option.kind.read(given[option.name])
+        option.key: None if _takes_back(given[option.name], option.kind) else option.kind.read(given[option.name])
         for option in POLICY_OPTIONS
         if option.name in given
     }
@@ -182,6 +158,10 @@ def _policy(given: Mapping[str, str], before: str | None) -> str | None:
     text = json.dumps(merged) if merged else None
     Policy.from_json(text)
     return text
+
+
+def _takes_back(text: str, kind: PolicyKind) -> bool:
+    return text == (DEFAULT if kind.takes_none else NONE)
 
 
 def _policy_object(text: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from jarvis_trio.desk.acts import Approval, approve_command
-from jarvis_trio.desk.definition import check_delivery, first_slot, same_schedule, task_program
+from jarvis_trio.desk.definition import COMMAND_TYPE, check_delivery, first_slot, same_schedule
 from jarvis_trio.desk.names import checked_name, composed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError
@@ -172,7 +172,7 @@ def checked_task(task: ScheduledTask, present: ScheduledTask | None, session: Se
     checked_name(task.name)
     Policy.from_json(task.policy)
     json_object(task.handler_config, "handler_config", TaskError)
-    task_program(task, session.environment)
+    _check_command(task, session)
     check_delivery(task, session)
     if present is not None and present.enabled == task.enabled and same_schedule(present, task, zone):
         return replace(task, next_run_at=present.next_run_at)
@@ -195,3 +195,12 @@ def _meaning(task: ScheduledTask, key: str) -> object:
         return json_object(value, key)
     except ScheduleError:
         return value
+
+
+def _check_command(task: ScheduledTask, session: Session) -> None:
+    """Raises HandlerError if a task's command makes no sense, TaskError if its program is not there."""
+    if task.handler_type == COMMAND_TYPE:
+        from jarvis_trio.desk.commands import program_path  # noqa: PLC0415  # as `Session.handlers`
+        from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as above
+
+        program_path(command_of(task).words[0], session.environment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -10,12 +11,12 @@ from itertools import islice
 from jarvis_trio.desk.requests import RunsRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import zone_of
-from jarvis_trio.errors import JarvisError, ScheduleError, UnknownTaskError
+from jarvis_trio.errors import JarvisError, ScheduleError, TaskError, UnknownTaskError
 from jarvis_trio.insight.days import DayExplanation, explain_day
 from jarvis_trio.insight.explain import Explanation, explain
 from jarvis_trio.insight.forecast import Upcoming, forecast
-from jarvis_trio.instants import as_utc
-from jarvis_trio.models import Run, RunStatus, ScheduledTask, TroubleKind, require_id
+from jarvis_trio.instants import as_utc, duration_text
+from jarvis_trio.models import Run, RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
 from jarvis_trio.moments import Toward, read_day, read_instant, read_moment
 from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import stored_next_run
@@ -128,6 +129,29 @@ def run(session: Session, number: int) -> Run:
         fix = "see: jarvis-trio history"
         raise UnknownTaskError(f"no run has the number {number}, and no task that name", fix=fix)
     return found
+
+
+def default_time_limit(session: Session, task: ScheduledTask) -> str | None:
+    """How long a run of a task may take that sets no limit itself; None if it sets one."""
+    with suppress(ScheduleError):
+        if task_policy(task.policy).timeout_seconds is None:
+            return duration_text(timedelta(seconds=session.settings.handler_timeout_seconds))
+    return None
+
+
+def run_named(session: Session, name: str) -> Run:
+    """The run with the number `name` or, if a task has that name, the task's last run.
+
+    Raises TaskError if there is none.
+    """
+    task = session.find_task(name)
+    if task is None and name.isdecimal() and len(name) < len(str(2**63)):
+        return run(session, int(name))
+    name = session.task(name).name
+    found = session.store.list_runs(task=name, limit=1)
+    if not found:
+        raise TaskError(f"task {name!r} has not run yet", fix=f"`jarvis-trio explain {name}` says why")
+    return found[0]
 
 
 def status(session: Session) -> Status:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 
-from jarvis_trio.desk.definition import task_program
 from jarvis_trio.desk.exchange import Import, checked_task, plan_import
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
@@ -55,7 +54,9 @@ def _fitted(entry: Entry, present: Mapping[str, ScheduledTask], names: Collectio
 def _with_program(task: ScheduledTask, session: Session) -> ScheduledTask:
     """The task with the absolute path of its program: the daemon has another PATH, and another folder."""
     config = json_object(task.handler_config, "handler_config")
-    program = task_program(task, session.environment)
+    from jarvis_trio.desk.commands import program_path  # noqa: PLC0415  # as `Session.handlers`
+
+    program = program_path(config["command"][0], session.environment)
     return replace(task, handler_config=json.dumps(config | {"command": [program, *config["command"][1:]]}))
 
 

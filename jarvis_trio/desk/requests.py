@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+DEFAULT = "default"
+"""What takes back a value for which `none` is a value itself: a time limit."""
+
 NONE = "none"
 """What takes back what was said before: a description, a channel, or a policy option."""
 
@@ -20,6 +23,10 @@ class TaskRequest:
         at: a single time: `2026-12-01T09:00`, `tomorrow 9:00`, `in 20m`.
         handler: the handler type; `config` is its configuration.
         command: the words of a command, which stand for the handler `custom`.
+        shell: a text for /bin/sh in place of a command, such as a pipe.
+        env: variables of the command, `NAME=VALUE` each; `none` takes all back.
+        secret: names of variables that get the secret of that name; `none` takes all back.
+        cwd: the folder in which the command runs; `none` is the home folder.
         policy: values by the names of `models.POLICY_OPTIONS`.
         deliver: the channel of results; `deliver_config` is its configuration.
         description: what the task is for.
@@ -32,6 +39,10 @@ class TaskRequest:
     handler: str | None = None
     config: Mapping[str, Any] | None = None
     command: tuple[str, ...] = ()
+    shell: str | None = None
+    env: tuple[str, ...] = ()
+    secret: tuple[str, ...] = ()
+    cwd: str | None = None
     policy: Mapping[str, str] = field(default_factory=dict)
     deliver: str | None = None
     deliver_config: Mapping[str, Any] | None = None
@@ -41,6 +52,11 @@ class TaskRequest:
     def is_empty(self) -> bool:
         """Whether nothing is asked for."""
         return self == TaskRequest(by_agent=self.by_agent)
+
+    @property
+    def changes_command(self) -> bool:
+        """Whether something of a command is given."""
+        return bool(self.command or self.env or self.secret) or self.shell is not None or self.cwd is not None
 
     @property
     def schedules(self) -> list[tuple[str, str]]:

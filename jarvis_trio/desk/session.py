@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jarvis_trio.delivery import Channels
     from jarvis_trio.engine import SchedulerEngine
     from jarvis_trio.handlers.approvals import Approvals
+    from jarvis_trio.handlers.outputs import Outputs
 
 LOOKING_TIMEOUT = timedelta(seconds=5)
 """How long to wait for a program that locks out even readers: long for a transaction, short for a person."""
@@ -107,7 +108,7 @@ class Session:
         """The handlers by type: those that come with the program, the installed ones, and an application's."""
         from jarvis_trio.handlers.making import make_handlers  # noqa: PLC0415  # as above
 
-        ours = make_handlers(self.settings, self.channels)
+        ours = make_handlers(self.settings, self.channels, self.environment)
         return ours if self.application is None else self.application.beside(ours)
 
     @cached_property
@@ -123,6 +124,13 @@ class Session:
         from jarvis_trio.handlers.approvals import Approvals  # noqa: PLC0415  # as above
 
         return Approvals(self.settings.approvals_file)
+
+    @cached_property
+    def outputs(self) -> Outputs:
+        """What the runs of commands wrote."""
+        from jarvis_trio.handlers.outputs import Outputs  # noqa: PLC0415  # as above
+
+        return Outputs(self.settings.outputs_dir)
 
     @cached_property
     def engine(self) -> SchedulerEngine:

@@ -15,6 +15,8 @@ from jarvis_trio.models import POLICY_OPTIONS, Policy, Run, ScheduledTask, task_
 from jarvis_trio.schedules.schedule import Cron, Interval, Once, task_schedule, task_zone
 from jarvis_trio.text import moment_words
 
+_OF_COMMANDS = {"env": "variables", "secrets": "secrets", "cwd": "folder"}
+
 
 def schedule_words(task: ScheduledTask, machine_zone: tzinfo) -> str:
     """When a task runs: `every 5m`, `at 09:00 on Monday`; the row's own text if nobody can read it."""
@@ -47,18 +49,26 @@ def definition_words(task: ScheduledTask, machine_zone: tzinfo) -> dict[str, str
         "description": task.description,
         "schedule": schedule_words(task, machine_zone),
         **_policy_words(task.policy),
-        "handler": _handler_words(task),
+        **_handler_words(task),
         "delivery": delivery,
     }
     return {heading: text for heading, text in words.items() if text}
 
 
-def _handler_words(task: ScheduledTask) -> str:
+def _handler_words(task: ScheduledTask) -> dict[str, str]:
     config = json_value(task.handler_config)
     command = config.get("command") if isinstance(config, dict) and task.handler_type == "custom" else None
-    if isinstance(command, list) and len(config) == 1:
-        return f"custom: {shlex.join(map(str, command))}"
-    return " ".join(filter(None, (task.handler_type, task.handler_config)))
+    if not isinstance(command, list) or not set(config) <= {"command", "by_agent", *_OF_COMMANDS}:
+        return {"handler": " ".join(filter(None, (task.handler_type, task.handler_config)))}
+    by = " (written by an AI assistant)" if config.get("by_agent") is True else ""
+    words = {"handler": f"custom: {shlex.join(map(str, command))}{by}"}
+    return words | {heading: _setting_words(config[key]) for key, heading in _OF_COMMANDS.items() if config.get(key)}
+
+
+def _setting_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={shlex.quote(str(text))}" for name, text in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _policy_words(text: str | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from jarvis_trio.delivery.secrets import FILE_NAME, Secrets
+from jarvis_trio.delivery.secrets import FILE_NAMES, read_secrets
 from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
 from jarvis_trio.models import ScheduledTask
 from jarvis_trio.settings import Settings
@@ -34,11 +34,11 @@ def check_permissions(settings: Settings) -> Iterator[Finding]:
 
 
 def check_secrets(settings: Settings) -> Iterator[Finding]:
-    """Whether the file with the channels' secrets would be refused. Raises DeliveryError if so."""
-    path = settings.data_dir / FILE_NAME
-    if path.exists():
-        Secrets({}, path).get("PATH")
-        yield Finding("secrets", f"{path}")
+    """Whether the files with secrets would be refused. Raises DeliveryError if so."""
+    files = [path for name in FILE_NAMES if (path := settings.data_dir / name).exists()]
+    if files:
+        read_secrets(settings.data_dir)
+        yield Finding("secrets", " and ".join(map(str, files)))
 
 
 def check_logs(log: Path, unrotated: Iterable[Path]) -> Iterator[Finding]:

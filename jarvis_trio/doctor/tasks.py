@@ -12,7 +12,9 @@ from jarvis_trio.delivery.secrets import reference
 from jarvis_trio.doctor.findings import Finding, failed, problem, warning
 from jarvis_trio.errors import DeliveryError, HandlerError
 from jarvis_trio.handlers.approvals import Approvals
-from jarvis_trio.handlers.custom import approved_program, command_words
+from jarvis_trio.handlers.commands import command_of
+from jarvis_trio.handlers.custom import home_folder, passed_on
+from jarvis_trio.handlers.secrets import CommandSecrets
 from jarvis_trio.insight.warnings import Code, ScheduleWarning, lint
 from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.settings import Settings
@@ -34,7 +36,7 @@ _TROUBLE_FIXES = {
 }
 _OTHER_TIME = "if that matters, give it another time: jarvis-trio edit {}"
 _DELIVERY = "jarvis-trio edit {} --deliver CHANNEL --deliver-config JSON"
-_REFERENCE = "put the URL into delivery-secrets.env and name it in its place, as env:NAME"
+_REFERENCE = "put the URL into secrets.env and name it in its place, as env:NAME"
 
 
 def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzinfo) -> Iterator[Finding]:
@@ -78,13 +80,18 @@ def check_handlers(tasks: Iterable[ScheduledTask], known: Container[str]) -> Ite
             yield warning("handler", says, fix)
 
 
-def check_commands(tasks: Iterable[ScheduledTask], approvals: Approvals, search_path: str) -> Iterator[Finding]:
-    """Which commands the daemon, with that PATH, would not find or would refuse."""
+def check_commands(
+    tasks: Iterable[ScheduledTask], settings: Settings, environment: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Which commands the daemon, with that environment, would not start."""
+    approvals, secrets = Approvals(settings.approvals_file), CommandSecrets(environment, settings.data_dir)
     for task in tasks:
         if task.handler_type != "custom":
             continue
         try:
-            approved_program(command_words(task)[0], search_path, approvals)
+            command = command_of(task)
+            approvals.check(command, passed_on(environment)["PATH"], home_folder(environment))
+            secrets.values(command.secrets)
         except HandlerError as error:
             yield failed("command", error, _for(_EDIT, task.name), of=task.name)
 

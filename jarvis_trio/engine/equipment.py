@@ -37,4 +37,4 @@ def equip(
     """
     settings = settings or read_settings({}, store.path.parent)
     channels = make_channels(settings, environment)
-    return Equipment(make_handlers(settings, channels), Notices(store, store.clock, channels.send, alerts))
+    return Equipment(make_handlers(settings, channels, environment), Notices(store, store.clock, channels.send, alerts))

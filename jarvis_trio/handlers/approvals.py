@@ -1,13 +1,22 @@
-"""Which executables a row may start: a list that a person keeps, outside the database.
+"""What a row may start: a list that a person keeps, outside the database (law 9).
 
-Whoever can write a row must not thereby run any program. So a command runs only if
-its executable was approved, and it is looked at again at every run.
+Whoever can write a row must not thereby run any program. So a command runs only if a person approved
 
-What is approved is a path, with its folders' links resolved but not its own: a venv's
-`python` and busybox's `ls` are links to programs that do something else under another
-name. What identifies the program behind it is the SHA-256 of its content. The
-alternatives were left: inode and times change when a backup is restored or a mode is set,
-and a size and a time can be forged by whoever can write the file.
+1. exactly this command: its words, its folder, and the names of its variables and secrets; or
+2. its executable, with any arguments. Then a row may neither set a variable that decides what code
+   runs nor choose another folder than the home folder.
+
+At every run the executable must be safe as well: nobody but the user and root can change it, or
+exchange it in its folder. Its content counts only if the person pinned it: an editor or a package
+manager of the same user is not an attack, and a task that stops for it at night is a fault.
+
+Paths are kept with the links of their folders resolved, but not their own: a venv's `python` and
+busybox's `ls` are links to programs that do something else under another name. What a pin compares
+is the SHA-256 of the content. Inode and times were rejected, because they change when a backup is
+restored; size and time, because whoever can write the file can forge them.
+
+The file of version 1.0.0 held executables only, each pinned, and is read as it is. What it approved
+stays pinned, so an upgrade widens nothing.
 """
 
 from __future__ import annotations
@@ -21,20 +30,48 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from jarvis_trio.errors import NotApprovedError
-from jarvis_trio.text import printable
+from jarvis_trio.errors import HandlerError, NotApprovedError
+from jarvis_trio.handlers.commands import Command
+from jarvis_trio.handlers.steering import runs_anything, steering_names
+from jarvis_trio.handlers.trust import others_can_write, shown, unsafe_reason
+from jarvis_trio.text import joined, printable
 
-_ROOT_UID = 0
+_EXECUTABLES, _COMMANDS = "executables", "commands"
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedExecutable:
+    """An executable that may run with any arguments.
+
+    `pinned`: only with the content that it had; `for_agents`: also in tasks that an agent makes.
+    """
+
+    path: Path
+    pinned: bool = False
+    for_agents: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedCommand:
+    """A command that may run exactly so, and the program that its first word meant."""
+
+    command: Command
+    program: Path
+    pinned: bool = False
 
 
 def find_executable(name: str, search_path: str) -> Path | None:
-    """Where the program `name` is: as it is where that is an absolute path, else on `search_path`.
+    """Where the program `name` is: an absolute path as it is, anything else on `search_path`.
 
-    Relative paths and relative entries of `search_path` are passed over, since what they
-    mean depends on the folder that the daemon happens to be in.
+    Relative paths, and relative entries of `search_path`, are passed over: what they mean depends
+    on the folder that the daemon happens to be in.
     """
     if os.path.isabs(name):
         return _plain(Path(name))
@@ -44,87 +81,127 @@ def find_executable(name: str, search_path: str) -> Path | None:
 
 
 class Approvals:
-    """The approved executables, kept in a JSON file of mode 0600.
+    """What a person approved, kept in a JSON file of mode 0600.
 
     Args:
-        path: the file; it and its folder are made when the first executable is approved.
+        path: the file; it and its folder are made with the first approval.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = path
 
-    def allow(self, executable: str | os.PathLike[str]) -> Path:
-        """Approve what `executable` is now: a path, or a name on this process's PATH.
+    def allow(self, executable: str | os.PathLike[str], *, pin: bool = False, for_agents: bool = False) -> Path:
+        """Approve an executable with any arguments: a path, or a name on this process's PATH.
 
-        An approval of what it was before is replaced. Returns the path that was approved.
-        Raises NotApprovedError for what cannot be approved, since others could change it.
+        Args:
+            executable: what is approved. An earlier approval of it is replaced.
+            pin: only with the content that it has now.
+            for_agents: also in tasks that an agent makes or changes.
+
+        Returns the path that was approved. Raises NotApprovedError for what others could change,
+        and, for agents, for a program that runs whatever its arguments say.
         """
         path = _plain(_located(executable))
-        if (reason := _unsafe(path)) is not None:
-            raise NotApprovedError(f"{_shown(path)} cannot be approved: {reason}")
+        _require_safe(path)
+        if for_agents and (kind := runs_anything(path)):
+            says = f"{shown(path)} cannot be approved for agents: it is {kind}, so an agent could run any program"
+            raise NotApprovedError(says, fix="approve single commands: jarvis-trio allow --task NAME")
         with self._changing() as entries:
-            entries[str(path)] = _identity(path)
+            entry: Entry = _identity(path) if pin else {"target": str(path.resolve())}
+            entries[_EXECUTABLES][str(path)] = entry | ({"for_agents": True} if for_agents else {})
         return path
 
-    def check(self, path: Path) -> Path:
-        """Whether `path` may be run now; it is returned with its folders' links resolved.
+    def allow_command(self, command: Command, search_path: str, *, pin: bool = False) -> Path:
+        """Approve exactly one command; `search_path` is that of the daemon. Returns its program.
 
-        A link is approved by itself, or through the file that it leads to. Raises
-        NotApprovedError with the reason and what to do.
+        Raises HandlerError if there is no such program, NotApprovedError if others could change it.
         """
-        path = _plain(path)
-        target = path.resolve()
-        entries = self._read()
-        approved = entries.get(str(path)) or entries.get(str(target))
-        mend = f"to approve it: jarvis-trio allow {_shown(path)}"
-        if approved is None:
-            raise NotApprovedError(f"{_shown(path)} is not approved to run; {mend}")
-        if (reason := _unsafe(path)) is not None:
-            raise NotApprovedError(f"{_shown(path)} is approved but not safe to run: {reason}")
-        if _identity(path) != approved:
-            raise NotApprovedError(f"{_shown(path)} was replaced since it was approved; if that was an upgrade, {mend}")
-        return path
+        program = program_of(command, search_path)
+        _require_safe(program)
+        entry = _entry(command, program) | (_identity(program) if pin else {})
+        with self._changing() as entries:
+            others = [known for known in entries[_COMMANDS] if not _is_same(known, entry)]
+            entries[_COMMANDS] = [*others, entry | {"task": command.task}]
+        return program
 
-    def remove(self, executable: str | os.PathLike[str]) -> Path:
+    def check(self, command: Command, search_path: str, home: str) -> Path:
+        """Whether a command may run now; returns the path of its program.
+
+        One that an agent wrote or changed needs an executable that is approved for agents.
+
+        Args:
+            command: what a row says.
+            search_path: the folders in which a program without a path is looked for.
+            home: the folder in which commands run unless they say something else.
+
+        Raises HandlerError if there is no such program; NotApprovedError with the reason and the fix.
+        """
+        program = program_of(command, search_path)
+        entries = self._read()
+        refusal = _refusal_of_command(command, program, entries)
+        if refusal is not None:
+            refusal = _refusal_of_executable(command, program, entries, refusal, home)
+        if refusal is not None:
+            raise refusal
+        if (reason := unsafe_reason(program)) is not None:
+            raise NotApprovedError(f"{shown(program)} is approved but not safe to run: {reason}")
+        return program
+
+    def revoke(self, executable: str | os.PathLike[str]) -> Path:
         """Take back the approval of a path, which need not exist any more, or of a name on this process's PATH.
 
-        Returns the path that was approved. Raises NotApprovedError where there is none.
+        Returns the path that was approved. Raises NotApprovedError if there is none.
         """
         path = _located(executable)
         with self._changing() as entries:
             for known in (str(path), str(_plain(path))):
-                if entries.pop(known, None) is not None:
+                if entries[_EXECUTABLES].pop(known, None) is not None:
                     return Path(known)
-        raise NotApprovedError(f"{_shown(path)} is not in the list of approved executables {self._file}")
+        raise NotApprovedError(f"{shown(path)} is not in the list of approved executables {self._file}")
 
-    def list(self) -> tuple[Path, ...]:
-        """The approved paths in order, also those that `check` would refuse. Raises NotApprovedError."""
-        return tuple(Path(path) for path in sorted(self._read()))
+    def revoke_command(self, command: Command) -> None:
+        """Take back the approval of exactly this command. Raises NotApprovedError if there is none."""
+        with self._changing() as entries:
+            others = [known for known in entries[_COMMANDS] if not _says_the_same(known, command)]
+            if len(others) == len(entries[_COMMANDS]):
+                raise NotApprovedError(f"this command is not in the list of approved commands {self._file}")
+            entries[_COMMANDS] = others
 
-    def _read(self) -> dict[str, Mapping[str, str]]:
+    def executables(self) -> tuple[ApprovedExecutable, ...]:
+        """The approved executables in order, also those that `check` would refuse. Raises NotApprovedError."""
+        return tuple(
+            ApprovedExecutable(Path(path), "sha256" in entry, bool(entry.get("for_agents")))
+            for path, entry in sorted(self._read()[_EXECUTABLES].items())
+        )
+
+    def commands(self) -> tuple[ApprovedCommand, ...]:
+        """The commands that are approved exactly as they are. Raises NotApprovedError."""
+        return tuple(
+            ApprovedCommand(_command(entry), Path(entry["program"]), "sha256" in entry)
+            for entry in self._read()[_COMMANDS]
+        )
+
+    def _read(self) -> dict[str, Any]:
+        fix = "remove the file, and approve again"
         try:
             # Non-blocking, as a FIFO of that name would hold up every command for ever.
             with open(self._file, encoding="utf-8", opener=lambda p, f: os.open(p, f | os.O_NONBLOCK)) as file:
                 status = os.fstat(file.fileno())
-                if not stat.S_ISREG(status.st_mode) or not _only_ours(status, stat.S_IWGRP | stat.S_IWOTH):
+                if not stat.S_ISREG(status.st_mode) or others_can_write(self._file, status):
                     raise NotApprovedError(
-                        f"the list of approved executables {self._file} is no plain file that only you can write; "
-                        f"check it, make it yours, and: chmod 600 {_shown(self._file)}"
+                        f"the list of approved commands {self._file} is not a plain file that only you can write",
+                        fix=f"check it, make it yours, and: chmod 600 {shown(self._file)}",
                     )
-                entries = json.load(file)["executables"]
+                entries = json.load(file)
+                return _checked(entries)
         except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise NotApprovedError(
-                f"the list of approved executables {self._file} cannot be read ({error}); "
-                "mend it, or remove it and approve anew"
-            ) from None
-        if not isinstance(entries, dict):
-            raise NotApprovedError(f"{self._file} is no list of approved executables; remove it and approve anew")
-        return entries
+            return {_EXECUTABLES: {}, _COMMANDS: []}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            says = f"the list of approved commands {self._file} cannot be read ({printable(str(error))})"
+            raise NotApprovedError(says, fix=fix) from None
 
     @contextmanager
-    def _changing(self) -> Iterator[dict[str, Mapping[str, str]]]:
+    def _changing(self) -> Iterator[dict[str, Any]]:
         """The entries, to be changed; written at the end, as a whole or not at all."""
         folder = self._file.parent
         try:
@@ -139,15 +216,114 @@ class Approvals:
             finally:
                 os.close(lock)
         except OSError as error:
-            raise NotApprovedError(f"cannot write the list of approved executables {self._file}: {error}") from None
+            raise NotApprovedError(f"cannot write the list of approved commands {self._file}: {error}") from None
 
-    def _write(self, entries: Mapping[str, Mapping[str, str]]) -> None:
+    def _write(self, entries: Mapping[str, Any]) -> None:
         new = self._file.with_name(self._file.name + ".new")  # one writer at a time, so one name does
         with open(new, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f | os.O_NOFOLLOW, 0o600)) as file:
-            json.dump({"executables": entries}, file, indent=2, sort_keys=True)
+            json.dump(entries, file, indent=2, sort_keys=True)
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, self._file)
+
+
+def program_of(command: Command, search_path: str) -> Path:
+    """The path of the program that a command names. Raises HandlerError if it is not on `search_path`."""
+    found = find_executable(command.words[0], search_path)
+    if found is None:
+        says = f"{printable(command.words[0])} is not on the daemon's PATH ({search_path})"
+        raise HandlerError(says, fix="give its absolute path")
+    return found
+
+
+def _refusal_of_command(command: Command, program: Path, entries: Mapping[str, Any]) -> NotApprovedError | None:
+    """None if exactly this command is approved; else why it is not, as far as its approval by itself goes."""
+    same = [entry for entry in entries[_COMMANDS] if _says_the_same(entry, command)]
+    if any(entry["program"] == str(program) and _pin_fits(entry, program) for entry in same):
+        return None
+    if any(entry["program"] == str(program) for entry in same):
+        return NotApprovedError(f"{shown(program)} was replaced since it was approved", fix=_fix(command, program))
+    if same:
+        says = f"{printable(command.words[0])} is {shown(program)} now; approved was {printable(same[0]['program'])}"
+        return NotApprovedError(says, fix=_fix(command, program))
+    if any(command.task and entry.get("task") == command.task for entry in entries[_COMMANDS]):
+        says = f"the command was changed since it was approved, and now is: {printable(shlex.join(command.words))}"
+        return NotApprovedError(says, fix=_fix(command, program))
+    return NotApprovedError(f"{shown(program)} is not approved to run", fix=_fix(command, program))
+
+
+def _refusal_of_executable(
+    command: Command,
+    program: Path,
+    entries: Mapping[str, Any],
+    otherwise: NotApprovedError,
+    home: str,
+) -> NotApprovedError | None:
+    """None if the executable is approved, and nothing in the command goes beyond that."""
+    known = entries[_EXECUTABLES]
+    # A link is approved by itself, or through the file that it leads to.
+    entry = known.get(str(program), known.get(str(program.resolve())))
+    if entry is None or (command.by_agent and not entry.get("for_agents")):
+        return otherwise
+    if not _pin_fits(entry, program):
+        fix = f"if that was an upgrade: jarvis-trio allow {shown(program)}"
+        return NotApprovedError(f"{shown(program)} was replaced since it was approved", fix=fix)
+    exactly = _fix(command, program, exactly=True)
+    if steering := steering_names(command.names):
+        says = f"the command sets {joined(steering)}, which decides what code runs"
+        return NotApprovedError(says, fix=exactly)
+    if command.folder is not None and _plain(Path(command.folder)) != _plain(Path(home)):
+        says = f"the command runs in {shown(command.folder)}, which can decide what code runs"
+        return NotApprovedError(says, fix=exactly)
+    return None
+
+
+def _fix(command: Command, program: Path, *, exactly: bool = False) -> str:
+    path = f"with any arguments: jarvis-trio allow {shown(program)}"
+    if not command.task:
+        return f"to approve it {path}"
+    task = f"to approve exactly this command: jarvis-trio allow --task {shown(command.task)}"
+    return task if exactly else f"{task}; or {path}"
+
+
+def _entry(command: Command, program: Path) -> Entry:
+    """A command for the list. Of its variables only those have their value in it that decide what code runs."""
+    steering = steering_names(command.names)
+    return {
+        "program": str(program),
+        "command": list(command.words),
+        "cwd": command.folder,
+        "env": sorted(command.variables),
+        "secrets": sorted(command.secrets),
+        "steering": {name: command.variables[name] for name in steering if name in command.variables},
+    }
+
+
+def _command(entry: Entry) -> Command:
+    variables = {name: entry["steering"].get(name, "...") for name in entry["env"]}
+    words, secrets = tuple(entry["command"]), tuple(entry["secrets"])
+    return Command(words, variables, secrets, entry["cwd"], entry.get("task", ""))
+
+
+def _says_the_same(entry: Entry, command: Command) -> bool:
+    return _is_same(entry, _entry(command, Path(entry["program"])))
+
+
+def _is_same(entry: Entry, other: Entry) -> bool:
+    keys = ("program", "command", "cwd", "env", "secrets", "steering")
+    return all(entry[key] == other[key] for key in keys)
+
+
+def _checked(entries: Any) -> dict[str, Any]:
+    """The entries of a file, of this version or of 1.0.0. Raises ValueError, TypeError, KeyError, AttributeError."""
+    executables, commands = entries[_EXECUTABLES], entries.get(_COMMANDS, [])
+    if not isinstance(executables, dict) or not isinstance(commands, list):
+        raise ValueError("it is not a list of approvals")
+    for entry in executables.values():
+        entry.get("target")
+    for entry in commands:
+        _command(entry)
+    return {_EXECUTABLES: executables, _COMMANDS: commands}
 
 
 def _located(executable: str | os.PathLike[str]) -> Path:
@@ -155,23 +331,34 @@ def _located(executable: str | os.PathLike[str]) -> Path:
     name = os.fspath(executable)
     found = name if os.sep in name else shutil.which(name)
     if found is None:
-        raise NotApprovedError(f"{_shown(name)} is not on PATH; give the path of an executable")
+        raise NotApprovedError(f"{shown(name)} is not on PATH", fix="give the path of an executable")
     return Path(found).absolute()
 
 
 def _plain(path: Path) -> Path:
-    """The path with its folders' links resolved, so that `/bin/ls` is `/usr/bin/ls` where one is the other."""
+    """The path with its folders' links resolved, so that `/bin/ls` is `/usr/bin/ls` if one is the other."""
     return path.parent.resolve() / path.name
 
 
-def _identity(path: Path) -> Mapping[str, str]:
+def _require_safe(path: Path) -> None:
+    if (reason := unsafe_reason(path)) is not None:
+        raise NotApprovedError(f"{shown(path)} cannot be approved: {reason}")
+
+
+def _pin_fits(entry: Entry, program: Path) -> bool:
+    return "sha256" not in entry or _identity(program) == {key: entry.get(key) for key in ("target", "sha256")}
+
+
+def _identity(path: Path) -> Entry:
     target = path.resolve()
     try:
         status = target.stat()
         changed = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         return {"target": str(target), "sha256": _sha256(target, changed)}
+    except FileNotFoundError:
+        raise NotApprovedError(f"{shown(path)} is approved but not safe to run: there is no such file") from None
     except OSError as error:
-        raise NotApprovedError(f"{_shown(path)} cannot be read, so it cannot be recognised: {error.strerror}") from None
+        raise NotApprovedError(f"{shown(path)} cannot be read, so it cannot be recognised: {error.strerror}") from None
 
 
 @lru_cache(maxsize=256)
@@ -179,32 +366,3 @@ def _sha256(path: Path, _changed: tuple[int, ...]) -> str:
     """The hash of the content, remembered while `_changed`, which the kernel keeps, stays the same."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _unsafe(path: Path) -> str | None:
-    """Why a program should not be trusted to be what it was, or None."""
-    try:
-        target = path.resolve(strict=True)
-        status = target.stat()
-        if not stat.S_ISREG(status.st_mode) or not os.access(target, os.X_OK):
-            return "it is not an executable file"
-        if not _only_ours(status, stat.S_IWGRP | stat.S_IWOTH):
-            return f"others can change it; make it yours, and: chmod go-w {_shown(target)}"
-        for folder in {*path.parents, *target.parents}:
-            status = folder.stat()
-            # In a sticky folder (/tmp) only the owner of a file can replace it: chmod(1).
-            if not _only_ours(status, 0 if status.st_mode & stat.S_ISVTX else stat.S_IWOTH):
-                return f"others can change the folder {_shown(folder)}; make it yours, and: chmod o-w {_shown(folder)}"
-    except FileNotFoundError:
-        return "there is no such file"
-    except (OSError, RuntimeError) as error:  # RuntimeError: how pathlib tells of a loop of links
-        return str(error)
-    return None
-
-
-def _only_ours(status: os.stat_result, writable: int) -> bool:
-    return status.st_uid in (_ROOT_UID, os.geteuid()) and not status.st_mode & writable
-
-
-def _shown(path: str | os.PathLike[str]) -> str:
-    return printable(shlex.quote(os.fspath(path)))

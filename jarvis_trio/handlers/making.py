@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from jarvis_trio.delivery import Channels
@@ -17,7 +18,12 @@ def make_channels(settings: Settings, environment: Mapping[str, str]) -> Channel
     return Channels(environment, settings.data_dir)
 
 
-def make_handlers(settings: Settings, channels: Channels) -> Handlers:
+def make_handlers(settings: Settings, channels: Channels, environment: Mapping[str, str] = os.environ) -> Handlers:
     """The handlers by type: those that come with the program, and those of installed packages."""
-    commands = Custom(Approvals(settings.approvals_file), Outputs(settings.outputs_dir))
+    commands = Custom(
+        Approvals(settings.approvals_file),
+        Outputs(settings.outputs_dir),
+        environment,
+        secrets_dir=settings.data_dir,
+    )
     return Handlers(built_in(inbox_dir=settings.webhook_inbox_dir, commands=commands, notify=channels.notify))

@@ -1,4 +1,4 @@
-"""What a task did, or will do, on one day: each of its slots, and why. Reads the store, writes nothing."""
+"""What a task did, or will do, on one day: each of its slots, and why. It only reads the store."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class DayExplanation:
 def explain_day(
     store: MemoryStore, task: ScheduledTask, day: date, now: datetime, *, daemon_runs: bool | None = None
 ) -> DayExplanation:
-    """What `task` did on `day` of its zone, or will do. Arguments and errors are those of `explain`."""
+    """What `task` did on `day` of its zone, or will do; otherwise as `explain`."""
     case = case_at(store, task, datetime.combine(day, time(12)), now, daemon_runs)
     zone = case.moment.zone
     start, end = (as_utc(datetime.combine(day + timedelta(days=days), time()), zone) for days in (0, 1))
@@ -81,7 +81,7 @@ def explain_day(
 
 
 def _slots(case: Case, start: datetime, end: datetime) -> Iterator[datetime]:
-    """The slots that the schedule, as it is now, has in [start, end); and the next run of the row."""
+    """The slots that the present schedule has in [start, end), and the row's next run."""
     schedule, next_run = case.schedule, case.next_run
     if next_run is not None and start <= next_run < end:
         yield next_run

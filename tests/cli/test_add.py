@@ -47,6 +47,7 @@ def test_a_cron_expression_is_stored_as_it_was_typed_and_said_in_words(cli: Cli)
     assert json.loads(cli.task("job").schedule_config) == {"expression": "30 8 * * MON-FRI"}
     assert out == (
         "Added job: at 08:30 on Monday to Friday\n"
+        "Time limit: 5m (the default; --timeout sets another, or none)\n"
         "Next: Tue 2026-03-03 08:30 UTC (in 24 h)\n"
         "      Wed 2026-03-04 08:30 UTC (in 48 h)\n"
         "      Thu 2026-03-05 08:30 UTC (in 3 d)\n"
@@ -208,8 +209,8 @@ def test_clock_changes_that_meet_the_schedule_are_told_with_their_date(cli: Cli)
 def test_without_a_terminal_nothing_is_approved_and_the_mend_is_told(cli: Cli) -> None:
     done = cli("add", "job", "--every", "5m", "--", "true")
     assert done.code == 0
-    assert "is not approved to run; to approve it: jarvis-trio allow /" in done.err
-    assert Approvals(cli.data / "approved-commands.json").list() == ()
+    assert "is not approved to run; to approve exactly this command: jarvis-trio allow --task job; or " in done.err
+    assert Approvals(cli.data / "approved-commands.json").commands() == ()
 
 
 def test_what_is_approved_already_needs_no_note(cli: Cli) -> None:
@@ -222,8 +223,8 @@ def test_a_person_at_a_terminal_approves_what_is_added(program: Program) -> None
     program("init")
     done = program.at_terminal("add", "job", "--every", "5m", "--", "true")
     assert done.code == 0
-    (approved,) = Approvals(program.data / "approved-commands.json").list()
-    assert f"Approved: {approved}" in done.out
+    (approved,) = Approvals(program.data / "approved-commands.json").commands()
+    assert f"Approved: {approved.program} (exactly this command)" in done.out
     assert program("run-now", "job").code == 0
 
 

@@ -64,7 +64,7 @@ def test_a_new_zone_moves_a_cron_task_and_no_interval(job: Cli) -> None:
 
 def test_policy_keys_of_other_programs_stay(job: Cli) -> None:
     job.change("job", policy='{"timeout_seconds": 60, "theirs": [1, 2]}')
-    job.ok("edit", "job", "--timeout", "none", "--retries", "3")
+    job.ok("edit", "job", "--timeout", "default", "--retries", "3")
     assert json.loads(job.task("job").policy or "") == {"theirs": [1, 2], "retries": 3}
 
 

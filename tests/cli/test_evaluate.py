@@ -103,7 +103,7 @@ def test_a_command_that_nobody_approved_is_exit_1_with_the_mend(job: Cli) -> Non
     job.ok("edit", "job", "--config", '{"command": "true"}')
     done = job("run-now", "job")
     assert done.code == 1
-    assert "is not approved to run; to approve it: jarvis-trio allow /" in done.err
+    assert "is not approved to run; to approve exactly this command: jarvis-trio allow --task job; or " in done.err
 
 
 def test_a_handler_that_is_not_installed_cannot_be_run_and_leaves_no_trace(job: Cli) -> None:

@@ -96,16 +96,37 @@ def test_a_folder_that_cannot_be_made_is_one_line(nothing: Cli, monkeypatch: pyt
 def test_an_empty_list_of_approvals_says_so_beside_the_data(cli: Cli) -> None:
     done = cli("allow", "--list")
     assert (done.code, done.out) == (0, "")
-    assert done.err == "note: nothing is approved; to approve a program: jarvis-trio allow PATH\n"
+    assert done.err == "note: nothing is approved; to approve the command of a task: jarvis-trio allow --task NAME\n"
     assert cli.json("allow", "--list") == []
 
 
 def test_an_approved_program_is_listed_until_it_is_taken_back(cli: Cli) -> None:
-    (path,) = cli.ok("allow", "true").removeprefix("Approved: ").splitlines()
-    assert cli.ok("allow", "--list") == f"{path}\n"
-    assert cli.json("allow", "--list") == [path]
-    assert cli.ok("allow", "--remove", path) == f"No longer approved: {path}\n"
+    (said,) = cli.ok("allow", "true").splitlines()
+    path = said.removeprefix("Approved: ").removesuffix(" with any arguments")
+    assert cli.ok("allow", "--list") == f"{path} with any arguments\n"
+    assert cli.json("allow", "--list") == [{"path": path, "pinned": False, "for_agents": False}]
+    assert cli.ok("allow", "--revoke", path) == f"No longer approved: {path}\n"
     assert cli.json("allow", "--list") == []
+
+
+def test_the_command_of_a_task_is_approved_exactly_as_it_is(cli: Cli) -> None:
+    cli.ok("add", "job", "--every", "5m", "--env", "LEVEL=3", "--secret", "KEY", "--", "true", "a b")
+    assert cli.ok("allow", "--task", "job").endswith("/true 'a b' (exactly this command)\n")
+    (listed,) = cli.ok("allow", "--list").splitlines()
+    assert listed.startswith("exactly: ")
+    assert listed.endswith("/true 'a b' (task job; variables LEVEL; secrets KEY)")
+    (entry,) = cli.json("allow", "--list")
+    assert (entry["command"][1:], entry["env"], entry["secrets"]) == (["a b"], ["LEVEL"], ["KEY"])
+    cli.ok("allow", "--revoke", "--task", "job")
+    assert cli.json("allow", "--list") == []
+    cli.ok("add", "alerts", "--every", "5m", "--handler", "alert_eval")
+    assert "runs no command" in cli.fails("allow", "--task", "alerts")
+
+
+def test_what_an_interpreter_with_any_arguments_means_is_told(cli: Cli) -> None:
+    done = cli("allow", "sh")
+    assert "is an interpreter: whoever can write the database can now run any program with it" in done.err
+    assert "cannot be approved for agents" in cli.fails("allow", "--for-agents", "sh")
 
 
 def test_what_others_can_change_is_not_approved(cli: Cli, tmp_path: Path) -> None:
@@ -113,9 +134,9 @@ def test_what_others_can_change_is_not_approved(cli: Cli, tmp_path: Path) -> Non
     script.write_text("#!/bin/sh\n")
     script.chmod(0o777)
     assert "cannot be approved: others can change it" in cli.fails("allow", str(script))
-    assert Approvals(cli.data / "approved-commands.json").list() == ()
+    assert Approvals(cli.data / "approved-commands.json").executables() == ()
 
 
 @pytest.mark.parametrize("arguments", [[], ["--list", "true"], ["--json", "true"], ["--remove"]])
 def test_approving_nothing_is_wrong_usage(cli: Cli, arguments: list[str]) -> None:
-    assert "give the path of an executable, or --list" in cli.fails("allow", *arguments, code=2)
+    assert "give the path of an executable, --task NAME, or --list" in cli.fails("allow", *arguments, code=2)

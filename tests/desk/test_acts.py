@@ -76,11 +76,11 @@ def test_a_request_that_contradicts_itself_names_its_own_fields(desk: Session, r
 def test_only_a_person_approves_what_a_task_runs(desk: Session) -> None:
     saved = add(desk, request=TaskRequest(every="1h", command=("true",)))
     assert isinstance(saved.approval.refused, NotApprovedError)
-    assert desk.approvals.list() == ()
+    assert desk.approvals.executables() == desk.approvals.commands() == ()
 
     approved = acts.add(desk, "other", TaskRequest(every="1h", command=("true",)), by_person=True)
     assert approved.approval.approved is not None
-    assert approved.approval.approved.name == "true"
+    assert approved.approval.approved.words[0].endswith("/true")
 
 
 def test_a_change_returns_before_and_after(desk: Session) -> None:

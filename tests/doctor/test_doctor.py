@@ -492,10 +492,22 @@ def test_commands_that_the_daemon_would_refuse_are_told(cli: Cli, tmp_path: Path
     cli.change("empty", handler_config="{")
     told = {says.split(":")[0]: fix for (subject, says), fix in problems(cli).items() if subject == "command"}
     assert set(told) == {"new", "gone", "empty"}
-    assert told["new"] == f"to approve it: jarvis-trio allow {script}"
+    allow = "to approve exactly this command: jarvis-trio allow --task new"
+    assert told["new"] == f"{allow}; or with any arguments: jarvis-trio allow {script}"
     assert told["gone"] == "give its absolute path"
     cli.ok("allow", str(script))
     assert "new" not in {says.split(":")[0] for _, says in problems(cli)}
+
+
+def test_a_secret_that_a_command_will_lack_is_told(cli: Cli) -> None:
+    add(cli, "report", "--every", "5m", "--secret", "API_KEY", "--", "true")
+    cli.ok("allow", "--task", "report")
+    ((says, fix),) = [(says, fix) for (subject, says), fix in problems(cli).items() if subject == "command"]
+    assert says == "report: the command needs the secret API_KEY, which is not set"
+    assert fix.startswith(f"set it in {cli.data}/secrets.env (a line API_KEY=value; chmod 600)")
+    (cli.data / "secrets.env").write_text("API_KEY=hunter22\n")
+    (cli.data / "secrets.env").chmod(0o600)
+    assert [subject for subject, _ in problems(cli) if subject == "command"] == []
 
 
 def test_a_handler_that_nobody_brings_is_a_warning(cli: Cli) -> None:

@@ -419,7 +419,7 @@ def test_without_notices_results_go_to_the_channels_with_secrets_from_beside_the
     store.store_scheduled_task(a_task(delivery_channel="email", delivery_config='{"to": "a@example.com"}'))
     delivery = engine.run_now("job")["delivery"]
     assert delivery["status"] == "failed"
-    assert str(tmp_path / "delivery-secrets.env") in delivery["error"]
+    assert str(tmp_path / "secrets.env") in delivery["error"]
 
 
 @pytest.fixture

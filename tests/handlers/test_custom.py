@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ import pytest
 
 from jarvis_trio.errors import HandlerError, HandlerTimeoutError, NotApprovedError
 from jarvis_trio.handlers.approvals import Approvals
+from jarvis_trio.handlers.commands import command_of
 from jarvis_trio.handlers.custom import Custom
 from jarvis_trio.handlers.family import MARKER
+from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.processes import end_orphans
 from jarvis_trio.process.identity import current_owner
@@ -154,6 +157,14 @@ def test_a_signal_without_a_name_is_told_by_its_number(run: Command) -> None:
         ({"command": ["sh", "a\0b"]}, "no NUL character"),
         ({"command": "sh 'open"}, "No closing quotation"),
         ({"command": ["sh", "\ud800"]}, "cannot be started"),
+        ({"command": "sh", "env": ["A"]}, "env must be an object of texts"),
+        ({"command": "sh", "env": {"A": 1}}, "env must be an object of texts"),
+        ({"command": "sh", "env": {"A B": ""}}, "'A B' is not the name of a variable"),
+        ({"command": "sh", "env": {"A": "\0"}}, "the variable A holds a NUL character"),
+        ({"command": "sh", "env": {"JARVIS_RUN": "x"}}, "JARVIS_RUN is set by the program itself"),
+        ({"command": "sh", "secrets": "A"}, "secrets must be a list of names"),
+        ({"command": "sh", "secrets": ["A"], "env": {"A": "x"}}, "the variable A is in env and in secrets"),
+        ({"command": "sh", "cwd": "here"}, "cwd must be the absolute path of a folder"),
         ({"command": "./sh"}, "is not on the daemon's PATH"),
         ({"command": "no-such-program\x1b[2J"}, r"no-such-program\\x1b\[2J is not on the daemon's PATH"),
     ],
@@ -173,7 +184,7 @@ def test_a_command_that_nobody_approved_does_not_run(run: Command, tmp_path: Pat
 
 def test_a_command_that_was_replaced_does_not_run(run: Command, tmp_path: Path) -> None:
     script = write_script(tmp_path / "script", "#!/bin/sh\n")
-    run.approvals.allow(script)
+    run.approvals.allow(script, pin=True)
     assert run([script])["exit_code"] == 0
     write_script(tmp_path / "script", f"#!/bin/sh\ntouch {tmp_path}/made\n")
     with pytest.raises(NotApprovedError, match="was replaced"):
@@ -204,6 +215,79 @@ def test_a_command_is_told_its_slot_and_gets_no_secret(run: Command) -> None:
         "JARVIS_SCHEDULED_FOR": NOON.isoformat(),
         "JARVIS_ATTEMPT": "2",
     }
+
+
+def configured(run: Command, folder: Path, **config: object) -> dict[str, Any]:
+    """Run a task whose row has more than a command, with the secrets in that folder."""
+    environment = run.environment | {"FROM_THE_DAEMON": "hunter33"}
+    handler = Custom(run.approvals, None, environment, secrets_dir=folder)
+    return handler(a_task(config), a_context())
+
+
+def write_secrets(folder: Path, text: str) -> None:
+    (folder / "secrets.env").write_text(text)
+    (folder / "secrets.env").chmod(0o600)
+
+
+def test_a_command_gets_its_variables_and_secrets(run: Command, tmp_path: Path) -> None:
+    write_secrets(tmp_path, "API_KEY=hunter22\nOTHER=x\n")
+    done = configured(
+        run,
+        tmp_path,
+        command=["sh", "-c", 'echo "$LEVEL,$API_KEY,$FROM_THE_DAEMON,$OTHER"'],
+        env={"LEVEL": "a b"},
+        secrets=["API_KEY", "FROM_THE_DAEMON"],
+    )
+    assert done["stdout"] == "a b,hunter22,hunter33,\n"
+
+
+@pytest.mark.law(9)
+def test_law_9_a_row_that_preloads_a_library_does_not_run(run: Command, tmp_path: Path) -> None:
+    with pytest.raises(NotApprovedError, match="sets LD_PRELOAD, which decides what code runs"):
+        configured(run, tmp_path, command=["sh", "-c", "true"], env={"LD_PRELOAD": "/tmp/evil.so"})
+
+
+def test_a_missing_secret_is_an_error_before_the_command_starts(run: Command, tmp_path: Path) -> None:
+    write_secrets(tmp_path, "OTHER=hunter22\n")
+    made = tmp_path / "made"
+    with pytest.raises(
+        HandlerError, match=r"needs the secret API_KEY, which is not set; set it in .*secrets\.env"
+    ) as caught:
+        configured(run, tmp_path, command=["sh", "-c", f"touch {made}"], secrets=["API_KEY", "OTHER"])
+    assert "hunter22" not in str(caught.value)
+    assert not made.exists()
+
+
+def test_a_secrets_file_that_others_may_read_is_an_error_without_a_value(run: Command, tmp_path: Path) -> None:
+    write_secrets(tmp_path, "API_KEY=hunter22\n")
+    (tmp_path / "secrets.env").chmod(0o644)
+    with pytest.raises(HandlerError, match=r"open to others .*chmod 600") as caught:
+        configured(run, tmp_path, command=["sh", "-c", "true"], secrets=["API_KEY"])
+    assert "hunter22" not in str(caught.value)
+
+
+def test_a_command_runs_in_the_folder_of_its_row(run: Command, tmp_path: Path) -> None:
+    task = a_task({"command": ["sh", "-c", "pwd"], "cwd": str(tmp_path)})
+    run.approvals.allow_command(command_of(task), run.environment["PATH"])
+    assert Custom(run.approvals, None, run.environment)(task, a_context())["stdout"] == f"{tmp_path}\n"
+
+
+def test_all_output_is_kept_under_the_runs_number(run: Command, tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path / "runs")
+    script = f"echo one; echo two >&2; {run.python} -c 'print(\"x\" * 100_000)'; exit 1"
+    context = replace(a_context(), run_id=7)
+    Custom(run.approvals, outputs, run.environment)(a_task({"command": ["sh", "-c", script]}), context)
+    assert outputs.path(7).read_text() == "one\ntwo\n" + "x" * 100_000 + "\n"
+
+
+def test_output_is_kept_at_the_time_limit_too(run: Command, tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path / "runs")
+    context = replace(a_context(timeout=SHORT), run_id=7)
+    with pytest.raises(HandlerTimeoutError, match="its last output: so far"):
+        Custom(run.approvals, outputs, run.environment)(
+            a_task({"command": ["sh", "-c", "echo so far; sleep 60"]}), context
+        )
+    assert outputs.path(7).read_text() == "so far\n"
 
 
 def test_a_handler_that_changes_the_environment_changes_no_command(

@@ -62,7 +62,8 @@ def test_draining_ends_although_somebody_holds_an_end() -> None:
     with Streams([pieces.append, pieces.append]) as streams:
         process = subprocess.Popen(["/bin/sh", "-c", "echo here; sleep 60"], stdout=streams.writers[0])
         streams.started()
-        streams.pump(5)
+        while not pieces:
+            streams.pump(5)
         streams.drain()
         assert streams.are_open()
         process.kill()

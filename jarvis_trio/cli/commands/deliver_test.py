@@ -18,7 +18,7 @@ from jarvis_trio.text import joined
 _HELP = f"""Send a sample to a channel, and say where it went.
 
 The channels are {joined(CHANNEL_NAMES, most=len(CHANNEL_NAMES))}. Secrets come from this
-shell's environment or from delivery-secrets.env in the data folder; the daemon may have
+shell's environment or from secrets.env in the data folder; the daemon may have
 another environment.
 
 \b

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import click
 
@@ -157,6 +158,9 @@ def _integrity(store: MemoryStore) -> list[Finding]:
         return list(check_integrity(store))
 
 
+_OF_AGENT = {"PATH": SEARCH_PATH}
+
+
 def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) -> Iterator[Finding]:
     settings, now, zone = session.settings, session.now(), session.zone()
     tasks = store.list_scheduled_tasks()
@@ -166,10 +170,11 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
     yield from guarded("inbox", _PERMISSION, partial(check_inbox, settings.webhook_inbox_dir, tasks))
     if not runs_application(settings.lock_file):  # whose handlers are its own
         installed = agent is not None and agent.plist.exists()
-        search_path = SEARCH_PATH if installed else session.environment.get("PATH", "")
+        # The agent has none of this shell's variables, and so none of its secrets.
+        environment = _OF_AGENT | {"HOME": str(Path.home())} if installed else session.environment
         yield from guarded("application", _APPLICATION, partial(_of_application, session, enabled))
         yield from check_handlers(enabled, session.handlers)
-        yield from check_commands(enabled, session.approvals, search_path)
+        yield from check_commands(enabled, settings, environment)
     yield from check_delivery(enabled, session.channels.check)
     yield from guarded("alerts", _SETTING, partial(check_alerts, settings, session.channels.check))
     yield from check_undelivered(store)

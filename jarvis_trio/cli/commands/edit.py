@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from jarvis_trio.cli.definition import definition_options, note_warnings, person_is_there, task_request, tell_approval
+from jarvis_trio.cli.definition import (
+    DefinitionCommand,
+    definition_options,
+    note_warnings,
+    person_is_there,
+    task_request,
+    tell_approval,
+)
 from jarvis_trio.cli.outlook import say_outlook
 from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.cli.session import name_argument
@@ -16,7 +23,7 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import definition_words, difference
 
 
-@click.command()
+@click.command(cls=DefinitionCommand)
 @name_argument
 @definition_options
 @json_option

@@ -51,7 +51,8 @@ def _show_task(detail: TaskDetail, session: Session, as_json: bool) -> None:
     task, set_aside = detail.state.task, detail.state.set_aside
     state = "" if task.enabled else " (paused)"
     say(task.name + (state if set_aside is None else f" (set aside: {set_aside})"))
-    _say_pairs(definition_words(task, zone))
+    default = looks.default_time_limit(session, task)
+    _say_pairs({**definition_words(task, zone), **({"timeout": f"{default} (the default)"} if default else {})})
     say_outlook(session, task)
     if detail.runs:
         say("Last runs:")
@@ -65,6 +66,8 @@ def _show_run(run: Run, session: Session, as_json: bool) -> None:
         return
     say(f"Run {run.id} of {run.task_name}: {run.status}")
     _say_pairs(dict(_run_words(run, now, zone)))
+    if session.outputs.path(run.id).exists():
+        say(f"  All of its output: jarvis-trio output {run.id}")
     for heading, text in (("Result", run.result), ("Delivery", run.delivery)):
         if text is not None:
             say(f"{heading}:")

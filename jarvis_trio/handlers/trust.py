@@ -1,0 +1,95 @@
+"""Who else could change a program: its file, or a folder on the way to it."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shlex
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from jarvis_trio.text import printable
+
+_ROOT_UID = 0
+_MAC_ADMIN_GID = 80
+_MOST_LINKS = 40  # as many as Linux follows (path_resolution(7))
+
+
+def unsafe_reason(path: Path) -> str | None:
+    """Why others could make a program something else than it is; None if nobody but the user and root can.
+
+    The path may be a link: every folder that leads to it, to each link that follows, and to the
+    file at the end is looked at.
+    """
+    try:
+        target = path.resolve(strict=True)
+        status = target.stat()
+        if not stat.S_ISREG(status.st_mode) or not os.access(target, os.X_OK):
+            return "it is not an executable file"
+        if others_can_write(target, status):
+            return f"others can change it; make it yours, and: chmod go-w {shown(target)}"
+        for folder in sorted({*_folders_to(path), *target.parents}):
+            if others_can_write(folder, folder.stat()):
+                return f"others can change the folder {shown(folder)}; make it yours, and: chmod go-w {shown(folder)}"
+    except FileNotFoundError:
+        return "there is no such file"
+    except (OSError, RuntimeError) as error:  # RuntimeError: how pathlib tells of a loop of links
+        return str(error)
+    return None
+
+
+def others_can_write(path: Path, status: os.stat_result) -> bool:
+    """Whether somebody else than the user and root can change a file, or replace what is in a folder."""
+    if status.st_uid not in (_ROOT_UID, os.geteuid()):
+        return True
+    if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX:
+        return False  # in a sticky folder (/tmp) only the owner of a file can replace it: chmod(1)
+    if status.st_mode & stat.S_IWOTH:
+        return True
+    return bool(status.st_mode & stat.S_IWGRP) and (_has_list(path) or not is_private_group(status.st_gid))
+
+
+def is_private_group(gid: int) -> bool:
+    """Whether nobody but the user and root is in a group, as in the one that many systems make with each user.
+
+    Not remembered: somebody may be added while the daemon runs.
+    """
+    if sys.platform == "darwin" and gid == _MAC_ADMIN_GID:
+        return True  # who is in it may become root anyway, and Homebrew's folders belong to it
+    ours = {_ROOT_UID, os.geteuid()}
+    try:
+        members = grp.getgrgid(gid).gr_mem
+    except KeyError:
+        return False
+    uids = {entry.pw_uid for entry in pwd.getpwall() if entry.pw_gid == gid or entry.pw_name in members}
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return uids <= ours and known.issuperset(members)
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as a person can paste it into a shell."""
+    return printable(shlex.quote(os.fspath(path)))
+
+
+def _has_list(path: Path) -> bool:
+    """Whether an access control list names others: then the group's bits are its mask (acl(5))."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return "system.posix_acl_access" in os.listxattr(path)
+    except OSError:
+        return False
+
+
+def _folders_to(path: Path) -> Iterator[Path]:
+    """Each folder by which a path leads to its file, over all links on the way."""
+    for _ in range(_MOST_LINKS):
+        yield from path.parents
+        yield from path.parent.resolve().parents
+        yield path.parent.resolve()
+        if not path.is_symlink():
+            return
+        path = path.parent.resolve() / os.readlink(path)
