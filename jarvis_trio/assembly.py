@@ -45,9 +45,12 @@ def make_engine(
 
 def make_runs(settings: Settings, environment: Mapping[str, str], source: HandlerSource) -> Runs:
     """The handler that hands tasks to an application, with its variables in the data folder."""
-    from jarvis_trio.application.handlers import ENVIRONMENT_FILE, Runs  # noqa: PLC0415  # 5 ms, which few need
+    # Imported here: 5 ms, which few need.
+    from jarvis_trio.application.handlers import ENVIRONMENT_FILE, Runs  # noqa: PLC0415  # as above
+    from jarvis_trio.handlers.outputs import Outputs  # noqa: PLC0415  # as above
 
-    return Runs(source, settings.memory_db_path, environment, settings.data_dir / ENVIRONMENT_FILE)
+    variables, outputs = settings.data_dir / ENVIRONMENT_FILE, Outputs(settings.outputs_dir)
+    return Runs(source, settings.memory_db_path, environment, variables, outputs)
 
 
 def _alert_channel(settings: Settings, environment: Mapping[str, str]) -> AlertChannel | None:

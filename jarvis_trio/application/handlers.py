@@ -22,17 +22,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jarvis_trio.application.source import HandlerSource
 from jarvis_trio.delivery.secrets import read_variables
 from jarvis_trio.errors import DeliveryError, HandlerError, HandlerSkippedError, HandlerTimeoutError, JarvisError
 from jarvis_trio.handlers.custom import passed_on, task_environment
 from jarvis_trio.handlers.endings import failure_reason, timeout_reason
+from jarvis_trio.handlers.outputs import OutputFile, Outputs
 from jarvis_trio.handlers.patience import PATIENCE
 from jarvis_trio.jsontext import json_value
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
 from jarvis_trio.text import printable
+
+if TYPE_CHECKING:
+    from jarvis_trio.handlers.processes import Completed
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 ENVIRONMENT_FILE = "application.env"
@@ -80,6 +84,15 @@ class ApplicationHandlers(Mapping[str, Handler]):
         return len(self._ours)
 
 
+class _Call(NamedTuple):
+    """What one child process is told and allowed; `run_id` is the run's number, if it is one."""
+
+    told: dict[str, str]
+    timeout: timedelta
+    cancelled: Event
+    run_id: int | None
+
+
 class Runs:
     """The handler that hands a task to the application.
 
@@ -88,17 +101,24 @@ class Runs:
         database: the daemon's; the application's has to be the same.
         environment: the daemon's own variables.
         variables_file: further variables for the application, read at each run; it may be missing.
+        outputs: where what a run writes is kept; None to keep none.
     """
 
     grace = PATIENCE.grace
 
     def __init__(
-        self, source: HandlerSource, database: Path, environment: Mapping[str, str], variables_file: Path
+        self,
+        source: HandlerSource,
+        database: Path,
+        environment: Mapping[str, str],
+        variables_file: Path,
+        outputs: Outputs | None = None,
     ) -> None:
         self._source = source
         self._database = database
         self._environment = passed_on(environment)
         self._variables_file = variables_file
+        self._outputs = outputs
 
     def __call__(self, task: ScheduledTask, context: HandlerContext) -> HandlerResult:
         """Run the task's handler in a child process of the application's interpreter.
@@ -108,9 +128,8 @@ class Runs:
         HandlerTimeoutError at the time limit.
         """
         request = {"ask": "run", "type": task.handler_type, "config": task.handler_config or ""}
-        told = task_environment(task, context)
-        answer = self._ask(request, told, context.timeout, context.cancelled)
-        return _result(answer)
+        call = _Call(task_environment(task, context), context.timeout, context.cancelled, context.run_id)
+        return _result(self._ask(request, call))
 
     def beside(self, ours: Mapping[str, Handler]) -> ApplicationHandlers:
         """Handlers by type: `ours`, and this one for every type that is the application's."""
@@ -118,7 +137,7 @@ class Runs:
 
     def look(self) -> Look:
         """See, in a child process, what would keep runs from working. Raises HandlerError if nothing answers."""
-        seen = self._ask({"ask": "look"}, {}, _LOOK_LIMIT, Event())
+        seen = self._ask({"ask": "look"}, _Call({}, _LOOK_LIMIT, Event(), None))
         if "error" in seen:
             raise HandlerError(f"the application cannot be looked at: {printable(str(seen['error']))}")
         return Look(str(seen["python"]), tuple(seen["problems"]), tuple(seen["missing"]))
@@ -131,40 +150,38 @@ class Runs:
             raise JarvisError(f"the application's handlers cannot run: {'; '.join(seen.problems)}", fix=fix)
         return seen
 
-    def _ask(
-        self, request: Mapping[str, str], told: dict[str, str], timeout: timedelta, cancelled: Event
-    ) -> dict[str, Any]:
+    def _ask(self, request: Mapping[str, str], call: _Call) -> dict[str, Any]:
         folder = Path(tempfile.mkdtemp(prefix="jarvis-run-"))  # mode 0700
+        question, answer = folder / "request.json", folder / "answer.json"
         try:
-            return self._ask_in(folder, request, told, timeout, cancelled)
+            question.write_text(json.dumps(self._whole(request, answer)))  # not an argument, which everybody can see
+            ended = self._run(question, call)
+            found = _read_answer(answer)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        if found is None:
+            raise HandlerError(f"the application's process ended without an answer: {failure_reason(ended)}")
+        return found
 
-    def _ask_in(
-        self,
-        folder: Path,
-        request: Mapping[str, str],
-        told: dict[str, str],
-        timeout: timedelta,
-        cancelled: Event,
-    ) -> dict[str, Any]:
+    def _run(self, question: Path, call: _Call) -> Completed:
         from jarvis_trio.handlers.processes import run_command  # noqa: PLC0415  # psutil: 20 ms
 
-        question, answer = folder / "request.json", folder / "answer.json"
-        question.write_text(json.dumps(self._whole(request, answer)))  # in a file: its config is nobody's to see
-        done = run_command(
-            [str(self._source.python), str(BOOTSTRAP), str(question)],
-            environment=self._environment | self._variables() | told,
-            folder=str(self._source.folder),
-            timeout=timeout,
-            cancelled=cancelled,
-        )
-        if not done.in_time:
-            raise HandlerTimeoutError(timeout_reason(done, timeout))
-        found = _read_answer(answer)
-        if found is None:
-            raise HandlerError(f"the application's process ended without an answer: {failure_reason(done)}")
-        return found
+        with self._output(call.run_id) as output:
+            ended = run_command(
+                [str(self._source.python), str(BOOTSTRAP), str(question)],
+                environment=self._environment | self._variables() | call.told,
+                folder=str(self._source.folder),
+                timeout=call.timeout,
+                cancelled=call.cancelled,
+                mark=str(call.run_id or ""),
+                output=output.write,
+            )
+        if not ended.in_time:
+            raise HandlerTimeoutError(timeout_reason(ended, call.timeout))
+        return ended
+
+    def _output(self, run_id: int | None) -> OutputFile:
+        return OutputFile(None) if self._outputs is None or run_id is None else self._outputs.create(run_id)
 
     def _variables(self) -> dict[str, str]:
         try:

@@ -18,6 +18,7 @@ import pytest
 from jarvis_trio.application.handlers import BOOTSTRAP, Runs
 from jarvis_trio.application.source import make_source
 from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError, JarvisError
+from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.models import HandlerResult
 from tests.support.assistant_app import HANDLERS, REGISTRY, STORE, make_application
 from tests.support.handler_calls import a_context, a_task
@@ -33,15 +34,16 @@ class App:
         self.database = folder / "data/memory.db"
         self.variables = folder / "data/application.env"
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder.parent), "SECRET": "the daemon's"}
+        self.outputs = Outputs(folder.parent / "runs")
         self.parts: tuple[str, ...] = (REGISTRY,)
 
     def runs(self) -> Runs:
         source = make_source(self.folder, HANDLERS, store=STORE, parts=self.parts)
-        return Runs(source, self.database, self.environment, self.variables)
+        return Runs(source, self.database, self.environment, self.variables, self.outputs)
 
     def call(self, kind: str, config: object = None, *, seconds: float = 30) -> HandlerResult:
         task = replace(a_task(name="my task"), handler_type=kind, handler_config=json.dumps(config or {}))
-        return self.runs()(task, a_context(timeout=timedelta(seconds=seconds)))
+        return self.runs()(task, replace(a_context(timeout=timedelta(seconds=seconds)), run_id=7))
 
     def answer(self, kind: str) -> Any:
         text = self.call(kind)
@@ -96,6 +98,11 @@ def test_a_file_of_variables_that_others_may_read_is_refused(app: App) -> None:
     app.variables.chmod(0o644)
     with pytest.raises(HandlerError, match=r"application\.env is open to others .* chmod 600"):
         app.call("where")
+
+
+def test_what_a_handler_writes_is_the_runs_output(app: App) -> None:
+    app.answer("proactive_push")
+    assert sorted(app.outputs.end(7, 1000).splitlines()) == [b"a word on stderr", b"a word on stdout"]
 
 
 @pytest.mark.law(4)
