@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from jarvis_trio.application.source import HandlerSource
+from jarvis_trio.application.source import ENVIRONMENT_FILE, HandlerSource
 from jarvis_trio.delivery import read_config
 from jarvis_trio.engine.engine import SchedulerEngine
 from jarvis_trio.engine.equipment import equip
@@ -46,7 +46,7 @@ def make_engine(
 def make_runs(settings: Settings, environment: Mapping[str, str], source: HandlerSource) -> Runs:
     """The handler that hands tasks to an application, with its variables in the data folder."""
     # Imported here: 5 ms, which few need.
-    from jarvis_trio.application.handlers import ENVIRONMENT_FILE, Runs  # noqa: PLC0415  # as above
+    from jarvis_trio.application.handlers import Runs  # noqa: PLC0415  # as above
     from jarvis_trio.handlers.outputs import Outputs  # noqa: PLC0415  # as above
 
     variables, outputs = settings.data_dir / ENVIRONMENT_FILE, Outputs(settings.outputs_dir)

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from jarvis_trio.handlers.processes import Completed
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
-ENVIRONMENT_FILE = "application.env"
-"""Variables for the application's handlers alone, in the data folder: `NAME=value`, mode 0600."""
 
 _MOST_ANSWER_BYTES = 16 * 1024 * 1024
 _LOOK_LIMIT = timedelta(seconds=60)

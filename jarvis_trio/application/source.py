@@ -10,6 +10,9 @@ from pathlib import Path
 
 from jarvis_trio.errors import JarvisError
 
+ENVIRONMENT_FILE = "application.env"
+"""Variables for the application alone, in the daemon's data folder: `NAME=value`, mode 0600."""
+
 NEVER = "custom"
 """This type stays ours whatever is asked for: the application would run commands that nobody approved."""
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import click
 
 from jarvis_trio.application.source import HandlerSource, make_source
+from jarvis_trio.delivery.secrets import read_variables
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
 
@@ -70,6 +74,19 @@ class WrappedEngine(NamedTuple):
         """The options that name it."""
         folder = () if self.folder is None else ("--app-dir", str(self.folder.absolute()))
         return (*folder, "--engine", self.engine, "--store", self.store)
+
+    def enter(self, variables_file: Path) -> None:
+        """Make this process the application's: its folder, its further variables, its lines in the log.
+
+        Raises JarvisError if the file of variables is open to others or cannot be read.
+        """
+        if self.folder is not None:
+            os.chdir(self.folder)
+        logging.getLogger().setLevel(logging.INFO)
+        if variables := read_variables(variables_file):
+            os.environ.update(variables)
+            if "config" in sys.modules:  # it may have read one of them already
+                _import_again(sys.modules["config"])
 
     def build(self, database: Path) -> tuple[Any, Any]:
         """Its store and its engine, each called once. Raises JarvisError, whatever goes wrong in there.
@@ -175,6 +192,13 @@ def _source(
     if app_dir is None:
         raise click.UsageError("--handlers goes with --app-dir")
     return make_source(app_dir, handlers, python=app_python, store=store or "", parts=parts, instead_of=instead_of)
+
+
+def _import_again(module: ModuleType) -> None:
+    try:
+        importlib.reload(module)
+    except (Exception, SystemExit) as error:  # another program's code, which may do anything
+        raise JarvisError(f"cannot import {module.__name__}: {type(error).__name__}: {error}") from error
 
 
 def _call(reference: str, argument: Any) -> Any:

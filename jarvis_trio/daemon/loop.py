@@ -38,6 +38,7 @@ from jarvis_trio.daemon.postman import Postman
 from jarvis_trio.daemon.watcher import Watcher
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.instants import duration_text
+from jarvis_trio.jsontext import json_value
 from jarvis_trio.text import moment_words
 
 __all__ = ["Engine", "JarvisDaemon"]
@@ -203,7 +204,7 @@ class JarvisDaemon:
 
 def _log_tick(results: Results, took: timedelta) -> None:
     """What the tick of another program's engine did; ours logs each of its runs."""
-    count = Counter(str(result.get("status")) for result in results if isinstance(result, Mapping))
+    count = Counter(_status(result) for result in results if isinstance(result, Mapping))
     counted = {
         "executed": count["executed"],
         "errors": count["error"],
@@ -212,3 +213,11 @@ def _log_tick(results: Results, took: timedelta) -> None:
     }
     ended = "".join(f", {number} {word}" for word, number in counted.items() if number)
     _logger.info("Tick: %d evaluated%s, in %s", len(results), ended, duration_text(took))
+
+
+def _status(result: Mapping[str, Any]) -> str:
+    """How one task ended. What a handler reports as an error within its result counts as one."""
+    status, answer = str(result.get("status")), result.get("result")
+    value = json_value(answer) if isinstance(answer, str) else answer
+    failed = status == "executed" and isinstance(value, Mapping) and value.get("status") == "error"
+    return "error" if failed else status

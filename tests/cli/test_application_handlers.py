@@ -32,7 +32,8 @@ class Assistant(Program):
         self.environment |= {"MEMORY_DB_PATH": str(self.database), "DAEMON_TICK_INTERVAL_SECONDS": "1"}
         self.options = ("--app-dir", str(folder), "--handlers", HANDLERS, "--store", STORE, "--part", REGISTRY)
         types = ", ".join(f"'{kind}'" for kind in TYPES)
-        self.do("UPDATE scheduled_tasks SET next_run_at = '2099-01-01T00:00:00', delivery_channel = NULL")
+        later = "next_run_at = '2099-01-01T00:00:00', delivery_channel = NULL"
+        self.do(f"UPDATE scheduled_tasks SET {later} WHERE schedule_type <> 'once'")
         self.do(f"UPDATE scheduled_tasks SET next_run_at = '2026-01-01T00:00:00' WHERE handler_type IN ({types})")
 
     def do(self, sql: str) -> list[tuple[Any, ...]]:
@@ -95,7 +96,7 @@ def test_run_now_runs_one_of_them(assistant: Assistant) -> None:
 
 @pytest.mark.law(3)
 def test_law_3_after_kill_9_the_orphan_ends_and_the_slot_runs_again(assistant: Assistant) -> None:
-    assistant.do("UPDATE scheduled_tasks SET next_run_at = '2099-01-01T00:00:00'")
+    assistant.do("DELETE FROM scheduled_tasks")
     assistant.add("hangs", {"sleep": f"600.{os.getpid()}"})
     daemon = assistant.start("run", *assistant.options)
     orphans = eventually(lambda: _running(f"600.{os.getpid()}"))

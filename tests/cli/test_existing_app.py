@@ -99,8 +99,28 @@ def test_its_own_config_and_folders_count(assistant: Assistant) -> None:
         "status": "ok",
         "data": str(assistant.data),
         "owner": "somebody",
+        "folder": str(assistant.folder),
     }
+    assert assistant.has_logged("Running my where")
     assert (assistant.data / "jarvis-daemon.lock").exists()
+
+
+def test_a_file_in_its_data_folder_gives_it_variables(assistant: Assistant) -> None:
+    assistant.add("where")
+    variables = assistant.data / "application.env"
+    variables.touch(0o600)
+    variables.write_text("ASSISTANT_OWNER=from the file\n")
+    daemon = assistant.run()
+    eventually(lambda: assistant.has_logged("1 executed"))
+    stop(daemon)
+    assert json.loads(assistant.value("last_result", "my where"))["owner"] == "from the file"
+
+
+def test_an_error_within_a_result_counts_as_one(assistant: Assistant) -> None:
+    assistant.add("reports")
+    daemon = assistant.run()
+    eventually(lambda: assistant.has_logged("Tick: 1 evaluated, 1 errors"))
+    stop(daemon)
 
 
 @pytest.mark.law(4)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from jarvis_trio import __version__
-from jarvis_trio.application.source import HandlerSource
+from jarvis_trio.application.source import ENVIRONMENT_FILE, HandlerSource
 from jarvis_trio.cli import NOTES
 from jarvis_trio.cli.application import Application, WrappedEngine, application_options
 from jarvis_trio.cli.session import CommandSession
@@ -83,6 +83,7 @@ def _settings(session: CommandSession, application: Application | None) -> Setti
         if application.folder is not None:
             session.use_application(application.folder)
         require_database(session.settings, "let the application make it, or give the right MEMORY_DB_PATH")
+        application.enter(session.settings.data_dir / ENVIRONMENT_FILE)
         return session.settings
     require_database(session.settings)
     session.source = application

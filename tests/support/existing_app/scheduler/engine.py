@@ -23,6 +23,7 @@ class SchedulerEngine:
         result = {"task_id": task.id, "name": task.name, "handler_type": task.handler_type}
         next_run = (now + timedelta(minutes=json.loads(task.schedule_config)["minutes"])).isoformat()
         self.memory_store.update_scheduled_task(task.id, next_run_at=next_run, last_run_at=now.isoformat())
+        logger.info("Running %s", task.name)
         try:
             result["result"] = run_handler(task, self.memory_store)
             self.memory_store.update_scheduled_task(task.id, last_result=result["result"])

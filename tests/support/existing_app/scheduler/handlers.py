@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import sys
 import threading
 import time
@@ -29,7 +30,11 @@ def _brief(store):
 
 def _where(store):
     print("a word on stdout")
-    return {"data": str(config.DATA_DIR), "owner": config.OWNER}
+    return {"data": str(config.DATA_DIR), "owner": config.OWNER, "folder": os.getcwd()}
+
+
+def _reports(store):
+    return {"status": "error", "error": "no disk"}
 
 
 def _slow(store):
