@@ -138,7 +138,7 @@ def handler_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def application_of(arguments: Sequence[str]) -> Application | None:
-    """The application that `run` with these options runs. Raises JarvisError if they make no sense any more."""
+    """The application that a command line runs. Raises JarvisError if its options make no sense any more."""
     found: list[Application | None] = []
 
     @click.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

@@ -54,16 +54,15 @@ def _check_version(daemon: Holder) -> Iterator[Finding]:
         yield warning("version", says, "jarvis-trio service restart, or stop it and start it again")
 
 
-def runs_application(lock_file: Path) -> bool:
-    """Whether the daemon runs another program's engine, as far as the system tells."""
+def daemon_words(lock_file: Path) -> list[str]:
+    """The command line of the running daemon, as far as the system tells; empty without one."""
     import psutil  # noqa: PLC0415  # 20 ms of import, for this alone
 
     try:
         daemon = holder(lock_file)
-        pid = None if daemon is None else daemon.pid
-        return pid is not None and "--engine" in psutil.Process(pid).cmdline()
+        return [] if daemon is None or daemon.pid is None else psutil.Process(daemon.pid).cmdline()
     except (JarvisError, psutil.Error):
-        return False
+        return []
 
 
 def check_agent(seen: AgentState) -> Iterator[Finding]:

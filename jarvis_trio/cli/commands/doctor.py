@@ -14,14 +14,14 @@ from pathlib import Path
 
 import click
 
-from jarvis_trio.cli.application import handler_options
+from jarvis_trio.cli.application import WrappedEngine, application_of, handler_options
 from jarvis_trio.cli.commands.launchd import agent_as_installed, find_launchctl
 from jarvis_trio.cli.commands.service import has_unit, state
 from jarvis_trio.cli.commands.settings import print_settings
 from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say
 from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.doctor.application import check_application
-from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_daemon, check_unit, runs_application
+from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_daemon, check_unit, daemon_words
 from jarvis_trio.doctor.database import RESTORE, check_database, check_integrity, check_users
 from jarvis_trio.doctor.files import check_inbox, check_logs, check_permissions, check_secrets
 from jarvis_trio.doctor.findings import Finding, Level, failed, guarded, size_words
@@ -168,7 +168,9 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
     yield from check_troubles(store, tasks, zone)
     yield from check_schedules(enabled, zone, now)
     yield from guarded("inbox", _PERMISSION, partial(check_inbox, settings.webhook_inbox_dir, tasks))
-    if not runs_application(settings.lock_file):  # whose handlers are its own
+    running = application_of(daemon_words(settings.lock_file))
+    if not isinstance(running, WrappedEngine):  # whose handlers are its own
+        session.source = session.source or running
         installed = agent is not None and agent.plist.exists()
         # The agent has none of this shell's variables, and so none of its secrets.
         environment = _OF_AGENT | {"HOME": str(Path.home())} if installed else session.environment
