@@ -80,7 +80,7 @@ def _slots(
         yield from slots_between(schedule, None, start, min(now, next_run or now, end))
     if next_run is None:
         return
-    # The row is right where it differs from the expression: that is when the task runs.
+    # The row is right even if it differs from the expression: that is when the task runs.
     if start <= next_run < end:
         yield next_run
     yield from slots_between(schedule, schedule.next_after(next_run), max(start, next_run + _TICK), end)

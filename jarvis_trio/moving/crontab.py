@@ -150,7 +150,7 @@ def _checked(expression: str) -> str:
 
 
 def _named_weekdays(text: str) -> str:
-    """The field as crontab(5) reads it, where 0 and 7 are Sunday, in names.
+    """The field as crontab(5) reads it (0 and 7 are Sunday), in names.
 
     A `*` begins with Sunday there, so `*/2` is Sunday, Tuesday, Thursday, Saturday.
     """

@@ -43,7 +43,7 @@ class ClockChange:
         return max(self.before, self.after)
 
     def times_of(self, expression: CronExpression) -> Iterator[datetime]:
-        """The local times (naive) that the expression names among those skipped, or that come twice."""
+        """The local times (naive) of the expression among those that are skipped, or come twice."""
         time = expression.next_time(self.start - _MINUTE)
         while time < self.end:
             yield time
@@ -66,7 +66,7 @@ def clock_changes(zone: tzinfo, start: datetime, end: datetime) -> tuple[ClockCh
 
 
 def change_at(reading: datetime, zone: tzinfo) -> ClockChange | None:
-    """The change that skips or repeats the local time `reading` (naive) in `zone`; None where it is plain."""
+    """The change that skips or repeats the local time `reading` (naive) in `zone`, if one does."""
     if is_plain(reading, zone):
         return None
     near = reading.replace(tzinfo=UTC)

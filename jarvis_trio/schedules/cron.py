@@ -19,7 +19,7 @@ it, and a time in a repeated hour runs in the first pass. Where this differs fro
   drops the times between. What a zone's rules say is none, so here the day that
   Pacific/Apia skipped in 2011 is a gap like any other (as in cronsim).
 - cronsim 2.8 asked in the second pass begins again with the first, and it misses
-  minutes of wild-card jobs, or never returns, where the clock does not change by a
+  minutes of wild-card jobs, or never returns, if the clock does not change by a
   whole hour on the hour.
 """
 
@@ -64,7 +64,7 @@ from jarvis_trio.schedules.walltime import (
 _MONTH_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _LEAP_DAY = 59  # 29 February, counted from 1 January as 0
 _DAY = timedelta(days=1)
-# A year of each of the fourteen layouts of the calendar: common ones from Monday on, then leap ones.
+# A year of each of the 14 layouts of the calendar: common ones from Monday on, then leap ones.
 _LAYOUTS = (2018, 2019, 2014, 2015, 2010, 2011, 2017, 2024, 2008, 2020, 2004, 2016, 2000, 2012)
 _EACH_WEEK = sum(1 << 7 * week for week in range(54))
 # Twice the 400 years after which the calendar repeats: the last rule of a zone holds for ever,
@@ -88,17 +88,17 @@ class FieldCheck:
 class CronExpression:
     """A cron expression: five fields, or a name such as `@daily`. Immutable.
 
-    Two are equal where they match the same minutes under the same law of clock changes.
+    Two are equal if they match the same minutes under the same law of clock changes.
 
     Args:
         text: as in crontab(5); see the module for the differences.
 
     Attributes:
         text: as it was given.
-        can_fire: False where no date matches, as for `0 0 30 2 *`.
+        can_fire: False if no date matches, as for `0 0 30 2 *`.
         is_fixed_time: which of the two laws of clock changes it obeys; see the module.
 
-    Raises CronError, in one line, where it cannot be understood.
+    Raises CronError, in one line, if it cannot be understood.
     """
 
     __slots__ = ("_calendar", "_masks", "_texts", "can_fire", "is_fixed_time", "text")
@@ -130,12 +130,12 @@ class CronExpression:
                 zone, with the `fold` that tells the passes of a repeated hour apart.
                 Naive: plain wall-clock arithmetic, without clock changes; so is the result.
 
-        Raises CronError where it can never fire, or not before the year 10000.
+        Raises CronError if it can never fire, or not before the year 10000.
         """
         zone = after.tzinfo
         fire = at_minute(self._first_match(wall_minute(after) + 1, after), zone)
-        # Where the clock reads both ends exactly once, changes between them do not matter:
-        # what they skip or repeat lies between these two readings, where nothing matches.
+        # If the clock reads both ends exactly once, changes between them do not matter:
+        # what they skip or repeat lies between these two readings, and nothing there matches.
         if zone is None or (is_plain(after, zone) and is_plain(fire, zone)):
             return fire
         return self._next_near_change(after, zone)
@@ -158,7 +158,7 @@ class CronExpression:
         return stretch.datetime_at(minute, zone), count
 
     def describe(self, local: datetime) -> list[FieldCheck]:
-        """Field by field, whether the expression matches the minute that `local` reads in its own zone."""
+        """Field by field, whether the expression matches the minute that `local` reads."""
         days, weekdays = day_values(local)
         readings = (1 << local.minute, 1 << local.hour, days, 1 << local.month, weekdays)
         labels = (
@@ -177,12 +177,12 @@ class CronExpression:
 
     @property
     def uses_numeric_weekday(self) -> bool:
-        """Whether its weekdays depend on which one is 0, by a number in them or by a step as in `*/2`."""
+        """Whether its weekdays depend on which one is 0: by a number, or by a step as in `*/2`."""
         here, elsewhere = self.weekday_readings()
         return here != elsewhere or re.search(r"(?:^|[,-])[0-9]", self._texts[4]) is not None
 
     def weekday_readings(self) -> tuple[str, str]:
-        """Its weekdays in names, ready to be typed, where 0 is Monday, as here, and where 0 is Sunday."""
+        """Its weekdays in names, ready to type: if 0 is Monday, as here, and if 0 is Sunday."""
         text = self._texts[4]
         here, elsewhere = parse_field(WEEKDAY, text), parse_field(WEEKDAY, text, SUNDAY_FIRST)
         return weekday_names(here), weekday_names(elsewhere)
@@ -200,7 +200,7 @@ class CronExpression:
         start = instant_seconds(after)
         horizon = start + _LONGEST_SEARCH
         while start < horizon:
-            # Nothing earlier can still be due: no clock is a day off UTC, and no gap longer than a day.
+            # Nothing earlier can still be due: no clock is a day off UTC, no gap longer than that.
             match = self._first_match(max(start // 60 - 2 * MINUTES_PER_DAY, 0), after)
             start = max(start, match * 60 - 2 * SECONDS_PER_DAY)
             end = start + 5 * SECONDS_PER_DAY
@@ -212,7 +212,7 @@ class CronExpression:
         raise CronError(f"cron expression {self.text!r} can never fire in {zone}: all its times fall into gaps")
 
     def _walk(self, start: int, end: int, zone: tzinfo | None) -> Iterator[tuple[int, Stretch]]:
-        """The law: each stretch of the instants [start, end), and the first matching minute that counts there.
+        """The law: each stretch of the instants [start, end), and the first minute that counts.
 
         A match from that minute to the stretch's end fires when it is read; one before
         the stretch's first minute was in a gap and fires in that first minute.
@@ -254,7 +254,7 @@ class _Calendar:
         return on * MINUTES_PER_DAY + (self._earliest if time is None or on > day else time)
 
     def last(self, start: int, end: int) -> int:
-        """The last match in `start <= minute < end`, where there is one."""
+        """The last match in `start <= minute < end`; there must be one."""
         total = self.count(start, end)
         return bisect_left(range(end), total, start, key=lambda minute: self.count(start, minute + 1))
 
@@ -299,7 +299,7 @@ class _Calendar:
         return count
 
     def _year(self, year: int) -> tuple[int, int]:
-        """The day on which that year begins, and the mask of its days that match; bit 0 is that day."""
+        """The first day of that year, and the mask of its matching days; bit 0 is that day."""
         first = date(year, 1, 1).toordinal() - 1
         if self._special:
             return first, _days_of_layout(*self._special, _LAYOUTS[7 * isleap(year) + first % 7])
@@ -320,7 +320,7 @@ def _days_of_layout(days: int, months: int, weekdays: int, year: int) -> int:
 
 @lru_cache(maxsize=1024)
 def _days_of_year(days: int, months: int) -> tuple[int, int]:
-    """The masks of these days of these months in a common and in a leap year; bit 0 is 1 January."""
+    """The masks of these days of these months, in a common and a leap year; bit 0 is 1 January."""
     leap_year = first = 0
     for month, length in enumerate(_MONTH_LENGTHS, 1):
         if months >> month & 1:

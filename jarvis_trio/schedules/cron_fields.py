@@ -37,7 +37,7 @@ _ALIASES = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Field:
-    """One of the five: the values it takes, and their full names from `low` on, where they have any."""
+    """One of the five: the values it takes, and their full names from `low` on, if any."""
 
     name: str
     low: int
@@ -49,7 +49,7 @@ class Field:
         return self.labels[value - self.low] if self.labels else f"{value:02}"
 
     def short_name(self, value: int) -> str:
-        """What an expression calls it, where it has names: `MON`, `MAR`."""
+        """What an expression calls it, if it has names: `MON`, `MAR`."""
         return self.labels[value - self.low][:3].upper()
 
 
@@ -194,7 +194,7 @@ def _value(field: Field, term: str, text: str, first_number: int) -> int:
 
 
 def _refusal(field: Field, term: str, why: str) -> CronError:
-    # By name where there are names: programs differ on which weekday is 0, and who writes a new row is to name it.
+    # By name if it has names: programs differ on which weekday is 0, and a new row should say it.
     spelt = field.short_name if field.labels else str
     first, third, last = map(spelt, (field.low, field.low + 2, field.high))
     besides = {DAY: "; or L, L-3 or LW", WEEKDAY: "; or FRI#2 or FRIL"}.get(field, "")

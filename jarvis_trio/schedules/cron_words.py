@@ -14,7 +14,7 @@ Values = Sequence[int]
 
 
 def sentence(minutes: Values, hours: Values, days: Values, months: Values, weekdays: Values) -> str:
-    """When a minute matches all five: `at 09:00 on Monday to Friday`. Each holds its values, ascending."""
+    """When a minute matches all five, each in ascending order: `at 09:00 on Monday to Friday`."""
     time = _time(minutes, hours)
     any_day = _is_any(days, DAY.high) and _is_any(weekdays, 7)
     daily = any_day and len(hours) < 24 and not time.startswith("every")
@@ -72,7 +72,7 @@ def day_words(day: date, mask: int) -> str:
 
 
 def weekday_words(day: date, mask: int) -> str:
-    """The weekday, with its place in the month if the mask asks for it: `the fourth and last Friday`."""
+    """The weekday, with its place in the month if the mask asks: `the fourth and last Friday`."""
     name = WEEKDAY.label(day.weekday())
     if not mask >> 7:
         return name
@@ -91,7 +91,7 @@ def _weekday(value: int) -> str:
 
 
 def _beat(values: Values, size: int, unit: str) -> str:
-    """`every 5 minutes`, where the values divide the whole evenly; else nothing."""
+    """`every 5 minutes`, if the values divide the whole evenly; otherwise nothing."""
     step = size // len(values)
     if list(values) != list(range(0, size, step)):
         return ""

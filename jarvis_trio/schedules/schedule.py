@@ -53,16 +53,16 @@ class Schedule(Protocol):
         """The last slot in (after, until], and how many slots lie there."""
 
     def at_or_after(self, start: datetime, anchor: datetime | None) -> datetime | None:
-        """The first slot at `start` or later. An interval counts from `anchor`, a slot of its task."""
+        """The first slot at `start` or later. An interval counts from its slot `anchor`."""
 
     def moved_to_zone(self, slot: datetime, now: datetime) -> datetime | None:
         """What a queued slot after `now` becomes if this schedule's zone has just changed."""
 
     def reread(self, slot: datetime) -> datetime | None:
-        """What a slot of this schedule is by the zone's rules of today: they may be others than when it was queued."""
+        """The slot by the zone's rules of today, which may have changed since it was queued."""
 
     def origin(self, slot: datetime, now: datetime) -> datetime | None:
-        """The instant from which the schedule leads to `slot`; None if somebody put `slot` there by hand.
+        """The instant from which the schedule leads to `slot`; None if `slot` was moved by hand.
 
         An interval counts from it, so it moves if the clock is set back.
         """
@@ -173,7 +173,7 @@ class Cron:
         return self.next_after(now)
 
     def reread(self, slot: datetime) -> datetime | None:
-        """The slot itself if it is one, or else the nearest one: new rules move a slot by some hours at most."""
+        """The slot itself if it is one, or the nearest one: new rules move it by hours at most."""
         following = self.next_after(slot - _TICK)
         if following is None or following == slot:
             return following
@@ -285,7 +285,7 @@ def task_zone(task: ScheduledTask, machine_zone: tzinfo) -> tzinfo:
 
 
 def task_schedule(task: ScheduledTask, machine_zone: tzinfo) -> Schedule:
-    """The task's schedule, in its zone. Raises ScheduleError where the row cannot be scheduled."""
+    """The task's schedule, in its zone. Raises ScheduleError if the row cannot be scheduled."""
     return parse_schedule(task.schedule_type, task.schedule_config, task_zone(task, machine_zone))
 
 
@@ -309,7 +309,7 @@ def calculate_next_run(
         from_time: aware, and the schedule is read in its zone; or naive, and the
             result is naive too: wall-clock time without DST.
 
-    Returns the instant in `from_time`'s zone, or None where there is none any more.
+    Returns the instant in `from_time`'s zone, or None if there is none left.
     Raises ScheduleError.
     """
     config = schedule_config if isinstance(schedule_config, str) else json.dumps(dict(schedule_config))
@@ -320,7 +320,7 @@ def calculate_next_run(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do about a due task: run `slot`, which stands for `collapsed` earlier ones; then `next`."""
+    """What to do about a due task: run `slot` for `collapsed` earlier ones too; then `next`."""
 
     slot: datetime
     collapsed: int

@@ -1,4 +1,4 @@
-"""How the clock on the wall runs in a zone: stretches of one UTC offset, and the changes between them.
+"""How the clock on the wall runs in a zone: stretches of one UTC offset, and what lies between.
 
 A wall minute is a whole number: minutes on the local clock since 0001-01-01 00:00,
 which was a Monday. An instant is a whole number too: seconds of UTC since then.
@@ -18,20 +18,20 @@ SECONDS_PER_DAY = 86_400
 LAST_DAY = date.max.toordinal() - 1
 _DAY = timedelta(days=1, minutes=1)
 
-# `fromutc` needs room for any offset; no zone changes in the first and the last days of the calendar.
+# `fromutc` needs room for any offset; no zone changes in the first and last days of the calendar.
 _FIRST_CONVERTIBLE = 2 * SECONDS_PER_DAY
 _LAST_CONVERTIBLE = (LAST_DAY - 2) * SECONDS_PER_DAY
 
 
 class Stretch(NamedTuple):
-    """The wall minutes `first <= minute < end` begin, one by one, while `offset` (seconds) is in force."""
+    """The wall minutes `first <= minute < end` begin while `offset` (seconds) is in force."""
 
     first: int
     end: int
     offset: int
 
     def datetime_at(self, minute: int, zone: tzinfo | None) -> datetime:
-        """The `datetime` in `zone` at the beginning of that minute, with the `fold` of this stretch."""
+        """The `datetime` in `zone` at the start of that minute, with the `fold` of this stretch."""
         moment = at_minute(minute, zone)
         return moment if _seconds(moment.utcoffset()) == self.offset else moment.replace(fold=1)
 
@@ -47,12 +47,12 @@ def instant_seconds(moment: datetime) -> int:
 
 
 def at_minute(minute: int, zone: tzinfo | None) -> datetime:
-    """The `datetime` in `zone` at the beginning of that wall minute, where the clock repeats it the first time."""
+    """The `datetime` in `zone` at the start of that wall minute; of two, the first."""
     return _beginning(zone) + timedelta(0, minute * 60)
 
 
 def is_plain(moment: datetime, zone: tzinfo) -> bool:
-    """Whether the clock reads the minute of `moment` exactly once: neither skipped nor repeated (PEP 495)."""
+    """Whether the clock reads the minute of `moment` exactly once: neither skipped nor twice."""
     # The shortcut, a fifth of the cost: no clock was ever put forward or back by more than a day.
     if MINYEAR < moment.year < MAXYEAR and zone.utcoffset(moment - _DAY) == zone.utcoffset(moment + _DAY):
         return True
@@ -61,7 +61,7 @@ def is_plain(moment: datetime, zone: tzinfo) -> bool:
 
 
 def stretches(zone: tzinfo | None, start: int, end: int) -> Iterator[Stretch]:
-    """The stretches of the instants `start <= second < end`, in order, those without a whole minute left out."""
+    """The stretches of the instants `start <= second < end`, in order; each has a whole minute."""
     while start < end:
         offset = _offset_at(zone, start)
         change = _next_change(zone, start, end, offset)
