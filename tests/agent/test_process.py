@@ -178,3 +178,86 @@ def test_without_a_daemon_a_run_is_refused_in_one_line(home: Program) -> None:
     answer = json.loads(lines[-1])["result"]
     assert answer["isError"] is True
     assert "no daemon runs" in answer["content"][0]["text"]
+
+
+async def test_a_task_runs_in_the_daemon_with_progress(home: Program) -> None:
+    home.daemon()
+    told: list[float] = []
+
+    async def note(progress: float, _: float | None, __: str | None) -> None:
+        told.append(progress)
+
+    with trio.fail_after(30):
+        async with Client(server(home)) as client:
+            result = await client.call_tool("run_task", {"name": "webhook_poll"}, progress_callback=note)
+
+    ran: Any = result.structured_content
+    assert (ran["status"], ran["trigger"], ran["task"]) == ("executed", "manual", "webhook_poll")
+    assert told[:1] == [0.0]
+
+
+async def test_a_cancelled_run_ends_and_says_so(home: Program) -> None:
+    add_sleeper(home)
+    home.daemon()
+    with trio.fail_after(40):
+        async with Client(server(home)) as client:
+            with trio.move_on_after(6):
+                await client.call_tool("run_task", {"name": "sleeper"})
+            await trio.to_thread.run_sync(lambda: eventually(lambda: last_run(home)[0] == "interrupted"))
+
+    assert "cancelled" in last_run(home)[1]
+
+
+async def test_a_client_that_dies_leaves_its_run_alone(home: Program) -> None:
+    add_sleeper(home)
+    home.daemon()
+    call = {
+        "jsonrpc": "2.0",
+        "id": 2,
+        "method": "tools/call",
+        "params": {"name": "run_task", "arguments": {"name": "sleeper"}},
+    }
+    process = start([sys.executable, "-m", "jarvis_trio", "mcp"], home.environment)
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(DISCOVER) + "\n" + json.dumps(call) + "\n")
+    process.stdin.flush()
+    eventually(lambda: last_run(home)[0] == "running")
+    process.stdin.close()
+    process.stdin = None
+    process.communicate(timeout=PATIENCE)
+
+    assert last_run(home)[0] == "running"
+
+
+def add_sleeper(program: Program) -> None:
+    """Add a task that runs for a minute, and approve its program as a person does."""
+    assert program("add", "sleeper", "--every", "9h", "--", "/bin/sleep", "60").code == 0
+    assert program("allow", "/bin/sleep").code == 0
+
+
+def last_run(program: Program) -> tuple[str, str]:
+    """How the last run of `sleeper` stands, and why."""
+    found = execute(program.data / "memory.db", "SELECT status, reason FROM task_runs WHERE task_name = 'sleeper'")
+    return (found[-1][0], found[-1][1] or "") if found else ("", "")
+
+
+@pytest.mark.law(9)
+def test_a_command_of_an_agent_runs_only_if_it_is_approved_for_agents(home: Program) -> None:
+    task = {"name": "job", "every": "1h", "command": ["/bin/echo", "hi"]}
+    add = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "add_task", "arguments": task}}
+    assert home("allow", "/bin/echo").code == 0
+    converse(home, json.dumps(DISCOVER), json.dumps(add))
+
+    refused = home("run-now", "job", "--json")
+    assert "not approved" in json.loads(refused.out)["error"]
+    assert home("allow", "--for-agents", "/bin/echo").code == 0
+    assert json.loads(home("run-now", "job", "--json").out)["status"] == "executed"
+
+
+@pytest.mark.law(9)
+@pytest.mark.parametrize("path", ["/bin/sh", "/usr/bin/env", sys.executable])
+def test_what_runs_anything_is_never_approved_for_agents_by_its_path(home: Program, path: str) -> None:
+    done = home("allow", "--for-agents", path)
+
+    assert done.code == 1
+    assert "cannot be approved for agents" in done.err
