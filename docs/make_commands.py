@@ -24,7 +24,7 @@ JSON alone on stdout.
 
 def reference() -> str:
     """The text of the page."""
-    root = click.Context(program, info_name="jarvis-trio", terminal_width=_WIDTH)
+    root = program.make_context("jarvis-trio", [], resilient_parsing=True, terminal_width=_WIDTH)
     return "\n".join((_HEAD, *_contents(), *_sections(root)))
 
 

@@ -24,7 +24,7 @@ from jarvis_trio.desk import acts, errands, looks, views
 from jarvis_trio.desk.acts import Saved
 from jarvis_trio.desk.requests import RunsRequest, TaskRequest
 from jarvis_trio.desk.session import Session
-from jarvis_trio.errors import RequestError, TaskError
+from jarvis_trio.errors import DaemonMissingError, RequestError, TaskError
 from jarvis_trio.instants import parse_duration
 from jarvis_trio.models import Run, RunStatus, ScheduledTask
 from jarvis_trio.text import printable
@@ -82,7 +82,7 @@ class Waiting:
     def cancel(self) -> None:
         """End exactly this run: the client's person wants it no more."""
         with self._open() as session:
-            errands.end_run(session, self._request, "the assistant's client: cancelled")
+            errands.end_asked_run(session, self._request, "the assistant's client: cancelled")
 
 
 class Calls:
@@ -112,8 +112,10 @@ class Calls:
             if name == "add_task":
                 return self._add_task(session, arguments)
             if name == "run_task":
-                request = errands.ask_run(session, arguments["name"], "an AI assistant")
-                return Waiting(self._open, arguments["name"], request, self._wait)
+                ticket = errands.ask_run(session, arguments["name"], "an AI assistant")
+                if ticket is None:
+                    raise DaemonMissingError("no daemon runs that could run it", fix="start it with: jarvis-trio run")
+                return Waiting(self._open, arguments["name"], ticket.number, self._wait)
             return _CALLS[name](session, arguments)
 
     def _add_task(self, session: Session, arguments: Arguments) -> Answer:

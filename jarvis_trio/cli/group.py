@@ -38,7 +38,8 @@ class LazyGroup(click.Group):
     """
 
     def __init__(self, sections: Mapping[str, list[LazyCommand]], default: str, help: str) -> None:
-        super().__init__(commands=[command for section in sections.values() for command in section], help=help)
+        commands = [command for section in sections.values() for command in section]
+        super().__init__(commands=commands, help=help, context_settings={"help_option_names": ["-h", "--help"]})
         self._sections = sections
         self._default = default
 

@@ -99,3 +99,20 @@ def completing(names: Callable[[Session], Iterable[str]]) -> Callable[..., list[
 complete_task = completing(lambda session: [task.name for task in session.store.list_scheduled_tasks()])
 name_argument = click.argument("name", shell_complete=complete_task)
 """The task that a command is about."""
+
+
+def names_argument(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command names of tasks, or `--all`; it gets the tasks as `tasks`, without doubles."""
+
+    @functools.wraps(command)
+    def with_tasks(*arguments: Any, names: tuple[str, ...], every: bool, **options: Any) -> None:
+        session: Session = click.get_current_context().obj
+        if bool(names) == every:
+            raise click.UsageError("give the names of tasks, or --all")
+        tasks = session.store.list_scheduled_tasks() if every else [session.task(name) for name in names]
+        unique = list({task.id: task for task in tasks}.values())
+        command(*arguments, tasks=unique, **options)
+
+    option = click.option("--all", "every", is_flag=True, help="All tasks.")
+    argument = click.argument("names", nargs=-1, metavar="NAME...", shell_complete=complete_task)
+    return argument(option(with_tasks))

@@ -1,35 +1,64 @@
-"""What is asked of a running daemon: a run now, and the end of one.
+"""What people ask of runs: make one now, stop one, read what it writes.
 
-A request goes through the database and wakes the daemon, so that the run has the daemon's
-environment and outlives whoever asked. `store.requests` has the guarantees.
+If a daemon runs, it is asked, and does it with its own environment; a request is a row of the
+database and a wake. Otherwise, or if a person wants it so, it is done in this process.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from jarvis_trio.desk.definition import check_handler
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DaemonMissingError, TaskError
-from jarvis_trio.models import Run, RunStatus, require_id
-from jarvis_trio.process.identity import current_owner
+from jarvis_trio.models import Run, RunStatus, ScheduledTask, require_id
 from jarvis_trio.store.requests import RequestKind
 
 
-def ask_run(session: Session, name: str, asked_by: str) -> int:
-    """Ask the daemon to run a task now; returns the number of the request.
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A run that the daemon was asked for: the number of the request, and the task."""
+
+    number: int
+    task: ScheduledTask
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """A run that is to end, and the number of the request."""
+
+    number: int
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class RunHere:
+    """A run that goes on in a thread of this process; `wait` raises what the run raised."""
+
+    run_id: int
+    wait: Callable[[], None]
+
+
+def ask_run(session: Session, name: str, asked_by: str | None = None) -> Ticket | None:
+    """Ask the daemon to run a task now; None if no daemon runs.
 
     Args:
-        asked_by: who asks, in words; the log names them.
+        asked_by: who asks, in words for the log; by default the session's user.
 
-    Raises UnknownTaskError, DaemonMissingError, StoreError.
+    Raises UnknownTaskError, JarvisError.
     """
     task = session.task(name)
     if session.daemon() is None:
-        raise DaemonMissingError("no daemon runs that could run it", fix="start it with: jarvis-trio run")
+        return None
+    return Ticket(_ask(session, RequestKind.RUN, require_id(task), None, asked_by), task)
 
-    number = session.store.ask(
-        RequestKind.RUN, require_id(task), asked_by=asked_by, asker=current_owner(), at=session.now()
-    )
-    session.changed()
-    return number
+
+def started(session: Session, ticket: Ticket) -> int | None:
+    """The number of the run, once the daemon has started it. Raises TaskError if it refused."""
+    return _started(session, ticket.number)
 
 
 def asked_run(session: Session, number: int) -> Run | None:
@@ -37,29 +66,133 @@ def asked_run(session: Session, number: int) -> Run | None:
 
     Raises TaskError if it was refused or withdrawn, DaemonMissingError if the daemon ended meanwhile.
     """
-    request = session.store.request(number)
-    if request is None or request.refusal is not None:
-        raise TaskError(f"the run was refused: {request.refusal}" if request else "the run was withdrawn")
-    if request.run_id is not None:
-        return session.store.get_run(request.run_id)
-    if session.daemon() is None:
-        session.store.withdraw(number)
+    run_id = _started(session, number)
+    if run_id is not None:
+        return session.store.get_run(run_id)
+    if session.daemon() is None and session.store.withdraw(number):
         raise DaemonMissingError("the daemon ended before it could run it", fix="start it with: jarvis-trio run")
     return None
 
 
-def end_run(session: Session, number: int, asked_by: str) -> None:
+def end_asked_run(session: Session, number: int, asked_by: str) -> None:
     """Take a request for a run back, or end the run that it has led to. Raises StoreError."""
     if session.store.withdraw(number):
         return
     run = asked_run(session, number)
     if run is not None and run.status is RunStatus.RUNNING:
-        session.store.ask(
-            RequestKind.STOP,
-            run.task_id,
-            run_id=run.id,
-            asked_by=asked_by,
-            asker=current_owner(),
-            at=session.now(),
-        )
+        _ask(session, RequestKind.STOP, run.task_id, run.id, asked_by)
+
+
+def withdraw(session: Session, ticket: Ticket) -> bool:
+    """Take a request back. Returns False if the daemon has answered it already."""
+    return session.store.withdraw(ticket.number)
+
+
+def run_here(session: Session, name: str) -> RunHere:
+    """Start a run in a thread of this process. Raises UnknownTaskError, TaskRunningError, TaskError."""
+    task = session.task(name)
+    check_handler(task, session)
+    claim = session.engine.claim_now(task.name)
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            session.engine.run_claimed(claim)
+        except BaseException as error:  # noqa: BLE001  # it belongs to whoever waits
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="run-now", daemon=True)
+    thread.start()
+
+    def wait() -> None:
+        thread.join()
         session.changed()
+        if raised:
+            raise raised[0]
+
+    return RunHere(claim.run_id, wait)
+
+
+def live_run(session: Session, name: str) -> Run | None:
+    """The run of a task that is under way, or None. Raises UnknownTaskError."""
+    task = session.task(name)
+    return next((run for run in live_runs(session) if run.task_id == task.id), None)
+
+
+def live_runs(session: Session) -> list[Run]:
+    """All runs that can still do something, the oldest first."""
+    return sorted(session.store.live_runs_of_others(""), key=lambda run: run.started_at)
+
+
+def ask_stop(session: Session, name: str) -> Stopping:
+    """Ask whoever runs a task to stop that run. Raises UnknownTaskError, TaskError if it does not run."""
+    run = live_run(session, name)
+    if run is None:
+        raise TaskError(f"task {name!r} does not run", fix="`jarvis-trio status` shows what runs")
+    return Stopping(_ask(session, RequestKind.STOP, run.task_id, run.id), run)
+
+
+def is_taken_on(session: Session, stopping: Stopping) -> bool:
+    """Whether the process that runs it has told the run to stop."""
+    request = session.store.request(stopping.number)
+    return request is not None and request.answered_at is not None
+
+
+def stop_from_here(session: Session, stopping: Stopping) -> int:
+    """End the processes of a run whose own process does not obey: a `tick`, say, or one that is gone.
+
+    It takes as long as they resist SIGTERM. Returns how many were ended; a Python handler of
+    another process cannot be told from here.
+    """
+    from jarvis_trio.handlers.processes import end_run  # noqa: PLC0415  # psutil: 20 ms
+
+    owner = stopping.run.owner or ""
+    ended = end_run(owner, str(stopping.run.id))
+    session.store.answer(stopping.number, session.now())
+    if not session.peers.is_alive(owner):
+        session.engine.recover()
+    return ended
+
+
+def is_over(session: Session, run_id: int) -> bool:
+    """Whether a run has ended; one whose process is gone is ended here."""
+    run = session.store.get_run(run_id)
+    if run is None or run.status is not RunStatus.RUNNING:
+        return True
+    if not session.peers.is_alive(run.owner):
+        session.engine.recover()
+    return False
+
+
+def output(session: Session, run_id: int, pause: Callable[[], object]) -> Iterator[bytes]:
+    """What a run wrote, and what it writes until it is over; `pause` is called between looks."""
+    return session.outputs.follow(run_id, partial(is_over, session, run_id), pause)
+
+
+def pids(run: Run) -> list[int]:
+    """The processes of a run, the oldest first; none of a Python handler, which is a thread."""
+    from jarvis_trio.handlers.processes import processes_of  # noqa: PLC0415  # psutil: 20 ms
+
+    return processes_of(run.owner or "", str(run.id))
+
+
+def _ask(session: Session, kind: RequestKind, task_id: int, run_id: int | None, asked_by: str | None = None) -> int:
+    number = session.store.ask(
+        kind,
+        task_id,
+        run_id=run_id,
+        asked_by=asked_by or session.asked_by,
+        asker=session.peers.owner,
+        at=session.now(),
+    )
+    session.changed()
+    return number
+
+
+def _started(session: Session, number: int) -> int | None:
+    request = session.store.request(number)
+    if request is None:
+        raise TaskError("the run was withdrawn")
+    if request.refusal is not None:
+        raise TaskError(request.refusal)
+    return request.run_id

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from jarvis_trio.desk.requests import RunsRequest
+from jarvis_trio.desk.errands import live_runs, pids
+from jarvis_trio.desk.requests import RunsRequest, TasksRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import zone_of
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError, UnknownTaskError
@@ -16,13 +17,24 @@ from jarvis_trio.insight.days import DayExplanation, explain_day
 from jarvis_trio.insight.explain import Explanation, explain
 from jarvis_trio.insight.forecast import Upcoming, forecast
 from jarvis_trio.instants import as_utc, duration_text
-from jarvis_trio.models import Run, RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
+from jarvis_trio.models import (
+    Run,
+    RunStatus,
+    ScheduledTask,
+    ScheduleType,
+    TroubleKind,
+    require_id,
+    task_policy,
+)
 from jarvis_trio.moments import Toward, read_day, read_instant, read_moment
 from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import stored_next_run
 
 _LATEST = datetime.max.replace(tzinfo=UTC)
 _LAST_RUNS = 5
+
+FINISHED_FOR = timedelta(days=1)
+"""How long a task that was to run once stays among the others after it did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +44,15 @@ class TaskState:
     Attributes:
         last: its last run.
         set_aside: why it was set aside; None if it was not.
+        running: its run that is under way.
+        failing: whether it is in trouble: it fails, misses its times, or has not succeeded for too long.
     """
 
     task: ScheduledTask
     last: Run | None
     set_aside: str | None
+    running: Run | None = None
+    failing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +66,12 @@ class TaskDetail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """How the daemon and the tasks stand; `next` is a task's name and its slot (aware UTC)."""
+    """How the daemon and the tasks stand.
+
+    Attributes:
+        next: a task's name and its slot (aware UTC).
+        runs: what runs now, the oldest first, each with its processes; a Python handler has none.
+    """
 
     daemon: Holder | None
     total: int
@@ -60,6 +81,7 @@ class Status:
     set_aside: list[str]
     next: tuple[str, datetime] | None
     undelivered: int
+    runs: list[tuple[Run, list[int]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +99,54 @@ class Outlook:
 def tasks(session: Session) -> list[TaskState]:
     """All tasks by name."""
     last_runs, set_aside = session.store.last_runs(), session.store.reasons_set_aside()
+    running = {run.task_id: run for run in live_runs(session)}
+    failing = {trouble.task_id for trouble in session.store.troubles() if trouble.kind is not TroubleKind.SET_ASIDE}
     return [
-        TaskState(task=task, last=last_runs.get(require_id(task)), set_aside=set_aside.get(require_id(task)))
+        TaskState(
+            task=task,
+            last=last_runs.get(require_id(task)),
+            set_aside=set_aside.get(require_id(task)),
+            running=running.get(require_id(task)),
+            failing=task.id in failing,
+        )
         for task in session.store.list_scheduled_tasks()
+    ]
+
+
+def chosen_tasks(session: Session, request: TasksRequest) -> list[TaskState]:
+    """The tasks that are asked for, by name."""
+    now, zone = session.now(), session.zone()
+
+    def is_due(state: TaskState) -> bool:
+        slot = stored_next_run(state.task, zone)
+        return state.task.enabled and state.set_aside is None and slot is not None and slot <= now
+
+    def is_finished(state: TaskState) -> bool:
+        over = state.task.schedule_type == ScheduleType.ONCE and state.task.next_run_at is None
+        ended_at = None if state.last is None else state.last.finished_at
+        return over and ended_at is not None and now - ended_at > FINISHED_FOR
+
+    return [
+        state
+        for state in tasks(session)
+        if (request.finished or not is_finished(state))
+        and (not request.failing or state.failing or state.set_aside is not None)
+        and (not request.due or is_due(state))
+        and (request.text is None or request.text.casefold() in _searched(state.task))
     ]
 
 
 def task_state(session: Session, task: ScheduledTask) -> TaskState:
     """How one task stands."""
-    runs = session.store.list_runs(task=task.name, limit=1)
-    set_aside = session.store.reasons_set_aside().get(require_id(task))
-    return TaskState(task=task, last=runs[0] if runs else None, set_aside=set_aside)
+    last = session.store.list_runs(task=task.name, limit=1)
+    kinds = {trouble.kind for trouble in session.store.troubles(require_id(task))}
+    return TaskState(
+        task=task,
+        last=last[0] if last else None,
+        set_aside=session.store.reasons_set_aside().get(require_id(task)),
+        running=next((run for run in live_runs(session) if run.task_id == task.id), None),
+        failing=bool(kinds - {TroubleKind.SET_ASIDE}),
+    )
 
 
 def task_detail(session: Session, name: str) -> TaskDetail:
@@ -159,6 +218,7 @@ def status(session: Session) -> Status:
     now, zone = session.now(), session.zone()
     with session.look() as store:  # opened again each time: other programs may write to what was nobody's before
         present, troubled, undelivered = store.list_scheduled_tasks(), store.troubles(), store.letters_waiting()
+        under_way = sorted(store.live_runs_of_others(""), key=lambda run: run.started_at)
 
     names = {task.id: task.name for task in present}
     troubles = {(trouble.kind, names.get(trouble.task_id, "")) for trouble in troubled}
@@ -174,6 +234,7 @@ def status(session: Session) -> Status:
         set_aside=sorted(name for kind, name in troubles if kind is TroubleKind.SET_ASIDE),
         next=min(slots, key=lambda pair: pair[1], default=None),
         undelivered=undelivered,
+        runs=[(run, pids(run)) for run in under_way],
     )
 
 
@@ -207,6 +268,11 @@ def outlook(session: Session, name: str | None, start: str | None, days: int) ->
     wanted = session.store.list_scheduled_tasks() if name is None else [session.task(name)]
     found = forecast(session.store, wanted, begin, end, now)
     return Outlook(start=begin, slots=found.slots, left_out=found.left_out)
+
+
+def _searched(task: ScheduledTask) -> str:
+    texts = (task.name, task.description, task.handler_type, task.handler_config)
+    return "\n".join(filter(None, texts)).casefold()
 
 
 def _daemon_runs(session: Session) -> bool | None:

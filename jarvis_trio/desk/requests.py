@@ -79,3 +79,20 @@ class RunsRequest:
     status: str | None = None
     since: str | None = None
     limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TasksRequest:
+    """Which tasks are wanted.
+
+    Attributes:
+        text: only those in whose name, description or configuration it stands, in any case.
+        failing: only those in trouble.
+        due: only those whose time has come.
+        finished: also those that were to run once and did, more than a day ago.
+    """
+
+    text: str | None = None
+    failing: bool = False
+    due: bool = False
+    finished: bool = False

@@ -7,6 +7,7 @@ and `list` no handlers.
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from jarvis_trio.application.source import HandlerSource
     from jarvis_trio.delivery import Channels
     from jarvis_trio.engine import SchedulerEngine
+    from jarvis_trio.engine.peers import Peers
     from jarvis_trio.handlers.approvals import Approvals
     from jarvis_trio.handlers.outputs import Outputs
 
@@ -42,6 +44,7 @@ class Session:
         environment: the environment variables: PATH and secrets.
         clock: what the time is; by default the machine's.
         only_looks: whether `store` is opened to be read only.
+        asked_by: who asks, in words for the history; by default the name of the user.
         looking_timeout: by default `LOOKING_TIMEOUT`.
 
     Attributes:
@@ -59,6 +62,7 @@ class Session:
         clock: Clock | None = None,
         *,
         only_looks: bool = False,
+        asked_by: str | None = None,
         looking_timeout: timedelta | None = None,
     ) -> None:
         self._make_settings = settings
@@ -66,6 +70,7 @@ class Session:
         self.machine_clock: Clock = clock or SystemClock()
         self.clock: Clock = ForeignZoneClock(self.machine_clock, self.daemons_zone)
         self.only_looks = only_looks
+        self.asked_by = asked_by or _user(environment)
         self._looking_timeout = looking_timeout or LOOKING_TIMEOUT
 
     def __enter__(self) -> Self:
@@ -133,6 +138,13 @@ class Session:
         return Outputs(self.settings.outputs_dir)
 
     @cached_property
+    def peers(self) -> Peers:
+        """This process among all that share the database; others see that it lives."""
+        from jarvis_trio.engine.peers import Peers  # noqa: PLC0415  # as above
+
+        return Peers.beside(self.settings.memory_db_path)
+
+    @cached_property
     def engine(self) -> SchedulerEngine:
         """The engine in this process. Raises SettingError, StoreError."""
         from jarvis_trio.assembly import make_engine  # noqa: PLC0415  # as above
@@ -198,6 +210,13 @@ class Session:
                 with suppress(ScheduleError):
                     longest = max(longest, task_policy(task.policy).timeout_seconds or 0.0)
         return longest
+
+
+def _user(environment: Mapping[str, str]) -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's number without a name
+        return environment.get("USER") or f"user {os.getuid()}"
 
 
 def require_database(settings: Settings, fix: str = "make it with: jarvis-trio init") -> None:

@@ -19,7 +19,7 @@ from jarvis_trio.insight.forecast import Upcoming
 from jarvis_trio.insight.timeline import Timeline
 from jarvis_trio.instants import local_text
 from jarvis_trio.jsontext import json_value
-from jarvis_trio.models import Run, ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.models import Run, RunStatus, ScheduledTask, ScheduleType, task_policy
 from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import Interval, task_schedule
 
@@ -33,6 +33,8 @@ def task_view(state: TaskState, zone: tzinfo) -> View:
         "definition": definition_view(state.task, zone),
         "last_status": state.last and str(state.last.status),
         "set_aside": state.set_aside,
+        "failing": state.failing,
+        "running": state.running and live_view(state.running, zone),
     }
 
 
@@ -78,6 +80,27 @@ def run_view(run: Run, zone: tzinfo) -> View:
     }
 
 
+def live_view(run: Run, zone: tzinfo) -> View:
+    """A run that is under way."""
+    return {"run": run.id, "task": run.task_name, "started_at": local_text(run.started_at, zone)}
+
+
+def outcome_view(task: ScheduledTask, run: Run) -> View:
+    """How a run that somebody asked for ended, as the engine reports it: `result`, or `error` if it failed."""
+    ended = {"result": json_value(run.result)}
+    if run.status is not RunStatus.EXECUTED:
+        ended["error"] = run.reason
+    return {
+        "task_id": task.id,
+        "name": task.name,
+        "handler_type": task.handler_type,
+        "status": str(run.status),
+        "next_run_at": task.next_run_at,
+        "run": run.id,
+        **ended,
+    }
+
+
 def report_view(report: View) -> View:
     """What the engine returns of a slot, with the result as its JSON means it."""
     return report | {"result": json_value(report.get("result"))}
@@ -100,6 +123,7 @@ def status_view(seen: Status, zone: tzinfo) -> View:
         },
         "next": seen.next and {"task": seen.next[0], "at": local_text(seen.next[1], zone)},
         "undelivered": seen.undelivered,
+        "runs": [live_view(run, zone) | {"pids": pids} for run, pids in seen.runs],
     }
 
 

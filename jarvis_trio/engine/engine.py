@@ -194,9 +194,8 @@ class SchedulerEngine:
 
     def claim_now(self, name: str) -> Claim:
         """Claim the run that `run_claimed` then makes; it has a number from now on. Raises as `run_now` does."""
-        now = self._clock.now()
-        self._claims.recover(now)
-        return self._claims.claim_manually(self.memory_store.require_task(name), now)
+        self.recover()
+        return self._claims.claim_manually(self.memory_store.require_task(name), self._clock.now())
 
     def run_claimed(self, claim: Claim) -> dict[str, Any]:
         """Make a claimed run, to its end. Returns as `run_now` does."""
@@ -205,6 +204,10 @@ class SchedulerEngine:
         report = self._report(ended)
         self._deliveries.deliver_waiting(self._clock.now(), self._is_in_a_hurry)
         return self._with_delivery(report)
+
+    def recover(self) -> None:
+        """End the runs whose process is gone, as a tick does."""
+        self._claims.recover(self._clock.now())
 
     def stop(self, run_id: int, by: str) -> bool:
         """Tell a run of this process to stop; it ends as `interrupted`. Returns whether it runs here."""

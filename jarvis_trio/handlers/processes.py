@@ -127,6 +127,13 @@ def end_orphans(owner: str, patience: Patience = PATIENCE) -> int:
     return len(family.ended)
 
 
+def end_run(owner: str, mark: str, patience: Patience = PATIENCE) -> int:
+    """End what runs with that mark for that owner, from another process. Returns how many were ended."""
+    family = Family(f"{owner}/{mark}/")
+    family.end(time.sleep, patience)
+    return len(family.ended)
+
+
 def processes_of(owner: str, mark: str) -> list[int]:
     """The PIDs of what runs with that mark for that owner and has kept its environment, in order."""
     beginning = f"{owner}/{mark}/"

@@ -105,7 +105,7 @@ class DaemonLock:
                 self._close()
                 raise AlreadyRunningError(
                     f"another daemon (PID {pid}) holds {self._path}",
-                    fix="stop it, or choose another JARVIS_DATA_DIR",
+                    fix=f"look at it with `jarvis-trio status`, or stop it with `kill {pid}`",
                 )
         # A flock belongs to all that inherited the descriptor. exec closes it, a mere fork does not.
         os.register_at_fork(after_in_child=self._close)

@@ -112,3 +112,29 @@ def test_a_person_is_asked_before_a_task_is_removed(program: Program, answer: st
     assert "job: every 30m\nRemove it? [y/N]" in done.out
     assert done.code == code
     assert program.status()["tasks"]["total"] == left
+
+
+def test_several_tasks_or_all_are_paused_resumed_and_removed_at_once(job: Cli) -> None:
+    job.ok("add", "other", "--every", "1h", "--handler", "alert_eval")
+    assert job.ok("pause", "other", "job", "other").count("Paused") == 2
+    assert job.ok("resume", "--all").count("Resumed") == 2
+    assert job.ok("resume", "--all") == ""
+    assert [state["enabled"] for state in job.json("pause", "--all")] == [False, False]
+    assert job.ok("remove", "--all", "--yes").count("Removed") == 2
+    assert job.names() == []
+
+
+@pytest.mark.parametrize("words", [["pause"], ["pause", "job", "--all"], ["remove", "--yes"], ["run-now"]])
+def test_names_or_all_and_not_both(job: Cli, words: list[str]) -> None:
+    assert "give the names of tasks, or --all" in job.fails(*words, code=2)
+
+
+def test_an_unknown_name_among_several_changes_nothing(job: Cli) -> None:
+    assert "no task is named 'jub'" in job.fails("pause", "job", "jub")
+    assert job.task("job").enabled
+
+
+def test_each_change_can_be_had_as_json(job: Cli) -> None:
+    assert job.json("pause", "job")["enabled"] is False
+    assert job.json("resume", "job")["next_run_at"] == "2026-03-02T09:30:00+00:00"
+    assert job.json("remove", "job", "--yes") == [{"removed": "job", "has_history": False}]

@@ -77,7 +77,7 @@ def test_an_unknown_handler_is_skipped_with_its_reason(job: Cli) -> None:
 
 def test_run_now_prints_the_result_and_moves_no_slot(job: Cli) -> None:
     before = job.task("job").next_run_at
-    assert "  stdout: hello\n" in job.ok("run-now", "job")
+    assert job.ok("run-now", "job") == "hello\njob: executed in 0 ms, run 1\n"
     assert job.task("job").next_run_at == before
     assert job.json("history", "job")[0]["trigger"] == "manual"
 

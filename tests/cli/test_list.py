@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
 from tests.support.cli_world import Cli, Program, eventually
@@ -60,7 +61,7 @@ def test_list_shows_each_task_with_its_next_and_its_last_run(day: Cli) -> None:
 
 def test_list_in_json_has_the_columns_of_the_table_and_the_last_status(day: Cli) -> None:
     rows = {row["name"]: row for row in day.json("list")}
-    assert set(rows["good"]) == {*COLUMNS, "definition", "last_status", "set_aside"}
+    assert set(rows["good"]) == {*COLUMNS, "definition", "last_status", "set_aside", "failing", "running"}
     assert {name: row["last_status"] for name, row in rows.items()} == {
         "good": "executed",
         "bad": "error",
@@ -255,6 +256,7 @@ def test_status_counts_the_tasks_and_names_the_next(day: Cli) -> None:
         "tasks": {"total": 4, "enabled": 2, "overdue": 1, "failing": 1, "set_aside": 1},
         "next": {"task": "good", "at": "2026-03-02T10:30:00+00:00"},
         "undelivered": 0,
+        "runs": [],
     }
 
 
@@ -350,3 +352,40 @@ def test_tables_keep_to_the_width_and_lose_no_name(program: Program, width: int)
     shown = "".join(line.split("  ")[0].strip() for line in lines)
     assert name in shown
     assert json.loads(program("list", "--json").out)[0]["name"] == name
+
+
+def test_list_keeps_what_is_asked_for(day: Cli) -> None:
+    def names(*words: str) -> list[str]:
+        return [task["name"] for task in day.json("list", *words)]
+
+    assert names("GOOD") == ["good"]
+    assert names("all is well") == ["good"]
+    assert names("--failing") == ["bad", "odd"]
+    assert names("--due") == []
+    day.clock.advance(minutes=30)
+    assert names("--due") == ["good"]
+    assert names("--due", "--failing") == []
+    assert day.ok("list", "nothing like it") == "There are no such tasks; --all shows also those that are finished.\n"
+
+
+def test_a_task_that_ran_once_leaves_the_list_after_a_day(cli: Cli) -> None:
+    cli.ok("add", "once", "--at", "in 1h", "--handler", "alert_eval")
+    cli.clock.advance(hours=2)
+    cli.ok("tick")
+    assert "no more" in cli.ok("list")
+    cli.clock.advance(days=1, hours=1)
+    assert cli.json("list") == []
+    assert [task["name"] for task in cli.json("list", "--all")] == ["once"]
+
+
+def test_what_runs_is_seen_in_the_list(cli: Cli) -> None:
+    cli.ok("add", "job", "--every", "1h", "--handler", "alert_eval")
+    with MemoryStore(cli.path, clock=cli.clock) as store:
+        SchedulerEngine(store).claim_now("job")
+        cli.clock.advance(minutes=3)
+        assert "runs for 3 min" in cli.ok("list")
+        assert cli.json("list")[0]["running"] == {
+            "run": 1,
+            "task": "job",
+            "started_at": "2026-03-02T09:00:00+00:00",
+        }

@@ -82,7 +82,7 @@ def test_a_second_daemon_is_refused_and_told_the_pid_of_the_first(home: Program)
     assert second.code == 1
     assert second.err == (
         f"jarvis-trio: another daemon (PID {daemon.pid}) holds {home.data}/jarvis-daemon.lock; "
-        "stop it, or choose another JARVIS_DATA_DIR\n"
+        f"look at it with `jarvis-trio status`, or stop it with `kill {daemon.pid}`\n"
     )
     assert daemon.poll() is None
 

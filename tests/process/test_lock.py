@@ -212,7 +212,7 @@ def test_who_looks_or_is_refused_leaves_no_descriptor_open(path: Path) -> None:
 
 def test_a_second_daemon_is_refused_and_told_the_pid_of_the_first(path: Path, hold: Hold) -> None:
     first = hold()
-    with pytest.raises(AlreadyRunningError, match=rf"^another daemon \(PID {first.pid}\) holds .*; stop it"):
+    with pytest.raises(AlreadyRunningError, match=rf"^another daemon \(PID {first.pid}\) holds .*; look at it"):
         DaemonLock(path, STARTED).__enter__()
     assert holder(path) is not None
 

@@ -7,35 +7,44 @@ import sys
 import click
 
 from jarvis_trio.cli.outlook import say_outlook
-from jarvis_trio.cli.output import say
-from jarvis_trio.cli.session import name_argument
-from jarvis_trio.desk import acts
+from jarvis_trio.cli.output import json_option, note, print_json, say
+from jarvis_trio.cli.session import names_argument
+from jarvis_trio.desk import acts, looks, views
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import TaskError
+from jarvis_trio.models import ScheduledTask
+from jarvis_trio.text import counted
 
 
 @click.command()
-@name_argument
+@names_argument
+@json_option
 @click.pass_obj
-def pause(session: Session, name: str) -> None:
-    """Stop scheduling a task, until it is resumed.
+def pause(session: Session, /, tasks: list[ScheduledTask], as_json: bool) -> None:
+    """Stop scheduling tasks, until they are resumed.
 
-    A run of it that is under way goes on to its end.
+    A run that is under way goes on to its end.
 
     \b
     Example:
       jarvis-trio pause backup
+      jarvis-trio pause --all
     """
-    acts.pause(session, name)
-    say(f"Paused {name}. To schedule it again: jarvis-trio resume {name}")
+    paused = [acts.pause(session, task.name) for task in tasks]
+    if as_json:
+        _print_states(session, paused)
+        return
+    for task in paused:
+        say(f"Paused {task.name}. To schedule it again: jarvis-trio resume {task.name}")
 
 
 @click.command()
-@name_argument
+@names_argument
+@json_option
 @click.pass_obj
-def resume(session: Session, name: str) -> None:
-    """Schedule a paused task again.
+def resume(session: Session, /, tasks: list[ScheduledTask], as_json: bool) -> None:
+    """Schedule paused tasks again.
 
     The slots that passed meanwhile are gone; an interval keeps its old rhythm. A
     task that runs once keeps its time, and runs late if that time is past.
@@ -43,30 +52,68 @@ def resume(session: Session, name: str) -> None:
     \b
     Example:
       jarvis-trio resume backup
+      jarvis-trio resume --all
     """
-    task = acts.resume(session, name)
-    say(f"Resumed {name}.")
-    say_outlook(session, task)
+    if len(tasks) == 1:
+        resumed = [acts.resume(session, tasks[0].name)]
+    else:
+        resumed = _resume_all(session, [task for task in tasks if not task.enabled])
+    if as_json:
+        _print_states(session, resumed)
+        return
+    for task in resumed:
+        say(f"Resumed {task.name}.")
+        say_outlook(session, task)
 
 
 @click.command()
-@name_argument
+@names_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
 @click.pass_obj
-def remove(session: Session, name: str, yes: bool) -> None:
-    """Remove a task; its history stays.
+def remove(session: Session, /, tasks: list[ScheduledTask], yes: bool, as_json: bool) -> None:
+    """Remove tasks; their history stays.
 
     \b
     Example:
       jarvis-trio remove backup
-      jarvis-trio remove backup --yes
+      jarvis-trio remove backup cleanup --yes
     """
-    task = session.task(name)
     if not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError("nobody is there to be asked; give --yes to remove it")
-        say(f"{name}: {schedule_words(task, session.zone())}")
-        if not click.confirm("Remove it?"):
-            raise TaskError("nothing was removed")
-    has_run = acts.remove(session, name)
-    say(f"Removed {name}. " + (f"Its history stays: jarvis-trio history {name}" if has_run else "It has no history."))
+        _ask(session, tasks)
+    has_run = {task.name: acts.remove(session, task.name) for task in tasks}
+    if as_json:
+        print_json([{"removed": name, "has_history": history} for name, history in has_run.items()])
+        return
+    for name, history in has_run.items():
+        rest = f"Its history stays: jarvis-trio history {name}" if history else "It has no history."
+        say(f"Removed {name}. {rest}")
+
+
+def _resume_all(session: Session, tasks: list[ScheduledTask]) -> list[ScheduledTask]:
+    """Resume what can be resumed, and note what cannot."""
+    resumed = []
+    for task in tasks:
+        try:
+            resumed.append(acts.resume(session, task.name))
+        except TaskError as error:
+            note(str(error))
+    return resumed
+
+
+def _ask(session: Session, tasks: list[ScheduledTask]) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"nobody is there to be asked; give --yes to remove {_them(tasks)}")
+    for task in tasks:
+        say(f"{task.name}: {schedule_words(task, session.zone())}")
+    if not click.confirm(f"Remove {_them(tasks)}?"):
+        raise TaskError("nothing was removed")
+
+
+def _them(tasks: list[ScheduledTask]) -> str:
+    return "it" if len(tasks) == 1 else f"these {counted(len(tasks), 'task')}"
+
+
+def _print_states(session: Session, tasks: list[ScheduledTask]) -> None:
+    states = [views.task_view(looks.task_state(session, task), session.zone()) for task in tasks]
+    print_json(states[0] if len(states) == 1 else states)

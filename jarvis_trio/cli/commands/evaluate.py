@@ -1,4 +1,4 @@
-"""`jarvis-trio tick` and `run-now`: the engine in this process, without a daemon."""
+"""`jarvis-trio tick`: one evaluation in this process, without a daemon."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from typing import Any
 
 import click
 
-from jarvis_trio.cli import NOTES
 from jarvis_trio.cli.application import handler_options
-from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, say, say_text
-from jarvis_trio.cli.session import name_argument
-from jarvis_trio.delivery.message import readable
-from jarvis_trio.desk import acts, looks, views
+from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, say
+from jarvis_trio.desk import acts, views
 from jarvis_trio.desk.names import short_name
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import result_summary
@@ -48,34 +45,6 @@ def tick(session: Session, as_json: bool) -> None:
         print_table(_COLUMNS, map(_row, reports))
     else:
         say("Nothing is due.")
-
-
-@click.command("run-now")
-@name_argument
-@click.option("--verbose", "-v", is_flag=True, help="Show where in a Python handler an error came from.")
-@handler_options
-@json_option
-@click.pass_obj
-def run_now(session: Session, /, name: str, verbose: bool, as_json: bool) -> None:
-    """Run a task here and now, and print its result.
-
-    It moves no slot of the task. The exit code is 1 if the run failed. This is
-    also how to try a handler without the daemon.
-
-    \b
-    Example:
-      jarvis-trio run-now backup
-    """
-    NOTES.tracebacks = verbose
-    with _finishing(session):
-        report = acts.run_now(session, name)
-    run = looks.run(session, report["run"])
-    if as_json:
-        print_json(report | {"result": json_value(run.result)})
-    elif run.result is not None:
-        say_text(readable(run.result))
-    if "error" in report:
-        raise click.exceptions.Exit(1)  # the engine has said why, in the log, which is shown on stderr
 
 
 @contextmanager

@@ -12,12 +12,13 @@ from jarvis_trio.cli.session import pass_looking_session
 from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.looks import TaskState
 from jarvis_trio.desk.names import short_name
+from jarvis_trio.desk.requests import TasksRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import Run, ScheduledTask, ScheduleType, task_policy
 from jarvis_trio.schedules.schedule import stored_next_run
-from jarvis_trio.text import moment_words, relative
+from jarvis_trio.text import moment_words, relative, short_duration
 
 _COLUMNS = (
     Column("NAME", Fit.FOLD),
@@ -30,19 +31,29 @@ _COLUMNS = (
 
 
 @click.command("list")
+@click.argument("text", required=False)
+@click.option("--failing", is_flag=True, help="Only tasks in trouble.")
+@click.option("--due", is_flag=True, help="Only tasks whose time has come.")
+@click.option("--all", "finished", is_flag=True, help="Also tasks that ran once, more than a day ago.")
 @json_option
 @pass_looking_session
-def list_tasks(session: Session, as_json: bool) -> None:
+def list_tasks(session: Session, /, text: str | None, failing: bool, due: bool, finished: bool, as_json: bool) -> None:
     """List the tasks, with their next and their last run.
+
+    TEXT keeps those that have it in their name, description or command.
 
     \b
     Example:
       jarvis-trio list
-      jarvis-trio list --json
+      jarvis-trio list backup --failing
     """
-    states, now, zone = looks.tasks(session), session.now(), session.zone()
+    request = TasksRequest(text=text, failing=failing, due=due, finished=finished)
+    states, now, zone = looks.chosen_tasks(session, request), session.now(), session.zone()
     if as_json:
         print_json([views.task_view(state, zone) for state in states])
+        return
+    if not states and session.store.count_scheduled_tasks():
+        say("There are no such tasks; --all shows also those that are finished.")
         return
     if not states:
         say("There are no tasks yet. To add one: jarvis-trio add NAME --every 5m -- COMMAND")
@@ -79,6 +90,8 @@ def _schedule(task: ScheduledTask, zone: tzinfo) -> str:
 
 
 def _next(state: TaskState, slot: datetime | None, now: datetime) -> Cell:
+    if state.running is not None:
+        return Cell(f"runs for {short_duration(now - state.running.started_at)}", "cyan")
     if state.set_aside is not None:
         return Cell("set aside", "bold red")
     if not state.task.enabled:

@@ -21,28 +21,35 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _REFRESH_SECONDS = 1.0
+_NO_DAEMON = 3
 
 
 @click.command()
 @click.option("--watch", is_flag=True, help="Keep it on the screen and up to date, until Ctrl-C.")
+@click.option("--check", is_flag=True, help="End with exit code 3 if no daemon runs.")
 @json_option
 @click.pass_obj
-def status(session: Session, /, watch: bool, as_json: bool) -> None:
-    """Say whether the daemon runs, and how the tasks stand.
+def status(session: Session, /, watch: bool, check: bool, as_json: bool) -> None:
+    """Say whether the daemon runs, what runs, and how the tasks stand.
 
     \b
     Example:
       jarvis-trio status
       jarvis-trio status --watch
+      jarvis-trio status --check || jarvis-trio run
     """
     if watch and (as_json or not sys.stdout.isatty()):
         raise click.UsageError("--watch is for a terminal; leave it out to print the status once")
-    if as_json:
-        print_json(views.status_view(looks.status(session), session.zone()))
-    elif watch:
+    if watch:
         _watch(session)
+        return
+    seen = looks.status(session)
+    if as_json:
+        print_json(views.status_view(seen, session.zone()))
     else:
-        draw(_table(session))
+        draw(pairs(_rows(seen, session.now(), session.zone())))
+    if check and seen.daemon is None:
+        raise click.exceptions.Exit(_NO_DAEMON)
 
 
 def _watch(session: Session) -> None:
@@ -70,6 +77,9 @@ def _rows(seen: Status, now: datetime, zone: tzinfo) -> Iterator[tuple[str, Cell
             yield "started", Cell(_when(seen.daemon.started_at, now, zone))
         if seen.daemon.last_tick_at is not None:
             yield "last tick", Cell(_when(seen.daemon.last_tick_at, now, zone))
+    for run, pids in seen.runs:
+        processes = f", PID {', '.join(map(str, pids))}" if pids else ""
+        yield "runs", Cell(f"{short_name(run.task_name)} since {_when(run.started_at, now, zone)}{processes}", "cyan")
     yield "tasks", Cell(f"{seen.total}, of which {seen.enabled} enabled")
     if seen.overdue:
         yield "overdue", Cell(str(seen.overdue), "cyan" if seen.daemon else "bold yellow")

@@ -1,0 +1,149 @@
+"""`jarvis-trio run-now`: a run that a person asks for, by the daemon if one runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from jarvis_trio.cli import NOTES
+from jarvis_trio.cli.application import handler_options
+from jarvis_trio.cli.commands.history import took
+from jarvis_trio.cli.output import json_option, print_json, say, say_text
+from jarvis_trio.cli.session import names_argument
+from jarvis_trio.delivery.message import readable
+from jarvis_trio.desk import errands, looks, views
+from jarvis_trio.desk.errands import Ticket
+from jarvis_trio.desk.session import Session
+from jarvis_trio.errors import TaskError
+from jarvis_trio.models import Run, RunStatus, ScheduledTask
+from jarvis_trio.process.signals import finishing
+from jarvis_trio.text import UNPRINTABLE, printable
+
+_LOOK_SECONDS = 0.05
+_START_SECONDS = 10.0
+"""A daemon starts what it is asked for at once; one that wraps another application never does."""
+
+_logger = logging.getLogger(__name__)
+
+
+@click.command("run-now")
+@names_argument
+@click.option("--here", is_flag=True, help="Run it in this process, even if a daemon runs.")
+@click.option("--verbose", "-v", is_flag=True, help="Show where in a Python handler an error came from; with --here.")
+@handler_options
+@json_option
+@click.pass_obj
+def run_now(session: Session, /, tasks: list[ScheduledTask], here: bool, verbose: bool, as_json: bool) -> None:
+    """Run tasks now, show what they write, and wait.
+
+    A running daemon does it, with its own environment; without one, or with --here,
+    this process does. No slot moves. The exit code is 1 if a run failed. Ctrl-C asks
+    whether to stop the run or to leave it to the daemon.
+
+    \b
+    Example:
+      jarvis-trio run-now backup
+      jarvis-trio run-now backup --here --verbose
+    """
+    NOTES.tracebacks = verbose
+    runs = [_run(session, task, here=here or session.source is not None, as_json=as_json) for task in tasks]
+    if as_json:
+        shown: list[dict[str, Any]] = [views.outcome_view(task, run) for task, run in zip(tasks, runs, strict=True)]
+        print_json(shown[0] if len(shown) == 1 else shown)
+    raise click.exceptions.Exit(int(any(run.status is not RunStatus.EXECUTED for run in runs)))
+
+
+def _run(session: Session, task: ScheduledTask, *, here: bool, as_json: bool) -> Run:
+    ticket = None if here else errands.ask_run(session, task.name)
+    run_id = None if ticket is None else _await_start(session, ticket)
+    if ticket is None or run_id is None:
+        run_id, wrote = _run_here(session, task, silent=as_json)
+        told = True  # by the log of this process, which is shown
+    else:
+        wrote, told = _watch(session, task, run_id, silent=as_json), False
+
+    run = looks.run(session, run_id)
+    if not as_json and not wrote and run.result is not None:
+        say_text(readable(run.result))
+    if not as_json and (not told or run.status is RunStatus.EXECUTED):
+        say(_end_words(run))
+    return run
+
+
+def _await_start(session: Session, ticket: Ticket) -> int | None:
+    """The number of the run; None if the daemon ended before it took the request on."""
+    deadline = time.monotonic() + _START_SECONDS
+    try:
+        while (run_id := errands.started(session, ticket)) is None:
+            time.sleep(_LOOK_SECONDS)
+            if session.daemon() is None and errands.withdraw(session, ticket):
+                return None
+            if time.monotonic() > deadline and errands.withdraw(session, ticket):
+                says = f"the daemon has not started {ticket.task.name!r} within {_START_SECONDS:.0f}s"
+                raise TaskError(says, fix="to run it in this process: give --here")
+    except KeyboardInterrupt:
+        if errands.withdraw(session, ticket):
+            raise TaskError("nothing was started") from None
+        run_id = errands.started(session, ticket)
+    return run_id
+
+
+def _watch(session: Session, task: ScheduledTask, run_id: int, *, silent: bool) -> bool:
+    """Show what a run of the daemon writes, until it is over. Returns whether it wrote anything."""
+    try:
+        return _show(session, run_id, silent=silent)
+    except KeyboardInterrupt:
+        click.echo(err=True)
+        if sys.stdin.isatty() and click.confirm(f"{printable(task.name)} goes on in the daemon. Stop it?", err=True):
+            errands.ask_stop(session, task.name)
+            return _show(session, run_id, silent=True)
+        raise TaskError(f"run {run_id} goes on in the daemon", fix=f"to end it: jarvis-trio stop {task.name}") from None
+
+
+def _run_here(session: Session, task: ScheduledTask, *, silent: bool) -> tuple[int, bool]:
+    """Run a task in this process. Returns the number of the run, and whether it wrote anything."""
+    begun = errands.run_here(session, task.name)
+    with _finishing(session, begun.run_id):
+        wrote = _show(session, begun.run_id, silent=silent)
+    begun.wait()
+    return begun.run_id, wrote
+
+
+@contextmanager
+def _finishing(session: Session, run_id: int) -> Iterator[None]:
+    """A signal lets the run finish; a second one stops it (law 1)."""
+
+    def first(name: str) -> None:
+        _logger.info("%s: waiting for what runs; once more to stop it", name)
+
+    with finishing(first):
+        try:
+            yield
+        except KeyboardInterrupt:
+            session.engine.stop(run_id, session.asked_by)
+            _show(session, run_id, silent=True)
+
+
+def _show(session: Session, run_id: int, *, silent: bool) -> bool:
+    wrote = False
+    for piece in errands.output(session, run_id, lambda: time.sleep(_LOOK_SECONDS)):
+        wrote = True
+        if not silent:
+            click.echo("\n".join(map(_line, piece.decode(errors="replace").split("\n"))), nl=False)
+    return wrote
+
+
+def _line(text: str) -> str:
+    """A line of output without what acts on a terminal, save the colours' end that nobody sees."""
+    return UNPRINTABLE.sub("", text.expandtabs()) if sys.stdout.isatty() else text
+
+
+def _end_words(run: Run) -> str:
+    reason = f": {run.reason}" if run.reason else ""
+    return f"{run.task_name}: {run.status} in {took(run, run.started_at)}, run {run.id}{reason}"
