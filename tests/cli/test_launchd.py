@@ -198,6 +198,16 @@ def test_without_launchctl_the_program_exits_1_with_one_line(tmp_path: Path) -> 
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
 
+@pytest.mark.slow
+def test_rollback_says_which_old_agent_could_never_start(mac: Mac) -> None:
+    listed = {"Label": OLD_LABELS[1], "ProgramArguments": ["/gone/python", "evaluate.py"]}
+    (mac.agents / f"{OLD_LABELS[1]}.plist").write_bytes(plistlib.dumps(listed))
+    mac.do("install")
+    why = "its program /gone/python does not exist or cannot be run"
+    assert f"  {OLD_LABELS[1]} could never start: {why}\n" in mac.do("status")
+    assert f"{OLD_LABELS[1]} could never start, before or now: {why}\n" in mac.do("rollback")
+
+
 def test_status_says_what_is_wrong_and_the_fix(mac: Mac) -> None:
     said = mac.do("status")
     assert f"{LABEL}: is not loaded, in {GUI}\n" in said

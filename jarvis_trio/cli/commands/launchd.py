@@ -172,7 +172,11 @@ def rollback_command(session: CommandSession, dry_run: bool) -> None:
     Example:
       jarvis-trio launchd rollback
     """
-    carry_out(rollback_steps(bare_agent(session), find_launchctl()), dry_run)
+    agent, launchctl = bare_agent(session), find_launchctl()
+    never_start = status(agent, launchctl).never_start
+    carry_out(rollback_steps(agent, launchctl), dry_run)
+    for label, why in never_start.items():
+        say_short(f"{label} could never start, before or now: {why}")
 
 
 @launchd.command("status")
