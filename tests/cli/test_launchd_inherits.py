@@ -32,7 +32,13 @@ def script(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script.parent.mkdir(parents=True)
     script.touch()
     plist = agents / f"{LABEL}.plist"
-    plist.write_bytes(plistlib.dumps({"Label": LABEL, "ProgramArguments": ["/bin/sh", str(script)]}))
+    listed = {
+        "Label": LABEL,
+        "ProgramArguments": ["/bin/sh", str(script)],
+        "WorkingDirectory": str(script.parents[1]),
+        "EnvironmentVariables": {"PATH": "/usr/bin", "API_KEY": "hunter2"},
+    }
+    plist.write_bytes(plistlib.dumps(listed))
     service = {"path": str(plist), "state": "not running", "pid": None, "left": 0}
     state = tmp_path / "launchd.json"
     state.write_text(json.dumps({"services": {f"{GUI}/{LABEL}": service}}))
@@ -48,9 +54,13 @@ def person(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_dry_run_and_a_script_are_told_what_to_type(cli: Cli, script: Path) -> None:
-    add = "jarvis-trio add imessage_commands --every 5m -- /bin/sh ~/chief/scripts/run_inbox_monitor.py"
+    add = f"jarvis-trio add imessage_commands --every 5m --cwd {script.parents[1]} -- /bin/sh {script}"
+    add = add.replace(f"{script.parents[2]}/", "~/")
     assert add in cli.ok("launchd", "install", "--dry-run")
-    assert add in cli.ok("launchd", "install")
+    said = cli.ok("launchd", "install")
+    assert add in said
+    assert "That agent also sets API_KEY: give them with" in said
+    assert "hunter2" not in said
     assert cli.names() == []
 
 

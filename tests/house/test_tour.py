@@ -72,7 +72,7 @@ def typed(program: Program, command: str) -> str:
 
 def lines_of_log(text: str, folder: str) -> list[str]:
     """Its lines, with neither the place of the data or the program nor a figure."""
-    text = re.sub(r"\S*\.venv/bin/jarvis-trio|python -m jarvis_trio", "jarvis-trio", text)
+    text = re.sub(r"'[^']*/jarvis-trio'|\S*/jarvis-trio|python -m jarvis_trio", "jarvis-trio", text)
     return re.sub(r"\d+", "0", steady(text.replace(folder, "HERE"))).splitlines()
 
 

@@ -26,7 +26,7 @@ from jarvis_trio.desk.adoption import refuse_surprises
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.errors import JarvisError, LaunchdError, StoreError
 from jarvis_trio.models import ScheduledTask, ScheduleType
-from jarvis_trio.service.launchd.ability import MESSAGE_SCRIPT
+from jarvis_trio.service.launchd.ability import MESSAGE_SCRIPT, MessageCommand
 from jarvis_trio.service.launchd.checks import check
 from jarvis_trio.service.launchd.launchctl import Launchctl
 from jarvis_trio.service.launchd.operations import (
@@ -124,7 +124,7 @@ def install(session: CommandSession, application: Application | None, *, dry_run
         _keep_message_commands(session, by_message, dry_run=dry_run)
 
 
-def _keep_message_commands(session: CommandSession, words: Sequence[str], *, dry_run: bool) -> None:
+def _keep_message_commands(session: CommandSession, command: MessageCommand, *, dry_run: bool) -> None:
     """com.chg.inbox-monitor looks for commands by message: a task goes on with that.
 
     A person at the terminal approves its command by this; anybody else is shown what to type.
@@ -132,19 +132,28 @@ def _keep_message_commands(session: CommandSession, words: Sequence[str], *, dry
     tasks = session.store.list_scheduled_tasks()
     if any(MESSAGE_SCRIPT in (task.handler_config or "") for task in tasks):
         return
-    add = shlex.join(["jarvis-trio", "add", MESSAGE_TASK, "--every", "5m", "--", *words])
+    folder = () if command.folder is None else ("--cwd", command.folder)
+    add = shlex.join(["jarvis-trio", "add", MESSAGE_TASK, "--every", "5m", *folder, "--", *command.words])
     if dry_run or not person_is_there():
         say_short(f"An old agent looks for commands by message ({MESSAGE_SCRIPT}). To go on with that: {add}")
-        return
+    else:
+        _add_message_task(session, command, add)
+        say_short(f"Added and approved {MESSAGE_TASK}, since an old agent looked for commands by message: {add}")
+    if command.variables:
+        say_short(f"That agent also sets {', '.join(command.variables)}: give them with `edit --env` or `--secret`")
+
+
+def _add_message_task(session: CommandSession, command: MessageCommand, add: str) -> None:
+    request = TaskRequest(
+        every="5m", command=command.words, cwd=command.folder, description="Looks for commands by message."
+    )
     try:
-        request = TaskRequest(every="5m", command=tuple(words), description="Looks for commands by message.")
         acts.add(session, MESSAGE_TASK, request, by_person=True)
     except JarvisError as error:
         raise JarvisError(
             f"the daemon is installed, but the task for commands by message was not added: {error.says}",
             fix=f"put that right, then: {add}",
         ) from error
-    say_short(f"Added and approved {MESSAGE_TASK}, since an old agent looked for commands by message: {add}")
 
 
 @launchd.command("uninstall")

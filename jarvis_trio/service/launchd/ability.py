@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,30 @@ def _named_files(words: list[str]) -> list[Path]:
     return [Path(word) for word in words if word.startswith("/") and Path(word).suffix]
 
 
-def message_command(listed: Mapping[str, Any]) -> list[str] | None:
+@dataclass(frozen=True, slots=True)
+class MessageCommand:
+    """How an old agent looks for commands by message.
+
+    Attributes:
+        words: its command line.
+        folder: the folder it runs in; None if its plist names none.
+        variables: the names of the variables that its plist sets, without PATH.
+    """
+
+    words: tuple[str, ...]
+    folder: str | None
+    variables: tuple[str, ...]
+
+
+def message_command(listed: Mapping[str, Any]) -> MessageCommand | None:
     """The command of an old agent that looks for commands by message; None for any other agent."""
     words = command_of(listed)
-    return words if any(Path(word).name == MESSAGE_SCRIPT for word in words) else None
+    if not any(Path(word).name == MESSAGE_SCRIPT for word in words):
+        return None
+    folder, variables = listed.get("WorkingDirectory"), listed.get("EnvironmentVariables")
+    names = variables if isinstance(variables, dict) else {}
+    return MessageCommand(
+        words=tuple(words),
+        folder=folder if isinstance(folder, str) else None,
+        variables=tuple(sorted(str(name) for name in names if name != "PATH")),
+    )

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from jarvis_trio.errors import LaunchdError
-from jarvis_trio.service.launchd.ability import message_command, why_it_cannot_start
+from jarvis_trio.service.launchd.ability import MessageCommand, message_command, why_it_cannot_start
 from jarvis_trio.service.launchd.launchctl import Launchctl, Service
 from jarvis_trio.service.launchd.plist import (
     LABEL,
@@ -150,7 +150,7 @@ def status(agent: Agent, launchctl: Launchctl) -> AgentState:
     )
 
 
-def inherited_command(agent: Agent, launchctl: Launchctl) -> list[str] | None:
+def inherited_command(agent: Agent, launchctl: Launchctl) -> MessageCommand | None:
     """The command of an old agent that looks for commands by message; no handler of ours does.
 
     It is read from the plist of each old agent, also of one that an earlier install replaced.
@@ -160,7 +160,7 @@ def inherited_command(agent: Agent, launchctl: Launchctl) -> list[str] | None:
     old = [found for label in OLD_LABELS if (found := _find_old(agent, launchctl, label)) is not None]
     loaded = [path for found in old for path in (found.plist, *(service.path for service in found.services))]
     commands = (message_command(read_plist(path)) for path in (*loaded, *kept) if path is not None)
-    return next((words for words in commands if words), None)
+    return next((command for command in commands if command is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
