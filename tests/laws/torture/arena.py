@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.support.dripping import Dripping
+
 CHECKOUT = Path(__file__).parents[3]
 ZONE = ZoneInfo("Asia/Kolkata")
 """The zone of the arena's machine: half an hour beside all others, without DST."""
@@ -32,6 +34,7 @@ class Task:
 
     `step_seconds` is the time between two slots (None: there is only one), `command` what
     `command.sh` is to do. `good` tasks are quick and have to be on time when all is calm.
+    A task that is `told` has a channel whose server hangs.
     """
 
     name: str
@@ -41,12 +44,14 @@ class Task:
     cron: str | None = None
     handler: str = "custom"
     good: bool = False
+    told: bool = False
 
 
 GENTLE = [
     Task("every-second", 1, good=True),
     Task("every-3s", 3, "1 ok", good=True),
     Task("busy", 2, "5 ok"),
+    Task("told", 2, good=True, told=True),
     Task("at-most-once", 2, "3 ok", {"on_interrupt": "skip"}),
     Task("punctual", 2, policy={"misfire_grace_seconds": 1}),
     Task("fails", 3, "1 fail", {"retries": 2, "retry_delay_seconds": 0.3}),
@@ -62,6 +67,9 @@ ROUGH = [
     Task("beyond-its-limit", 5, "50 ok", {"timeout_seconds": 1}),
     Task("stubborn", 15, "100 stubborn", {"timeout_seconds": 1}),
 ]
+
+
+_HANGING = ("email", '{"to": "me@example.org"}')
 
 
 class Arena:
@@ -88,6 +96,7 @@ class Arena:
             "DAEMON_MAX_CONCURRENT_TASKS": "12",
             "HOME": str(folder),
             "TZ": ZONE.key,
+            "JARVIS_SMTP_URL": f"smtp://127.0.0.1:{Dripping().port}",
         }
         self._make(tasks, seconds)
 
@@ -109,8 +118,8 @@ class Arena:
                     first += -first % task.step_seconds
                 connection.execute(
                     "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, handler_config,"
-                    " policy, next_run_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (task.name, *self._columns(task, first)),
+                    " policy, next_run_at, delivery_channel, delivery_config) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (task.name, *self._columns(task, first), *(_HANGING if task.told else (None, None))),
                 )
                 spec[task.name] = {
                     "first": first * 1_000_000,
@@ -146,6 +155,12 @@ class Arena:
         line = json.dumps({"at": time.time(), "event": event, **details})
         with self._guard, self._events.open("a") as file:
             print(line, file=file)
+
+    def is_caught_up(self) -> bool:
+        """Whether nothing in the queue has been due for longer than a moment."""
+        with self.connected() as connection:
+            (due_at,) = connection.execute("SELECT min(due_at) FROM task_queue").fetchone()
+        return due_at is None or due_at > (time.time() - 1) * 1_000_000
 
     def count(self, *events: str) -> int:
         """How often one of these was noted."""

@@ -59,7 +59,8 @@ class Havoc:
         self._locks_long = locks_long
         self._over = threading.Event()
         self.failures: list[str] = []
-        roles = [self._kill_a_daemon if kills else self.stop_a_daemon, self._locks, self._garbage, self._inbox]
+        roles = [self._kill_a_daemon if kills else self.stop_a_daemon, self._locks, self._garbage]
+        roles += [self._inbox, self._move_the_log]
         roles += [self._bystanders] if kills else []
         roles += [self._full_disk] if disk is not None else []
         self._threads = [threading.Thread(target=self._play, args=[role]) for role in roles]
@@ -183,6 +184,17 @@ class Havoc:
             made.rename(self._arena.data / "webhook-inbox" / made.name)
             self._arena.record("dropped", name=name)
 
+    def _move_the_log(self, chance: random.Random) -> None:
+        """As logrotate does, or somebody who makes room."""
+        self._over.wait(chance.uniform(0.5, 4))
+        log = self._arena.data / "jarvis-daemon.log"
+        with suppress(OSError):
+            if chance.random() < 0.5:
+                log.rename(log.with_suffix(".moved"))
+            else:
+                log.unlink()
+            self._arena.record("log moved")
+
     def _full_disk(self, chance: random.Random) -> None:
         self._over.wait(chance.uniform(1, 8))
         assert self._disk is not None
@@ -205,6 +217,9 @@ def calm_down(arena: Arena, catch_up_seconds: float = 5, calm_seconds: float = 1
     """Let one daemon catch up and go on in peace; then stop it, and note what it leaves behind."""
     daemon = arena.start("run")
     daemon.wait_until_started(PATIENCE_SECONDS)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not arena.is_caught_up() and time.monotonic() < deadline:  # on a loaded machine that takes a while
+        time.sleep(0.05)
     time.sleep(catch_up_seconds)
     arena.record("calm")
     time.sleep(calm_seconds)
