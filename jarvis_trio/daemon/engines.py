@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from jarvis_trio.errors import JarvisError
@@ -73,6 +74,7 @@ class TotalEngine:
         self.obeys = self._offered("obeys_requests") is True
         self.logs_runs = self._offered("logs_runs") is True
         self.is_asked = False
+        self.before_look: Callable[[], object] = lambda: None
         self.due_at: datetime | None = None
         self.delivery_at: datetime | None = None
 
@@ -84,10 +86,15 @@ class TotalEngine:
             self.log_failed_tick(error)
             results = []
         # Asked here, since another change of threads costs more than an idle tick.
+        self.before_look()
+        self.look()
+        return results
+
+    def look(self) -> None:
+        """Ask the engine what is due, what it has to send, and whether anybody asks for something."""
         self.due_at = self.next_due_at()
         self.delivery_at = self.next_delivery_at()
         self.is_asked = self.obeys and self.look_for_requests()
-        return results
 
     def next_due_at(self) -> datetime | None:
         """When the engine wants the next tick (aware UTC); None if it does not say."""
@@ -95,7 +102,7 @@ class TotalEngine:
 
     def deliver(self) -> bool:
         """Send one message. Returns whether there was one to send; False if the engine raised."""
-        return self._ask("deliver_due", bool, False, "A message could not be dealt with")
+        return self._ask("deliver_due", _is_true, False, "A message could not be dealt with")
 
     def next_delivery_at(self) -> datetime | None:
         """When there is a message to send (aware UTC); None if there is none."""
@@ -119,15 +126,21 @@ class TotalEngine:
 
     def look_for_requests(self) -> bool:
         """Whether somebody asks for something that nobody has taken on."""
-        return self._ask("is_asked", bool, False, None)
+        return self._ask("is_asked", _is_true, False, None)
 
     def obey_run(self) -> bool:
         """Make one run that somebody asks for, to its end. Returns whether there was one."""
-        return self._ask("obey_run", bool, False, "A run that was asked for could not be made")
+        made = self._ask("obey_run", _is_true, False, "A run that was asked for could not be made")
+        self.delivery_at = self.next_delivery_at()
+        return made
 
     def obey_stop(self) -> bool:
         """Stop one run, if somebody asks for that. Returns whether there was one."""
-        return self._ask("obey_stop", bool, False, "A run could not be stopped")
+        return self._ask("obey_stop", _is_true, False, "A run could not be stopped")
+
+    def watched_files(self) -> tuple[Path, ...]:
+        """The files in which other programs' writes show."""
+        return self._ask("watched_files", lambda files: tuple(map(Path, files)), (), None)
 
     def running(self) -> list[tuple[str, datetime]]:
         """What runs, and since when (aware UTC), as far as the engine says."""
@@ -177,3 +190,8 @@ class TotalEngine:
 
     def _pairs(self, answer: Iterable[tuple[object, datetime]]) -> list[tuple[str, datetime]]:
         return [(str(name), as_utc(at, self._zone())) for name, at in answer]
+
+
+def _is_true(answer: object) -> bool:
+    """Only True counts: a mock says something like yes to every question, for ever."""
+    return answer is True

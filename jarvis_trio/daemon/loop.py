@@ -33,6 +33,7 @@ import trio
 from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.daemon.beat import Beat
 from jarvis_trio.daemon.engines import Engine, Results, TotalEngine
+from jarvis_trio.daemon.lookout import Lookout
 from jarvis_trio.daemon.pace import Pace
 from jarvis_trio.daemon.postman import Postman
 from jarvis_trio.daemon.watcher import Watcher
@@ -87,7 +88,8 @@ class JarvisDaemon:
         self._run_sync = run_sync or functools.partial(trio.to_thread.run_sync, limiter=limiter)
         self._ticks = Beat(Pace(tick_interval, places), self._clock, self._one_tick, self._ask_due)
         self._postman = Postman(self._asked, self._clock, run_sync) if self._asked.delivers else None
-        self._watcher = Watcher(self._asked, self._clock, run_sync) if self._asked.obeys else None
+        self._watcher = Watcher(self._asked, self._clock, run_sync, self._tell_postman) if self._asked.obeys else None
+        self._lookout = self._make_lookout() if run_sync is None else None  # what is simulated, nobody else writes
         self._on_tick = on_tick
         self._stopped_by: str | None = None
         self._stopped_at = 0.0
@@ -126,6 +128,8 @@ class JarvisDaemon:
                 await concerns.start(self._postman.run)
             if self._watcher is not None:
                 await concerns.start(self._watcher.run)
+            if self._lookout is not None:
+                await concerns.start(self._lookout.run)
 
             await self._ticks.run()
             if self._watcher is not None:
@@ -157,11 +161,30 @@ class JarvisDaemon:
 
     async def _one_tick(self) -> tuple[bool, datetime | None]:
         results = await self.tick()
-        if self._postman is not None:
-            self._postman.due(self._asked.delivery_at)
+        self._tell_postman()
         if self._watcher is not None and self._asked.is_asked:
             self._watcher.wake()
         return bool(results), self._asked.due_at
+
+    async def _look(self) -> None:
+        """Somebody else wrote the database: act on what is due now."""
+        await self._in_thread(self._asked.look, None)
+        self._ticks.due(self._asked.due_at)
+        self._tell_postman()
+        if self._watcher is not None and self._asked.is_asked:
+            self._watcher.wake()
+
+    def _tell_postman(self) -> None:
+        if self._postman is not None:
+            self._postman.due(self._asked.delivery_at)
+
+    def _make_lookout(self) -> Lookout | None:
+        files = self._asked.watched_files()
+        if not files:
+            return None
+        lookout = Lookout(files, self._look)
+        self._asked.before_look = lookout.forget
+        return lookout
 
     async def _ask_due(self) -> datetime | None:
         return await self._in_thread(self._asked.next_due_at, None)

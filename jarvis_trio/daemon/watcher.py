@@ -39,11 +39,17 @@ class Watcher:
         engine: the engine.
         clock: the wall clock.
         run_sync: how a call is awaited; by default in a worker thread, until the call ends.
+        on_run: called in the event loop after each run.
     """
 
     def __init__(
-        self, engine: TotalEngine, clock: Clock, run_sync: Callable[[Callable[[], Any]], Awaitable[Any]] | None
+        self,
+        engine: TotalEngine,
+        clock: Clock,
+        run_sync: Callable[[Callable[[], Any]], Awaitable[Any]] | None,
+        on_run: Callable[[], object] = lambda: None,
     ) -> None:
+        self._on_run = on_run
         self._engine = engine
         self._clock = clock
         # Two threads more than runs: for a stop, and for the question whether more is asked for.
@@ -83,7 +89,9 @@ class Watcher:
 
     def _beat(self, places: int, obey: Callable[[], bool]) -> Beat:
         async def call() -> tuple[bool, datetime | None]:
-            return await self._in_thread(obey), await self._next_at()
+            obeyed = await self._in_thread(obey)
+            self._on_run()
+            return obeyed, await self._next_at()
 
         return Beat(Pace(math.inf, places), self._clock, call, self._next_at)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jarvis_trio import __version__
 from jarvis_trio.clock import machine_zone
-from jarvis_trio.doctor.findings import Finding, problem, size_words
+from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
 from jarvis_trio.text import duration_words, moment_words
 
 _PACKAGES = ("trio", "click", "rich", "psutil", "tomli-w", "tzdata")
@@ -34,6 +34,15 @@ def check_program(packages: Iterable[str] = _PACKAGES) -> Iterator[Finding]:
             fix = f"{shlex.quote(sys.executable)} -m pip install {name}"
             yield problem("packages", f"{name} is not installed for {sys.executable}", fix)
     yield Finding("packages", ", ".join(present))
+
+
+def check_watch(reason: str | None) -> Iterator[Finding]:
+    """Whether the daemon can see other programs' changes at once; `reason` says why not."""
+    if reason is None:
+        yield Finding("changes", "what other programs change is seen at once")
+    else:
+        says = f"what other programs change is seen at the next tick only: {reason}"
+        yield warning("changes", says, "end what watches many files, or raise fs.inotify.max_user_instances")
 
 
 def check_clock(now: datetime, zone: tzinfo, newest: datetime | None) -> Iterator[Finding]:

@@ -31,6 +31,7 @@ import logging
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any, Self, cast
 
@@ -60,6 +61,7 @@ from jarvis_trio.models import (
     ScheduledTask,
     task_policy,
 )
+from jarvis_trio.process.watch import database_files
 from jarvis_trio.schedules.schedule import task_zone
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Outlook
@@ -202,7 +204,8 @@ class SchedulerEngine:
         ended = self._run(claim, self._clock.now)
         self._outcomes.record(ended)
         report = self._report(ended)
-        self._deliveries.deliver_waiting(self._clock.now(), self._is_in_a_hurry)
+        if self.delivers_itself:
+            self._deliveries.deliver_waiting(self._clock.now(), self._is_in_a_hurry)
         return self._with_delivery(report)
 
     def recover(self) -> None:
@@ -241,6 +244,10 @@ class SchedulerEngine:
     def wind_down(self) -> None:
         """Claim nothing else: a tick ends with the run that it has in hand. Messages get a short grace."""
         self._stopped_at = self._clock.monotonic()
+
+    def watched_files(self) -> tuple[Path, ...]:
+        """The files in which a write of other programs shows."""
+        return tuple(database_files(self.memory_store.path))
 
     def finish(self) -> None:
         """Write what could not be written so far; call it when no tick runs any more."""

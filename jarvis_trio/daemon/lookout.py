@@ -1,0 +1,75 @@
+"""The lookout sees that other programs write the database, and has the daemon look at what they changed.
+
+Guarantees:
+
+- A change is looked at within two seconds, and looks are at least half a second apart, however
+  fast others write.
+- While nobody writes, nothing happens: no timer, no wake-up.
+
+This code assumes that a tick looks at the database after its last write. So what the daemon's
+own ticks wrote is forgotten just before that look (`forget`), and wakes nobody.
+
+If a watch cannot be had, changes are seen at the next tick, at the latest after the interval.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import trio
+
+from jarvis_trio.process.watch import Watch, make_watch
+
+PAUSE_SECONDS = 0.5
+"""How long a write is left alone before the look, and so the shortest time between two looks."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Lookout:
+    """Watches the files of a database.
+
+    Args:
+        files: where a write shows.
+        look: has the daemon look at what was changed.
+    """
+
+    def __init__(self, files: Iterable[Path], look: Callable[[], Awaitable[object]]) -> None:
+        self._files = tuple(files)
+        self._look = look
+        self._watch: Watch | None = None
+
+    def forget(self) -> None:
+        """Forget what was written so far: somebody is about to look. Any thread may call it."""
+        watch = self._watch
+        if watch is not None:
+            watch.renew(self._files)  # a file may be new, or another one under the same name
+            with suppress(OSError):
+                watch.drain()
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Look out until it is cancelled."""
+        try:
+            self._watch = make_watch()
+        except OSError as error:
+            _logger.info("Changes by other programs are seen at the next tick only: %s", error.strerror or error)
+            task_status.started()
+            return
+        try:
+            self._watch.renew(self._files)
+            task_status.started()
+            await self._watch_until_cancelled(self._watch)
+        finally:
+            watch, self._watch = self._watch, None
+            watch.close()
+
+    async def _watch_until_cancelled(self, watch: Watch) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(watch.fileno())
+            await trio.sleep(PAUSE_SECONDS)  # most often it is a tick of ours that writes, and forgets it
+            if watch.drain():
+                watch.renew(self._files)
+                await self._look()

@@ -1,0 +1,135 @@
+"""Tells, by a descriptor that becomes readable, that files were written: inotify on Linux, kqueue on a Mac.
+
+It costs nothing while nobody writes. Reading the files' times every second was considered and
+rejected: it would wake the processor 86,400 times a day.
+
+inotify is called by ctypes: the packages for it bring an event loop, a thread or a compiler.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+_IS_LINUX: bool = sys.platform == "linux"
+_select: Any = select  # whose kqueue is typed for a Mac alone
+
+
+class Watch(Protocol):
+    """Watches files. Its descriptor is readable when one was written, replaced or removed."""
+
+    def fileno(self) -> int:
+        """The descriptor to wait for."""
+
+    def renew(self, paths: Sequence[Path]) -> None:
+        """Watch what these names lead to now; a name that leads nowhere is passed over. Raises nothing."""
+
+    def drain(self) -> bool:
+        """Forget what happened so far, without waiting. Returns whether anything did."""
+
+    def close(self) -> None:
+        """Watch nothing more."""
+
+
+def make_watch() -> Watch:
+    """A watch of this system. Raises OSError if it cannot be had."""
+    if _IS_LINUX:
+        return _Inotify()
+    if hasattr(_select, "kqueue"):
+        return _Kqueue()
+    raise OSError("this system has neither inotify nor kqueue")
+
+
+def why_no_watch() -> str | None:
+    """Why changes by other programs are seen at the next tick only; None if they are seen at once."""
+    try:
+        make_watch().close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+# inotify(7): IN_MODIFY, IN_ATTRIB (a removed name), IN_MOVE_SELF, IN_DELETE_SELF.
+_EVENTS = 0x2 | 0x4 | 0x800 | 0x400
+_READ_BYTES = 64 * 1024
+
+
+class _Inotify:
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._descriptor < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"inotify: {os.strerror(number)}; see fs.inotify.max_user_instances")
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def renew(self, paths: Sequence[Path]) -> None:
+        for path in paths:  # for a file that is watched already this changes nothing
+            self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _EVENTS)
+
+    def drain(self) -> bool:
+        happened = False
+        with suppress(BlockingIOError):
+            while os.read(self._descriptor, _READ_BYTES):
+                happened = True
+        return happened
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class _Kqueue:
+    """The queue's own descriptor is readable while events wait in it (kqueue(2))."""
+
+    def __init__(self) -> None:
+        self._queue = _select.kqueue()
+        self._files: dict[Path, tuple[int, tuple[int, int]]] = {}
+
+    def fileno(self) -> int:
+        number: int = self._queue.fileno()
+        return number
+
+    def renew(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            with suppress(OSError):
+                self._renew_one(path)
+
+    def _renew_one(self, path: Path) -> None:
+        status = path.stat()
+        identity = (status.st_dev, status.st_ino)
+        known = self._files.get(path)
+        if known is not None and known[1] == identity:
+            return
+        descriptor = os.open(path, getattr(os, "O_EVTONLY", os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK)
+        notes = _select.KQ_NOTE_WRITE | _select.KQ_NOTE_EXTEND | _select.KQ_NOTE_DELETE | _select.KQ_NOTE_RENAME
+        event = _select.kevent(
+            descriptor, _select.KQ_FILTER_VNODE, _select.KQ_EV_ADD | _select.KQ_EV_CLEAR, fflags=notes
+        )
+        self._queue.control([event], 0)
+        if known is not None:
+            os.close(known[0])
+        self._files[path] = (descriptor, identity)
+
+    def drain(self) -> bool:
+        happened = False
+        while self._queue.control(None, 64, 0):
+            happened = True
+        return happened
+
+    def close(self) -> None:
+        self._queue.close()
+        for descriptor, _ in self._files.values():
+            os.close(descriptor)
+
+
+def database_files(path: Path) -> Iterable[Path]:
+    """The files in which a write to a SQLite database shows: itself, and its write-ahead log."""
+    return (path, path.with_name(f"{path.name}-wal"))

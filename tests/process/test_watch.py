@@ -1,0 +1,78 @@
+"""Tests of the watch on files, with real files (inotify here, kqueue on a Mac)."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from jarvis_trio.process.watch import Watch, database_files, make_watch, why_no_watch
+from tests.support.core_fakes import PATIENCE
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    watch = make_watch()
+    yield watch
+    watch.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "memory.db"
+    file.write_text("first")
+    return file
+
+
+def happened(watch: Watch, seconds: float = PATIENCE) -> bool:
+    """Whether the descriptor becomes readable in time."""
+    return bool(select.select([watch], [], [], seconds)[0]) and watch.drain()
+
+
+def append(file: Path) -> None:
+    with file.open("a") as stream:
+        stream.write("more")
+
+
+@pytest.mark.parametrize("change", [append, Path.unlink, lambda file: file.rename(file.with_suffix(".old"))])
+def test_a_file_that_is_written_or_goes_away_is_told(
+    change: Callable[[Path], object], watch: Watch, file: Path
+) -> None:
+    watch.renew([file])
+    assert not happened(watch, 0)
+    change(file)
+    assert happened(watch)
+    assert not happened(watch, 0)
+
+
+def test_reading_is_not_told(watch: Watch, file: Path) -> None:
+    watch.renew([file])
+    file.read_text()
+    assert not happened(watch, 0.05)
+
+
+def test_another_file_under_the_name_is_watched_after_renewal(watch: Watch, file: Path, tmp_path: Path) -> None:
+    watch.renew([file])
+    other = tmp_path / "other"
+    other.write_text("second")
+    other.replace(file)
+    assert happened(watch)
+    watch.renew([file, tmp_path / "missing"])
+    append(file)
+    assert happened(watch)
+
+
+def test_renewing_without_a_change_tells_nothing(watch: Watch, file: Path) -> None:
+    for _ in range(3):
+        watch.renew([file])
+    assert not happened(watch, 0.05)
+
+
+def test_the_files_of_a_database_are_itself_and_its_log(tmp_path: Path) -> None:
+    assert list(database_files(tmp_path / "memory.db")) == [tmp_path / "memory.db", tmp_path / "memory.db-wal"]
+
+
+def test_here_a_watch_can_be_had() -> None:
+    assert why_no_watch() is None
