@@ -18,6 +18,7 @@ from jarvis_trio.models import ScheduledTask
 
 SHELL = "/bin/sh"
 
+_SHELLS = frozenset(["sh", "bash", "dash", "zsh", "ksh", "fish"])
 _SHELL_WORDS = {"|", "||", "&&", "&", ";", ">", ">>", "<", "2>", "2>&1", "&>"}
 
 
@@ -62,7 +63,7 @@ def surprises(task: ScheduledTask, environment: Mapping[str, str]) -> Iterator[s
 
 
 def _shell_words(command: Command) -> Iterator[str]:
-    if command.words[0] == SHELL and "-c" in command.words[1:2]:
+    if Path(command.words[0]).name in _SHELLS and "-c" in command.words:
         return
     found = [word for word in command.words[1:] if word in _SHELL_WORDS or " | " in word or " && " in word]
     if found:

@@ -52,12 +52,18 @@ def _fitted(entry: Entry, present: Mapping[str, ScheduledTask], names: Collectio
 
 
 def _with_program(task: ScheduledTask, session: Session) -> ScheduledTask:
-    """The task with the absolute path of its program: the daemon has another PATH, and another folder."""
-    config = json_object(task.handler_config, "handler_config")
+    """The task with the path of its program, if only a name is given: the daemon has another PATH.
+
+    Raises TaskError if the program is not there.
+    """
     from jarvis_trio.desk.commands import program_path  # noqa: PLC0415  # as `Session.handlers`
 
-    program = program_path(config["command"][0], session.environment)
-    return replace(task, handler_config=json.dumps(config | {"command": [program, *config["command"][1:]]}))
+    config = json_object(task.handler_config, "handler_config")
+    name, *arguments = config["command"]
+    program = program_path(name, session.environment)
+    if name.startswith("/"):
+        return task
+    return replace(task, handler_config=json.dumps(config | {"command": [program, *arguments]}))
 
 
 def _placed(task: ScheduledTask, present: Mapping[str, ScheduledTask], names: Collection[str]) -> ScheduledTask:

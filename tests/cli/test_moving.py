@@ -55,6 +55,13 @@ def test_a_dry_run_changes_nothing(cli: Cli, crontab: Path) -> None:
     assert cli.names() == []
 
 
+def test_a_line_with_a_pipe_is_the_same_as_add_with_a_shell(cli: Cli, crontab: Path) -> None:
+    done = cli("import", "--crontab", str(crontab), "--yes")
+    assert "no shell reads" not in done.err
+    cli.ok("add", "same", "--every", "5m", "--shell", "echo a | cat")
+    assert cli.task("echo-2").handler_config == cli.task("same").handler_config
+
+
 @pytest.mark.law(9)
 def test_law_9_nothing_is_approved_if_nobody_is_asked(cli: Cli, crontab: Path) -> None:
     assert "is not approved to run" in cli("import", "--crontab", str(crontab), "--yes").err
