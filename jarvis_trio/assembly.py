@@ -38,6 +38,7 @@ def make_engine(
         store,
         handlers=handlers,
         notices=equipment.notices,
+        outputs=equipment.outputs,
         timeout=timedelta(seconds=settings.handler_timeout_seconds),
         limits=Limits(history_days=settings.history_days, history_runs=settings.history_runs),
     )

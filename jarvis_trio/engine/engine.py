@@ -50,6 +50,7 @@ from jarvis_trio.engine.runner import Runner, run_in_thread
 from jarvis_trio.engine.running import Running
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import ConflictError, StoreError
+from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.instants import as_utc, duration_text
 from jarvis_trio.models import (
     Claim,
@@ -92,6 +93,7 @@ class SchedulerEngine:
         runner: calls a handler; `runner.run_inline` for simulations.
         peers: this process among all that share the database.
         random: spreads the retries.
+        outputs: what commands wrote; it goes with the rows of the history.
         clock: another clock than the store's.
     """
 
@@ -112,6 +114,7 @@ class SchedulerEngine:
         runner: Runner = run_in_thread,
         peers: Peers | None = None,
         random: Random | None = None,
+        outputs: Outputs | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.memory_store = memory_store
@@ -119,6 +122,8 @@ class SchedulerEngine:
         if handlers is None or notices is None:
             default = equip(memory_store)
             handlers, notices = handlers or default.handlers, notices or default.notices
+            outputs = outputs or default.outputs
+        self._outputs = outputs
         self._handlers = handlers
         self._notices = notices
         self._timeout = timeout
@@ -426,13 +431,21 @@ class SchedulerEngine:
 
         What is old is known only by a clock that has not been set for a while.
         """
+        deleted = 0
         steady = self._clock.monotonic() - self._steady_since >= self._limits.steady_clock.total_seconds()
         if steady and self._is_day_over("age", now):
             before = now - timedelta(days=self._limits.history_days)
-            if self.memory_store.prune_old_runs(before, self._limits.pruned_at_once) >= self._limits.pruned_at_once:
-                del self._pruned_at["age"]
-        if self._is_day_over("number", now) and self._prune_surplus() >= self._limits.pruned_at_once:
-            del self._pruned_at["number"]
+            deleted += self._or_go_on("age", self.memory_store.prune_old_runs(before, self._limits.pruned_at_once))
+        if self._is_day_over("number", now):
+            deleted += self._or_go_on("number", self._prune_surplus())
+        if self._outputs is not None and (self._is_day_over("outputs", now) or deleted):
+            self._outputs.sweep(self.memory_store.run_numbers)
+
+    def _or_go_on(self, kind: str, deleted: int) -> int:
+        """How many rows were deleted; if there are more of that kind, the next tick goes on."""
+        if deleted >= self._limits.pruned_at_once:
+            del self._pruned_at[kind]
+        return deleted
 
     def _is_day_over(self, kind: str, now: datetime) -> bool:
         with self._guard:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from jarvis_trio.engine.notices import AlertChannel, Notices
 from jarvis_trio.handlers.making import make_channels, make_handlers
+from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.models import Handler
 from jarvis_trio.settings import Settings, read_settings
 from jarvis_trio.store import MemoryStore
@@ -15,10 +16,11 @@ from jarvis_trio.store import MemoryStore
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """The handlers by type, and what tells people of runs."""
+    """The handlers by type, what tells people of runs, and what commands wrote."""
 
     handlers: Mapping[str, Handler]
     notices: Notices
+    outputs: Outputs
 
 
 def equip(
@@ -37,4 +39,8 @@ def equip(
     """
     settings = settings or read_settings({}, store.path.parent)
     channels = make_channels(settings, environment)
-    return Equipment(make_handlers(settings, channels, environment), Notices(store, store.clock, channels.send, alerts))
+    return Equipment(
+        make_handlers(settings, channels, environment),
+        Notices(store, store.clock, channels.send, alerts),
+        Outputs(settings.outputs_dir),
+    )

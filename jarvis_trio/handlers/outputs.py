@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -79,14 +79,19 @@ class Outputs:
             return file.read(most_bytes)
         return b""
 
-    def sweep(self, is_kept: Callable[[int], bool]) -> int:
-        """Delete the outputs of the runs that are not kept. Returns how many went."""
+    def sweep(self, kept: Callable[[], Container[int]]) -> int:
+        """Delete the outputs of the runs that are not `kept`. Returns how many went.
+
+        The folder is read before `kept` is asked: a run that starts meanwhile is not in either.
+        """
         gone = 0
-        with suppress(FileNotFoundError):
-            for name in os.listdir(self._folder):
-                stem = name.removesuffix(_SUFFIX)
-                if stem != name and stem.isdecimal() and not is_kept(int(stem)):
-                    self.path(int(stem)).unlink(missing_ok=True)
+        with suppress(OSError):  # what cannot be deleted now goes another day
+            stems = [name.removesuffix(_SUFFIX) for name in os.listdir(self._folder) if name.endswith(_SUFFIX)]
+            numbers = [int(stem) for stem in stems if stem.isdecimal()]
+            known = kept() if numbers else ()
+            for number in numbers:
+                if number not in known:
+                    self.path(number).unlink(missing_ok=True)
                     gone += 1
         return gone
 

@@ -236,6 +236,10 @@ class RunTable(Database):
         rows = self.read(f"SELECT {RUN} FROM task_runs r WHERE r.id = ?", (run_id,))
         return next(_readable(rows), None)
 
+    def run_numbers(self) -> set[int]:
+        """The numbers of all runs."""
+        return {row["id"] for row in self.read("SELECT id FROM task_runs")}
+
     def list_runs(
         self,
         *,

@@ -26,6 +26,7 @@ from jarvis_trio.errors import (
     UnknownTaskError,
 )
 from jarvis_trio.handlers.approvals import Approvals
+from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, Trigger, require_id
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.sqlite import SqliteFile
@@ -439,6 +440,17 @@ def test_history_is_pruned_by_its_age_and_by_its_length(
 ) -> None:
     make_engine(limits=Limits(steady_clock=NOW, **keep)).evaluate_due_tasks()
     assert len(store.list_runs()) == kept
+
+
+@pytest.mark.usefixtures("ran_hourly")
+def test_the_output_of_a_run_goes_with_its_row(store: MemoryStore, make_engine: MakeEngine, tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path / "runs")
+    for run in store.list_runs():
+        outputs.create(run.id).write(b"x")
+    make_engine(limits=Limits(steady_clock=NOW, history_runs=5), outputs=outputs).evaluate_due_tasks()
+    left = {run.id for run in store.list_runs()}
+    assert {int(path.stem) for path in (tmp_path / "runs").iterdir()} == left
+    assert len(left) == 5
 
 
 @pytest.mark.law(3)

@@ -156,6 +156,6 @@ def test_outputs_go_with_their_runs_and_nothing_else_goes(outputs: Outputs) -> N
     foreign = [outputs.path(1).with_name(name) for name in ("notes.log", "1.log.new", "1.txt")]
     for path in foreign:
         path.write_text("x")
-    assert outputs.sweep(lambda number: number == 2) == 2
+    assert outputs.sweep(lambda: {2}) == 2
     assert sorted(os.listdir(outputs.path(1).parent)) == ["1.log.new", "1.txt", "2.log", "notes.log"]
-    assert Outputs(outputs.path(1) / "none").sweep(lambda _: False) == 0
+    assert Outputs(outputs.path(1) / "none").sweep(set) == 0
