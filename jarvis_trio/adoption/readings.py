@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import Any
 
-from jarvis_trio.errors import HandlerError, ScheduleError
+from jarvis_trio.delivery import read_config
+from jarvis_trio.errors import DeliveryError, HandlerError, ScheduleError
 from jarvis_trio.handlers.alert_eval import read_rule
 from jarvis_trio.handlers.commands import command_words
 from jarvis_trio.instants import parse_instant
@@ -20,6 +22,9 @@ from jarvis_trio.schedules.cron_fields import FIELDS, WEEKDAY, parse_field, valu
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.text import joined
+
+CheckDelivery = Callable[[str, Mapping[str, Any]], None]
+"""Whether a channel takes a configuration. Raises DeliveryError if it does not."""
 
 _STEPPED_VALUE = re.compile(r"(\d+|[A-Za-z]{3})/\d+")
 
@@ -51,6 +56,18 @@ def task_readings(tasks: Iterable[ScheduledTask], zone: tzinfo, folder: Path | N
             yield from _cron_readings(task)
         if task.handler_type == "custom" and folder is not None:
             yield from _relative_paths(task, folder)
+
+
+def delivery_readings(tasks: Iterable[ScheduledTask], check: CheckDelivery) -> Iterator[Reading]:
+    """Which results cannot be delivered as their task says."""
+    for task in tasks:
+        if not task.delivery_channel:
+            continue
+        try:
+            check(task.delivery_channel, read_config(task.delivery_config, "delivery_config"))
+        except DeliveryError as error:
+            says = f"its messages cannot be delivered by {task.delivery_channel}: {error.says}"
+            yield Reading(task.name, says, error.fix)
 
 
 def _cron_readings(task: ScheduledTask) -> Iterator[Reading]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from jarvis_trio.adoption.readings import Reading, rule_readings, task_readings
+from jarvis_trio.adoption.readings import CheckDelivery, Reading, delivery_readings, rule_readings, task_readings
 from jarvis_trio.errors import HandlerError, ScheduleError
 from jarvis_trio.handlers.commands import command_words
 from jarvis_trio.models import ScheduledTask, require_id
@@ -98,7 +98,13 @@ class Survey:
 
 
 def survey(
-    store: MemoryStore, *, handlers: Container[str], refusal: Refusal, now: datetime, folder: Path | None
+    store: MemoryStore,
+    *,
+    handlers: Container[str],
+    refusal: Refusal,
+    check_delivery: CheckDelivery,
+    now: datetime,
+    folder: Path | None,
 ) -> Survey:
     """Look at all tasks and alert rules.
 
@@ -106,6 +112,7 @@ def survey(
         store: the assistant's database, opened to be read.
         handlers: the types that can be run here.
         refusal: why a task's command may not run.
+        check_delivery: whether a channel takes a task's configuration.
         now: aware UTC.
         folder: the application's, where its commands found their relative paths.
     """
@@ -123,7 +130,11 @@ def survey(
         held=tuple(task.name for task in enabled if require_id(task) in held),
         needs_approval=tuple(_unapproved(known, refusal)),
         nobody_has=tuple(Orphaned(task.name, task.handler_type) for task in waiting if task not in known),
-        readings=(*task_readings(enabled, store.clock.zone(), folder), *rule_readings(store, now)),
+        readings=(
+            *task_readings(enabled, store.clock.zone(), folder),
+            *delivery_readings(waiting, check_delivery),
+            *rule_readings(store, now),
+        ),
     )
 
 

@@ -28,7 +28,9 @@ def main() -> None:
     """Answer the request that the first argument names, and end the process."""
     with open(sys.argv[1], encoding="utf-8") as file:
         request = json.load(file)
-    sys.path[0] = request["folder"]  # Python had put our own folder there
+    if not getattr(sys.flags, "safe_path", False):
+        del sys.path[0]  # Python had put our own folder there
+    sys.path.insert(0, request["folder"])
 
     try:
         answer = {"run": run, "look": look}[request["ask"]](request)

@@ -33,6 +33,7 @@ def look(session: Session) -> Survey:
             store,
             handlers=session.handlers,
             refusal=lambda task: _refusal(session, task),
+            check_delivery=session.channels.check,
             now=session.now(),
             folder=source.folder if source else settings.memory_db_path.parent.parent,
         )

@@ -91,6 +91,14 @@ def test_it_says_what_is_read_differently(adopting: Cli) -> None:
     assert "cron_step" not in names([found for found in adopting.json("adopt")["readings"] if found["differs"]])
 
 
+def test_it_says_which_messages_cannot_be_delivered(adopting: Cli) -> None:
+    execute(adopting.path, "UPDATE scheduled_tasks SET delivery_config = '{}' WHERE name = 'mail_task'")
+    execute(adopting.path, "UPDATE scheduled_tasks SET delivery_channel = 'pigeon' WHERE name = 'kb_lint'")
+    says = {found["name"]: found["says"] for found in adopting.json("adopt")["readings"]}
+    assert says["mail_task"].startswith("its messages cannot be delivered by email: ")
+    assert says["kb_lint"].startswith("its messages cannot be delivered by pigeon: ")
+
+
 def test_it_says_what_had_to_be_guessed(adopting: Cli) -> None:
     guessed = {found["name"]: found["says"] for found in adopting.json("adopt")["readings"] if not found["differs"]}
     assert "empty parts of a list are passed over" in guessed["cron_emptyparts"]

@@ -78,7 +78,7 @@ class Home:
             words = [sys.executable, str(script)]
             plist.write_bytes(plistlib.dumps({"Label": label, "ProgramArguments": words, "StartInterval": 300}))
             services[f"{GUI}/{label}"] = {"path": str(plist), "state": "not running", "pid": None, "left": 0}
-        self.state.write_text(json.dumps({"services": services}))
+        self.state.write_text(json.dumps({"services": services, "going_prints": 0, "starting_prints": 0}))
 
     def _add_programs(self, folder: Path) -> None:
         fake_launchctl.install(folder)
@@ -102,7 +102,7 @@ class Home:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert done.returncode == 0, done
         return done.stdout + done.stderr
