@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import tzinfo
+from pathlib import Path
 from typing import Any
 
 from jarvis_trio.desk.acts import Approval, approve_command
 from jarvis_trio.desk.definition import COMMAND_TYPE, check_delivery, first_slot, same_schedule
-from jarvis_trio.desk.names import checked_name, composed
+from jarvis_trio.desk.entries import COLUMNS, entry_of, task_of
+from jarvis_trio.desk.names import checked_name
 from jarvis_trio.desk.session import Session
+from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError
 from jarvis_trio.instants import local_text
 from jarvis_trio.jsontext import json_object
@@ -19,10 +23,6 @@ from jarvis_trio.models import Policy, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store.tasks import CONFIGURATIONS
 from jarvis_trio.text import nearest
-
-_TEXTS = ("name", "description", "schedule_type", "handler_type", "delivery_channel")
-_KEYS = {*_TEXTS, *CONFIGURATIONS, "enabled"}
-_REQUIRED = ("name", "schedule_type", "schedule_config", "handler_type")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +35,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """What a document of `total` tasks changes; `left_out` names those whose only time is past."""
+    """What a document of `total` tasks changes.
+
+    `left_out` names the tasks whose only time is past, `pruned` those that are to go, since the
+    document does not name them.
+    """
 
     changes: list[Change]
     left_out: list[str]
     total: int
+    pruned: list[ScheduledTask] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,21 +55,29 @@ class Export:
     left_out: list[str]
 
 
-def export_tasks(session: Session) -> Export:
-    """All tasks that have a time to come."""
-    tasks = session.store.list_scheduled_tasks()
+def export_tasks(session: Session, names: Sequence[str] = ()) -> Export:
+    """The tasks of these names, or all, that have a time to come. Raises UnknownTaskError."""
+    tasks = [session.task(name) for name in names] or session.store.list_scheduled_tasks()
     past = {task.name for task in tasks if _is_past(task, session)}
-    document = {"tasks": [_entry(task) for task in tasks if task.name not in past]}
+    document = {"tasks": [entry_of(task, Path.home()) for task in tasks if task.name not in past]}
     return Export(document=document, left_out=sorted(past))
 
 
-def read_document(text: str, name: str) -> list[ScheduledTask]:
-    """The tasks that the text of the file `name` tells of, not checked yet. Raises TaskError."""
-    return [_task(entry, number) for number, entry in enumerate(_entries(text, name), start=1)]
+def read_document(session: Session, text: str, name: str) -> list[ScheduledTask]:
+    """The tasks that the text of the file `name` tells of, not checked yet. Raises JarvisError."""
+    tasks = []
+    for number, entry in enumerate(_entries(text, name), start=1):
+        try:
+            tasks.append(task_of(entry, number, session))
+        except TaskError:
+            raise
+        except JarvisError as error:
+            raise TaskError(f"nothing was imported; task {number} of the file: {error}") from None
+    return tasks
 
 
-def plan_import(session: Session, wanted: list[ScheduledTask]) -> Import:
-    """What changes if these tasks are to be so; what is not among them stays. Raises TaskError."""
+def plan_import(session: Session, wanted: list[ScheduledTask], *, prune: bool = False) -> Import:
+    """What changes if these tasks are to be so; what is not among them stays, unless `prune`. Raises TaskError."""
     present = {task.name: task for task in session.store.list_scheduled_tasks()}
     _refuse_unknown_policy(wanted, present.values())
     if len({task.name for task in wanted}) < len(wanted):
@@ -74,7 +87,8 @@ def plan_import(session: Session, wanted: list[ScheduledTask]) -> Import:
     checked = {task.name: _checked(task, present.get(task.name), session) for task in wanted if task.name not in past}
     changes = [Change(before=present.get(name), after=task) for name, task in checked.items() if task is not None]
     left_out = [name for name in past if name not in present]
-    return Import(changes=changes, left_out=left_out, total=len(wanted))
+    pruned = [task for name, task in present.items() if name not in {task.name for task in wanted}] if prune else []
+    return Import(changes=changes, left_out=left_out, total=len(wanted), pruned=pruned)
 
 
 def carry_out(session: Session, plan: Import, *, by_person: bool) -> list[Approval]:
@@ -84,6 +98,8 @@ def carry_out(session: Session, plan: Import, *, by_person: bool) -> list[Approv
         for change in plan.changes:
             stored = session.store.store_scheduled_task(change.after)
             session.store.end_troubles(require_id(stored), [TroubleKind.SET_ASIDE])
+        for task in plan.pruned:
+            session.store.delete_scheduled_task(require_id(task))
     session.changed()
     return approvals
 
@@ -97,25 +113,6 @@ def _is_past(task: ScheduledTask, session: Session) -> bool:
     return only is not None and only <= session.now()
 
 
-def _entry(task: ScheduledTask) -> dict[str, Any]:
-    """A task for the file. A configuration that TOML cannot hold, with a null in it, stays JSON text."""
-    entry: dict[str, Any] = {key: getattr(task, key) for key in _TEXTS} | {"enabled": task.enabled}
-    for key in CONFIGURATIONS:
-        text = getattr(task, key)
-        try:
-            value = json_object(text, key)
-        except ScheduleError:
-            value = None
-        entry[key] = text if value is None or _holds_null(value) else value
-    return {key: value for key, value in entry.items() if value not in (None, {})}
-
-
-def _holds_null(value: object) -> bool:
-    if isinstance(value, dict):
-        return any(map(_holds_null, value.values()))
-    return any(map(_holds_null, value)) if isinstance(value, list) else value is None
-
-
 def _entries(text: str, name: str) -> list[Any]:
     try:
         document = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
@@ -126,25 +123,6 @@ def _entries(text: str, name: str) -> list[Any]:
         fix = "`export` shows what it looks like"
         raise TaskError(f"{name} must hold a list named tasks and nothing else", fix=fix)
     return entries
-
-
-def _task(entry: object, number: int) -> ScheduledTask:
-    if not isinstance(entry, Mapping):
-        raise TaskError(f"task {number} of the file is no table of keys and values")
-    if unknown := sorted(map(str, set(entry) - _KEYS)):
-        hint = f"{nearest(unknown[0], sorted(_KEYS))}there are {', '.join(sorted(_KEYS))}"
-        raise TaskError(f"task {number} of the file has the unknown key {unknown[0]!r}; {hint}")
-    if missing := [key for key in _REQUIRED if key not in entry]:
-        raise TaskError(f"task {number} of the file has no {missing[0]}")
-    values = dict(entry)
-    for key in CONFIGURATIONS:
-        if isinstance(values.get(key), Mapping):
-            values[key] = json.dumps(values[key])
-    wrong = [key for key in values if not isinstance(values[key], bool if key == "enabled" else str)]
-    if wrong:
-        raise TaskError(f"task {number} of the file: {wrong[0]} has a value of the wrong kind: {values[wrong[0]]!r}")
-    task = ScheduledTask(**values)
-    return replace(task, name=composed(task.name))
 
 
 def _refuse_unknown_policy(wanted: Iterable[ScheduledTask], present: Iterable[ScheduledTask]) -> None:
@@ -166,9 +144,11 @@ def _policy_keys(task: ScheduledTask) -> set[str]:
 
 def checked_task(task: ScheduledTask, present: ScheduledTask | None, session: Session) -> ScheduledTask | None:
     """The task as it is to be stored; None if `present` is it already. Raises JarvisError."""
-    if present is not None and all(_meaning(task, key) == _meaning(present, key) for key in _KEYS):
-        return None
     now, zone = session.now(), session.zone()
+    if present is not None:
+        task = _in_the_rows_own_words(task, present, zone)
+        if all(_meaning(task, key) == _meaning(present, key) for key in COLUMNS):
+            return None
     checked_name(task.name)
     Policy.from_json(task.policy)
     json_object(task.handler_config, "handler_config", TaskError)
@@ -185,6 +165,13 @@ def _checked(task: ScheduledTask, present: ScheduledTask | None, session: Sessio
         return checked_task(task, present, session)
     except JarvisError as error:
         raise TaskError(f"nothing was imported; task {task.name!r}: {error}") from None
+
+
+def _in_the_rows_own_words(task: ScheduledTask, present: ScheduledTask, zone: tzinfo) -> ScheduledTask:
+    """The task with the schedule as its row tells it already, if both mean the same."""
+    if schedule_words(task, zone) != schedule_words(present, zone) or task.schedule_type != present.schedule_type:
+        return task
+    return replace(task, schedule_config=present.schedule_config)
 
 
 def _meaning(task: ScheduledTask, key: str) -> object:

@@ -57,17 +57,129 @@ def test_an_import_of_what_is_there_changes_nothing(full: Cli) -> None:
     assert [full.task(name) for name in full.names()] == before
 
 
-def test_the_file_is_for_people(full: Cli) -> None:
+def test_the_file_is_in_the_words_of_the_command_line(full: Cli) -> None:
     tasks = {task["name"]: task for task in tomllib.loads(full.ok("export"))["tasks"]}
+    program, *words = tasks["a"].pop("command")
+    assert Path(program).name == "echo"
+    assert words == ['quo"ted', "tab\t", "é\u2028"]
+    assert tasks["a"] == {"name": "a", "every": "1m30s", "timeout": "0.5s", "retries": 2}
     assert tasks["b"] == {
         "name": "b",
+        "cron": "0 9 * * MON-FRI",
+        "timezone": "Europe/Berlin",
+        "handler": "alert_eval",
+        "paused": True,
+    }
+    assert tasks["c"] == {
+        "name": "c",
+        "at": "2026-12-01T09:00:00",
+        "handler": "webhook_poll",
+        "deliver": "notification",
+    }
+    assert tasks["d"]["config"] == '{"x": null, "y": [{"z": null}]}'
+
+
+def test_a_file_written_by_hand_is_read(full: Cli) -> None:
+    file = full.data.parent / "tasks.toml"
+    file.write_text("""
+[[tasks]]
+name = "nightly"
+cron = "30 2 * * *"
+command = "echo 'a  b' c"
+timeout = "2h"
+retries = "1"
+
+[[tasks]]
+name = "poll"
+every = "5 minutes"
+handler = "webhook_poll"
+""")
+    assert "2 of 2 tasks are to be added or changed.\n" in full.ok("import", str(file))
+    assert json.loads(full.task("nightly").handler_config or "")["command"][1:] == ["a  b", "c"]
+    assert json.loads(full.task("nightly").policy or "") == {"timeout_seconds": 7200, "retries": 1}
+    assert full.task("poll").schedule_config == '{"minutes": 5}'
+
+
+def test_paths_in_the_home_folder_serve_another_home(
+    full: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(home: str) -> Path:
+        path = tmp_path / home / "bin/job"
+        path.parent.mkdir(parents=True)
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+        monkeypatch.setenv("HOME", str(tmp_path / home))
+        return path
+
+    here = script("ada")
+    full.ok("add", "mine", "--every", "1h", "--cwd", str(here.parent), "--", str(here), f"{here.parent}/data")
+    text = full.ok("export", "mine")
+    assert tomllib.loads(text)["tasks"][0]["command"] == ["~/bin/job", "~/bin/data"]
+    full.ok("remove", "mine", "--yes")
+
+    there = script("alan")
+    file = tmp_path / "tasks.toml"
+    file.write_text(text)
+    full.ok("import", str(file))
+    assert json.loads(full.task("mine").handler_config or "") == {
+        "command": [str(there), f"{there.parent}/data"],
+        "cwd": str(there.parent),
+    }
+
+
+def test_weekdays_stored_as_numbers_are_written_by_name_and_come_back_as_they_were(full: Cli) -> None:
+    full.change("b", schedule_config='{"expression": "0 9 * * 0"}')
+    text = full.ok("export", "b")
+    assert tomllib.loads(text)["tasks"][0]["cron"] == "0 9 * * MON"
+    file = full.data.parent / "tasks.toml"
+    file.write_text(text)
+    assert full.ok("import", str(file)) == "0 of 1 tasks are to be added or changed.\n"
+
+
+def test_prune_removes_what_the_file_does_not_name(full: Cli) -> None:
+    out = full.ok("import", written(full, {"tasks": [entry()]}), "--prune")
+    assert "- a\n- b\n- c\n- d\n4 tasks to be removed.\n" in out
+    assert full.names() == ["new"]
+    assert "--prune goes with a file of tasks" in full.fails("import", "--plist", "/dev/null", "--prune", code=2)
+
+
+def test_the_file_of_the_first_release_is_read(full: Cli) -> None:
+    old = {
+        "name": "old",
         "schedule_type": "cron",
-        "schedule_config": {"expression": "0 9 * * MON-FRI"},
+        "schedule_config": {"expression": "0 9 * * 0"},
         "handler_type": "alert_eval",
-        "policy": {"timezone": "Europe/Berlin"},
+        "policy": {"timeout_seconds": 60},
         "enabled": False,
     }
-    assert tasks["d"]["handler_config"] == '{"x": null, "y": [{"z": null}]}'
+    full.ok("import", written(full, {"tasks": [old]}))
+    task = full.task("old")
+    assert (task.schedule_config, task.policy, task.enabled) == (
+        '{"expression": "0 9 * * 0"}',
+        '{"timeout_seconds": 60}',
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"every": "5m"}, "task 2 of the file has nothing to run; give command, or handler"),
+        ({"handler": "alert_eval"}, "task 2 of the file has no schedule; give every, cron or at"),
+        ({"every": "often", "handler": "alert_eval"}, "task 2 of the file: not a duration: 'often'"),
+        ({"every": "5m", "at": "noon", "handler": "alert_eval"}, "give one of `every`, `cron` and `at`"),
+        ({"every": "5m", "handlr": "x"}, "unknown key 'handlr'; did you mean 'handler'?"),
+        ({"every": 5, "handler": "alert_eval"}, "every has a value of the wrong kind: 5"),
+        ({"every": "5m", "command": [1]}, "needs a command"),
+        ({"every": "5m", "handler": "alert_eval", "timeout": True}, "timeout has a value of the wrong kind: True"),
+    ],
+)
+def test_words_that_make_no_sense_are_one_line_and_nothing_is_imported(full: Cli, words: Any, said: str) -> None:
+    document = {"tasks": [{"name": "fine", "every": "5m", "handler": "alert_eval"}, {"name": "new", **words}]}
+    done = full("import", written(full, document))
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert said in done.err
+    assert "fine" not in full.names()
 
 
 def test_a_single_time_that_is_done_is_not_exported(full: Cli) -> None:
@@ -133,7 +245,7 @@ def test_the_history_and_the_rhythm_of_a_changed_task_stay(full: Cli) -> None:
         (entry(surprise=1), "unknown key 'surprise'"),
         (entry(enabled="yes"), "enabled has a value of the wrong kind: 'yes'"),
         (entry(handler_type=None), "handler_type has a value of the wrong kind: None"),
-        ({"name": "x"}, "has no schedule_type"),
+        ({"name": "x"}, "has no schedule; give every, cron or at"),
         ("job", "is no table of keys and values"),
     ],
 )
@@ -185,7 +297,7 @@ def test_a_person_is_asked_after_the_difference(program: Program, tmp_path: Path
 def test_a_configuration_that_is_no_json_is_exported_as_it_is_and_comes_back(full: Cli) -> None:
     full.change("b", handler_config="{not JSON")
     text = full.ok("export", "--format", "json")
-    assert {task["name"]: task.get("handler_config") for task in json.loads(text)["tasks"]}["b"] == "{not JSON"
+    assert {task["name"]: task.get("config") for task in json.loads(text)["tasks"]}["b"] == "{not JSON"
 
 
 def test_one_past_single_time_is_left_out_and_the_rest_is_imported(full: Cli) -> None:

@@ -9,31 +9,35 @@ import click
 from jarvis_trio.cli.commands.moving import plan_crontab, plan_plists
 from jarvis_trio.cli.definition import person_is_there, tell_approval
 from jarvis_trio.cli.output import note, say
-from jarvis_trio.cli.session import pass_looking_session
+from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.desk import exchange
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import definition_words, difference
 from jarvis_trio.errors import TaskError
-from jarvis_trio.text import UNPRINTABLE
+from jarvis_trio.text import UNPRINTABLE, counted
 
 _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 
 @click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_task)
 @click.option("--format", "kind", type=click.Choice(["toml", "json"]), default="toml", help="TOML by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; the same as --format json.")
 @pass_looking_session
-def export(session: Session, kind: str) -> None:
+def export(session: Session, /, names: tuple[str, ...], kind: str, as_json: bool) -> None:
     """Print the tasks as TOML or JSON, to be kept in a file.
 
-    It says what is to run, not what ran. A task whose only time is past is left
-    out, and noted on stderr.
+    It says what is to run, in the words of `add`, and not what ran. Paths in the
+    home folder begin with ~, so the file serves another machine. A task whose only
+    time is past is left out, and noted on stderr.
 
     \b
     Example:
       jarvis-trio export > tasks.toml
+      jarvis-trio export backup
     """
-    exported = exchange.export_tasks(session)
-    if kind == "json":
+    exported = exchange.export_tasks(session, names)
+    if as_json or kind == "json":
         click.echo(json.dumps(exported.document, indent=2))
     else:
         import tomli_w  # noqa: PLC0415  # only this writes TOML
@@ -47,16 +51,24 @@ def export(session: Session, kind: str) -> None:
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=_FILE)
 @click.option("--crontab", metavar="FILE", type=_FILE, help="Take a crontab; - is stdin.")
 @click.option("--plist", is_flag=True, help="Take property lists of launchd agents.")
+@click.option("--prune", is_flag=True, help="Remove the tasks that the file does not name.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only show the difference.")
 @click.pass_obj
 def import_tasks(
-    session: Session, files: tuple[str, ...], crontab: str | None, plist: bool, yes: bool, dry_run: bool
+    session: Session,
+    /,
+    files: tuple[str, ...],
+    crontab: str | None,
+    plist: bool,
+    prune: bool,
+    yes: bool,
+    dry_run: bool,
 ) -> None:
     """Add and change tasks as a file says: all of it or nothing.
 
     It shows the difference first, and asks if a person is there. Tasks that the
-    file does not name stay as they are. With --yes nobody is asked, and so no
+    file does not name stay as they are, unless you give --prune. With --yes nobody is asked, and so no
     command is approved.
 
     A crontab, or a launchd agent's property list, adds tasks and changes none. Each
@@ -69,12 +81,16 @@ def import_tasks(
       crontab -l | jarvis-trio import --crontab -
       jarvis-trio import --plist ~/Library/LaunchAgents/*.plist
     """
-    plan = _plan(session, files, crontab, plist=plist)
+    plan = _plan(session, files, crontab, plist=plist, prune=prune)
     _note_left_out(plan.left_out)
     for change in plan.changes:
         _say_difference(change, session)
     say(f"{len(plan.changes)} of {plan.total} tasks are to be added or changed.")
-    if dry_run or not plan.changes:
+    for task in plan.pruned:
+        say(f"- {task.name}")
+    if plan.pruned:
+        say(f"{counted(len(plan.pruned), 'task')} to be removed.")
+    if dry_run or not (plan.changes or plan.pruned):
         return
     if not yes and person_is_there() and not click.confirm("Do it?"):
         raise TaskError("nothing was imported")
@@ -83,7 +99,11 @@ def import_tasks(
     say("Done.")
 
 
-def _plan(session: Session, files: tuple[str, ...], crontab: str | None, *, plist: bool) -> exchange.Import:
+def _plan(
+    session: Session, files: tuple[str, ...], crontab: str | None, *, plist: bool, prune: bool
+) -> exchange.Import:
+    if prune and (crontab is not None or plist):
+        raise click.UsageError("--prune goes with a file of tasks")
     if crontab is not None:
         if files or plist:
             raise click.UsageError("give a crontab, or property lists, or a file of tasks")
@@ -94,7 +114,7 @@ def _plan(session: Session, files: tuple[str, ...], crontab: str | None, *, plis
         return plan_plists(session, files)
     if len(files) > 1:
         raise click.UsageError("give one file of tasks")
-    return exchange.plan_import(session, exchange.read_document(_document(files[0]), files[0]))
+    return exchange.plan_import(session, exchange.read_document(session, _document(files[0]), files[0]), prune=prune)
 
 
 def _document(name: str) -> str:

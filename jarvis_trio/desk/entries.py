@@ -1,0 +1,226 @@
+"""A task as an entry of a file: in the words of the command line, and in the older form, the table's columns.
+
+The words are those of `add`: `every`, `cron`, `at`; `command`, or `handler` with `config`; the policy
+options; `deliver`. Paths below the home folder begin with `~`, so a file serves another
+machine. What has no words, such as a configuration with a null in it, stays JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+from jarvis_trio.desk.definition import COMMAND_TYPE, changed_columns
+from jarvis_trio.desk.names import composed
+from jarvis_trio.desk.requests import TaskRequest
+from jarvis_trio.desk.session import Session
+from jarvis_trio.errors import ScheduleError, TaskError
+from jarvis_trio.instants import duration_text
+from jarvis_trio.jsontext import json_object
+from jarvis_trio.models import POLICY_OPTIONS, Policy, ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.schedules.cron import CronExpression
+from jarvis_trio.schedules.schedule import Interval, task_schedule
+from jarvis_trio.store.tasks import CONFIGURATIONS
+from jarvis_trio.text import nearest
+
+_COMMAND: Mapping[str, type] = {"command": list, "env": dict, "secrets": list, "cwd": str}
+"""What the configuration of a command may hold, and of which kind. An entry has it without a level between."""
+
+_TEXTS = ("name", "description", "schedule_type", "handler_type", "delivery_channel")
+COLUMNS = {*_TEXTS, *CONFIGURATIONS, "enabled"}
+"""The keys of the older form."""
+
+_OPTIONS = {option.name: option for option in POLICY_OPTIONS}
+_SCHEDULES = ("every", "cron", "at")
+_WORDS = {
+    *("name", "description", "handler", "config", "deliver", "deliver_config", "policy", "paused"),
+    *_SCHEDULES,
+    *_COMMAND,
+    *_OPTIONS,
+}
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "config": (dict, str),
+    "deliver_config": (dict, str),
+    "command": (list, str),
+    "env": (dict,),
+    "secrets": (list,),
+    "policy": (dict,),
+    "paused": (bool,),
+    "retries": (int, str),
+}
+
+
+def entry_of(task: ScheduledTask, home: Path) -> dict[str, Any]:
+    """The entry for a task.
+
+    Args:
+        home: the folder that `~` stands for.
+    """
+    words = {
+        "name": task.name,
+        "description": task.description,
+        **_schedule_words(task),
+        **_handler_words(task, home),
+        **_policy_words(task.policy),
+        "deliver": task.delivery_channel,
+        "deliver_config": _plain(task.delivery_config),
+        "paused": not task.enabled,
+    }
+    return {key: value for key, value in words.items() if value not in (None, {}, False)}
+
+
+def task_of(entry: object, number: int, session: Session) -> ScheduledTask:
+    """The task that entry `number` of a file tells of, not checked yet. Raises TaskError with the number."""
+    if not isinstance(entry, Mapping):
+        raise TaskError(f"task {number} of the file is no table of keys and values")
+    form = COLUMNS if "schedule_type" in entry or "handler_type" in entry else _WORDS
+    if unknown := sorted(map(str, set(entry) - form)):
+        fix = f"{nearest(unknown[0], sorted(form))}there are {', '.join(sorted(form))}"
+        raise TaskError(f"task {number} of the file has the unknown key {unknown[0]!r}", fix=fix)
+
+    task = _of_columns(entry, number) if form is COLUMNS else _of_words(entry, number, session)
+    return replace(task, name=composed(task.name))
+
+
+def _schedule_words(task: ScheduledTask) -> dict[str, Any]:
+    try:
+        schedule = task_schedule(task, UTC)
+    except ScheduleError:  # nobody can read it: as the row has it
+        return {"schedule_type": task.schedule_type, "schedule_config": _plain(task.schedule_config)}
+    if isinstance(schedule, Interval):
+        return {"every": duration_text(schedule.step)}
+    config = json_object(task.schedule_config, "schedule_config")
+    if task.schedule_type == ScheduleType.ONCE:
+        return {"at": config["run_at"]}
+    return {"cron": _with_names(config["expression"])}
+
+
+def _with_names(text: str) -> str:
+    """The expression with its weekdays by name, as `cron` takes them."""
+    expression = CronExpression(text)
+    if not expression.uses_numeric_weekday:
+        return text
+    return " ".join([*text.split()[:4], expression.weekday_readings()[0]])
+
+
+def _handler_words(task: ScheduledTask, home: Path) -> dict[str, Any]:
+    config = _plain(task.handler_config)
+    if task.handler_type != COMMAND_TYPE or not isinstance(config, dict) or not _is_command(config):
+        return {"handler": task.handler_type, "config": config}
+    words: dict[str, Any] = config | {"command": [_portable(word, home) for word in config["command"]]}
+    return words | ({"cwd": _portable(config["cwd"], home)} if "cwd" in config else {})
+
+
+def _is_command(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration says of a command what an entry has words for, and nothing else."""
+    kinds = all(isinstance(value, _COMMAND.get(key, ())) for key, value in config.items())
+    return kinds and all(isinstance(word, str) for word in config.get("command", [None]))
+
+
+def _portable(word: str, home: Path) -> str:
+    """A path below the home folder begins with `~`."""
+    return f"~{word[len(str(home)) :]}" if word.startswith(f"{home}{os.sep}") else word
+
+
+def _policy_words(text: str | None) -> dict[str, Any]:
+    try:
+        policy, values = task_policy(text), json_object(text, "policy")
+    except ScheduleError:
+        return {"policy": {}}
+    words: dict[str, Any] = {
+        option.name: value if isinstance(value, int) and option.key == option.name else option.kind.words(value)
+        for option in POLICY_OPTIONS
+        if (value := getattr(policy, option.key)) != getattr(Policy(), option.key)
+    }
+    others = {key: value for key, value in values.items() if key not in {option.key for option in POLICY_OPTIONS}}
+    return words | ({"policy": others} if others else {})
+
+
+def _plain(text: str | None) -> Any:
+    """What a configuration's JSON means; text if TOML cannot hold it."""
+    try:
+        value = json_object(text, "configuration")
+    except ScheduleError:
+        return text
+    return text if _holds_null(value) else value
+
+
+def _holds_null(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_null, value.values()))
+    return any(map(_holds_null, value)) if isinstance(value, list) else value is None
+
+
+def _of_columns(entry: Mapping[str, Any], number: int) -> ScheduledTask:
+    _require(entry, number, lambda key: key in entry, ("name", "schedule_type", "schedule_config", "handler_type"))
+    values: dict[str, Any] = {
+        key: json.dumps(value) if key in CONFIGURATIONS and isinstance(value, Mapping) else value
+        for key, value in entry.items()
+    }
+    wrong = [key for key, value in values.items() if not isinstance(value, bool if key == "enabled" else str)]
+    if wrong:
+        raise TaskError(f"task {number} of the file: {wrong[0]} has a value of the wrong kind: {values[wrong[0]]!r}")
+    return ScheduledTask(**values)
+
+
+def _of_words(entry: Mapping[str, Any], number: int, session: Session) -> ScheduledTask:
+    _require(entry, number, lambda key: key in entry, ("name",))
+    for key, value in entry.items():
+        if not isinstance(value, _KINDS.get(key, (str,))) or (isinstance(value, bool) and key != "paused"):
+            raise TaskError(f"task {number} of the file: {key} has a value of the wrong kind: {value!r}")
+    if not any(key in entry for key in _SCHEDULES):
+        raise TaskError(f"task {number} of the file has no schedule", fix="give every, cron or at")
+
+    request = TaskRequest(
+        every=entry.get("every"),
+        cron=entry.get("cron"),
+        at=entry.get("at"),
+        description=entry.get("description"),
+        deliver=entry.get("deliver"),
+        handler=COMMAND_TYPE if "command" in entry else entry.get("handler"),
+        config=_command_config(entry, session) if "command" in entry else _config(entry, "config"),
+        deliver_config=_config(entry, "deliver_config"),
+        policy={name: str(entry[name]) for name in _OPTIONS if name in entry},
+    )
+    blank = ScheduledTask(
+        name=entry["name"],
+        schedule_type="",
+        schedule_config="",
+        handler_type="",
+        enabled=not entry.get("paused", False),
+        policy=json.dumps(entry["policy"]) if entry.get("policy") else None,
+    )
+    task = replace(blank, **changed_columns(request, blank, session))
+    if not task.handler_type:
+        raise TaskError(f"task {number} of the file has nothing to run", fix="give command, or handler")
+    return task
+
+
+def _require(entry: object, number: int, has: Callable[[str], bool], keys: tuple[str, ...]) -> None:
+    if missing := [key for key in keys if not has(key)]:
+        raise TaskError(f"task {number} of the file has no {missing[0]}")
+
+
+def _config(entry: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
+    value = entry.get(key)
+    return json_object(value, key, TaskError) if isinstance(value, str) else value
+
+
+def _command_config(entry: Mapping[str, Any], session: Session) -> dict[str, Any]:
+    import shlex  # noqa: PLC0415  # 2 ms, which only an import need pay
+
+    from jarvis_trio.handlers.approvals import find_executable  # noqa: PLC0415  # as `Session.handlers`
+
+    config = {key: entry[key] for key in _COMMAND if key in entry}
+    words = shlex.split(config["command"]) if isinstance(config["command"], str) else config["command"]
+    words = [os.path.expanduser(word) if isinstance(word, str) and word.startswith("~/") else word for word in words]
+    if words and isinstance(words[0], str):
+        found = find_executable(words[0], session.environment.get("PATH", os.defpath))
+        words = [words[0] if found is None else str(found), *words[1:]]
+    config["command"] = words
+    return config | ({"cwd": os.path.expanduser(config["cwd"])} if "cwd" in config else {})
