@@ -17,6 +17,9 @@ from jarvis_trio.handlers.making import make_channels
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
 
+LEAD = timedelta(milliseconds=20)
+"""How long before its time a slot is claimed: a loaded machine takes 10 ms to commit a claim."""
+
 if TYPE_CHECKING:
     from jarvis_trio.application.handlers import Runs
 
@@ -40,6 +43,7 @@ def make_engine(
         notices=equipment.notices,
         outputs=equipment.outputs,
         timeout=timedelta(seconds=settings.handler_timeout_seconds),
+        lead=LEAD,
         limits=Limits(history_days=settings.history_days, history_runs=settings.history_runs),
     )
 

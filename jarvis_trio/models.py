@@ -280,6 +280,7 @@ class Due:
     """The head of the queue: a task, and which of its slots or retries is due.
 
     `changed` says that somebody changed the task, so that its row must be read again.
+    `due_at` is when it is due: for a slot its nominal time, for a retry some time later.
     `origin` is the instant from which its schedule leads to the slot, None if it was put there by
     hand.
     `collapsed` counts the earlier slots that this one stands for. `running_since` is
@@ -292,6 +293,7 @@ class Due:
     changed: bool
     collapsed: int
     running_since: datetime | None
+    due_at: datetime
     origin: datetime | None = None
 
 

@@ -32,6 +32,8 @@ class Engine(Protocol):
     - `next_due_at() -> datetime | None` (aware UTC, naive ones are local). The daemon then
       sleeps until that instant if it comes before the interval is over.
     - `allows_concurrent_ticks = True`. Up to `max_concurrent_ticks` calls then overlap.
+    - `tell_due = None`. The daemon sets it to a function, which the engine calls in each tick as
+      soon as it has claimed work, with what is due next. Then it is not asked meanwhile.
     - `running() -> list[tuple[str, datetime]]`, the names of what runs, for the log.
     - `finish()`, which is called at the end, when no tick runs any more.
     - `deliver_due() -> bool`, which sends one message and says whether there was one to send.
@@ -57,6 +59,7 @@ class TotalEngine:
 
     Attributes:
         overlaps: whether several ticks may run at the same time.
+        tells: whether it says by itself, while it ticks, what is due next.
         delivers: whether messages are sent by calls of their own.
         obeys: whether people can ask it for runs and stops.
         logs_runs: whether it logs how its runs ended.
@@ -70,6 +73,7 @@ class TotalEngine:
         self._zone = zone
         self._last_failure: str | None = None
         self.overlaps = self._offered("allows_concurrent_ticks") is True
+        self.tells = self._offers("tell_due")
         self.delivers = callable(self._offered("deliver_due")) and callable(self._offered("next_delivery_at"))
         self.obeys = self._offered("obeys_requests") is True
         self.logs_runs = self._offered("logs_runs") is True
@@ -99,6 +103,11 @@ class TotalEngine:
     def next_due_at(self) -> datetime | None:
         """When the engine wants the next tick (aware UTC); None if it does not say."""
         return self._ask("next_due_at", self._instant, None, "The engine could not say what is due next")
+
+    def tell(self, due: Callable[[datetime | None], object]) -> None:
+        """Have `due` called with what is due next, in the engine's thread; it may raise."""
+        with suppress(BaseException):  # border of law 4: an engine with slots refuses
+            self._engine.tell_due = lambda at: due(self._instant(at))  # type: ignore[attr-defined]  # any object
 
     def deliver(self) -> bool:
         """Send one message. Returns whether there was one to send; False if the engine raised."""
@@ -162,6 +171,12 @@ class TotalEngine:
         # border of law 4: an engine with slots refuses
         with suppress(BaseException):
             self._engine.delivers_itself = value  # type: ignore[attr-defined]  # any object
+
+    def _offers(self, name: str) -> bool:
+        try:
+            return hasattr(self._engine, name)
+        except BaseException:  # noqa: BLE001  # border of law 4: a property may raise anything
+            return False
 
     def _offered(self, name: str) -> Any:
         try:

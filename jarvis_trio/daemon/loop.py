@@ -25,6 +25,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -86,7 +87,9 @@ class JarvisDaemon:
         # One thread more than ticks, for the question what is due next.
         limiter = trio.CapacityLimiter(places + 1)
         self._run_sync = run_sync or functools.partial(trio.to_thread.run_sync, limiter=limiter)
-        self._ticks = Beat(Pace(tick_interval, places), self._clock, self._one_tick, self._ask_due)
+        self._told = self._asked.tells and places > 1
+        pace = Pace(tick_interval, places, asks=not self._told)
+        self._ticks = Beat(pace, self._clock, self._one_tick, self._ask_due)
         self._postman = Postman(self._asked, self._clock, run_sync) if self._asked.delivers else None
         self._watcher = Watcher(self._asked, self._clock, run_sync, self._tell_postman) if self._asked.obeys else None
         self._lookout = self._make_lookout() if run_sync is None else None  # what is simulated, nobody else writes
@@ -131,6 +134,8 @@ class JarvisDaemon:
             if self._lookout is not None:
                 await concerns.start(self._lookout.run)
 
+            if self._told:
+                self._asked.tell(functools.partial(_in_loop, trio.lowlevel.current_trio_token(), self._ticks.due))
             await self._ticks.run()
             if self._watcher is not None:
                 await self._watcher.finish()
@@ -223,6 +228,12 @@ class JarvisDaemon:
         zone = self._clock.zone()
         runs = [f"{name!r} since {moment_words(at, zone)}" for name, at in self._asked.running()]
         return ", ".join(runs or [f"the tick since {moment_words(at, zone)}" for at in self._ticks.pace.running_since])
+
+
+def _in_loop(token: trio.lowlevel.TrioToken, call: Callable[[datetime | None], None], at: datetime | None) -> None:
+    """Have the event loop make a call, from any thread; nothing happens if the loop has ended."""
+    with suppress(trio.RunFinishedError):
+        token.run_sync_soon(call, at)
 
 
 def _log_tick(results: Results, took: timedelta) -> None:

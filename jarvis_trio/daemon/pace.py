@@ -55,11 +55,14 @@ class Pace:
         interval: seconds, the longest wait between two ticks.
         places: how many ticks may run at the same time.
         woken: whether the first tick starts at once.
+        asks: whether to ask what is due while ticks are at work. An engine that tells it by
+            itself is not asked.
     """
 
-    def __init__(self, interval: float, places: int, *, woken: bool = True) -> None:
+    def __init__(self, interval: float, places: int, *, woken: bool = True, asks: bool = True) -> None:
         self._interval = interval
         self._places = places
+        self._asks = asks
         self._running: dict[int, Moment] = {}
         self._numbers = itertools.count(1)
         self._woken = woken
@@ -76,7 +79,10 @@ class Pace:
         work_is_known = self._woken or now.seconds < self._regular_at
         self._woken = False
         self._regular_at = now.seconds + self._interval
-        self._question_at = now.seconds + (0 if work_is_known else QUESTION_AFTER)
+        if not self._asks:
+            self._due_at = None  # this tick claims what is due, and tells then what is next
+        else:
+            self._question_at = now.seconds + (0 if work_is_known else QUESTION_AFTER)
 
         number = next(self._numbers)
         self._running[number] = now

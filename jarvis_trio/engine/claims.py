@@ -95,6 +95,9 @@ class Passed(Enum):
     PARKED = auto()
     """It waits for its handler, and that it does is recorded already."""
 
+    EARLY = auto()
+    """It is not due yet, and cannot be claimed ahead of its time."""
+
     HAS_RUN = auto()
     """The slot had a row already, from before the clock was set back."""
 
@@ -105,11 +108,17 @@ class TaskRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What was decided: a claim or none, what is not run, and whether more may be due without a claim."""
+    """What was decided.
+
+    `claim` is what is to run, if anything; `unrun` what is not run; `more` says whether more may
+    be due although nothing was claimed. `early_at` is when the head of the queue is due, if it
+    was looked at ahead of its time and has to wait for it.
+    """
 
     claim: Claim | None
     unrun: list[Unrun]
     more: bool = False
+    early_at: datetime | None = None
 
 
 class Claims:
@@ -148,8 +157,11 @@ class Claims:
         self._unended: set[int] = set()
         self._recovering = threading.Lock()
 
-    def step(self, now: datetime, started_at: datetime) -> Step:
+    def step(self, now: datetime, started_at: datetime, lead: timedelta = timedelta(0)) -> Step:
         """Claim what has been due the longest at `now`; call it in a transaction.
+
+        A slot whose time comes within the `lead` is claimed ahead of it, unless there is a reason
+        to wait: its task still runs, say. Its run then starts at its time.
 
         On the way, rows that were changed are read, and slots that are not to run are
         recorded as missed or skipped. Raises TaskRefusedError if the database refuses the rows
@@ -157,7 +169,7 @@ class Claims:
         """
         unrun: list[Unrun] = []
         for _ in range(self._limits.decided_at_once):
-            due = self._store.head(now, self._refusals.passed_over())
+            due = self._store.head(now + lead, self._refusals.passed_over())
             if due is None:
                 return Step(None, unrun)
 
@@ -166,6 +178,8 @@ class Claims:
                     return Step(claim, unrun)
                 case Unrun() as slot:
                     unrun.append(slot)
+                case Passed.EARLY:
+                    return Step(None, unrun, early_at=due.due_at)
         return Step(None, unrun, more=True)
 
     def _decide_alone(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
@@ -187,13 +201,15 @@ class Claims:
         if due.changed:
             self._planner.settle(due.task, now)
             return Passed.SETTLED
+        if due.due_at > now and not self._can_be_early(due):
+            return Passed.EARLY
         if due.attempt > 1:
             return self._claim_retry(due, started_at)
         try:
             schedule = task_schedule(due.task, self._clock.zone())
             if due.origin is not None and (slot := schedule.reread(due.scheduled_for)) != due.scheduled_for:
                 return self._move(due, slot)
-            planned = plan(schedule, due.scheduled_for, now)
+            planned = plan(schedule, due.scheduled_for, max(now, due.scheduled_for))
         except ScheduleError as error:
             self._planner.set_aside(due.task, str(error), now)
             return Unrun(due.task, RunStatus.SKIPPED, f"set aside: {error}")
@@ -222,6 +238,10 @@ class Claims:
         slot = Unrun(due.task, RunStatus.SKIPPED, reason)
         return self._record_unrun(due, slot, now) or Passed.PARKED
 
+    def _can_be_early(self, due: Due) -> bool:
+        """Whether all that could speak against a run is known before its time."""
+        return due.attempt == 1 and due.running_since is None and due.task.handler_type in self._known
+
     def _claim_retry(self, due: Due, started_at: datetime) -> Claim | Passed:
         self._store.dequeue_retry(require_id(due.task), due.scheduled_for, due.attempt)
         claim = self._store.claim_run(
@@ -246,7 +266,12 @@ class Claims:
             decided = self._record_unrun(due, Unrun(task, *refusal), now)
         else:
             decided = self._store.claim_run(
-                task, planned.slot, 1, started_at=started_at, owner=self._peers.owner, collapsed=due.collapsed
+                task,
+                planned.slot,
+                1,
+                started_at=max(started_at, planned.slot),
+                owner=self._peers.owner,
+                collapsed=due.collapsed,
             )
         if decided is None and planned.next is not None:
             self._store.settle(task, planned.next, collapsed=due.collapsed, waits_from=planned.slot)
@@ -374,5 +399,5 @@ class Claims:
         if not wanted or run.attempt >= MAX_ATTEMPTS_AFTER_INTERRUPT:
             self._notices.trouble(task, TroubleKind.FAILING, reason, now)
             return ""
-        self._store.enqueue_retry(task, run.scheduled_for, run.attempt + 1, now)
+        self._store.enqueue_retry(task, run.scheduled_for, run.attempt + 1, max(now, run.scheduled_for))
         return "; its slot runs again"

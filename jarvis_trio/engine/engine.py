@@ -44,6 +44,7 @@ from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.outcomes import Ended, Outcomes
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.planner import CLOCK_SLACK, Planner
+from jarvis_trio.engine.punctual import Punctual
 from jarvis_trio.engine.refusals import Refusals
 from jarvis_trio.engine.runlog import log_end, log_start
 from jarvis_trio.engine.runner import Runner, run_in_thread
@@ -60,6 +61,7 @@ from jarvis_trio.models import (
     Outcome,
     RunStatus,
     ScheduledTask,
+    Trigger,
     task_policy,
 )
 from jarvis_trio.process.watch import database_files
@@ -95,6 +97,12 @@ class SchedulerEngine:
         random: spreads the retries.
         outputs: what commands wrote; it goes with the rows of the history.
         clock: another clock than the store's.
+        lead: how long before its time a slot is claimed, so that its handler starts at the very
+            instant. 0 in simulations, where a claim takes no time.
+
+    Attributes:
+        tell_due: called after the first claim of each tick, in its thread, with what is due next
+            (aware UTC, or None). A loop sets it; then it need not ask.
     """
 
     allows_concurrent_ticks = True
@@ -116,8 +124,12 @@ class SchedulerEngine:
         random: Random | None = None,
         outputs: Outputs | None = None,
         clock: Clock | None = None,
+        lead: timedelta = timedelta(0),
     ) -> None:
         self.memory_store = memory_store
+        self.tell_due: Callable[[datetime | None], None] | None = None
+        self._lead = lead
+        self._early_at: datetime | None = None
         self._clock = clock or memory_store.clock
         if handlers is None or notices is None:
             default = equip(memory_store)
@@ -177,12 +189,14 @@ class SchedulerEngine:
 
         ahead = self._look_ahead()
         if ahead.others_run:
+            self._tell()  # to end what a dead process left can take seconds
             self._claims.recover(instant)
             ahead = self._look_ahead()
 
         results: list[dict[str, Any]] = []
-        if _is_due(ahead.slot_at, instant):
-            results = self._run_due(instant, present)
+        lead = self._lead if now is None else timedelta(0)
+        if _is_due(self._wanted_at(ahead, lead), instant):
+            results = self._run_due(instant, present, lead)
             ahead = self._look_ahead()
         if _is_due(ahead.deadline_at, instant):
             self._unless_refused(lambda: self._notices.check_deadlines(instant))
@@ -226,7 +240,8 @@ class SchedulerEngine:
         ahead = self._look_ahead()
         letter_at = ahead.letter_at if self.delivers_itself else None
         next_try_at = self._refusals.next_try_at()
-        return min(filter(None, (ahead.slot_at, ahead.deadline_at, letter_at, next_try_at)), default=None)
+        slot_at = self._wanted_at(ahead, self._lead)
+        return min(filter(None, (slot_at, ahead.deadline_at, letter_at, next_try_at)), default=None)
 
     def next_delivery_at(self) -> datetime | None:
         """When `deliver_due` has something to send (aware UTC); None if nothing waits."""
@@ -280,25 +295,45 @@ class SchedulerEngine:
         """What runs in this process, and since when."""
         return self._running.names()
 
-    def _run_due(self, instant: datetime, present: Present) -> list[dict[str, Any]]:
+    def _wanted_at(self, ahead: Outlook, lead: timedelta) -> datetime | None:
+        """When to come for the head of the queue: ahead of its time, unless that was in vain."""
+        if ahead.slot_at is None or ahead.slot_at == self._early_at:
+            return ahead.slot_at
+        return ahead.slot_at - lead
+
+    def _run_due(self, instant: datetime, present: Present, lead: timedelta) -> list[dict[str, Any]]:
         """Claim and run one task after the other.
 
         The outcome of one and the claim of the next are one transaction: half the commits.
         """
         results: list[dict[str, Any]] = []
         ended: Ended | None = None
+        told = False
         while True:
-            step = self._record_and_claim(ended, instant, present)
+            step = self._record_and_claim(ended, instant, present, lead)
+            self._early_at = step.early_at or self._early_at
             self._refusals.tell(present())
             if ended is not None:
                 results.append(self._report(ended))
             results += [self._report_unrun(slot) for slot in step.unrun]
 
+            if step.claim is not None and not told:
+                self._tell()
+                told = True
             ended = None if step.claim is None else self._run(step.claim, present)
             if ended is None and not step.more:
                 return results
 
-    def _record_and_claim(self, ended: Ended | None, instant: datetime, present: Present) -> Step:
+    def _tell(self) -> None:
+        """Say what is due next, now that the claim of this tick is committed."""
+        if self.tell_due is None:
+            return
+        try:
+            self.tell_due(self.next_due_at())
+        except Exception as error:  # noqa: BLE001  # border of law 4: whatever the loop does, the claim is run
+            _logger.error("The loop could not be told what is due next: %s", error_text(error))
+
+    def _record_and_claim(self, ended: Ended | None, instant: datetime, present: Present, lead: timedelta) -> Step:
         try:
             with self.memory_store.transaction():
                 if ended is not None:
@@ -307,7 +342,7 @@ class SchedulerEngine:
                     return Step(None, [], more=False)
                 now = present()  # the wait for the write lock is over
                 # Nothing later than the present: the clock may have been set back since the tick began.
-                return self._claims.step(min(instant, now), now)
+                return self._claims.step(min(instant, now), now, lead)
         except Exception as error:
             # What is in hand is kept whatever the claim met; it was rolled back with it.
             if ended is not None:
@@ -411,7 +446,12 @@ class SchedulerEngine:
         kind = claim.task.handler_type
         if kind not in self._handlers:  # a run by hand, or a retry of a task that was edited meanwhile
             return Outcome(RunStatus.ERROR, reason=f"no handler of type {kind!r} is installed")
-        return self._runner(self._handlers[kind], claim.task, context)
+        handler = self._handlers[kind]
+        if (ahead := claim.scheduled_for - self._clock.now()) > timedelta(0) and claim.trigger is Trigger.SCHEDULE:
+            # No longer than the lead, whatever the wall clock says: it can be set in between.
+            wait = min(ahead, self._lead).total_seconds()
+            handler = Punctual(handler, self._clock.monotonic, self._clock.monotonic() + wait)
+        return self._runner(handler, claim.task, context)
 
     def _context(self, claim: Claim) -> HandlerContext:
         seconds = task_policy(claim.task.policy).timeout_seconds

@@ -74,7 +74,7 @@ class TaskQueue(Database):
         """
         rows = self.read(
             f"SELECT {TASK}, q.attempt AS q_attempt, q.due_at = {UNSETTLED} AS q_changed, q.scheduled_for AS q_slot,"
-            " q.collapsed AS q_collapsed, q.waits_from AS q_origin,"
+            " q.collapsed AS q_collapsed, q.waits_from AS q_origin, q.due_at AS q_due_at,"
             " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1) AS q_running_since"
             f" {_QUEUE} WHERE q.due_at <= ? AND {_READY} {_others(without)} ORDER BY q.due_at LIMIT 1",
             (to_microseconds(now),),
@@ -188,6 +188,7 @@ def _to_due(row: Row) -> Due:
         changed=bool(row["q_changed"]),
         collapsed=row["q_collapsed"],
         running_since=None if since is None else _since(since),
+        due_at=from_microseconds(row["q_due_at"]),
         origin=_instant_or_none(row["q_origin"]),
     )
 

@@ -148,3 +148,13 @@ def test_somebody_else_may_know_what_is_due() -> None:
     assert pace.seconds_to_wait(at(0)) == math.inf
     pace.due(instant(8))
     assert pace.seconds_to_wait(at(3)) == 5
+
+
+def test_beside_a_tick_of_an_engine_that_tells_nothing_starts_until_it_has_told() -> None:
+    pace = Pace(60, 4, asks=False)
+    run_tick(pace, 0, 1, due=5)
+    pace.started(at(5))
+    assert pace.seconds_to_wait(at(5)) == 60
+    assert not pace.wants_answer(at(5 + QUESTION_AFTER))
+    pace.due(instant(8))
+    assert pace.seconds_to_wait(at(6)) == 2

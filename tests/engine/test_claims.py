@@ -224,7 +224,8 @@ def test_processes_that_share_a_database_run_each_slot_once_or_say_why_not(path:
     pipe = subprocess.PIPE
     with MemoryStore(path) as store:
         for number in range(30):
-            store.store_scheduled_task(a_task(f"once {number}", at="2026-01-01T00:00"))
+            past = "2026-01-01T00:00"
+            store.store_scheduled_task(a_task(f"once {number}", at=past, next_run_at=past))
         for number in range(5):
             store.store_scheduled_task(a_task(f"interval {number}", every={"seconds": STEP.total_seconds()}))
         workers = [subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) for _ in range(3)]
