@@ -240,10 +240,26 @@ class Simulation:
 
     async def _call_inline(self, call: Callable[[], Any]) -> Any:
         result = call()
+        while result == [] and self._is_idle():  # no other call than a tick returns a list
+            self._time.skip(self._tick_interval)
+            result = call()
         if self.crashed:
             self._death.set()
             await trio.sleep_forever()
         return result
+
+    def _is_idle(self) -> bool:
+        """Whether nothing at all happens before the next tick of the interval.
+
+        Then that tick follows at once, at its own instant and with its own work. Only trio's
+        sleep between the two is left out, which is most of what an idle year costs.
+        """
+        if self.crashed or self.daemon.stopped_by is not None or self._time.stands:
+            return False
+        if trio.lowlevel.current_statistics().seconds_to_next_deadline <= self._tick_interval:
+            return False
+        due_at = self.daemon.engine.next_due_at()
+        return due_at is None or due_at > self.clock.now() + timedelta(seconds=self._tick_interval)
 
 
 def _schedule_columns(
