@@ -17,15 +17,15 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen, Screen
 from textual.widgets import DataTable, Footer, Input, Label, Static
 
-from jarvis_trio.desk import acts
+from jarvis_trio.desk import acts, errands
 from jarvis_trio.desk.looks import TaskDetail
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import definition_words, run_summary, zone_of
-from jarvis_trio.errors import JarvisError
+from jarvis_trio.errors import DaemonMissingError, JarvisError
 from jarvis_trio.insight.timeline_text import chart_lines
 from jarvis_trio.models import RunStatus
 from jarvis_trio.text import counted, moment_words, printable, relative
-from jarvis_trio.watch.board import Board, Row, countdown, matching, read_board, read_detail
+from jarvis_trio.watch.board import Board, Row, countdown, matching, output_end, read_board, read_detail
 
 MARKS = {
     RunStatus.EXECUTED: ("●", "green"),
@@ -212,6 +212,16 @@ class WatchApp(App[None]):
         if row is not None:
             self._act(acts.pause if row.enabled else acts.resume, row.name, "Paused" if row.enabled else "Resumed")
 
+    def action_run(self) -> None:
+        """Have the daemon run the chosen task now."""
+        if self.chosen is not None:
+            self._act(_run, self.chosen, "The daemon runs")
+
+    def action_stop(self) -> None:
+        """End what runs of the chosen task."""
+        if self.chosen is not None:
+            self._act(errands.ask_stop, self.chosen, "Stopping")
+
     def _row(self) -> Row | None:
         rows = () if self._board is None else self._board.rows
         return next((row for row in rows if row.name == self.chosen), None)
@@ -226,6 +236,11 @@ class WatchApp(App[None]):
             return
         self.call_from_thread(self.notify, f"{done} {printable(name)}.", markup=False)
         self.look()
+
+
+def _run(session: Session, name: str) -> None:
+    if errands.ask_run(session, name) is None:
+        raise DaemonMissingError("no daemon runs that could run it", fix="start it with: jarvis-trio run")
 
 
 class HelpScreen(ModalScreen[None]):
@@ -292,6 +307,8 @@ def detail_text(detail: TaskDetail, session: Session) -> Text:
         mark, style = MARKS[run.status]
         when = f"{relative(run.started_at, now):<12}"
         lines.append(Text.assemble((mark, style), f" {run.id:>6}  {when} ", printable(run_summary(run))))
+    if detail.runs and (output := output_end(session, detail.runs[0].id)):
+        lines += [Text(), Text(f"The end of what run {detail.runs[0].id} wrote", "bold"), Text(output)]
     return Text("\n").join(lines)
 
 
@@ -324,7 +341,7 @@ def _cells(row: Row, board: Board, width: int) -> list[Text]:
         strip.append(*MARKS[status])
     name = Text(printable(row.name), "bold", no_wrap=True, overflow="ellipsis")
     name.truncate(max(16, width // 3), overflow="ellipsis")
-    says = Text(printable(row.says), no_wrap=True, overflow="ellipsis")
+    says = Text(row.says, no_wrap=True, overflow="ellipsis")
     says.truncate(max(width - 50, 20), overflow="ellipsis")
     return [name, _next(row, board), strip, says]
 

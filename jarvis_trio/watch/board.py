@@ -15,9 +15,13 @@ from jarvis_trio.desk.words import run_summary, schedule_words
 from jarvis_trio.insight.timeline import Timeline, timeline
 from jarvis_trio.models import Run, RunStatus
 from jarvis_trio.schedules.schedule import stored_next_run
+from jarvis_trio.text import printable
 
 STRIP = 10
 """How many last outcomes of a task are shown."""
+
+_OUTPUT_BYTES = 8_192
+_OUTPUT_LINES = 30
 
 _RECENT = 1_000
 """Runs that the strips are made of; a task that has none among them shows its last one alone."""
@@ -35,7 +39,7 @@ class Row:
         next_at: its next slot (aware UTC); None if it has none, is paused or set aside.
         running: its run that is under way.
         strip: its last outcomes, the oldest first.
-        says: the most telling line of its last run.
+        says: the most telling line of its last run, or the last line that it writes just now.
         enabled: whether it is scheduled; a task that is set aside is not.
         set_aside: why it was set aside.
     """
@@ -68,15 +72,16 @@ def read_board(session: Session) -> Board:
     for state in looks.tasks(session):
         task = state.task
         last = runs.get(task.name) or ([state.last] if state.last else [])
+        running = next((run for run in last if run.status is RunStatus.RUNNING), None)
         shown = task.enabled and state.set_aside is None
         rows.append(
             Row(
                 name=task.name,
                 schedule=schedule_words(task, zone),
                 next_at=stored_next_run(task, zone) if shown else None,
-                running=next((run for run in last if run.status is RunStatus.RUNNING), None),
+                running=running,
                 strip=tuple(run.status for run in reversed(last)),
-                says=run_summary(last[0]) if last else "",
+                says=_says(session, last[0], running) if last else "",
                 enabled=task.enabled,
                 set_aside=state.set_aside,
             )
@@ -88,6 +93,18 @@ def read_board(session: Session) -> Board:
 def read_detail(session: Session, name: str) -> TaskDetail:
     """One task with its next slots and its last runs. Raises UnknownTaskError."""
     return looks.task_detail(session, name)
+
+
+def output_end(session: Session, run_id: int) -> str:
+    """The last lines that a run wrote, cleaned of what would act on a terminal."""
+    text = session.outputs.end(run_id, _OUTPUT_BYTES).decode(errors="replace")
+    return "\n".join(printable(line) for line in text.splitlines()[-_OUTPUT_LINES:])
+
+
+def _says(session: Session, last: Run, running: Run | None) -> str:
+    if running is None:
+        return printable(run_summary(last))
+    return output_end(session, running.id).rpartition("\n")[2]
 
 
 def matching(rows: Sequence[Row], text: str) -> list[Row]:

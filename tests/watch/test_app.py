@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -47,6 +48,11 @@ async def press(app: WatchApp, pilot: Pilot[None], *keys: str) -> None:
 def rows(app: WatchApp) -> list[list[str]]:
     table: DataTable[Any] = app.query_one("#tasks", DataTable)
     return [[str(cell) for cell in table.get_row_at(number)] for number in range(table.row_count)]
+
+
+def toasts(app: WatchApp) -> str:
+    """What is told at the corner of the screen."""
+    return " ".join(str(toast.render()) for toast in app.screen.query("Toast"))
 
 
 def shown(app: WatchApp, selector: str) -> str:
@@ -170,3 +176,53 @@ def test_without_the_extra_it_says_how_to_get_it(program: Program) -> None:
 
     assert done.code == 1
     assert "pip install" in done.out
+
+
+def test_r_needs_a_daemon_and_says_so(drive: Callable[..., None]) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "r")
+        await until(pilot, lambda: "no daemon runs" in toasts(app))
+
+    drive(steps)
+
+
+def test_s_says_that_nothing_runs(drive: Callable[..., None]) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "s")
+        await until(pilot, lambda: "does not run" in toasts(app))
+
+    drive(steps)
+
+
+@pytest.mark.slow
+def test_a_run_is_started_watched_and_stopped(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert program("init").code == 0
+    words = ("/bin/sh", "-c", "echo hello from the task; sleep 60")
+    assert program("add", "sleeper", "--every", "9h", "--", *words).code == 0
+    assert program("allow", "/bin/sh").code == 0
+    program.daemon()
+    for name, value in program.environment.items():
+        monkeypatch.setenv(name, value)
+
+    async def steps() -> None:
+        sys.modules.pop("config", None)
+        app = WatchApp(lambda: CommandSession(os.environ), every=0.2)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: len(rows(app)) == 3)
+            await pilot.press("down")
+            await pilot.press("r")
+            await until(pilot, lambda: "hello from the task" in rows(app)[1][3])
+            assert rows(app)[1][1].startswith("»")
+            await pilot.press("s")
+            await until(pilot, lambda: "stopped by" in rows(app)[1][3])
+
+    asyncio.run(steps())
+
+
+async def until(pilot: Pilot[None], holds: Callable[[], bool], seconds: float = 20) -> None:
+    """Let the screen go on until a condition holds."""
+    for _ in range(int(seconds * 10)):
+        if holds():
+            return
+        await pilot.pause(0.1)
+    raise AssertionError("it did not happen in time")
