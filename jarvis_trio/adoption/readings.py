@@ -54,8 +54,8 @@ def task_readings(tasks: Iterable[ScheduledTask], zone: tzinfo, folder: Path | N
             continue
         if task.schedule_type == ScheduleType.CRON:
             yield from _cron_readings(task)
-        if task.handler_type == "custom" and folder is not None:
-            yield from _relative_paths(task, folder)
+        if task.handler_type == "custom":
+            yield from _command_readings(task, folder)
 
 
 def delivery_readings(tasks: Iterable[ScheduledTask], check: CheckDelivery) -> Iterator[Reading]:
@@ -92,16 +92,17 @@ def _spelt(texts: list[str]) -> str:
     return " ".join([*others, weekday_names(parse_field(WEEKDAY, weekday))])
 
 
-def _relative_paths(task: ScheduledTask, folder: Path) -> Iterator[Reading]:
+def _command_readings(task: ScheduledTask, folder: Path | None) -> Iterator[Reading]:
+    edit = f"jarvis-trio edit {shlex.quote(task.name)}"
     try:
         words = command_words(task)
-    except HandlerError:
-        return  # it cannot run, which its approval says
+    except HandlerError as error:
+        yield Reading(task.name, error.says, f"{edit} -- COMMAND ARG...")
+        return
     for word in words:
-        if not os.path.isabs(word) and os.sep in word and (folder / word).exists():
+        if folder is not None and not os.path.isabs(word) and os.sep in word and (folder / word).exists():
             says = f"{word} is in {folder}, and a command starts in the home folder here"
-            fix = f"jarvis-trio edit {shlex.quote(task.name)} --cwd {shlex.quote(str(folder))}"
-            yield Reading(task.name, says, fix)
+            yield Reading(task.name, says, f"{edit} --cwd {shlex.quote(str(folder))}")
             return
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -155,12 +156,7 @@ def _next_slot(store: MemoryStore, task: ScheduledTask, now: datetime) -> dateti
 
 def _unapproved(tasks: list[ScheduledTask], refusal: Refusal) -> Iterator[Unapproved]:
     for task in tasks:
-        if task.handler_type == "custom" and (reason := refusal(task)) is not None:
-            yield Unapproved(task.name, _command(task), reason)
-
-
-def _command(task: ScheduledTask) -> str:
-    try:
-        return shlex.join(command_words(task))
-    except HandlerError:
-        return task.handler_config or ""
+        if task.handler_type != "custom" or (reason := refusal(task)) is None:
+            continue
+        with suppress(HandlerError):  # a command that nobody can read cannot be approved; the readings say so
+            yield Unapproved(task.name, shlex.join(command_words(task)), reason)

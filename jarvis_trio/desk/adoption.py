@@ -32,7 +32,7 @@ def look(session: Session) -> Survey:
         return survey(
             store,
             handlers=session.handlers,
-            refusal=lambda task: _refusal(session, task),
+            refusal=lambda task: refusal(session, task),
             check_delivery=session.channels.check,
             now=session.now(),
             folder=source.folder if source else settings.memory_db_path.parent.parent,
@@ -71,7 +71,8 @@ def _comes_again(session: Session, name: str) -> bool:
     return task_schedule(session.task(name), session.zone()).only is None
 
 
-def _refusal(session: Session, task: ScheduledTask) -> str | None:
+def refusal(session: Session, task: ScheduledTask) -> str | None:
+    """Why a task's command may not run now; None if it may, or if the task runs no command."""
     try:
         refused = acts.approve_command(session, task, by_person=False).refused
     except JarvisError as error:

@@ -91,6 +91,14 @@ def test_it_says_what_is_read_differently(adopting: Cli) -> None:
     assert "cron_step" not in names([found for found in adopting.json("adopt")["readings"] if found["differs"]])
 
 
+def test_a_command_that_nobody_can_read_is_told_and_not_to_be_approved(adopting: Cli) -> None:
+    seen = adopting.json("adopt")
+    assert "custom_quotes" not in names(seen["needs_approval"])
+    readings = {found["name"]: found for found in seen["readings"]}
+    assert readings["custom_quotes"]["says"].startswith("the command cannot be understood")
+    assert readings["custom_quotes"]["fix"] == "jarvis-trio edit custom_quotes -- COMMAND ARG..."
+
+
 def test_it_says_which_messages_cannot_be_delivered(adopting: Cli) -> None:
     execute(adopting.path, "UPDATE scheduled_tasks SET delivery_config = '{}' WHERE name = 'mail_task'")
     execute(adopting.path, "UPDATE scheduled_tasks SET delivery_channel = 'pigeon' WHERE name = 'kb_lint'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from jarvis_trio.desk.adoption import Overdue
 from jarvis_trio.desk.session import Session, require_database
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import local_text
+from jarvis_trio.schedules.schedule import stored_next_run
 from jarvis_trio.text import counted, moment_words
 
 _WAYS = [str(way) for way in Overdue]
@@ -88,14 +90,18 @@ def _go_on(session: Session, seen: Survey, overdue: Overdue, *, ask: bool) -> li
 
 
 def _say_overdue(session: Session, seen: Survey) -> None:
-    held = session.store.held_tasks()
+    held, zone = session.store.held_tasks(), session.zone()
     for found in seen.at_once:
         task = session.task(found.task)
-        what = f"is held; jarvis-trio resume {found.task}" if task.id in held else f"runs next at {task.next_run_at}"
-        note(f"{found.task} {what}")
+        if task.id in held:
+            note(f"{task.name} is held; jarvis-trio resume {shlex.quote(task.name)}")
+        elif (slot := stored_next_run(task, zone)) is not None:
+            note(f"{task.name} runs next on {moment_words(slot, zone)}")
 
 
 def _approve(session: Session, found: Unapproved) -> bool:
+    if desk.refusal(session, session.task(found.task)) is None:
+        return False  # it needs no more than was approved for another task just now
     if not person_is_there() or not click.confirm(f"{found.task}: may it run `{found.command}`?", err=True):
         return False
     try:
