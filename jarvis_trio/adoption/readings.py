@@ -14,7 +14,7 @@ from typing import Any
 from jarvis_trio.delivery import read_config
 from jarvis_trio.errors import DeliveryError, HandlerError, ScheduleError
 from jarvis_trio.handlers.alert_eval import read_rule
-from jarvis_trio.handlers.commands import command_words
+from jarvis_trio.handlers.commands import command_of
 from jarvis_trio.instants import parse_instant
 from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import ScheduledTask, ScheduleType
@@ -95,12 +95,14 @@ def _spelt(texts: list[str]) -> str:
 def _command_readings(task: ScheduledTask, folder: Path | None) -> Iterator[Reading]:
     edit = f"jarvis-trio edit {shlex.quote(task.name)}"
     try:
-        words = command_words(task)
+        command = command_of(task)
     except HandlerError as error:
         yield Reading(task.name, error.says, f"{edit} -- COMMAND ARG...")
         return
-    for word in words:
-        if folder is not None and not os.path.isabs(word) and os.sep in word and (folder / word).exists():
+    if folder is None or command.folder is not None:
+        return
+    for word in command.words:
+        if not os.path.isabs(word) and os.sep in word and (folder / word).exists():
             says = f"{word} is in {folder}, and a command starts in the home folder here"
             yield Reading(task.name, says, f"{edit} --cwd {shlex.quote(str(folder))}")
             return
