@@ -446,7 +446,9 @@ class HandlerContext:
     time is over: a handler that looks at it can stop by itself, which is all that
     can be done, since a thread cannot be killed. `store` is the engine's
     database, which stays open whatever the handler does. `run_id` is the number of the
-    run, under which its output is kept; None if it has none, as in a test.
+    run, under which its output is kept; None if it has none, as in a test. What the
+    handler started and could not end goes into `lingering`, as a call that returns when
+    it is over: until then the task does not start again.
     """
 
     store: HandlerStore
@@ -458,6 +460,7 @@ class HandlerContext:
     zone: tzinfo = UTC
     cancelled: threading.Event = field(default_factory=threading.Event)
     run_id: int | None = None
+    lingering: list[Callable[[], object]] = field(default_factory=list)
 
     @property
     def deadline(self) -> datetime:

@@ -28,7 +28,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError
 from jarvis_trio.instants import duration_text
@@ -165,6 +167,24 @@ class _Call:
 
 def call_handler(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Outcome:
     """Call the handler and turn whatever comes of it into an outcome; never raises."""
+    outcome = _ending(handler, task, context)
+    if not context.lingering:
+        return outcome
+    return replace(outcome, lingers=True, subscribe=partial(_watch, tuple(context.lingering)))
+
+
+def _watch(lingering: tuple[Callable[[], object], ...], release: Callable[[], None]) -> None:
+    """Call `release` once all that a handler left behind is over; a daemon thread waits for it."""
+
+    def wait() -> None:
+        for until_over in lingering:
+            until_over()
+        release()
+
+    threading.Thread(target=wait, name="lingering", daemon=True).start()
+
+
+def _ending(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Outcome:
     try:
         return _outcome_of(handler(task, context))
     except HandlerTimeoutError as error:

@@ -25,7 +25,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shlex
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -247,7 +246,7 @@ def _refusal_of_command(command: Command, program: Path, entries: Mapping[str, A
         says = f"{printable(command.words[0])} is {shown(program)} now; approved was {printable(same[0]['program'])}"
         return NotApprovedError(says, fix=_fix(command, program))
     if any(command.task and entry.get("task") == command.task for entry in entries[_COMMANDS]):
-        says = f"the command was changed since it was approved, and now is: {printable(shlex.join(command.words))}"
+        says = f"the command was changed since it was approved, and now is: {printable(str(command))}"
         return NotApprovedError(says, fix=_fix(command, program))
     return NotApprovedError(f"{shown(program)} is not approved to run", fix=_fix(command, program))
 
@@ -283,7 +282,7 @@ def _fix(command: Command, program: Path, *, exactly: bool = False) -> str:
     if not command.task:
         return f"to approve it {path}"
     task = f"to approve exactly this command: jarvis-trio allow --task {shown(command.task)}"
-    return task if exactly else f"{task}; or {path}"
+    return task if exactly or runs_anything(program) else f"{task}; or {path}"
 
 
 def _entry(command: Command, program: Path) -> Entry:

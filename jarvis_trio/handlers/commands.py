@@ -49,6 +49,12 @@ class Command:
         """The names of all variables that it sets, in order."""
         return sorted({*self.variables, *self.secrets})
 
+    def __str__(self) -> str:
+        """It in a line, with the names of its variables."""
+        settings = (("variables", ", ".join(self.names)), ("folder", self.folder))
+        extra = "; ".join(f"{name} {text}" for name, text in settings if text)
+        return shlex.join(self.words) + (f" ({extra})" if extra else "")
+
     def config(self) -> dict[str, Any]:
         """It as the row's configuration."""
         config: dict[str, Any] = {"command": list(self.words)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jarvis_trio.errors import HandlerTimeoutError
 from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.commands import command_of
-from jarvis_trio.handlers.endings import failure_reason, timeout_reason
+from jarvis_trio.handlers.endings import failure_reason, survivors_words, timeout_reason
 from jarvis_trio.handlers.outputs import OutputFile, Outputs
 from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.secrets import CommandSecrets
@@ -88,6 +88,10 @@ class Custom:
                 output=output.write,
                 patience=self._patience,
             )
+        if done.survivors:
+            context.lingering.append(done.until_gone)
+            context.logger.warning("Task %r: %s", task.name, survivors_words(done))
+        done = done.without(given[name] for name in command.secrets)
         if output.trouble:
             context.logger.warning("Task %r: %s", task.name, output.trouble)
         if not done.in_time:

@@ -17,7 +17,8 @@ _LAST_LINE_CHARACTERS = 300
 
 def failure_reason(done: Completed) -> str:
     """How a process that ended by itself ended: its exit code or signal, and its last words."""
-    return ": ".join(filter(None, (_how_it_ended(done.exit_code), last_words(done))))
+    reason = ": ".join(filter(None, (_how_it_ended(done.exit_code), last_words(done))))
+    return f"{reason}; {survivors_words(done)}" if done.survivors else reason
 
 
 def timeout_reason(done: Completed, timeout: timedelta) -> str:
@@ -25,11 +26,19 @@ def timeout_reason(done: Completed, timeout: timedelta) -> str:
     why = "as it was told to stop" if done.stopped else f"at its time limit of {duration_text(timeout)}"
     parts = [f"ended {why} (processes ended: {done.ended})"]
     if done.survivors:
-        pids = ", ".join(str(process.pid) for process in done.survivors)
-        parts.append(f"these could not be ended (stuck in the kernel, or another user's): PID {pids}")
+        parts.append(survivors_words(done))
     if last := last_words(done):
         parts.append(f"its last output: {last}")
     return "; ".join(parts)
+
+
+def survivors_words(done: Completed) -> str:
+    """Which processes could not be ended, and what follows of it."""
+    pids = ", ".join(str(process.pid) for process in done.survivors)
+    return (
+        f"these could not be ended (stuck in the kernel, or another user's): PID {pids}; "
+        "until they are gone the task does not start again"
+    )
 
 
 def last_words(done: Completed) -> str:

@@ -9,19 +9,21 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Event
+from typing import Self
 
 import psutil
 
 from jarvis_trio.errors import HandlerError
-from jarvis_trio.handlers.family import MARKER, Family
+from jarvis_trio.handlers.family import MARKER, Family, is_alive
 from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.streams import Streams
 from jarvis_trio.process.identity import current_owner
@@ -38,6 +40,11 @@ _LOOK_SECONDS = 0.25
 
 _POLL_SECONDS = 0.05
 """The same for one that has closed both of its outputs."""
+
+_SURVIVORS_SECONDS = 1.0
+"""How often it is looked whether survivors are gone."""
+
+_SHORTEST_SECRET = 4
 
 _FIRST_LINE_BYTES = 256
 """How much of a script's first line Linux reads (execve(2))."""
@@ -66,6 +73,25 @@ class Completed:
     stderr: str
     ended: int
     survivors: tuple[psutil.Process, ...]
+
+    def until_gone(self) -> None:
+        """Wait until nothing of it is alive any more, however long that takes."""
+        while any(is_alive(process) for process in self.survivors):
+            time.sleep(_SURVIVORS_SECONDS)
+        for process in self.survivors:
+            with suppress(ChildProcessError):
+                os.waitpid(process.pid, os.WNOHANG)
+
+    def without(self, secrets: Iterable[str]) -> Self:
+        """It, with asterisks where an output holds one of the secrets whole.
+
+        For what goes into the history and into messages. Short ones are left: they would garble the text.
+        """
+        stdout, stderr = self.stdout, self.stderr
+        for secret in secrets:
+            if len(secret) >= _SHORTEST_SECRET:
+                stdout, stderr = stdout.replace(secret, "***"), stderr.replace(secret, "***")
+        return replace(self, stdout=stdout, stderr=stderr)
 
 
 def run_command(
@@ -110,7 +136,8 @@ def run_command(
             stopped = not in_time and time.monotonic() < deadline
         finally:
             survivors = family.end(streams.pump, patience, ended_by_itself=in_time)
-        command.reap()
+        if not command.reap():
+            command.abandon()
         streams.drain()
 
     stdout, stderr = (excerpt.text() for excerpt in excerpts)
@@ -243,6 +270,10 @@ class _Command:
         self.exit_code = None if status is None else os.waitstatus_to_exitcode(status)
         self._process.returncode = self.exit_code or 0  # else Popen would wait for it once more
         return True
+
+    def abandon(self) -> None:
+        """Leave it to `Completed.until_gone`: it cannot be ended now."""
+        self._process.returncode = -signal.SIGKILL  # else Popen would complain that it still runs
 
 
 def _wait(command: _Command, streams: Streams, deadline: float, cancelled: Event) -> bool:

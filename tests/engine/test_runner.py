@@ -53,6 +53,17 @@ def assert_storable(outcome: Outcome) -> None:
         assert len(outcome.reason) <= 6000
 
 
+def test_what_a_handler_could_not_end_holds_its_task() -> None:
+    over, released, around = threading.Event(), threading.Event(), context()
+    around.lingering.append(over.wait)
+    outcome = call_handler(lambda task, context: None, TASK, around)
+    assert (outcome.status, outcome.lingers) == (RunStatus.EXECUTED, True)
+    outcome.when_over(released.set)
+    assert not released.is_set()
+    over.set()
+    assert released.wait(PATIENCE)
+
+
 def test_a_handler_is_given_its_task_and_its_context() -> None:
     given: list[object] = []
     around = context()

@@ -234,11 +234,32 @@ def test_a_command_gets_its_variables_and_secrets(run: Command, tmp_path: Path) 
     done = configured(
         run,
         tmp_path,
-        command=["sh", "-c", 'echo "$LEVEL,$API_KEY,$FROM_THE_DAEMON,$OTHER"'],
+        command=["sh", "-c", 'echo "$LEVEL,${API_KEY#hunter},${FROM_THE_DAEMON#hunter},$OTHER"'],
         env={"LEVEL": "a b"},
         secrets=["API_KEY", "FROM_THE_DAEMON"],
     )
-    assert done["stdout"] == "a b,hunter22,hunter33,\n"
+    assert done["stdout"] == "a b,22,33,\n"
+
+
+def test_what_cannot_be_ended_is_named_and_holds_its_task(run: Command) -> None:
+    run.patience = Patience(term=timedelta(0), kill=timedelta(0))  # as if no signal had any effect
+    context = a_context(timeout=SHORT)
+    handler = Custom(run.approvals, None, run.environment, run.patience)
+    with pytest.raises(HandlerTimeoutError, match=r"could not be ended .*: PID (\d+); until they are gone") as caught:
+        handler(a_task({"command": ["sh", "-c", "exec sleep 60"]}), context)
+    pid = int(str(caught.value).partition("PID ")[2].partition(";")[0])
+    (until_gone,) = context.lingering
+    assert lives(pid)
+    os.kill(pid, 9)
+    until_gone()
+    assert not psutil.pid_exists(pid)
+
+
+def test_a_secret_that_a_command_prints_is_not_in_the_result(run: Command, tmp_path: Path) -> None:
+    write_secrets(tmp_path, "API_KEY=hunter22\n")
+    script = 'echo "out $API_KEY"; echo "denied for $API_KEY" >&2; exit 1'
+    done = configured(run, tmp_path, command=["sh", "-c", script], secrets=["API_KEY"])
+    assert (done["stdout"], done["error"]) == ("out ***\n", "exit code 1: denied for ***")
 
 
 @pytest.mark.law(9)
