@@ -31,6 +31,15 @@ def check_permissions(settings: Settings) -> Iterator[Finding]:
         yield warning("permissions", f"others may open {listed}", f"chmod go-rwx {listed}")
     else:
         yield Finding("permissions", "only you may open the files")
+    if settings.file is not None and _others_may_write(settings.file):
+        place = shlex.quote(str(settings.file))
+        yield warning("permissions", f"others may change your settings in {place}", f"chmod go-w {place}")
+
+
+def _others_may_write(path: Path) -> bool:
+    """Whether a file is others' to write; a device such as /dev/null holds nothing."""
+    mode = path.stat().st_mode
+    return stat.S_ISREG(mode) and bool(mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def check_secrets(settings: Settings) -> Iterator[Finding]:

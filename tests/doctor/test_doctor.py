@@ -330,6 +330,19 @@ def test_files_that_others_may_open_are_a_warning(cli: Cli, name: str) -> None:
     assert warnings(cli) == {}
 
 
+def test_a_settings_file_that_others_may_write_is_a_warning(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("JARVIS_HISTORY_DAYS = 7\n")
+    monkeypatch.setenv("JARVIS_SETTINGS", str(file))
+    file.chmod(0o644)
+    assert warnings(cli) == {}
+    file.chmod(0o664)
+    says = f"others may change your settings in {file}"
+    assert warnings(cli) == {("permissions", says): f"chmod go-w {file}"}
+
+
 def test_a_folder_that_others_may_enter_is_a_warning(cli: Cli) -> None:
     cli.data.chmod(0o755)
     assert list(warnings(cli).values()) == [f"chmod go-rwx {cli.data}"]
