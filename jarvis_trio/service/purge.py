@@ -16,8 +16,7 @@ from pathlib import Path
 from jarvis_trio.settings import Settings, Source
 
 _NAMES = (
-    "jarvis-daemon.lock",
-    "jarvis-daemon.lock-*",
+    "jarvis-*.lock",
     "approved-commands.json",
     "secrets.env",
     "delivery-secrets.env",

@@ -13,7 +13,7 @@ import pytest
 from jarvis_trio.process.lock import DaemonLock
 from jarvis_trio.service.systemd.unit import UNIT
 from tests.support import fake_launchctl, fake_systemctl
-from tests.support.cli_world import Cli
+from tests.support.cli_world import Cli, Program, eventually
 
 
 class Linux:
@@ -152,6 +152,21 @@ def test_purge_lists_what_the_program_made_and_leaves_what_it_did_not(linux: Lin
     (cli.data / "mine.txt").unlink()
     cli.ok("service", "uninstall", "--purge", "--yes")
     assert not cli.data.exists()
+
+
+@pytest.mark.slow
+def test_purge_leaves_nothing_of_a_daemon_that_ran(program: Program) -> None:
+    """Whoever has the program write another file adds its name to `service.purge`."""
+    program("init")
+    program("add", "hello", "--every", "1s", "--", "echo", "hello")
+    program("allow", "echo")
+    daemon = program.daemon()
+    eventually(lambda: "executed" in program("history", "hello", "--json").out)
+    daemon.terminate()
+    daemon.wait(30)
+    done = program("service", "uninstall", "--purge", "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert not program.data.exists(), list(program.data.rglob("*"))
 
 
 @pytest.mark.law(8)

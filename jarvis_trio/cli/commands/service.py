@@ -245,6 +245,8 @@ def _find_systemctl() -> Systemctl:
 
 def _steps(session: CommandSession, what: str) -> list[Step]:
     """The steps of `what` on this machine."""
+    if what == "uninstall" and not _on_mac() and not has_unit():
+        return []  # there may be no service manager to ask, as in a container
     if _on_mac():
         on_mac = {
             "uninstall": uninstall_agent,
