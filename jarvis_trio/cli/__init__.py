@@ -40,7 +40,7 @@ SECTIONS = {
     "The daemon": [
         _command("run", "run:run", "Run the daemon in the foreground, until it is stopped."),
         _command("init", "init:init", "Make the database in its folder, with the two usual tasks."),
-        _command("status", "status:status", "Say whether the daemon runs, what runs, and how the tasks stand."),
+        _command("status", "status:status", "Say how the daemon and the tasks stand, and what runs."),
         _command("watch", "watch:watch", "Watch the tasks live, and run, pause or stop them."),
         _command("logs", "logs:logs", "Show the last lines of the log."),
         _command("doctor", "doctor:doctor", "Find what is wrong with this set-up, and say how to fix it."),
@@ -52,6 +52,7 @@ SECTIONS = {
     "Tasks": [
         _command("add", "add:add", "Add a task."),
         _command("edit", "edit:edit", "Change a task."),
+        _command("remind", "remind:remind", "Tell you a text at a time."),
         _command("list", "list:list_tasks", "List the tasks, with their next and their last run."),
         _command("show", "show:show", "Show a task, or one run with all its output."),
         _command("pause", "control:pause", "Stop scheduling tasks, until they are resumed."),
@@ -60,6 +61,10 @@ SECTIONS = {
         _command("allow", "allow:allow", "Approve what tasks may run."),
         _command("export", "exchange:export", "Print the tasks as TOML or JSON, to be kept in a file."),
         _command("import", "exchange:import_tasks", "Add and change tasks as a file says: all of it or nothing."),
+    ],
+    "The assistant's tables": [
+        _command("rules", "rules:rules", "See and change the alert rules."),
+        _command("events", "events:events", "See and change what came in by webhook."),
     ],
     "Runs": [
         _command("run-now", "run_now:run_now", "Run tasks now, show what they write, and wait."),

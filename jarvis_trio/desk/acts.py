@@ -6,6 +6,7 @@ lets a running daemon see it at once, and returns what came of it.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -27,8 +28,10 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DuplicateTaskError, NotApprovedError, RequestError, ScheduleError, TaskError
 from jarvis_trio.insight.warnings import lint
 from jarvis_trio.instants import local_text
+from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.schedules.schedule import stored_next_run, task_schedule
+from jarvis_trio.text import printable, shortened
 
 if TYPE_CHECKING:
     from jarvis_trio.handlers.commands import Command
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
 
 HELD_REASON = "held until it is resumed"
 
+REMINDER = "remind"
+"""The handler type of a reminder, which does nothing but have its text delivered."""
+
+_REMINDER_NAME_CHARACTERS = 40
 _SCHEDULE = {"schedule_type", "schedule_config", "policy"}
 _HANDLER = {"handler_type", "handler_config"}
 _DELIVERY = {"delivery_channel", "delivery_config"}
@@ -113,7 +120,7 @@ def change(session: Session, name: str, request: TaskRequest, *, by_person: bool
     before = session.task(name)
     columns = changed_columns(request, before, session)
     approval = _check_changed(session, replace(before, **columns), columns, by_person=by_person and not dry_run)
-    columns |= _schedule_again(session, before, columns)
+    columns |= _schedule_again(session, before, columns) | _new_name(session, before, request.name)
     if not columns:
         return Saved(task=before, before=before, approval=approval, warnings=[])
 
@@ -159,6 +166,23 @@ def remove(session: Session, name: str) -> bool:
     session.store.delete_scheduled_task(require_id(task))
     session.changed()
     return bool(session.store.list_runs(task=task.name, limit=1))
+
+
+def remind(session: Session, text: str, request: TaskRequest) -> Saved:
+    """Add a task that tells a person `text`, by the request's channel, that of alerts, or a notification.
+
+    The request has the schedule and may have a name. Raises as `add` does.
+    """
+    settings, name = session.settings, request.name or _name_for(session, text)
+    channel, config = request.deliver, request.deliver_config
+    if channel is None and settings.alert_channel:
+        channel, config = settings.alert_channel, json_object(settings.alert_config, "JARVIS_ALERT_CONFIG")
+    if channel is None:
+        channel, config = "notification", {"title_template": "Reminder"}
+    wanted = replace(
+        request, name=None, handler=REMINDER, config={"text": text}, deliver=channel, deliver_config=config
+    )
+    return add(session, name, wanted, by_person=False)
 
 
 def tick(session: Session) -> list[dict[str, Any]]:
@@ -215,6 +239,13 @@ def approve_command(session: Session, task: ScheduledTask, *, by_person: bool) -
     return Approval(surprises=told)
 
 
+def _name_for(session: Session, text: str) -> str:
+    """A name that says what it is about, and that no task has."""
+    stem = shortened(" ".join(printable(text).split()), _REMINDER_NAME_CHARACTERS)
+    names = (stem if number == 1 else f"{stem} {number}" for number in itertools.count(1))
+    return next(name for name in names if session.find_task(name) is None)
+
+
 def _new_task(session: Session, name: str, request: TaskRequest) -> ScheduledTask:
     blank = ScheduledTask(name=name, schedule_type="", schedule_config="", handler_type="")
     task = replace(blank, **changed_columns(request, blank, session))
@@ -246,9 +277,18 @@ def _schedule_again(session: Session, before: ScheduledTask, columns: dict[str, 
     return {"next_run_at": slot}
 
 
+def _new_name(session: Session, before: ScheduledTask, name: str | None) -> dict[str, Any]:
+    if name is None or checked_name(name) == before.name:
+        return {}
+    refuse_taken(session, name)
+    return {"name": checked_name(name)}
+
+
 def _update(session: Session, task: ScheduledTask, **columns: object) -> ScheduledTask:
     with session.store.transaction():
         updated = session.store.update_scheduled_task(require_id(task), **columns)
+        if "name" in columns:
+            session.store.rename_runs(require_id(task), str(columns["name"]))
         session.store.end_troubles(require_id(task), [TroubleKind.SET_ASIDE])
     session.changed()
     return updated or replace(task, **columns)  # type: ignore[arg-type]  # a task that was just removed

@@ -18,6 +18,7 @@ class TaskRequest:
     """What a task is to be. None, or nothing in it, leaves a new task without it and an old one as it is.
 
     Attributes:
+        name: a new name for a task that is there; its history keeps to it.
         every: a duration: `90s`, `5m`, `1h30m`.
         cron: a cron expression, with weekdays by name.
         at: a single time: `2026-12-01T09:00`, `tomorrow 9:00`, `in 20m`.
@@ -33,6 +34,7 @@ class TaskRequest:
         by_agent: whether an AI assistant asks; its commands need an approval of their own.
     """
 
+    name: str | None = None
     every: str | None = None
     cron: str | None = None
     at: str | None = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from jarvis_trio.errors import HandlerError
 from jarvis_trio.handlers.alert_eval import AlertEval, Notify
 from jarvis_trio.handlers.custom import Custom
+from jarvis_trio.handlers.remind import remind
 from jarvis_trio.handlers.webhook_poll import WebhookPoll
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
 from jarvis_trio.text import printable
@@ -33,7 +34,12 @@ def built_in(*, inbox_dir: Path, commands: Custom, notify: Notify) -> dict[str, 
         commands: runs the commands of `custom` tasks.
         notify: shows the person an alert's title and text.
     """
-    return {"alert_eval": AlertEval(notify), "custom": commands, "webhook_poll": WebhookPoll(inbox_dir)}
+    return {
+        "alert_eval": AlertEval(notify),
+        "custom": commands,
+        "remind": remind,
+        "webhook_poll": WebhookPoll(inbox_dir),
+    }
 
 
 def installed() -> dict[str, Handler]:

@@ -262,3 +262,6 @@ _KINDS: Mapping[str, _Kind] = {
     "upcoming_deadline": _Kind(_count_upcoming, "within_days", 3, _DAY),
     "stale_backup": _Kind(_count_stale_backup, "max_age_hours", 48, _HOUR),
 }
+
+RULE_TYPES: Mapping[str, tuple[str, int]] = {name: (kind.key, kind.default) for name, kind in _KINDS.items()}
+"""Each type of rule, with the key of its condition and what that is by default."""

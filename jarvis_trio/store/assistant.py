@@ -3,9 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from dataclasses import dataclass, fields
 
 from jarvis_trio.models import AlertRule, WebhookEvent
 from jarvis_trio.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """A row of `alert_rules`, whole, as people see it. Texts are what the row holds."""
+
+    id: int
+    name: str
+    description: str | None
+    alert_type: str
+    condition: str | None
+    enabled: bool
+    last_triggered_at: str | None
+    created_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """A row of `webhook_events`. Texts are what the row holds."""
+
+    id: int
+    source: str
+    event_type: str
+    payload: str | None
+    status: str
+    received_at: str | None
+    processed_at: str | None
+
+
+_RULE = ", ".join(
+    "enabled" if field.name == "enabled" else f"CAST({field.name} AS TEXT) AS {field.name}"
+    for field in fields(RuleRow)
+    if field.name != "id"
+)
+_EVENT = ", ".join(f"CAST({field.name} AS TEXT) AS {field.name}" for field in fields(EventRow) if field.name != "id")
+# CAST, since a column takes a value of any type from another program.
 
 
 class AssistantTables(Database):
@@ -67,6 +104,59 @@ class AssistantTables(Database):
         query = "SELECT CAST(value AS TEXT) FROM facts WHERE category = ? AND key = ?"
         value: str | None = self.value(query, (category, key))
         return value
+
+    def alert_rules(self) -> list[RuleRow]:
+        """Every rule, by name. Raises StoreError."""
+        rows = self.read(f"SELECT id, {_RULE} FROM alert_rules ORDER BY name")
+        return [RuleRow(**dict(row) | {"enabled": row["enabled"] == 1}) for row in rows]
+
+    def add_alert_rule(self, name: str, alert_type: str, condition: str, description: str | None, at: str) -> None:
+        """Add an enabled rule. Raises sqlite3.IntegrityError if one has that name; StoreError."""
+        self.write(
+            "INSERT INTO alert_rules (name, alert_type, condition, description, enabled, created_at)"
+            " VALUES (?, ?, ?, ?, 1, ?)",
+            (name, alert_type, condition, description, at),
+        )
+
+    def enable_alert_rule(self, rule_id: int, enabled: bool) -> None:
+        """Have a rule evaluated, or not. Raises StoreError."""
+        self.write("UPDATE alert_rules SET enabled = ? WHERE id = ?", (int(enabled), rule_id))
+
+    def delete_alert_rule(self, rule_id: int) -> None:
+        """Delete a rule. Raises StoreError."""
+        self.write("DELETE FROM alert_rules WHERE id = ?", (rule_id,))
+
+    def webhook_events(self, status: str | None, limit: int) -> list[EventRow]:
+        """The events, or those with a status, the newest first; -1 sets no limit. Raises StoreError."""
+        rows = self.read(
+            f"SELECT id, {_EVENT} FROM webhook_events WHERE ? IS NULL OR status = ? ORDER BY id DESC LIMIT ?",
+            (status, status, limit),
+        )
+        return [EventRow(**dict(row)) for row in rows]
+
+    def webhook_event(self, number: int) -> EventRow | None:
+        """One event, or None. Raises StoreError."""
+        rows = self.read(f"SELECT id, {_EVENT} FROM webhook_events WHERE id = ?", (number,))
+        return EventRow(**dict(rows[0])) if rows else None
+
+    def add_webhook_event(self, source: str, event_type: str, payload: str, received_at: str) -> int:
+        """Add a pending event; returns its number. Raises StoreError."""
+        rows = self.write(
+            "INSERT INTO webhook_events (source, event_type, payload, status, received_at)"
+            " VALUES (?, ?, ?, 'pending', ?) RETURNING id",
+            (source, event_type, payload, received_at),
+        ).rows
+        return int(rows[0][0])
+
+    def set_webhook_event(self, number: int, status: str, processed_at: str | None) -> None:
+        """Note how an event stands. Raises StoreError."""
+        self.write(
+            "UPDATE webhook_events SET status = ?, processed_at = ? WHERE id = ?", (status, processed_at, number)
+        )
+
+    def delete_webhook_event(self, number: int) -> None:
+        """Delete an event. Raises StoreError."""
+        self.write("DELETE FROM webhook_events WHERE id = ?", (number,))
 
     def _texts(self, sql: str) -> list[str]:
         return [row[0] for row in self.read(sql)]

@@ -120,6 +120,10 @@ class RunTable(Database):
         """Keep what became of a run's delivery (JSON text)."""
         self.write("UPDATE task_runs SET delivery = ? WHERE id = ?", (account, run_id))
 
+    def rename_runs(self, task_id: int, name: str) -> None:
+        """Have a task's history bear its new name."""
+        self.write("UPDATE task_runs SET task_name = ? WHERE task_id = ?", (name, task_id))
+
     def release_run(self, run_id: int) -> None:
         """A thread that outlived its time limit has ended: its task may start again.
 

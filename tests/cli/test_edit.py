@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from jarvis_trio.store import MemoryStore
-from tests.support.cli_world import Cli
+from tests.support.cli_world import Cli, Program
 
 
 @pytest.fixture
@@ -145,3 +146,61 @@ def test_what_cannot_be_understood_is_one_line_and_changes_nothing(job: Cli, arg
 
 def test_json_is_the_row_as_it_is_now(job: Cli) -> None:
     assert job.json("edit", "job", "--every", "1h")["schedule_config"] == '{"hours": 1}'
+
+
+def test_a_renamed_task_keeps_its_history(job: Cli) -> None:
+    job.clock.advance(hours=1)
+    job.ok("tick")
+    assert "  name: job -> Ünder a new name\n" in job.ok("edit", "job", "--name", "Ünder a new name")
+    assert job.names() == ["Ünder a new name"]
+    assert [run["task"] for run in job.json("history", "Ünder a new name")] == ["Ünder a new name"]
+    assert job.task("Ünder a new name").next_run_at == "2026-03-02T10:30:00+00:00"
+
+
+def test_a_name_that_is_taken_or_none_is_refused(job: Cli) -> None:
+    job.ok("add", "other", "--every", "1h", "--handler", "alert_eval")
+    assert "a task named 'other' exists" in job.fails("edit", "job", "--name", "other")
+    assert "not a name for a task" in job.fails("edit", "job", "--name", " ")
+    assert "already has these values" in job.ok("edit", "job", "--name", "job")
+
+
+def editor(tmp_path: Path, script: str) -> str:
+    """A program that edits the file that it is given, as a person would."""
+    path = tmp_path / "editor"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.slow
+def test_edit_alone_opens_the_editor(program: Program, tmp_path: Path) -> None:
+    program("init")
+    program("add", "job", "--every", "30m", "--handler", "alert_eval")
+    change = editor(tmp_path, """sed -i -e 's/"30m"/"2h"/' -e 's/"job"/"work"/' "$1"; echo 'timeout = "5m"' >> "$1" """)
+    done = program.at_terminal("edit", "job", EDITOR=change)
+    assert done.code == 0, done
+    assert "schedule: every 30m -> every 2h" in done.out
+    assert json.loads(program("show", "work", "--json").out)["definition"]["policy"]["timeout_seconds"] == 300
+
+
+@pytest.mark.slow
+def test_an_edited_text_that_makes_no_sense_can_be_edited_again(program: Program, tmp_path: Path) -> None:
+    program("init")
+    program("add", "job", "--every", "30m", "--handler", "alert_eval")
+    wrong_first = editor(
+        tmp_path,
+        f"""
+        if [ -e {tmp_path}/again ]; then sed -i 's/often/3h/' "$1"; else sed -i 's/30m/often/' "$1"; fi
+        touch {tmp_path}/again""",
+    )
+    done = program.at_terminal("edit", "job", answer="y\n", EDITOR=wrong_first)
+    assert done.code == 0, done
+    assert "not a duration: 'often'" in done.out
+    assert json.loads(program("show", "job", "--json").out)["schedule_config"] == '{"hours": 3}'
+
+
+@pytest.mark.slow
+def test_an_editor_that_is_left_unchanged_changes_nothing(program: Program, tmp_path: Path) -> None:
+    program("init")
+    done = program.at_terminal("edit", "webhook_poll", EDITOR=editor(tmp_path, "true"))
+    assert (done.code, "Nothing was changed." in done.out) == (0, True)

@@ -54,7 +54,7 @@ def test_the_built_in_handlers_are_those_of_the_design(tmp_path: Path) -> None:
     handlers = built_in(
         inbox_dir=tmp_path, commands=Custom(Approvals(tmp_path / "list")), notify=lambda title, text: None
     )
-    assert sorted(handlers) == ["alert_eval", "custom", "webhook_poll"]
+    assert sorted(handlers) == ["alert_eval", "custom", "remind", "webhook_poll"]
 
 
 def test_an_installed_package_brings_a_handler(install: Install, site: Path) -> None:

@@ -10,11 +10,11 @@ from jarvis_trio.cli.commands.moving import plan_crontab, plan_plists
 from jarvis_trio.cli.definition import person_is_there, tell_approval
 from jarvis_trio.cli.output import note, say
 from jarvis_trio.cli.session import complete_task, pass_looking_session
+from jarvis_trio.cli.tasksfile import say_difference, toml_text
 from jarvis_trio.desk import exchange
 from jarvis_trio.desk.session import Session
-from jarvis_trio.desk.words import definition_words, difference
 from jarvis_trio.errors import TaskError
-from jarvis_trio.text import UNPRINTABLE, counted
+from jarvis_trio.text import counted
 
 _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
@@ -40,10 +40,7 @@ def export(session: Session, /, names: tuple[str, ...], kind: str, as_json: bool
     if as_json or kind == "json":
         click.echo(json.dumps(exported.document, indent=2))
     else:
-        import tomli_w  # noqa: PLC0415  # only this writes TOML
-
-        text = tomli_w.dumps(exported.document, multiline_strings=False)
-        click.echo("\n".join(map(_in_ascii_controls, text.split("\n"))), nl=False)
+        click.echo(toml_text(exported.document), nl=False)
     _note_left_out(exported.left_out)
 
 
@@ -84,7 +81,7 @@ def import_tasks(
     plan = _plan(session, files, crontab, plist=plist, prune=prune)
     _note_left_out(plan.left_out)
     for change in plan.changes:
-        _say_difference(change, session)
+        say_difference(change, session)
     say(f"{len(plan.changes)} of {plan.total} tasks are to be added or changed.")
     for task in plan.pruned:
         say(f"- {task.name}")
@@ -127,19 +124,6 @@ def _document(name: str) -> str:
         raise TaskError(f"{name} is neither TOML nor JSON as `export` writes it: {error}") from None
 
 
-def _in_ascii_controls(line: str) -> str:
-    """A line of TOML with each character that acts on a terminal as an escape, which all stand in strings."""
-    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
-
-
 def _note_left_out(names: list[str]) -> None:
     for name in names:
         note(f"{name} is left out: its only time is past")
-
-
-def _say_difference(change: exchange.Change, session: Session) -> None:
-    before, after, zone = change.before, change.after, session.zone()
-    say(f"{'+' if before is None else '~'} {after.name}")
-    old = {} if before is None else definition_words(before, zone)
-    for line in difference(old, definition_words(after, zone)):
-        say(f"    {line}")

@@ -30,7 +30,7 @@ _NO_DAEMON = 3
 @json_option
 @click.pass_obj
 def status(session: Session, /, watch: bool, check: bool, as_json: bool) -> None:
-    """Say whether the daemon runs, what runs, and how the tasks stand.
+    """Say how the daemon and the tasks stand, and what runs.
 
     \b
     Example:

@@ -1,0 +1,15 @@
+"""The handler `remind`: its text is the result, which the task's channel tells a person: `{"text": "..."}`."""
+
+from __future__ import annotations
+
+from jarvis_trio.errors import HandlerError
+from jarvis_trio.jsontext import json_object
+from jarvis_trio.models import HandlerContext, ScheduledTask
+
+
+def remind(task: ScheduledTask, context: HandlerContext) -> str:
+    """Return the text. Raises HandlerError if there is none."""
+    text = json_object(task.handler_config, "handler_config", HandlerError).get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise HandlerError("a reminder needs a text", fix='write it like {"text": "Call Ada"}')
+    return text
