@@ -27,7 +27,7 @@ def drive(cli: Cli) -> Callable[..., None]:
 
     async def driven(steps: Steps, size: tuple[int, int]) -> None:
         app = WatchApp(lambda: CommandSession(os.environ, cli.clock), every=3_600)
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             await app.workers.wait_for_complete()
             await pilot.pause()
             await steps(app, pilot)
