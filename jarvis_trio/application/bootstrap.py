@@ -73,7 +73,7 @@ def look(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def check(reference: str) -> None:
-    """Raise whatever keeps a reference, and the constant that it is called with, from being found."""
+    """Raise what keeps a reference, or the constant that it is called with, from being found."""
     resolve(reference)
     for constant in reference.split(":")[2:]:
         getattr(importlib.import_module("config"), constant)
@@ -89,7 +89,7 @@ def resolve(reference: str) -> Callable[..., Any]:
 
 
 def make(reference: str) -> Any:
-    """What `MODULE:ATTR` gives, called with the constant of `config` that `MODULE:ATTR:CONSTANT` names."""
+    """What `MODULE:ATTR` gives, called with the constant of `MODULE:ATTR:CONSTANT`."""
     constants = reference.split(":")[2:]
     return resolve(reference)(*(getattr(importlib.import_module("config"), name) for name in constants))
 
@@ -103,7 +103,7 @@ def database(request: dict[str, Any]) -> Any:
 
 
 def missing_packages(folder: str, module: str) -> list[str]:
-    """The packages that the application's files import, directly or through each other, and that are not there.
+    """The packages that the application's files import, directly or not, and that are missing.
 
     The files are read, not run: handlers import much only when they are called.
     """
@@ -192,7 +192,7 @@ def describe(error: BaseException) -> str:
 
 
 def end() -> None:
-    """End without waiting for threads: in the application's own daemon they would not have ended the process either."""
+    """End without waiting for threads: the application's own daemon would not wait either."""
     with suppress(BaseException):
         atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

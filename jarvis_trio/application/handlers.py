@@ -134,14 +134,14 @@ class Runs:
         return ApplicationHandlers(self._source, ours, self)
 
     def look(self) -> Look:
-        """See, in a child process, what would keep runs from working. Raises HandlerError if nothing answers."""
+        """See, in a child, what keeps runs from working. Raises HandlerError if it is silent."""
         seen = self._ask({"ask": "look"}, _Call({}, _LOOK_LIMIT, Event(), None))
         if "error" in seen:
             raise HandlerError(f"the application cannot be looked at: {printable(str(seen['error']))}")
         return Look(str(seen["python"]), tuple(seen["problems"]), tuple(seen["missing"]))
 
     def require_usable(self) -> Look:
-        """Look before a daemon starts. Raises JarvisError if the application's handlers cannot run."""
+        """Look before a daemon starts. Raises JarvisError if its handlers cannot run."""
         seen = self.look()
         if seen.problems:
             fix = "see all of it with: jarvis-trio doctor, with the same options"

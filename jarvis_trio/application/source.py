@@ -14,7 +14,7 @@ ENVIRONMENT_FILE = "application.env"
 """Variables for the application alone, in the daemon's data folder: `NAME=value`, mode 0600."""
 
 NEVER = "custom"
-"""This type stays ours whatever is asked for: the application would run commands that nobody approved."""
+"""This type stays ours, whatever is asked for: nobody approved the application's commands."""
 
 _REFERENCE = re.compile(r"[\w.]+:\w+")
 _PART = re.compile(r"([A-Za-z_]\w*)=([\w.]+:\w+(?::\w+)?)")
@@ -90,7 +90,7 @@ def make_source(
 
 
 def _interpreter(folder: Path, python: Path | None) -> Path:
-    """The interpreter; a venv's link is not resolved, since the link is what makes it the venv's."""
+    """The interpreter. A venv's link is not resolved: it is what makes it the venv's."""
     candidates = [python.absolute()] if python else [folder / name for name in _INTERPRETERS]
     for candidate in candidates:
         if os.access(candidate, os.X_OK):

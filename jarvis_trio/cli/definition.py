@@ -94,7 +94,7 @@ def definition_options(command: _Command) -> _Command:
 
 
 def task_request(options: Mapping[str, Any]) -> TaskRequest:
-    """What the options ask for. Raises TaskError for a configuration that is no JSON object."""
+    """What the options ask for. Raises TaskError for a configuration that is not a JSON object."""
     policy = {option.name: options[option.name] for option in POLICY_OPTIONS if options[option.name] is not None}
     given = {name: value for name, value in options.items() if name not in {option.name for option in POLICY_OPTIONS}}
     for name, option in (("config", "--config"), ("deliver_config", "--deliver-config")):

@@ -26,7 +26,7 @@ from jarvis_trio.desk.names import checked_name
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DuplicateTaskError, NotApprovedError, RequestError, ScheduleError, TaskError
-from jarvis_trio.insight.warnings import lint
+from jarvis_trio.insight.warnings import schedule_warnings
 from jarvis_trio.instants import local_text
 from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id
@@ -318,4 +318,4 @@ def _next_slot(session: Session, task: ScheduledTask) -> datetime:
 
 
 def _warnings(session: Session, task: ScheduledTask) -> list[ScheduleWarning]:
-    return lint(task, session.zone(), session.now())
+    return schedule_warnings(task, session.zone(), session.now())

@@ -15,7 +15,7 @@ from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.commands import command_of
 from jarvis_trio.handlers.custom import home_folder, passed_on
 from jarvis_trio.handlers.secrets import CommandSecrets
-from jarvis_trio.insight.warnings import Code, ScheduleWarning, lint
+from jarvis_trio.insight.warnings import Code, ScheduleWarning, schedule_warnings
 from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
@@ -62,7 +62,7 @@ def check_schedules(tasks: Iterable[ScheduledTask], zone: tzinfo, now: datetime)
     for task in tasks:
         schedule = (task.schedule_type, task.schedule_config, task.policy, task.last_run_at is None)
         if schedule not in known:
-            known[schedule] = lint(task, zone, now)
+            known[schedule] = schedule_warnings(task, zone, now)
         for found in known[schedule]:
             says, fix = f"{task.name}: {found.sentence}", _for(_SCHEDULE_FIXES.get(found.code, _OTHER_TIME), task.name)
             if found.harmless:

@@ -56,7 +56,7 @@ class ScheduleWarning:
         return self.code in _HARMLESS
 
 
-def lint(task: ScheduledTask, machine_zone: tzinfo, now: datetime) -> list[ScheduleWarning]:
+def schedule_warnings(task: ScheduledTask, machine_zone: tzinfo, now: datetime) -> list[ScheduleWarning]:
     """What to know about the task's schedule, with the clock changes of the next two years.
 
     `now` is aware UTC; a task without a zone is read in `machine_zone`. Never raises for what a row

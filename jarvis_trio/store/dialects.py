@@ -33,7 +33,7 @@ class SqliteDialect:
 
 
 def added_type(type_: str) -> str:
-    """The type of a column that is added to rows that stand: it must have a value for them, and is no key."""
+    """The type of a column that old rows get: it must have a value for them, and cannot be a key."""
     needs = " UNIQUE" if "DEFAULT" in type_ else " UNIQUE| NOT NULL"
     return re.sub(needs, "", type_)
 

@@ -61,7 +61,7 @@ def create_private(path: Path) -> None:
 
 
 def check_usable(path: Path, access: int) -> None:
-    """Refuse what is no plain file, or may not be used so.
+    """Refuse what is not a plain file, or may not be used as the database.
 
     A file that is there is not opened: to close any descriptor of it would drop the locks of this
     process's other connections (sqlite.org/howtocorrupt.html, 2.2).

@@ -77,7 +77,7 @@ _ERRORS |= dict.fromkeys(
 )
 """For each of SQLite's errors ours, what it means, and the fix."""
 
-# Other programs' rows can hold text that is no UTF-8; by default reading one raises.
+# Other programs' rows can hold text that is not UTF-8; by default reading one raises.
 _TEXT = functools.partial(str, encoding="utf-8", errors="replace")
 
 _HIGHEST = 2**63 - 1

@@ -1,4 +1,4 @@
-"""The parts of a simulated machine: its clocks, its database, and the thread in which its time passes."""
+"""The parts of a simulated machine: its clocks, its database, the thread where its time passes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jarvis_trio.store.sqlite import SqliteFile
 
 
 class JumpingClock(trio.abc.Clock):
-    """trio's clock in the simulated world: where nothing is left to do, it is the next deadline at once.
+    """trio's clock in the simulation: with nothing left to do, the next deadline comes at once.
 
     trio's own mock clock can do so too, by `autojump_threshold`; but it lets the event
     loop turn twice for each jump, which is a fifth of a simulated year.
@@ -84,7 +84,7 @@ class SimulatedClock:
         return self._base.current_time()
 
     def shift(self, by: timedelta) -> None:
-        """Set the wall clock on (or back, by a negative time); the monotonic clock notices nothing."""
+        """Set the wall clock forward, or back by a negative time; the monotonic one stays."""
         self._zero += by
         self._latest = (0.0, self._zero)
 
@@ -126,7 +126,7 @@ class CrashingStore(MemoryStore):
         self._mortal.dies_after = writes
 
     def stop_syncing(self) -> None:
-        """Leave the writes to the operating system: what is simulated is a process's death, not a power cut."""
+        """Leave the writes to the operating system: a process dies here, and the power stays on."""
         self.read("PRAGMA synchronous=OFF")
 
     @property

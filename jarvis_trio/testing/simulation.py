@@ -130,7 +130,7 @@ class Simulation:
     def run(self, duration: timedelta | None = None, **units: float) -> None:
         """Let time pass: `run(days=365)`, `run(timedelta(hours=2))`.
 
-        It ends early where the process crashes: see `crashed`. From then on time passes
+        It ends early if the process crashes: see `crashed`. From then on time passes
         without a daemon, until `restart`.
         """
         seconds = (duration or timedelta(**units)).total_seconds()
@@ -165,7 +165,7 @@ class Simulation:
         return self._memory.dead
 
     def restart(self) -> None:
-        """Start a new process on the same database, after a crash or a clean stop of the old one."""
+        """Start a new process on the same database, after a crash or a clean stop."""
         self._world.do(self._end_process)
         self._memory.close()
         self._boot()

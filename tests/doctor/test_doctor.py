@@ -26,7 +26,7 @@ from jarvis_trio.doctor.findings import Finding, Level, failed, size_words
 from jarvis_trio.doctor.machine import check_clock, check_program, check_zone
 from jarvis_trio.doctor.tasks import check_schedules
 from jarvis_trio.errors import JarvisError
-from jarvis_trio.insight.warnings import ScheduleWarning, lint
+from jarvis_trio.insight.warnings import ScheduleWarning, schedule_warnings
 from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.process.lock import DaemonLock, Holder
 from jarvis_trio.service.launchd.operations import AgentState
@@ -468,9 +468,9 @@ def test_a_schedule_that_many_tasks_have_is_looked_at_once_and_told_for_each(mon
 
     def counting(task: ScheduledTask, *others: Any) -> list[ScheduleWarning]:
         looked_at.append(task.name)
-        return lint(task, *others)
+        return schedule_warnings(task, *others)
 
-    monkeypatch.setattr("jarvis_trio.doctor.tasks.lint", counting)
+    monkeypatch.setattr("jarvis_trio.doctor.tasks.schedule_warnings", counting)
     tasks = [a_task(f"night {number}", cron="30 2 * * *") for number in range(3)]
     tasks.append(a_task("abroad", cron="30 2 * * *", policy={"timezone": "Europe/Berlin"}))
     told = [finding.says.split(":")[0] for finding in check_schedules(tasks, ZoneInfo("America/Denver"), START)]

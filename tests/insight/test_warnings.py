@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jarvis_trio.insight.warnings import Code, ScheduleWarning, lint
+from jarvis_trio.insight.warnings import Code, ScheduleWarning, schedule_warnings
 from jarvis_trio.models import ScheduledTask
 
 NOW = datetime(2026, 11, 21, 20, tzinfo=UTC)
@@ -26,7 +26,7 @@ def lint_of(
     task = ScheduledTask(
         name="job", schedule_type=kind, schedule_config=json.dumps(config), handler_type="custom", **columns
     )
-    return lint(task, ZoneInfo(zone), now)
+    return schedule_warnings(task, ZoneInfo(zone), now)
 
 
 def lint_cron(expression: str, zone: str = "America/Denver", now: datetime = NOW) -> list[ScheduleWarning]:
@@ -126,8 +126,8 @@ def test_a_change_earlier_today_is_over() -> None:
         name="job", schedule_type="cron", schedule_config='{"expression": "30 2 14 3 *"}', handler_type="custom"
     )
     before, after = datetime(2027, 3, 14, 8, tzinfo=UTC), datetime(2027, 3, 14, 10, tzinfo=UTC)
-    assert [warning.code for warning in lint(task, ZoneInfo("America/Denver"), before)] == [Code.MOVED]
-    assert lint(task, ZoneInfo("America/Denver"), after) == []
+    assert [warning.code for warning in schedule_warnings(task, ZoneInfo("America/Denver"), before)] == [Code.MOVED]
+    assert schedule_warnings(task, ZoneInfo("America/Denver"), after) == []
 
 
 def test_the_tasks_own_zone_counts() -> None:
