@@ -77,7 +77,7 @@ def entry_of(task: ScheduledTask, home: Path) -> dict[str, Any]:
 def task_of(entry: object, number: int, session: Session) -> ScheduledTask:
     """The task that entry `number` of a file tells of, not checked yet. Raises TaskError with the number."""
     if not isinstance(entry, Mapping):
-        raise TaskError(f"task {number} of the file is no table of keys and values")
+        raise TaskError(f"task {number} of the file is not a table of keys and values")
     form = COLUMNS if "schedule_type" in entry or "handler_type" in entry else _WORDS
     if unknown := sorted(map(str, set(entry) - form)):
         fix = f"{nearest(unknown[0], sorted(form))}there are {', '.join(sorted(form))}"

@@ -29,6 +29,7 @@ _CHANGING = {
     r"\b[\d.]+ ?(ms|s|min|h|d)\b(?!:)": "A WHILE",
     r"\d+ (year|day|hour)s?( and \d+ \w+)?": "A WHILE",
     r"PID \d+": "PID",
+    r"\brun \d+": "run N",
     r"(?m)^\d+(?=  )": "RUN",
 }
 
