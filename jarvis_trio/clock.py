@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import time
 import zlib
+import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
-from zoneinfo import TZPATH, ZoneInfo
+from zoneinfo import ZoneInfo
 
 _LOCALTIME = Path("/etc/localtime")
 
@@ -134,48 +135,49 @@ def named_zone(name: str) -> ZoneInfo:
     ZoneInfo keeps the rules that it has read for the life of the process; here they are read
     again if their file has changed. Raises as ZoneInfo does for a name that it does not know.
     """
-    version = _version(_rules_file(name))
-    if _VERSIONS.setdefault(name, version) != version:
-        _VERSIONS[name] = version
+    version = zone_version(name)
+    if _versions.setdefault(name, version) != version:
+        _versions[name] = version
         ZoneInfo.clear_cache(only_keys=(name,))
     return ZoneInfo(name)
 
 
-def zone_rules(name: str) -> str:
-    """A text that tells the rules of a zone, by its name or its file's path, from all others.
+Version = tuple[str, int, int, int] | None
+"""A file of rules as it is now: its path, and what changes when it is exchanged or written."""
 
-    It is empty if they are in no file, but in the package tzdata.
+_versions: dict[str, Version] = {}
+_files: dict[tuple[tuple[str, ...], str], str] = {}
+
+
+def zone_version(name: str) -> Version:
+    """Which file has the rules of a zone, by its name or its file's path, and which state of it.
+
+    None if they are in no file, but in the package tzdata. Costs one stat(2).
     """
-    path = _rules_file(name)
-    return "" if path is None else _digest(path, _version(path))
-
-
-_Version = tuple[int, int, int] | None
-_VERSIONS: dict[str, _Version] = {}
-
-
-def _rules_file(name: str) -> Path | None:
-    """Where ZoneInfo finds the rules of a zone (docs.python.org, library/zoneinfo)."""
-    if os.path.isabs(name):
-        return Path(name)
-    for folder in TZPATH:
-        path = Path(folder, name)
-        if path.is_file():
-            return path
-    return None
-
-
-def _version(path: Path | None) -> _Version:
+    place = (zoneinfo.TZPATH, name)
+    path = _files.get(place) or _find_rules(*place)
     try:
-        status = path.stat() if path is not None else None
+        status = os.stat(path)
     except OSError:
+        _files.pop(place, None)
         return None
-    return None if status is None else (status.st_ino, status.st_mtime_ns, status.st_size)
+    return path, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=1024)
-def _digest(path: Path, version: _Version) -> str:
+def zone_rules(version: Version) -> str:
+    """A text that tells the rules in a file from all others; empty if they are in no file."""
     try:
-        return f"{zlib.crc32(path.read_bytes()):08x}"
+        return "" if version is None else f"{zlib.crc32(Path(version[0]).read_bytes()):08x}"
     except OSError:
         return ""
+
+
+def _find_rules(folders: tuple[str, ...], name: str) -> str:
+    """Where ZoneInfo finds the rules of a zone (docs.python.org, library/zoneinfo)."""
+    for folder in folders:
+        path = os.path.join(folder, name)  # the name itself if it is a path
+        if os.path.isfile(path):
+            _files[folders, name] = path
+            return path
+    return name

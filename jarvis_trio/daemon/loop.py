@@ -111,6 +111,11 @@ class JarvisDaemon:
         """What `shutdown` was called for, such as `SIGTERM`; None before that."""
         return self._stopped_by
 
+    @property
+    def quiet_until(self) -> datetime | None:
+        """Before when the engine wants nothing, as it said after its last tick (aware UTC); None for ever."""
+        return min(filter(None, (self._asked.due_at, self._asked.delivery_at)), default=None)
+
     def wake(self) -> None:
         """Look at what people ask for, and tick as soon as a tick may start, instead of sleeping on."""
         self._ticks.wake()

@@ -244,8 +244,13 @@ class SchedulerEngine:
         return min(filter(None, (slot_at, ahead.deadline_at, letter_at, next_try_at)), default=None)
 
     def next_delivery_at(self) -> datetime | None:
-        """When `deliver_due` has something to send (aware UTC); None if nothing waits."""
-        return None if self._look_ahead().letter_at is None else self._deliveries.next_at()
+        """When `deliver_due` has something to send (aware UTC); None if nothing waits.
+
+        As of the last look at the queue: a loop asks this right after `next_due_at`.
+        """
+        _, outlook = self._seen
+        waits = (outlook or self._look_ahead()).letter_at is not None
+        return self._deliveries.next_at() if waits else None
 
     def deliver_due(self) -> bool:
         """Send one message that is due. Returns whether there was one. Raises StoreError.

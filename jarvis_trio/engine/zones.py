@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from jarvis_trio.clock import zone_rules
+from jarvis_trio.clock import Version, zone_rules, zone_version
 from jarvis_trio.store import MemoryStore
 
 _NOTE = "zone rules"
@@ -28,15 +28,20 @@ class ZoneWatch:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._rules: dict[str, str] | None = None
+        self._versions: dict[str, Version] = {}
 
     def use(self, name: str) -> None:
         """The queue is being filled by the rules of the zone `name`."""
         if name not in self._known():
-            self._remember({name: zone_rules(name)})
+            self._remember({name: zone_rules(zone_version(name))})
 
     def changed(self) -> list[str]:
-        """The zones whose rules are not what they were."""
-        present = {name: zone_rules(name) for name in list(self._known())}
+        """The zones whose rules are not what they were. Costs one stat(2) for each zone in use."""
+        versions = {name: zone_version(name) for name in list(self._known())}
+        if versions == self._versions:
+            return []
+        self._versions = versions
+        present = {name: zone_rules(version) for name, version in versions.items()}
         found = {name: rules for name, rules in present.items() if self._known()[name] != rules}
         if found:
             self._remember(found)

@@ -71,6 +71,8 @@ class Simulation:
         self.handlers: dict[str, Handler] = {}
         self.delivered: list[tuple[str, Message]] = []
         self._tick_interval = tick_interval
+        self._interval = timedelta(seconds=tick_interval)
+        self._ends_at = 0.0
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
         self._path = Path(folder or self._temporary.name) / "memory.db"  # type: ignore[union-attr]  # one of both is set
         self._owners = itertools.count(1)
@@ -214,7 +216,8 @@ class Simulation:
         if not self._started and not self.crashed:
             self._started = True
             await self._world.nursery.start(self._live)
-        with self._time.going(), trio.move_on_after(seconds):
+        self._ends_at = trio.current_time() + seconds
+        with self._time.going(), trio.move_on_at(self._ends_at):
             await death.wait()
         # What is due at the very last instant runs, whatever the order of trio's tasks.
         await trio.testing.wait_all_tasks_blocked()
@@ -256,10 +259,10 @@ class Simulation:
         """
         if self.crashed or self.daemon.stopped_by is not None or self._time.stands:
             return False
-        if trio.lowlevel.current_statistics().seconds_to_next_deadline <= self._tick_interval:
+        if self._ends_at - trio.current_time() <= self._tick_interval:
             return False
-        due_at = self.daemon.engine.next_due_at()
-        return due_at is None or due_at > self.clock.now() + timedelta(seconds=self._tick_interval)
+        wanted_at = self.daemon.quiet_until
+        return wanted_at is None or wanted_at - self.clock.now() > self._interval
 
 
 def _schedule_columns(

@@ -44,9 +44,8 @@ def write_rules(path: Path, hours: int) -> None:
 
 
 @pytest.fixture
-def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Exchange]:
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
     """Puts the rules of `Test/Moved` on the disk: the hours that its clock is ahead of UTC."""
-    monkeypatch.setattr("jarvis_trio.clock.TZPATH", (str(tmp_path / "zones"), *zoneinfo.TZPATH))
     zoneinfo.reset_tzpath(to=[str(tmp_path / "zones"), *zoneinfo.TZPATH])
     yield lambda hours: write_rules(tmp_path / "zones" / ZONE, hours)
     zoneinfo.reset_tzpath()
