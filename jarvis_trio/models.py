@@ -96,6 +96,8 @@ class Policy:
     misfire_grace_seconds: float | None = None
     on_interrupt: OnInterrupt = OnInterrupt.RETRY
     alert_after_seconds: float | None = None
+    alert_channel: str | None = None
+    alert_config: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for option in POLICY_OPTIONS:
@@ -213,6 +215,22 @@ def _check_on_interrupt(_: str, value: object) -> None:
     _on_interrupt(value)
 
 
+def _check_channel(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise ScheduleError(f"policy: {name} must be the name of a channel, not {value!r}")
+
+
+def _read_config(text: str) -> dict[str, Any]:
+    return json_object(text, "alert_config", ScheduleError)
+
+
+def _check_config(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        raise ScheduleError(f"policy: {name} must be a JSON object, not {value!r}")
+
+
+_CHANNEL = PolicyKind("CHANNEL", str, str, _check_channel)
+_CONFIG = PolicyKind("JSON", _read_config, json.dumps, _check_config)
 _ZONE = PolicyKind("ZONE", _read_zone, str, _check_zone)
 _DURATION = PolicyKind("DURATION", _read_seconds, _seconds_words, _check_seconds)
 _LIMIT = PolicyKind("DURATION|none", _read_limit, _limit_words, _check_seconds, takes_none=True)
@@ -232,6 +250,8 @@ POLICY_OPTIONS = (
     PolicyOption("grace", "misfire_grace_seconds", _DURATION, "Do not start a run that is later than this."),
     PolicyOption("on_interrupt", "on_interrupt", _INTERRUPT, "What to do if the process dies during a run."),
     PolicyOption("alert_after", "alert_after_seconds", _DURATION, "Alert if it has not succeeded for this long."),
+    PolicyOption("alert", "alert_channel", _CHANNEL, "Tell this channel of its failures and recoveries."),
+    PolicyOption("alert_config", "alert_config", _CONFIG, "That channel's configuration, a JSON object."),
 )
 """A new option is a field of `Policy`, and a line here."""
 

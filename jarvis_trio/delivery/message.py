@@ -20,6 +20,9 @@ Config = Mapping[str, Any]
 BODY = "$result"
 
 _NO_RESULT = "(no result)"
+STARTED = "started"
+"""The status of a message about the start of a run, which goes only to those who ask for it."""
+
 LONGEST_TEXT = 4_000
 """Characters of a body: a Teams workflow takes 28 KB, a notification shows a few lines. Mails are sent whole."""
 
@@ -85,6 +88,16 @@ def read_config(text: str | None, what: str) -> Config:
         return json_object(text, what, DeliveryError)
     except DeliveryError:
         raise DeliveryError(f"{what} is not a JSON object", fix='write it like {"to": "me@example.org"}') from None
+
+
+def wants_start(text: str | None) -> bool:
+    """Whether the configuration in `text` (JSON) asks for a message at the start of a run."""
+    if text is None or '"start"' not in text:
+        return False
+    with suppress(DeliveryError):
+        append = read_config(text, "delivery_config").get("append")
+        return isinstance(append, Mapping) and "start" in append
+    return False
 
 
 def template(config: Config, key: str, default: str, otherwise: str | None = None) -> Wording:

@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jarvis_trio.delivery.host import Host, Sender
-from jarvis_trio.delivery.message import BODY, Config, Message, Wording, template
+from jarvis_trio.delivery.message import BODY, STARTED, Config, Message, Wording, template
 from jarvis_trio.delivery.web import checked_url, post_json, secret_url
 from jarvis_trio.errors import DeliveryError
-
-START = "started"
-"""The status of the message that tells of a run's start, which goes only to those who ask for it."""
 
 _DEFAULT = "env:JARVIS_WEBHOOK_URL"
 _TEXT = {"text": f"$task_name: $status\n{BODY}"}
@@ -38,14 +35,8 @@ def prepare(config: Config) -> Sender:
     return send
 
 
-def wants_start(config: Config) -> bool:
-    """Whether the row asks for a message at the start of a run."""
-    append = config.get("append")
-    return isinstance(append, Mapping) and "start" in append
-
-
 def _moment(message: Message) -> str:
-    if message.status == START:
+    if message.status == STARTED:
         return "start"
     return "success" if message.tells_success or message.status in ("well again", "scheduled again") else "failure"
 

@@ -277,8 +277,9 @@ class Deliveries:
                 self._store.record_delivery(letter.run_id, json.dumps(account))
 
     def _channel_of(self, first: FirstLetter) -> str:
-        return first.channel if first.tells_of_run or self._alerts is None else self._alerts.channel
+        return first.channel if first.is_addressed or self._alerts is None else self._alerts.channel
 
     def _config(self, letter: Letter) -> str | None:
         """The channel's configuration: that of alerts comes from the settings, as they are now."""
-        return letter.config if letter.run_id is not None or self._alerts is None else self._alerts.config
+        is_addressed = letter.run_id is not None or letter.config is not None
+        return letter.config if is_addressed or self._alerts is None else self._alerts.config

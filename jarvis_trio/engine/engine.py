@@ -30,6 +30,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -428,6 +429,8 @@ class SchedulerEngine:
             self._unless_refused(lambda: self._planner.rewind(now, back))
 
     def _run(self, claim: Claim, present: Present) -> Ended:
+        with suppress(StoreError):  # nobody is told of a start that cannot be noted
+            self._notices.run_started(claim)
         try:
             outcome = self._attempt(claim)
         except Exception as error:  # border of law 4: a claim always ends as a row (MemoryError, say)

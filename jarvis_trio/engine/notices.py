@@ -6,11 +6,17 @@ none is lost. `deliveries` sends it from there. A failed delivery never fails a 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jarvis_trio.clock import Clock
+from jarvis_trio.delivery.message import STARTED, wants_start
 from jarvis_trio.engine.deliveries import AlertChannel, Deliveries, Send
+from jarvis_trio.engine.flapping import Told
+from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import duration_text, local_text
 from jarvis_trio.models import Claim, Outcome, RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
 from jarvis_trio.store import MemoryStore
@@ -42,12 +48,20 @@ class Notices:
         self._clock = clock
         self._alerts = alerts
 
+    def run_started(self, claim: Claim) -> None:
+        """Tell of the start of a run if the task's channel is to be told."""
+        task = claim.task
+        if task.delivery_channel and wants_start(task.delivery_config):
+            letter = Letter(task.delivery_channel, task.delivery_config, task.name, STARTED, None, "")
+            self._post(letter, claim.started_at)
+
     def run_ended(self, claim: Claim, outcome: Outcome, at: datetime) -> None:
         """Note the end of a run that is not tried again; call it in the transaction that records it."""
         task = claim.task
         if task.delivery_channel:
             text = outcome.result if outcome.reason is None else outcome.reason
-            self._post(task.delivery_channel, task.delivery_config, task, outcome.status, text, at, claim.run_id)
+            channel, config = task.delivery_channel, task.delivery_config
+            self._post(Letter(channel, config, task.name, outcome.status, text, "", claim.run_id), at)
         if outcome.status is RunStatus.EXECUTED:
             self._well_again(task, at)
             self.watch(task, at)
@@ -88,20 +102,32 @@ class Notices:
     def _first(self, troubles: Iterable[Trouble]) -> str:
         return moment_words(min(trouble.since for trouble in troubles), self._clock.zone())
 
-    def _alert(self, task: ScheduledTask, status: str, reason: str | None, at: datetime) -> None:
-        if self._alerts is not None:
+    def _alert(self, task: ScheduledTask, status: str, reason: str, at: datetime) -> None:
+        """Tell of a task's trouble or recovery, by its own channel or else by the one for all."""
+        address: tuple[str, str | None] | None = _own_address(task)
+        if address is None and self._alerts is not None:
             # Its configuration can hold secrets of the environment, which are not for the database.
-            self._post(self._alerts.channel, None, task, status, reason, at, None)
+            address = (self._alerts.channel, None)
+        if address is None:
+            return
 
-    def _post(
-        self,
-        channel: str,
-        config: str | None,
-        task: ScheduledTask,
-        status: str,
-        result: str | None,
-        at: datetime,
-        run_id: int | None,
-    ) -> None:
+        key = f"told {require_id(task)}"
+        told = Told.read(self._store.note(key))
+        is_joined = told.waiting is not None and self._store.take_back(told.waiting)
+        told = told.joined() if is_joined else told.alone(at)
+        words = told.words(reason, at, self._clock.zone())
+        number = self._post(Letter(*address, task.name, status, words, ""), at, told.due_at)
+        self._store.remember(key, told.posted(number, at).text())
+
+    def _post(self, letter: Letter, at: datetime, due_at: datetime | None = None) -> int:
         timestamp = local_text(at, self._clock.zone())
-        self._store.post(Letter(channel, config, task.name, status, result, timestamp, run_id), at)
+        return self._store.post(replace(letter, timestamp=timestamp), due_at or at)
+
+
+def _own_address(task: ScheduledTask) -> tuple[str, str] | None:
+    """The channel for a task's troubles that its policy names, and its configuration; None if it names none."""
+    with suppress(ScheduleError):  # the trouble may be the policy
+        policy = task_policy(task.policy)
+        if policy.alert_channel is not None:
+            return policy.alert_channel, json.dumps(policy.alert_config or {})
+    return None

@@ -9,7 +9,7 @@ from jarvis_trio.instants import from_microseconds, to_microseconds
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 
-_TELLS_OF_RUN = "CASE WHEN run_id IS NULL THEN 0 ELSE 1 END"
+_ADDRESSED = "CASE WHEN run_id IS NULL AND config IS NULL THEN 0 ELSE 1 END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class Letter:
 class FirstLetter:
     """Which letters wait together, and when the first of them is due (aware UTC).
 
-    `tells_of_run` is False for those that tell of a task.
+    `is_addressed` is False for those that go to the channel that the settings name for alerts.
     """
 
     channel: str
-    tells_of_run: bool
+    is_addressed: bool
     due_at: datetime
 
 
@@ -67,10 +67,10 @@ class Outbox(Database):
     def first_letters(self) -> list[FirstLetter]:
         """The letter of each channel that is due first."""
         rows = self.read(
-            f"SELECT channel, {_TELLS_OF_RUN} AS tells_of_run, min(due_at) AS due_at FROM outbox GROUP BY 1, 2"
+            f"SELECT channel, {_ADDRESSED} AS is_addressed, min(due_at) AS due_at FROM outbox GROUP BY 1, 2"
         )
         return [
-            FirstLetter(row["channel"], bool(row["tells_of_run"]), from_microseconds(row["due_at"])) for row in rows
+            FirstLetter(row["channel"], bool(row["is_addressed"]), from_microseconds(row["due_at"])) for row in rows
         ]
 
     def take_letter(self, first: FirstLetter, now: datetime, again_at: datetime) -> Letter | None:
@@ -81,9 +81,9 @@ class Outbox(Database):
         """
         with self.transaction():
             rows = self.read(
-                f"SELECT * FROM outbox WHERE channel = ? AND {_TELLS_OF_RUN} = ? AND due_at <= ?"
+                f"SELECT * FROM outbox WHERE channel = ? AND {_ADDRESSED} = ? AND due_at <= ?"
                 " ORDER BY due_at, id LIMIT 1",
-                (first.channel, int(first.tells_of_run), to_microseconds(now)),
+                (first.channel, int(first.is_addressed), to_microseconds(now)),
             )
             if not rows:
                 return None
@@ -92,6 +92,10 @@ class Outbox(Database):
                 (to_microseconds(again_at), rows[0]["id"]),
             )
         return _to_letter(rows[0])
+
+    def take_back(self, number: int) -> bool:
+        """Take back a letter that nobody has tried to send. Returns whether it was still there."""
+        return self.write("DELETE FROM outbox WHERE id = ? AND attempt = 0", (number,)).count > 0
 
     def put_back(self, letter: Letter, due_at: datetime) -> None:
         """Have a letter that could not be delivered tried again at `due_at`."""

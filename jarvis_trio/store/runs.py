@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Any
 
 from jarvis_trio.errors import ConflictError, ScheduleError
 from jarvis_trio.instants import local_text, parse_instant, utc_text
+from jarvis_trio.jsontext import json_value
 from jarvis_trio.models import Claim, Outcome, Run, RunStatus, ScheduledTask, Trigger, task_policy
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
@@ -118,7 +120,23 @@ class RunTable(Database):
 
     def record_delivery(self, run_id: int, account: str) -> None:
         """Keep what became of a run's delivery (JSON text)."""
-        self.write("UPDATE task_runs SET delivery = ? WHERE id = ?", (account, run_id))
+        with self.transaction():
+            self.write("UPDATE task_runs SET delivery = ? WHERE id = ?", (account, run_id))
+            rows = self.read(
+                "SELECT t.id, t.last_result FROM task_runs r JOIN scheduled_tasks t ON t.id = r.task_id"
+                " WHERE r.id = ? AND NOT EXISTS (SELECT 1 FROM task_runs n WHERE n.task_id = r.task_id"
+                " AND n.id > r.id AND n.status IN ('executed', 'error', 'timeout', 'interrupted'))",
+                (run_id,),
+            )
+            for row in rows:
+                self._tell_delivery(row["id"], row["last_result"], account)
+
+    def _tell_delivery(self, task_id: int, last_result: str | None, account: str) -> None:
+        """Put the account into the task's `last_result`, where the assistant's own tools look for it."""
+        result = json_value(last_result)
+        if isinstance(result, dict):
+            text = json.dumps(result | {"delivery": json.loads(account)})
+            self.write("UPDATE scheduled_tasks SET last_result = ? WHERE id = ?", (text, task_id))
 
     def rename_runs(self, task_id: int, name: str) -> None:
         """Have a task's history bear its new name."""

@@ -174,7 +174,7 @@ def test_a_configuration_that_cannot_be_read_is_told_without_what_it_holds(
     caplog.set_level(logging.DEBUG)
     due(delivery_channel="apprise", delivery_config=config)
     telling.evaluate_due_tasks()
-    assert account(store)["error"].startswith("delivery_config is no JSON object")
+    assert account(store)["error"].startswith("delivery_config is not a JSON object")
     assert SECRET not in caplog.text + json.dumps(account(store))
 
 
@@ -190,3 +190,69 @@ def test_without_a_channel_for_alerts_troubles_are_noted_and_nobody_is_told(
     assert [str(trouble.kind) for trouble in store.troubles()] == ["failing"]
     assert channel.sent == []
     assert clock.now() - START == timedelta(minutes=5)
+
+
+def test_a_task_that_flaps_tells_at_once_twice_and_then_once_an_hour_with_the_count(
+    telling: SchedulerEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock, channel: Channel
+) -> None:
+    due(handler="fail")
+    for minute in range(0, 120, 5):
+        store.update_scheduled_task(1, handler_type="note" if minute % 10 else "fail")
+        telling.evaluate_due_tasks()
+        clock.advance(minutes=5)
+    assert channel.statuses == ["failing", "well again", "well again"]
+    assert channel.sent[-1][2].result == (
+        "in trouble since Mon 2026-03-02 10:05 UTC; 12 changes since Mon 2026-03-02 09:15 UTC"
+    )
+
+
+def test_what_a_flapping_task_says_last_is_how_it_stands(
+    telling: SchedulerEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock, channel: Channel
+) -> None:
+    due(handler="fail")
+    for handler in ("fail", "note", "fail"):
+        store.update_scheduled_task(1, handler_type=handler)
+        telling.evaluate_due_tasks()
+        clock.advance(minutes=5)
+    assert channel.statuses == ["failing", "well again"]
+    for _ in range(12):
+        telling.evaluate_due_tasks()
+        clock.advance(minutes=5)
+    assert channel.statuses == ["failing", "well again", "failing"]
+
+
+def test_a_task_may_name_a_channel_of_its_own_for_its_troubles(
+    telling: SchedulerEngine, due: Callable[..., ScheduledTask], channel: Channel
+) -> None:
+    due(handler="fail", policy={"alert_channel": "email", "alert_config": {"to": "me@example.org"}})
+    telling.evaluate_due_tasks()
+    assert [(name, config) for name, config, _ in channel.sent] == [("email", {"to": "me@example.org"})]
+
+
+def test_a_task_of_its_own_channel_tells_although_there_is_none_for_all(
+    make_engine: MakeEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock, channel: Channel
+) -> None:
+    due(handler="fail", policy={"alert_channel": "notification"})
+    make_engine({"fail": fail}, notices=Notices(store, clock, channel)).evaluate_due_tasks()
+    assert [(name, config) for name, config, _ in channel.sent] == [("notification", {})]
+
+
+def test_a_start_is_told_to_those_who_ask_for_it(
+    telling: SchedulerEngine, due: Callable[..., ScheduledTask], store: MemoryStore, channel: Channel
+) -> None:
+    due(delivery_channel="webhook", delivery_config='{"append": {"start": "/start"}}')
+    store.store_scheduled_task(a_task("another", delivery_channel="webhook", next_run_at="2026-03-02T09:04:00"))
+    telling.evaluate_due_tasks()
+    told = sorted((message.task_name, message.status) for _, _, message in channel.sent)
+    assert told == [("another", "executed"), ("job", "executed"), ("job", "started")]
+    assert [message.status for _, _, message in channel.sent if message.task_name == "job"] == ["started", "executed"]
+
+
+def test_what_became_of_a_delivery_stands_in_the_last_result_too(
+    telling: SchedulerEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock, channel: Channel
+) -> None:
+    due(delivery_channel="email", delivery_config='{"to": "me@example.org"}')
+    telling.evaluate_due_tasks()
+    first = json.loads(store.require_task("job").last_result or "")
+    assert first == {"ok": True, "delivery": account(store)}
+    assert account(store)["status"] == "sent"

@@ -34,7 +34,8 @@ def names(store: MemoryStore, now: datetime = START) -> list[str]:
 
 
 def post(store: MemoryStore, name: str, due_at: datetime = START, run_id: int | None = None) -> int:
-    return store.post(replace(LETTER, task_name=name, run_id=run_id), due_at)
+    config = None if run_id is None else LETTER.config
+    return store.post(replace(LETTER, config=config, task_name=name, run_id=run_id), due_at)
 
 
 def test_a_letter_comes_out_as_it_was_posted(store: MemoryStore) -> None:
@@ -137,3 +138,12 @@ def test_the_next_letter_is_part_of_what_is_ahead(store: MemoryStore) -> None:
     post(store, "early", START + MINUTE)
     ahead = store.look_ahead("me")
     assert ahead.letter_at == ahead.next_at() == START + MINUTE
+
+
+def test_a_letter_that_nobody_has_tried_to_send_can_be_taken_back(store: MemoryStore) -> None:
+    first, second = post(store, "first"), post(store, "second", START + MINUTE)
+    assert take(store) is not None
+    assert not store.take_back(first)
+    assert store.take_back(second)
+    assert not store.take_back(second)
+    assert store.letters_waiting() == 1
