@@ -34,7 +34,7 @@ class LazyGroup(click.Group):
 
     Args:
         sections: the commands by the heading of their section.
-        default: the command that runs where none is named.
+        default: the command that runs if none is named.
     """
 
     def __init__(self, sections: Mapping[str, list[LazyCommand]], default: str, help: str) -> None:
@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
         return super().parse_args(ctx, args if args or ctx.resilient_parsing else [self._default])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, now imported; None where there is none."""
+        """The command of that name, now imported; None if there is none."""
         command = self.commands.get(cmd_name)
         return command.load() if isinstance(command, LazyCommand) else command
 

@@ -1,4 +1,4 @@
-"""What commands print: lines, JSON, and tables whose colours vanish where nobody sees them.
+"""What commands print: lines, JSON, and tables, without colours if nobody sees them.
 
 Only here is rich used, and it is imported when a table is drawn.
 """
@@ -46,7 +46,7 @@ class Cell(NamedTuple):
 
 
 class Fit(Enum):
-    """What a column does where there is not enough room."""
+    """What a column does if there is not enough room."""
 
     KEEP = "keep its width"
     FOLD = "go on in the next line"
@@ -54,7 +54,7 @@ class Fit(Enum):
 
 
 class Column(NamedTuple):
-    """A column of a table: its heading, how it fits, and whether it is shown only where there is much room."""
+    """A column of a table: its heading, how it fits, and whether it needs much room to be shown."""
 
     heading: str
     fit: Fit = Fit.KEEP

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import datetime, tzinfo
 from typing import Any
 
+from jarvis_trio.desk.exchange import Import
 from jarvis_trio.desk.looks import Status, TaskDetail, TaskState
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.insight.days import DayExplanation
@@ -191,13 +192,28 @@ def timeline_view(chart: Timeline) -> View:
     return {name: local_text(instant, zone) for name, instant in ends.items()} | {"lanes": lanes}
 
 
+def import_view(plan: Import, zone: tzinfo) -> View:
+    """What an import changes."""
+    changes = [
+        {
+            "task": change.after.name,
+            "new": change.before is None,
+            "definition": definition_view(change.after, zone),
+        }
+        for change in plan.changes
+    ]
+    removed = [task.name for task in plan.pruned]
+    return {"changes": changes, "removed": removed, "left_out": plan.left_out, "total": plan.total}
+
+
 def _schedule_view(task: ScheduledTask, zone: tzinfo) -> View | None:
     try:
         schedule = task_schedule(task, zone)
     except ScheduleError:
         return None
     if isinstance(schedule, Interval):
-        return {"every_seconds": schedule.step.total_seconds()}
+        seconds = schedule.step.total_seconds()
+        return {"every_seconds": int(seconds) if seconds.is_integer() else seconds}
     config = json_value(task.schedule_config)
     if task.schedule_type == ScheduleType.CRON:
         return {"cron": config["expression"]}

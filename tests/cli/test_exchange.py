@@ -331,3 +331,13 @@ def test_an_import_with_yes_approves_nothing(program: Program, tmp_path: Path) -
     done = program.at_terminal("import", str(file), "--yes")
     assert "is not approved to run" in done.out
     assert program("allow", "--list", "--json").out == "[]\n"
+
+
+def test_json_of_an_import_asks_nobody(full: Cli) -> None:
+    file = written(full, {"tasks": [entry()]})
+    assert "give --yes or --dry-run" in full.fails("import", file, "--json", code=2)
+    planned = full.json("import", file, "--dry-run")
+    assert [(change["task"], change["new"]) for change in planned["changes"]] == [("new", True)]
+    assert (planned["done"], "new" in full.names()) == (False, False)
+    assert full.json("import", file, "--yes")["done"]
+    assert "new" in full.names()

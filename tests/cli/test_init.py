@@ -140,3 +140,11 @@ def test_what_others_can_change_is_not_approved(cli: Cli, tmp_path: Path) -> Non
 @pytest.mark.parametrize("arguments", [[], ["--list", "true"], ["--json", "true"], ["--remove"]])
 def test_approving_nothing_is_wrong_usage(cli: Cli, arguments: list[str]) -> None:
     assert "give the path of an executable, --task NAME, or --list" in cli.fails("allow", *arguments, code=2)
+
+
+def test_json_tells_what_was_made(cli: Cli) -> None:
+    cli.path.unlink()
+    made = cli.json("init")
+    assert made == {"database": str(cli.path), "made": True, "added": ["alert_eval", "webhook_poll"], "present": []}
+    again = cli.json("init")
+    assert (again["made"], again["added"], again["present"]) == (False, [], ["alert_eval", "webhook_poll"])

@@ -196,3 +196,10 @@ def test_following_a_task_shows_its_lines_alone(program: Program) -> None:
     assert follower.line().endswith("yes")
     assert follower.line() == "    and why"
     assert follower.stop() == 0
+
+
+def test_json_is_the_lines(log: Path, cli: Cli) -> None:
+    record(log, "first", json_lines=False)
+    record(log, "second", json_lines=False)
+    assert [line.rpartition(" ")[2] for line in cli.json("logs", "-n", "2")] == ["first", "second"]
+    assert "leave out --follow" in cli.fails("logs", "--json", "--follow", code=2)

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from jarvis_trio.cli.output import say
+from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.cli.session import completing
 from jarvis_trio.delivery import CHANNEL_NAMES, Message
 from jarvis_trio.desk.session import Session
@@ -31,10 +31,12 @@ Example:
 @click.command("deliver-test", help=_HELP)
 @click.argument("channel", shell_complete=completing(lambda _: CHANNEL_NAMES))
 @click.option("--deliver-config", metavar="JSON", help="The channel's configuration, as a task would have it.")
+@json_option
 @click.pass_obj
-def deliver_test(session: Session, channel: str, deliver_config: str | None) -> None:
+def deliver_test(session: Session, channel: str, deliver_config: str | None, as_json: bool) -> None:
     config = json_object(deliver_config, "--deliver-config", DeliveryError)
     result = json.dumps({"message": "a sample of what a task's result looks like"})
     sent_at = local_text(session.now().replace(microsecond=0), session.zone())
     message = Message("deliver-test", "executed", result, sent_at)
-    say(f"{channel}: {session.channels.send(channel, config, message)}")
+    to = session.channels.send(channel, config, message)
+    print_json({"channel": channel, "to": to}) if as_json else say(f"{channel}: {to}")

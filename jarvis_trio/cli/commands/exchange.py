@@ -8,10 +8,10 @@ import click
 
 from jarvis_trio.cli.commands.moving import plan_crontab, plan_plists
 from jarvis_trio.cli.definition import person_is_there, tell_approval
-from jarvis_trio.cli.output import note, say
+from jarvis_trio.cli.output import json_option, note, print_json, say
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.cli.tasksfile import say_difference, toml_text
-from jarvis_trio.desk import exchange
+from jarvis_trio.desk import exchange, views
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.text import counted
@@ -51,6 +51,7 @@ def export(session: Session, /, names: tuple[str, ...], kind: str, as_json: bool
 @click.option("--prune", is_flag=True, help="Remove the tasks that the file does not name.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only show the difference.")
+@json_option
 @click.pass_obj
 def import_tasks(
     session: Session,
@@ -61,6 +62,7 @@ def import_tasks(
     prune: bool,
     yes: bool,
     dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Add and change tasks as a file says: all of it or nothing.
 
@@ -78,8 +80,16 @@ def import_tasks(
       crontab -l | jarvis-trio import --crontab -
       jarvis-trio import --plist ~/Library/LaunchAgents/*.plist
     """
+    if as_json and not (yes or dry_run):
+        raise click.UsageError("--json asks nobody; give --yes or --dry-run")
     plan = _plan(session, files, crontab, plist=plist, prune=prune)
     _note_left_out(plan.left_out)
+    if as_json:
+        if not dry_run:
+            for approval in exchange.carry_out(session, plan, by_person=False):
+                tell_approval(approval, as_json=True)
+        print_json(views.import_view(plan, session.zone()) | {"done": not dry_run})
+        return
     for change in plan.changes:
         say_difference(change, session)
     say(f"{len(plan.changes)} of {plan.total} tasks are to be added or changed.")

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from jarvis_trio.adoption.survey import ADOPTED
-from jarvis_trio.cli.output import note, say
+from jarvis_trio.cli.output import json_option, note, print_json, say
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import local_text, utc_text
@@ -27,8 +27,9 @@ _TASKS = (
 
 
 @click.command()
+@json_option
 @click.pass_obj
-def init(session: Session) -> None:
+def init(session: Session, as_json: bool) -> None:
     """Make the database in its folder, with the two usual tasks.
 
     What is there already stays as it is, so you can repeat it, and run it on an
@@ -42,29 +43,39 @@ def init(session: Session) -> None:
     """
     settings = session.settings
     for folder in (settings.data_dir, settings.memory_db_path.parent, settings.webhook_inbox_dir):
-        _make_folder(folder)
+        _make_folder(folder, silent=as_json)
 
     is_new = not os.path.lexists(settings.memory_db_path)
     if is_new:
         with MemoryStore(settings.memory_db_path, clock=session.clock) as store:
             store.remember(ADOPTED, utc_text(session.now()))  # no assistant's: nothing in it can be a surprise
-    say(f"{'Made' if is_new else 'There is already'} {settings.memory_db_path}")
-
-    _add_usual_tasks(session)
+    added, present = _add_usual_tasks(session)
     session.changed()
+
+    if as_json:
+        names = [task.name for task in added]
+        print_json({"database": str(settings.memory_db_path), "made": is_new, "added": names, "present": present})
+        return
+    say(f"{'Made' if is_new else 'There is already'} {settings.memory_db_path}")
+    for task in added:
+        say(f"Added the task {task.name}: {task.description}")
+    for name in present:
+        say(f"There is already the task {name}")
     if is_new:
         _say_what_to_try()
 
 
-def _add_usual_tasks(session: Session) -> None:
-    present = session.store.list_scheduled_tasks()
+def _add_usual_tasks(session: Session) -> tuple[list[ScheduledTask], list[str]]:
+    """Add those that are missing. Returns them, and the names of tasks that do the work of the others."""
+    there = session.store.list_scheduled_tasks()
+    added, present = [], []
     for task in _usual_tasks(session):
-        same = [other.name for other in present if task.name == other.name or task.handler_type == other.handler_type]
+        same = [other.name for other in there if task.name == other.name or task.handler_type == other.handler_type]
         if same:
-            say(f"There is already the task {same[0]}")
+            present.append(same[0])
         else:
-            session.store.store_scheduled_task(task)
-            say(f"Added the task {task.name}: {task.description}")
+            added.append(session.store.store_scheduled_task(task))
+    return added, present
 
 
 def _say_what_to_try() -> None:
@@ -101,7 +112,7 @@ def _usual_tasks(session: Session) -> list[ScheduledTask]:
     ]
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, *, silent: bool) -> None:
     try:
         if folder.is_dir():
             if stat.S_IMODE(folder.stat().st_mode) & 0o077:
@@ -111,4 +122,5 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         says = f"cannot make the folder {folder}: {error.strerror}"
         raise JarvisError(says, fix="choose another with JARVIS_DATA_DIR") from None
-    say(f"Made {folder}")
+    if not silent:
+        say(f"Made {folder}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from jarvis_trio.cli.output import console, note
+from jarvis_trio.cli.output import console, json_option, note, print_json
 from jarvis_trio.cli.session import complete_task
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
@@ -36,8 +36,9 @@ _STYLES = {"WARN": "yellow", "WARNING": "yellow"}
     metavar="N",
     help="Show the last N lines.",
 )
+@json_option
 @click.pass_obj
-def logs(session: Session, /, follow: bool, task: str | None, lines: int) -> None:
+def logs(session: Session, /, follow: bool, task: str | None, lines: int, as_json: bool) -> None:
     """Show the last lines of the log.
 
     It is the daemon's own log, with the files that were rotated away.
@@ -47,11 +48,13 @@ def logs(session: Session, /, follow: bool, task: str | None, lines: int) -> Non
       jarvis-trio logs
       jarvis-trio logs -f --task backup
     """
+    if follow and as_json:
+        raise click.UsageError("--json prints once; leave out --follow")
     path = session.settings.log_file
     try:
         with _Log(path) as log:
             shown = _last(log, task, lines)
-            _print(shown)
+            print_json(shown) if as_json else _print(shown)
             if not shown and task is not None and lines:
                 note(f"the log says nothing of {task!r}")
             if follow:
@@ -120,7 +123,7 @@ def _last(log: _Log, task: str | None, number: int) -> list[str]:
 
 
 def _about(task: str | None, lines: Iterable[str]) -> Iterator[str]:
-    """The lines about a task, each with those below it that are indented; all where no task is named."""
+    """The lines about a task, each with those below it that are indented; all if no task is named."""
     wanted = False
     for line in lines:
         if not line.startswith(" "):
@@ -141,7 +144,7 @@ def _tells_of(task: str, line: str) -> bool:
 
 
 def _print(lines: Iterable[str]) -> None:
-    from rich.text import Text  # noqa: PLC0415  # 40 ms, only where something is drawn
+    from rich.text import Text  # noqa: PLC0415  # 40 ms, only if something is drawn
 
     target = console()
     for line in lines:
