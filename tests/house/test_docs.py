@@ -183,6 +183,11 @@ def test_the_glossary_says_where_each_word_stands() -> None:
     assert set(CHANNEL_NAMES) <= set(re.findall(r"`(\w+)`", text))
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    linked = {link["file"] for link in _LINK.finditer(prose(CHECKOUT / "README.md"))}
+    assert {f"docs/{page.name}" for page in CHECKOUT.glob("docs/*.md")} <= linked
+
+
 def test_contributing_names_what_is_there() -> None:
     text = prose(CHECKOUT / "CONTRIBUTING.md")
     files = {name for name in re.findall(r"`([a-z_]+/[\w/]*\.?\w+)`", text) if "NAME" not in name}
