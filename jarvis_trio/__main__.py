@@ -22,7 +22,21 @@ def run() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # it is full or closed, which `main` has told
             stream.flush()
+    _end_children()
     os._exit(code)
+
+
+def _end_children() -> None:
+    """End what a handler forked: it would run on beside the next process that runs its task."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:  # there are none, as nearly always
+        return
+
+    from jarvis_trio.handlers.processes import end_descendants  # noqa: PLC0415  # psutil: 20 ms
+
+    end_descendants()
 
 
 def _open_missing_streams() -> None:

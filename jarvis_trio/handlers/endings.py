@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jarvis_trio.instants import duration_text
-from jarvis_trio.text import printable
+from jarvis_trio.text import last_line
 
 if TYPE_CHECKING:
     from jarvis_trio.handlers.processes import Completed
@@ -42,9 +42,8 @@ def survivors_words(done: Completed) -> str:
 
 
 def last_words(done: Completed) -> str:
-    """The last line of its error output or, if there is none, of its output."""
-    lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    return printable(lines[-1][:_LAST_LINE_CHARACTERS]) if lines else ""
+    """The last line that shows anything in its error output or, if there is none, in its output."""
+    return (last_line(done.stderr) or last_line(done.stdout))[:_LAST_LINE_CHARACTERS]
 
 
 def _how_it_ended(code: int | None) -> str:

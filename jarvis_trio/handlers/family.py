@@ -52,7 +52,7 @@ class Family:
     """The processes of one command, or of all commands of a process that is gone.
 
     Args:
-        marker: how the value of `MARKER` begins in their environment.
+        marker: how the value of `MARKER` begins in their environment; nothing if they bear none.
     """
 
     def __init__(self, marker: str) -> None:
@@ -60,6 +60,7 @@ class Family:
         """Those that had to be told to end."""
         self._marker = marker
         self._leader: int | None = None
+        self._ancestor: int | None = None
         self._oldest = 0.0
         self._members: set[psutil.Process] = set()
         self._sessions: set[int] = set()
@@ -75,6 +76,11 @@ class Family:
             leader = psutil.Process(pid)
             self._members.add(leader)
             self._oldest = leader.create_time()
+
+    def begin_here(self) -> None:
+        """Take in all that descends from this process."""
+        self._ancestor = os.getpid()
+        self._oldest = psutil.Process().create_time()
 
     def end(
         self, pause: Callable[[float], object], patience: Patience, *, ended_by_itself: bool = False
@@ -122,6 +128,8 @@ class Family:
         self._vanished = False
         living = []
         parents = {process.pid for process in self._members if is_alive(process)}
+        if self._ancestor is not None:
+            parents.add(self._ancestor)
         for pid in psutil.pids():
             if pid in self._dismissed:
                 continue
@@ -159,7 +167,7 @@ class Family:
         return True
 
     def _is_marked(self, process: psutil.Process) -> bool:
-        return process.environ().get(MARKER, "").startswith(self._marker)
+        return bool(self._marker) and process.environ().get(MARKER, "").startswith(self._marker)
 
     def _reap(self, process: psutil.Process) -> None:
         """Take the end of an orphan that the kernel handed to us, as it does to PID 1 of a container."""

@@ -161,6 +161,14 @@ def end_run(owner: str, mark: str, patience: Patience = PATIENCE) -> int:
     return len(family.ended)
 
 
+def end_descendants(patience: Patience = PATIENCE) -> int:
+    """End what descends from this process, such as what a Python handler forked. Returns how many were ended."""
+    family = Family("")
+    family.begin_here()
+    family.end(time.sleep, patience)
+    return len(family.ended)
+
+
 def processes_of(owner: str, mark: str) -> list[int]:
     """The PIDs of what runs with that mark for that owner and has kept its environment, in order."""
     beginning = f"{owner}/{mark}/"

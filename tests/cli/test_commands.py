@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support.cli_world import Cli, Program, eventually
@@ -191,3 +193,37 @@ def test_a_command_that_was_changed_behind_its_back_does_not_run(program: Progra
     assert done.code == 1
     assert "was changed since it was approved" in done.err
     assert not marker.exists()
+
+
+FORKING = """
+import os, time
+
+def fork(task, context):
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(60)
+        os._exit(0)
+    return {"status": "ok"}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.law(4)
+def test_law_4_what_a_handler_forked_ends_with_the_process(program: Program, tmp_path: Path) -> None:
+    package = tmp_path / "plugin"
+    (package / "forking-1.dist-info").mkdir(parents=True)
+    (package / "forking.py").write_text(FORKING)
+    (package / "forking-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: forking\nVersion: 1\n")
+    (package / "forking-1.dist-info" / "entry_points.txt").write_text("[jarvis_trio.handlers]\nfork = forking:fork\n")
+    program.environment["PYTHONPATH"] += f"{os.pathsep}{package}"
+    mark = {"MARK_OF_THIS_TEST": str(tmp_path)}
+    program("init")
+    assert program("add", "job", "--every", "1h", "--handler", "fork", **mark).code == 0
+    assert program("run-now", "job", **mark).code == 0
+    assert [process for process in psutil.process_iter() if is_marked(process, mark)] == []
+
+
+def is_marked(process: psutil.Process, mark: dict[str, str]) -> bool:
+    with suppress(psutil.Error, OSError):
+        return mark.items() <= process.environ().items()
+    return False

@@ -15,7 +15,7 @@ from jarvis_trio.desk import looks
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.models import Run, RunStatus
-from jarvis_trio.text import printable
+from jarvis_trio.text import as_shown, printable
 
 _LOOK_SECONDS = 0.2
 
@@ -74,5 +74,5 @@ def _print(pieces: Iterator[bytes]) -> None:
 
 
 def _safe(line: str) -> str:
-    """A line for a terminal: of what a carriage return overwrites, the last stays."""
-    return printable(line.rstrip("\r").rpartition("\r")[2].expandtabs())
+    """A line as a terminal would show it in the end, with nothing in it that acts on one."""
+    return printable(as_shown(line).expandtabs())
