@@ -68,6 +68,17 @@ class TroubleKind(StrEnum):
     """A person wants it to wait until it is resumed."""
 
 
+ASIDE = frozenset({TroubleKind.SET_ASIDE, TroubleKind.HELD})
+"""In these troubles a task is out of the queue, and nothing of it fails."""
+
+HELD_REASON = "held until it is resumed"
+
+
+def aside_words(reason: str) -> str:
+    """How people are told that a task is out of the queue, and why."""
+    return reason if reason == HELD_REASON else f"set aside: {reason}"
+
+
 class Trigger(StrEnum):
     """Who asked for a run: its schedule, or a person (`run-now`)."""
 

@@ -29,15 +29,13 @@ from jarvis_trio.errors import DuplicateTaskError, NotApprovedError, RequestErro
 from jarvis_trio.insight.warnings import schedule_warnings
 from jarvis_trio.instants import local_text
 from jarvis_trio.jsontext import json_object
-from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id
+from jarvis_trio.models import HELD_REASON, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.schedules.schedule import stored_next_run, task_schedule
 from jarvis_trio.text import printable, shortened
 
 if TYPE_CHECKING:
     from jarvis_trio.handlers.commands import Command
     from jarvis_trio.insight.warnings import ScheduleWarning
-
-HELD_REASON = "held until it is resumed"
 
 REMINDER = "remind"
 """The handler type of a reminder, which does nothing but have its text delivered."""

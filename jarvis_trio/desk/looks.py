@@ -18,6 +18,7 @@ from jarvis_trio.insight.explain import Explanation, explain
 from jarvis_trio.insight.forecast import Upcoming, forecast
 from jarvis_trio.instants import as_utc, duration_text
 from jarvis_trio.models import (
+    ASIDE,
     Run,
     RunStatus,
     ScheduledTask,
@@ -100,7 +101,7 @@ def tasks(session: Session) -> list[TaskState]:
     """All tasks by name."""
     last_runs, set_aside = session.store.last_runs(), session.store.reasons_set_aside()
     running = {run.task_id: run for run in live_runs(session)}
-    failing = {trouble.task_id for trouble in session.store.troubles() if trouble.kind is not TroubleKind.SET_ASIDE}
+    failing = {trouble.task_id for trouble in session.store.troubles() if trouble.kind not in ASIDE}
     return [
         TaskState(
             task=task,
@@ -145,7 +146,7 @@ def task_state(session: Session, task: ScheduledTask) -> TaskState:
         last=last[0] if last else None,
         set_aside=session.store.reasons_set_aside().get(require_id(task)),
         running=next((run for run in live_runs(session) if run.task_id == task.id), None),
-        failing=bool(kinds - {TroubleKind.SET_ASIDE}),
+        failing=bool(kinds - ASIDE),
     )
 
 
@@ -222,7 +223,7 @@ def status(session: Session) -> Status:
 
     names = {task.id: task.name for task in present}
     troubles = {(trouble.kind, names.get(trouble.task_id, "")) for trouble in troubled}
-    aside = {trouble.task_id for trouble in troubled if trouble.kind is TroubleKind.SET_ASIDE}
+    aside = {trouble.task_id for trouble in troubled if trouble.kind in ASIDE}
     live = [task for task in present if task.enabled and task.id not in aside]
     slots = [(task.name, at) for task in live if (at := stored_next_run(task, zone)) is not None]
     return Status(
@@ -230,7 +231,7 @@ def status(session: Session) -> Status:
         total=len(present),
         enabled=len(live),
         overdue=sum(at <= now for _, at in slots),
-        failing=sorted(name for kind, name in troubles if kind not in (TroubleKind.SET_ASIDE, TroubleKind.HELD)),
+        failing=sorted(name for kind, name in troubles if kind not in ASIDE),
         set_aside=sorted(name for kind, name in troubles if kind is TroubleKind.SET_ASIDE),
         next=min(slots, key=lambda pair: pair[1], default=None),
         undelivered=undelivered,

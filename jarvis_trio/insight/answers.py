@@ -14,7 +14,7 @@ from enum import StrEnum
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.insight.firing import YEARS, Firing, Moment, firing_of, moment_of
 from jarvis_trio.instants import parse_instant
-from jarvis_trio.models import FAILED, UNRUN, Run, RunStatus, ScheduledTask, Trigger, task_policy
+from jarvis_trio.models import FAILED, HELD_REASON, UNRUN, Run, RunStatus, ScheduledTask, Trigger, task_policy
 from jarvis_trio.schedules.schedule import Schedule
 from jarvis_trio.text import counted, duration_words, moment_words, printable
 
@@ -74,7 +74,8 @@ class Case:
     def state(self) -> str | None:
         """What keeps the task from running at all; None if nothing does."""
         if self.set_aside is not None:
-            return f"set aside ({printable(self.set_aside)})"
+            held = self.set_aside == HELD_REASON
+            return HELD_REASON if held else f"set aside ({printable(self.set_aside)})"
         if self.schedule is None:
             return f"not scheduled ({self.firing.why})"
         return None if self.task.enabled else "paused"
@@ -84,7 +85,11 @@ class Case:
         """The same as a clause, with the fix."""
         if self.state is None:
             return None
-        fix = "`jarvis-trio resume` lets it run again" if self.state == "paused" else "fix it with `jarvis-trio edit`"
+        fix = (
+            "`jarvis-trio resume` lets it run again"
+            if self.state in ("paused", HELD_REASON)
+            else "fix it with `jarvis-trio edit`"
+        )
         return f"it is {self.state}; {fix}"
 
     @property

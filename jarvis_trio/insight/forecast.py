@@ -10,7 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import ScheduledTask, require_id
+from jarvis_trio.models import ScheduledTask, aside_words, require_id
 from jarvis_trio.schedules.schedule import Schedule, slots_between, stored_next_run, task_schedule, task_zone
 from jarvis_trio.store import MemoryStore
 
@@ -61,7 +61,7 @@ def forecast(
             continue
         reason = set_aside.get(require_id(task))
         if reason is not None or not task.enabled:
-            left_out[task.name] = "paused" if reason is None else f"set aside: {reason}"
+            left_out[task.name] = "paused" if reason is None else aside_words(reason)
             continue
         slots = _slots(schedule, _next_run(store, task, schedule, now), start, end, now)
         streams.append(_named(slots, task.name, zone))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jarvis_trio.instants import parse_instant, to_microseconds, utc_text
-from jarvis_trio.models import ScheduledTask, TroubleKind
+from jarvis_trio.models import ASIDE, ScheduledTask, TroubleKind
 from jarvis_trio.store.database import Database
 from jarvis_trio.store.tasks import TASK, to_task
 
@@ -65,8 +65,7 @@ class TroubleTable(Database):
 
     def reasons_set_aside(self) -> dict[int, str]:
         """The tasks that are set aside or held, each with its reason."""
-        out_of_queue = (TroubleKind.SET_ASIDE, TroubleKind.HELD)
-        return {trouble.task_id: trouble.reason for trouble in self.troubles() if trouble.kind in out_of_queue}
+        return {trouble.task_id: trouble.reason for trouble in self.troubles() if trouble.kind in ASIDE}
 
     def held_tasks(self) -> set[int]:
         """The tasks that wait until a person resumes them."""

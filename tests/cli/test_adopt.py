@@ -147,6 +147,15 @@ def test_law_8_held_tasks_wait_for_a_word_and_their_rows_stay(adopting: Cli) -> 
     assert [row for row in rows(adopting.path) if row[1] in overdue] == [row for row in before if row[1] in overdue]
 
 
+def test_a_held_task_is_shown_as_held_and_is_neither_overdue_nor_failing(adopting: Cli) -> None:
+    adopting.ok("adopt", "--yes", "--overdue", "hold")
+    counts = adopting.json("status")["tasks"]
+    assert (counts["overdue"], counts["failing"], counts["set_aside"]) == (6, 0, 0), "six types that nobody has"
+    assert "webhook_poll (held until it is resumed)" in adopting.ok("show", "webhook_poll")
+    assert "held until it is resumed; `jarvis-trio resume` lets it run" in adopting.ok("explain", "webhook_poll")
+    assert "webhook_poll is held until it is resumed" in adopting.ok("list")
+
+
 def test_a_held_task_runs_again_from_its_next_time_when_it_is_resumed(adopting: Cli) -> None:
     adopting.ok("adopt", "--yes", "--overdue", "hold")
     adopting.ok("resume", "webhook_poll")

@@ -16,7 +16,7 @@ from jarvis_trio.desk.requests import TasksRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import Run, ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.models import HELD_REASON, Run, ScheduledTask, ScheduleType, task_policy
 from jarvis_trio.schedules.schedule import stored_next_run
 from jarvis_trio.text import moment_words, relative, short_duration
 
@@ -61,7 +61,9 @@ def list_tasks(session: Session, /, text: str | None, failing: bool, due: bool, 
     print_table(_COLUMNS, (_row(state, now, zone) for state in states))
     for state in states:
         if state.set_aside is not None:
-            say(f"{short_name(state.task.name)} is set aside until it is fixed: {state.set_aside}")
+            held = state.set_aside == HELD_REASON
+            why = HELD_REASON if held else f"set aside until it is fixed: {state.set_aside}"
+            say(f"{short_name(state.task.name)} is {why}")
 
 
 def _row(state: TaskState, now: datetime, zone: tzinfo) -> list[Cell]:
@@ -93,7 +95,7 @@ def _next(state: TaskState, slot: datetime | None, now: datetime) -> Cell:
     if state.running is not None:
         return Cell(f"runs for {short_duration(now - state.running.started_at)}", "cyan")
     if state.set_aside is not None:
-        return Cell("set aside", "bold red")
+        return Cell("held", "yellow") if state.set_aside == HELD_REASON else Cell("set aside", "bold red")
     if not state.task.enabled:
         return Cell("paused", "yellow")
     if slot is None:  # the daemon has yet to read a new row

@@ -16,7 +16,7 @@ from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.looks import TaskDetail
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import definition_words, zone_of
-from jarvis_trio.models import Run
+from jarvis_trio.models import Run, aside_words
 from jarvis_trio.text import moment_words, relative
 
 _LONGEST_NUMBER = len(str(2**63))
@@ -50,7 +50,7 @@ def _show_task(detail: TaskDetail, session: Session, as_json: bool) -> None:
         return
     task, set_aside = detail.state.task, detail.state.set_aside
     state = "" if task.enabled else " (paused)"
-    say(task.name + (state if set_aside is None else f" (set aside: {set_aside})"))
+    say(task.name + (state if set_aside is None else f" ({aside_words(set_aside)})"))
     default = looks.default_time_limit(session, task)
     _say_pairs({**definition_words(task, zone), **({"timeout": f"{default} (the default)"} if default else {})})
     say_outlook(session, task)
