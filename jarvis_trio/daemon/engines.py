@@ -155,6 +155,10 @@ class TotalEngine:
         """What runs, and since when (aware UTC), as far as the engine says."""
         return self._ask("running", self._pairs, [], None)
 
+    def busy_until(self) -> datetime | None:
+        """When what runs is over at the latest (aware UTC), if the engine says."""
+        return self._ask("busy_until", self._instant, None, None)
+
     def finish(self) -> None:
         """Let the engine write what it has kept back."""
         self._ask("finish", lambda answer: None, None, "The engine could not finish")

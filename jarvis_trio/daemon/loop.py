@@ -226,8 +226,13 @@ class JarvisDaemon:
             if self._ticks.pace.running_since or (self._watcher is not None and self._watcher.is_at_work):
                 _logger.info("%s: stopping when what runs has finished: %s", number.name, self._still_running())
         else:
-            hint = "; to end a run: jarvis-trio stop NAME" if self._watcher is not None else ""
-            _logger.warning("%s again: still waiting for %s%s", number.name, self._still_running(), hint)
+            _logger.warning("%s again: still waiting for %s%s", number.name, self._still_running(), self._way_out())
+
+    def _way_out(self) -> str:
+        """Until when the stop waits, and how a person ends it sooner."""
+        until = self._asked.busy_until()
+        limit = "" if until is None else f", at the latest until {moment_words(until, self._clock.zone())}"
+        return limit + ("; to end a run: jarvis-trio stop NAME" if self._watcher is not None else "")
 
     def _still_running(self) -> str:
         zone = self._clock.zone()

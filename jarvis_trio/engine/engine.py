@@ -297,6 +297,10 @@ class SchedulerEngine:
             self.run_claimed(claim)
         return claim is not None
 
+    def busy_until(self) -> datetime | None:
+        """When what runs is over at the latest (aware UTC), as far as time limits say."""
+        return self._running.until()
+
     def running(self) -> list[tuple[str, datetime]]:
         """What runs in this process, and since when."""
         return self._running.names()

@@ -65,6 +65,14 @@ class Running:
         with self._guard:
             return [(live.claim.task.name, live.claim.started_at) for live in self._live.values()]
 
+    def until(self) -> datetime | None:
+        """When the last of them is over at the latest (aware UTC); None if nothing runs, or one has no limit."""
+        with self._guard:
+            contexts = [live.context for live in self._live.values()]
+        with suppress(OverflowError):
+            return max((context.deadline for context in contexts), default=None)
+        return None
+
     def _stopped_elsewhere(self, run_id: int) -> str | None:
         """Who ended its processes from another process."""
         with suppress(StoreError):

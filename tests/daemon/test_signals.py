@@ -266,3 +266,24 @@ async def outside(condition: Callable[[], object]) -> None:
     with trio.fail_after(PATIENCE):
         while not condition():  # noqa: ASYNC110  # nobody tells us
             await trio.sleep(0.005)
+
+
+@pytest.mark.law(1)
+async def test_a_second_signal_tells_until_when_it_waits_and_the_way_out(
+    gate: Gate, store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.store_scheduled_task(a_task(next_run_at="2026-03-02T08:00:00", policy={"timeout_seconds": 600}))
+    engine = SchedulerEngine(store, clock=clock, handlers={"note": gate})
+    daemon = JarvisDaemon(store, 60, engine=engine, clock=clock)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(daemon.run)
+        await wait_thread(gate.wait)
+        os.kill(os.getpid(), signal.SIGINT)
+        await outside(lambda: daemon.stopped_by)
+        os.kill(os.getpid(), signal.SIGINT)
+        await outside(functools.partial(said_in, caplog, "SIGINT again"))
+        gate.opened.set()
+    assert (
+        "SIGINT again: still waiting for 'job' since Mon 2026-03-02 09:00 UTC, "
+        "at the latest until Mon 2026-03-02 09:10 UTC; to end a run: jarvis-trio stop NAME"
+    ) in caplog.text
