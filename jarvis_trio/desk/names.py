@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 
 from jarvis_trio.errors import TaskError
@@ -21,6 +22,11 @@ def checked_name(name: str) -> str:
 def composed(name: str) -> str:
     """The name in the form in which equal letters are equal texts (NFC, UAX 15); macOS types accents apart."""
     return unicodedata.normalize("NFC", name)
+
+
+def typed(name: str) -> str:
+    """The name as a person types it in a shell."""
+    return shlex.quote(name)
 
 
 def short_name(name: str) -> str:

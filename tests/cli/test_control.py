@@ -138,3 +138,8 @@ def test_each_change_can_be_had_as_json(job: Cli) -> None:
     assert job.json("pause", "job")["enabled"] is False
     assert job.json("resume", "job")["next_run_at"] == "2026-03-02T09:30:00+00:00"
     assert job.json("remove", "job", "--yes") == [{"removed": "job", "has_history": False}]
+
+
+def test_a_command_that_is_told_can_be_pasted(cli: Cli) -> None:
+    cli.ok("add", "two words", "--every", "1h", "--handler", "alert_eval")
+    assert "To schedule it again: jarvis-trio resume 'two words'\n" in cli.ok("pause", "two words")

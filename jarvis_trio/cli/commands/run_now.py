@@ -19,6 +19,7 @@ from jarvis_trio.cli.session import names_argument
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.desk import errands, looks, views
 from jarvis_trio.desk.errands import Ticket
+from jarvis_trio.desk.names import typed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.models import Run, RunStatus, ScheduledTask
@@ -103,7 +104,9 @@ def _watch(session: Session, task: ScheduledTask, run_id: int, *, silent: bool) 
         if sys.stdin.isatty() and click.confirm(f"{printable(task.name)} goes on in the daemon. Stop it?", err=True):
             errands.ask_stop(session, task.name)
             return _show(session, run_id, silent=True)
-        raise TaskError(f"run {run_id} goes on in the daemon", fix=f"to end it: jarvis-trio stop {task.name}") from None
+        raise TaskError(
+            f"run {run_id} goes on in the daemon", fix=f"to end it: jarvis-trio stop {typed(task.name)}"
+        ) from None
 
 
 def _run_here(session: Session, task: ScheduledTask, *, silent: bool) -> tuple[int, bool]:
