@@ -27,3 +27,5 @@ JARVIS_HISTORY_DAYS = _settings.history_days
 JARVIS_HISTORY_RUNS = _settings.history_runs
 JARVIS_ALERT_CHANNEL = _settings.alert_channel
 JARVIS_ALERT_CONFIG = _settings.alert_config
+JARVIS_DATABASE_URL = _settings.database_url
+JARVIS_MACHINE = _settings.machine

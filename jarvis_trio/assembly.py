@@ -11,9 +11,12 @@ from jarvis_trio.delivery import read_config
 from jarvis_trio.engine.engine import SchedulerEngine
 from jarvis_trio.engine.equipment import equip
 from jarvis_trio.engine.limits import Limits
+from jarvis_trio.engine.machines import shared_peers
 from jarvis_trio.engine.notices import AlertChannel
+from jarvis_trio.engine.peers import Peers
 from jarvis_trio.errors import DeliveryError, SettingError
 from jarvis_trio.handlers.making import make_channels
+from jarvis_trio.process.machine import machine_identity
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
 
@@ -25,7 +28,11 @@ if TYPE_CHECKING:
 
 
 def make_engine(
-    settings: Settings, store: MemoryStore, environment: Mapping[str, str], source: HandlerSource | None = None
+    settings: Settings,
+    store: MemoryStore,
+    environment: Mapping[str, str],
+    source: HandlerSource | None = None,
+    peers: Peers | None = None,
 ) -> SchedulerEngine:
     """The engine that the settings describe, on the store's clock.
 
@@ -42,10 +49,19 @@ def make_engine(
         handlers=handlers,
         notices=equipment.notices,
         outputs=equipment.outputs,
+        peers=peers or make_peers(settings, store),
         timeout=timedelta(seconds=settings.handler_timeout_seconds),
         lead=LEAD,
         limits=Limits(history_days=settings.history_days, history_runs=settings.history_runs),
     )
+
+
+def make_peers(settings: Settings, store: MemoryStore) -> Peers:
+    """This process among those that share the database: on this machine, or on several."""
+    local = Peers.beside(settings.memory_db_path)
+    if store.machine is None:
+        return local
+    return shared_peers(store, store.machine, machine_identity(settings.data_dir), local)
 
 
 def make_runs(settings: Settings, environment: Mapping[str, str], source: HandlerSource) -> Runs:

@@ -11,7 +11,7 @@ import time
 import zlib
 import zoneinfo
 from collections.abc import Callable
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -79,6 +79,48 @@ class ForeignZoneClock:
 
     def monotonic(self) -> float:
         return self._clock.monotonic()
+
+
+class SharedClock:
+    """The clock of a database that several machines share, carried on by this machine's steady one.
+
+    A machine whose own clock is wrong would run tasks early or late, and think that the clock
+    was set back whenever another one has run something. `correct` is told what the server says,
+    at each write; in between only seconds are counted, those of a suspended machine too.
+
+    Args:
+        zone: in which zone tasks without one of their own are read: one for all machines.
+    """
+
+    def __init__(self, zone: tzinfo = UTC) -> None:
+        self._zone = zone
+        self._base = (datetime.now(UTC), _steady_seconds())
+
+    def now(self) -> datetime:
+        instant, seconds = self._base
+        return instant + timedelta(seconds=_steady_seconds() - seconds)
+
+    def zone(self) -> tzinfo:
+        return self._zone
+
+    def monotonic(self) -> float:
+        return _steady_seconds()
+
+    def correct(self, instant: datetime) -> None:
+        """The server says that it is `instant` now (aware UTC)."""
+        self._base = (instant, _steady_seconds())
+
+    def set_zone(self, zone: tzinfo) -> None:
+        """Read tasks without a zone of their own in `zone` from now on."""
+        self._zone = zone
+
+
+def _steady_seconds() -> float:
+    """Seconds that never run backwards and go on while the machine is suspended.
+
+    macOS counts them in CLOCK_MONOTONIC, Linux in CLOCK_BOOTTIME alone.
+    """
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def machine_zone(name: str = "") -> tzinfo:

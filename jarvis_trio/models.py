@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
@@ -109,6 +110,7 @@ class Policy:
     alert_after_seconds: float | None = None
     alert_channel: str | None = None
     alert_config: Mapping[str, Any] | None = None
+    on: str | None = None
 
     def __post_init__(self) -> None:
         for option in POLICY_OPTIONS:
@@ -249,6 +251,17 @@ _COUNT = PolicyKind("N", _read_count, str, _check_count)
 _CHOICES = tuple(str(action) for action in OnInterrupt)
 _INTERRUPT = PolicyKind("ACTION", lambda text: str(_on_interrupt(text)), str, _check_on_interrupt, _CHOICES)
 
+
+def _check_machine(key: str, value: Any) -> None:
+    if value is not None and not (isinstance(value, str) and re.fullmatch(r"[\w.-]{1,63}", value)):
+        raise ScheduleError(f"policy: {key} must be the name of a machine, or any: {value!r:.80}")
+
+
+ANYWHERE = "any"
+"""The place of a task that any machine may run."""
+
+_MACHINE = PolicyKind("MACHINE", str, str, _check_machine)
+
 POLICY_OPTIONS = (
     PolicyOption("timezone", "timezone", _ZONE, "Read local times in this zone, such as Europe/Berlin."),
     PolicyOption(
@@ -263,6 +276,7 @@ POLICY_OPTIONS = (
     PolicyOption("alert_after", "alert_after_seconds", _DURATION, "Alert if it has not succeeded for this long."),
     PolicyOption("alert", "alert_channel", _CHANNEL, "Tell this channel of its failures and recoveries."),
     PolicyOption("alert_config", "alert_config", _CONFIG, "That channel's configuration, a JSON object."),
+    PolicyOption("on", "on", _MACHINE, "Where machines share a database: run on this machine, or on any."),
 )
 """A new option is a field of `Policy`, and a line here."""
 

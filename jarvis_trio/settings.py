@@ -24,7 +24,7 @@ FILE_VARIABLE = "JARVIS_SETTINGS"
 """Names the settings file, if it is not in its usual place."""
 
 _TEN_YEARS_SECONDS = 10 * 366 * 86_400
-_NEVER_SHOWN = frozenset({"alert_config"})
+_NEVER_SHOWN = frozenset({"alert_config", "database_url"})
 """People send what `doctor` prints to others, and an address of a channel can hold secrets."""
 
 _CONFIG_FILE = Path(__file__).parents[1] / "config.py"
@@ -51,6 +51,8 @@ class Settings:
 
     data_dir: Path
     memory_db_path: Path
+    database_url: str
+    machine: str
     tick_interval_seconds: int
     log_file: Path
     max_concurrent_tasks: int
@@ -152,6 +154,22 @@ def _text(name: str, value: object) -> str:
     return value.strip()
 
 
+def _database_url(name: str, value: object) -> str:
+    text = _text(name, value)
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        raise SettingError(f"{name} must begin with postgresql://, not {text!r:.100}")
+    if re.match(r"\w+://[^/@]*:[^/@]*@", text) or "password=" in text:
+        raise SettingError(f"{name} holds a password", fix="put it into ~/.pgpass (mode 0600) instead")
+    return text
+
+
+def _machine(name: str, value: object) -> str:
+    text = _text(name, value)
+    if not re.fullmatch(r"[\w.-]{0,63}", text):
+        raise SettingError(f"{name} must be up to 63 letters, digits, dots and hyphens, not {text!r:.100}")
+    return text
+
+
 def _whole_number(lowest: int, highest: int, unit: str) -> Callable[[str, object], int]:
     def read(name: str, value: object) -> int:
         # int() alone also takes 1_000, the digits of other alphabets and, from a module, 4.7
@@ -169,6 +187,8 @@ def _whole_number(lowest: int, highest: int, unit: str) -> Callable[[str, object
 TABLE = {
     "data_dir": Setting("JARVIS_DATA_DIR", _path, Path()),
     "memory_db_path": Setting("MEMORY_DB_PATH", _path, Path("memory.db")),
+    "database_url": Setting("JARVIS_DATABASE_URL", _database_url, ""),
+    "machine": Setting("JARVIS_MACHINE", _machine, ""),
     "tick_interval_seconds": Setting(
         "DAEMON_TICK_INTERVAL_SECONDS", _whole_number(1, _TEN_YEARS_SECONDS, "seconds"), 60
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import signal
@@ -24,8 +25,11 @@ from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.runner import run_inline
 from jarvis_trio.models import Handler, ScheduledTask
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.postgres import PostgresDatabase
+from jarvis_trio.store.schema import shape
 from tests.support.cli_world import cli, program  # noqa: F401  # fixtures
 from tests.support.core_fakes import FakeClock, MakeEngine, Notes, a_task
+from tests.support.postgres_server import PostgresServer, why_not
 
 # Zone rules change: the machine's own may be older or newer than the tests. Those of the locked
 # package `tzdata` count, here and in the programs that tests start.
@@ -79,11 +83,68 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What the store and the engine promise holds on both databases; what names a file is of SQLite."""
+    folder = metafunc.definition.path.parent.name
+    asked = {*inspect.signature(metafunc.function).parameters, *metafunc.fixturenames}
+    if "store" not in asked or folder not in ("store", "engine"):
+        return
+    if "path" in inspect.signature(metafunc.function).parameters or asked & SQLITE_ONLY:
+        return
+    if metafunc.definition.get_closest_marker("sqlite") is not None:
+        return
+    on_postgres = pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.slow])
+    metafunc.parametrize("store", ["sqlite", on_postgres], indirect=True)
+
+
+SQLITE_ONLY = {"other", "on_a_full_disk"}
+"""Fixtures that are another program at the file."""
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server of this test process's own; without one, the tests that need it are skipped."""
+    if (why := why_not()) is not None:
+        pytest.skip(why)
+    server = PostgresServer()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(postgres: PostgresServer) -> str:
+    """The address of a schema with our tables, to be emptied: to make one takes longer than most tests take."""
+    address = postgres.new_schema()
+    PostgresDatabase(address).close()
+    return address
+
+
 @pytest.fixture
-def store(empty_database: Path, path: Path, clock: FakeClock) -> Iterator[MemoryStore]:
-    shutil.copy(empty_database, path)
+def store(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[MemoryStore]:
+    kind = getattr(request, "param", "sqlite")
+    path: Path = request.getfixturevalue("path")
+    if kind == "postgres":
+        connection = PostgresDatabase(request.getfixturevalue("postgres_tables"), busy_timeout=timedelta(seconds=5))
+        empty(connection)
+        with MemoryStore(path, clock=clock, connection=connection) as store:
+            yield store
+        return
+    shutil.copy(request.getfixturevalue("empty_database"), path)
     with MemoryStore(path, clock=clock, busy_timeout=timedelta(seconds=5)) as store:
         yield store
+
+
+def empty(connection: PostgresDatabase) -> None:
+    """Take every row away but the number of the last step."""
+    tables = ", ".join(name for name in shape().tables if name != "jarvis_meta")
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        " AND application_name = 'jarvis-trio' AND datname = current_database()"
+    )
+    connection.execute(f"TRUNCATE {tables} RESTART IDENTITY")
+    connection.execute("DELETE FROM jarvis_meta WHERE key <> 'schema_version'")
 
 
 @pytest.fixture

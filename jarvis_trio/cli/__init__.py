@@ -44,6 +44,8 @@ SECTIONS = {
         _command("watch", "watch:watch", "Watch the tasks live, and run, pause or stop them."),
         _command("logs", "logs:logs", "Show the last lines of the log."),
         _command("doctor", "doctor:doctor", "Find what is wrong with this set-up, and say how to fix it."),
+        _command("move", "move:move", "Move the database to a server that machines share, or back to a file."),
+        _command("machines", "machines:machines", "List the machines that share the database, or forget one."),
         _command("settings", "settings:settings", "Show each setting, and where its value comes from."),
         _command("adopt", "adopt:adopt", "Say what happens to an assistant's tasks, before anything runs."),
         _command("service", "service:service", "Run the daemon for good, under launchd or systemd."),

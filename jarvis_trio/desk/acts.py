@@ -22,6 +22,7 @@ from jarvis_trio.desk.definition import (
     same_schedule,
 )
 from jarvis_trio.desk.looks import next_slots
+from jarvis_trio.desk.machines import check_place, placed
 from jarvis_trio.desk.names import checked_name
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.desk.session import Session
@@ -93,7 +94,7 @@ def add(session: Session, name: str, request: TaskRequest, *, by_person: bool, d
     """
     name = checked_name(name)
     refuse_taken(session, name)
-    task = _new_task(session, name, request)
+    task = placed(session, _new_task(session, name, request))
     check_handler(task, session)
     check_delivery(task, session)
     approval = approve_command(session, task, by_person=by_person and not dry_run)
@@ -117,6 +118,7 @@ def change(session: Session, name: str, request: TaskRequest, *, by_person: bool
         raise RequestError("nothing to change", fix="name what is to change")
     before = session.task(name)
     columns = changed_columns(request, before, session)
+    check_place(session, replace(before, **columns))
     approval = _check_changed(session, replace(before, **columns), columns, by_person=by_person and not dry_run)
     columns |= _schedule_again(session, before, columns) | _new_name(session, before, request.name)
     if not columns:

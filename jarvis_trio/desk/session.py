@@ -12,15 +12,17 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from jarvis_trio.clock import Clock, ForeignZoneClock, SystemClock
 from jarvis_trio.desk.names import composed
 from jarvis_trio.errors import JarvisError, ScheduleError, StoreMissingError, UnknownTaskError
 from jarvis_trio.models import Handler, ScheduledTask, task_policy
 from jarvis_trio.process.lock import Holder, holder, wake
+from jarvis_trio.process.machine import machine_name
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.opening import open_store
 from jarvis_trio.text import nearest
 
 if TYPE_CHECKING:
@@ -67,8 +69,8 @@ class Session:
     ) -> None:
         self._make_settings = settings
         self.environment = environment
+        self._given_clock = clock
         self.machine_clock: Clock = clock or SystemClock()
-        self.clock: Clock = ForeignZoneClock(self.machine_clock, self.daemons_zone)
         self.only_looks = only_looks
         self.asked_by = asked_by or _user(environment)
         self._looking_timeout = looking_timeout or LOOKING_TIMEOUT
@@ -86,17 +88,39 @@ class Session:
         return self._make_settings()
 
     @cached_property
+    def clock(self) -> Clock:
+        """What the time is: of a database that machines share, or else of this machine, in the daemon's zone."""
+        with suppress(JarvisError):  # the caller meets it again as soon as the settings or the database are used
+            if self._given_clock is None and self.settings.database_url:
+                return self.store.clock
+        return ForeignZoneClock(self.machine_clock, self.daemons_zone)
+
+    @cached_property
     def store(self) -> MemoryStore:
         """The database. Raises StoreMissingError if there is none, since only `init` makes one; StoreError."""
         if self.only_looks:
             return self.look()
         require_database(self.settings)
-        return MemoryStore(self.settings.memory_db_path, clock=self.clock)
+        return self._open(create=False)
 
     def look(self) -> MemoryStore:
         """Another connection to the database, which reads and changes nothing. Raises as `store` does."""
-        return MemoryStore(
-            self.settings.memory_db_path, clock=self.clock, busy_timeout=self._looking_timeout, read_only=True
+        return self._open(busy_timeout=self._looking_timeout, read_only=True)
+
+    def make_store(self) -> MemoryStore:
+        """The database, made if it is missing. Raises StoreError."""
+        return self._open()
+
+    def _open(self, **options: Any) -> MemoryStore:
+        settings = self.settings
+        if not settings.database_url:
+            return open_store(settings.memory_db_path, clock=self.clock, **options)
+        return open_store(
+            settings.memory_db_path,
+            settings.database_url,
+            machine=machine_name(settings.machine),
+            clock=self._given_clock,
+            **options,
         )
 
     # The four below are imported when they are used: they cost 20 to 40 ms, which `list` need not pay.
@@ -221,5 +245,5 @@ def _user(environment: Mapping[str, str]) -> str:
 
 def require_database(settings: Settings, fix: str = "make it with: jarvis-trio init") -> None:
     """Raises StoreMissingError if there is no database."""
-    if not os.path.lexists(settings.memory_db_path):
+    if not settings.database_url and not os.path.lexists(settings.memory_db_path):
         raise StoreMissingError(f"Memory DB not found at {settings.memory_db_path}", fix=fix)

@@ -9,6 +9,7 @@ from pathlib import Path
 from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.files import second_name
+from jarvis_trio.store.sqlite import SqliteFile
 from jarvis_trio.text import counted
 
 _LARGE_WAL_BYTES = 100_000_000
@@ -17,6 +18,10 @@ RESTORE = "stop the daemon and restore a backup; docs/operations.md tells how"
 
 def check_database(store: MemoryStore) -> Iterator[Finding]:
     """What is in the file, and how large it is."""
+    if not isinstance(store.connection, SqliteFile):
+        tasks = counted(store.count_scheduled_tasks(), "task")
+        yield Finding("database", f"{store.place}: schema {store.note('schema_version')}, {tasks}")
+        return
     path = store.path
     log = _size(Path(f"{path.resolve()}-wal"))
     schema = store.note("schema_version")

@@ -308,14 +308,15 @@ class Claims:
         task_policy(task.policy)
         with self._store.transaction():
             try:
-                claim = self._store.claim_run(
-                    task,
-                    self._instant_beside_slots(task, now),
-                    1,
-                    started_at=now,
-                    owner=self._peers.owner,
-                    trigger=Trigger.MANUAL,
-                )
+                with self._store.savepoint():
+                    claim = self._store.claim_run(
+                        task,
+                        self._instant_beside_slots(task, now),
+                        1,
+                        started_at=now,
+                        owner=self._peers.owner,
+                        trigger=Trigger.MANUAL,
+                    )
             except ConflictError:
                 claim = None
         if claim is None:

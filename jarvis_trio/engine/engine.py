@@ -369,8 +369,9 @@ class SchedulerEngine:
 
     def _prepare(self, now: datetime, *, follows_clock: bool) -> None:
         if not self.memory_store.look_after():
-            _logger.warning("The database %s was replaced; the new one is used", self.memory_store.path)
+            _logger.warning("The database %s was replaced; the new one is used", self.memory_store.place)
             self._seen = (None, None)
+        self._peers.check_in(now)
         self._outcomes.write_kept()
         if follows_clock:
             self._notice_zone(now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,10 @@ def end_orphans(owner: str) -> None:
     processes.end_orphans(owner)
 
 
+def stay(now: datetime) -> None:
+    """Nobody asks whether this process is still there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Peers:
     """This process among all that share the database.
@@ -29,11 +34,13 @@ class Peers:
         owner: the text that tells this process from all others.
         is_alive: whether the process of another owner's text still lives.
         end_orphans: ends what the process of another owner's text has left of its commands.
+        check_in: told of each tick; where machines share the database, it says that this one lives.
     """
 
     owner: str = field(default_factory=current_owner)
     is_alive: Callable[[str | None], bool] = field(default_factory=lambda: Processes().is_alive)
     end_orphans: Callable[[str], object] = end_orphans
+    check_in: Callable[[datetime], None] = stay
 
     @classmethod
     def beside(cls, database: Path) -> Self:

@@ -127,11 +127,14 @@ class AssistantTables(Database):
         self.write("DELETE FROM alert_rules WHERE id = ?", (rule_id,))
 
     def webhook_events(self, status: str | None, limit: int) -> list[EventRow]:
-        """The events, or those with a status, the newest first; -1 sets no limit. Raises StoreError."""
-        rows = self.read(
-            f"SELECT id, {_EVENT} FROM webhook_events WHERE ? IS NULL OR status = ? ORDER BY id DESC LIMIT ?",
-            (status, status, limit),
-        )
+        """The events, or those with a status, the newest first; -1 sets no limit.
+
+        Raises StoreError.
+        """
+        where, values = ("", []) if status is None else ("WHERE status = ?", [status])
+        most, limits = ("", []) if limit < 0 else ("LIMIT ?", [limit])
+        query = f"SELECT id, {_EVENT} FROM webhook_events {where} ORDER BY id DESC {most}"
+        rows = self.read(query, [*values, *limits])
         return [EventRow(**dict(row)) for row in rows]
 
     def webhook_event(self, number: int) -> EventRow | None:

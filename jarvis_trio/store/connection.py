@@ -92,13 +92,16 @@ class Connection(Protocol):
         """Undo the transaction, if one is open."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
-        """Execute one statement. Raises StoreError, and ConflictError if the database refuses the row."""
+        """Execute one statement.
+
+        Raises StoreError, and ConflictError if the database refuses the row.
+        """
 
     def marks(self) -> Hashable:
         """A value that changes with each write of anybody."""
 
     def same(self) -> bool:
-        """Look after the connection before a tick: what happened to the database since the last one?
+        """Look after the connection before a tick: did anything happen to the database since?
 
         What can be put right is put right, and told in the log. Returns False if another
         database has taken its place, which is used now. Raises StoreError.
@@ -106,6 +109,9 @@ class Connection(Protocol):
 
     def made(self) -> Made:
         """What is there of our tables."""
+
+    def renumber(self, table: str) -> None:
+        """Have new rows of a table numbered after those that were written with their numbers."""
 
     def find_damage(self) -> str | None:
         """What is found first to be damaged; None if the database is whole."""

@@ -43,6 +43,8 @@ class Database:
         busy_timeout: how long a write waits for another process's lock.
         read_only: only look; see `SqliteFile`.
         connection: the database, if it is not to be that file opened as usual.
+        machine: the name of this machine, if several share the database: it runs what is
+            to run here or anywhere.
 
     Raises StoreError if the database cannot be used.
     """
@@ -55,14 +57,21 @@ class Database:
         busy_timeout: timedelta = timedelta(seconds=90),
         read_only: bool = False,
         connection: Connection | None = None,
+        machine: str | None = None,
     ) -> None:
         self.path = Path(path).absolute()  # a handler may change the current folder
         self.clock: Clock = clock or SystemClock()
         self.connection: Connection = connection or SqliteFile(
             self.path, busy_timeout=busy_timeout, read_only=read_only
         )
+        self.machine = machine
         self._lock = threading.RLock()
         self._depth = 0
+
+    @property
+    def place(self) -> str:
+        """Which database, for messages."""
+        return self.connection.place
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +108,9 @@ class Database:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """A part of a transaction that is undone alone if its block raises; outside of one it is one.
+        """A part of a transaction, undone alone if its block raises.
+
+        Outside of a transaction it is a transaction.
 
         What was written before it stays, unless the database has undone the whole transaction.
         """
@@ -172,7 +183,10 @@ class Database:
             return self.connection.same()
 
     def find_damage(self) -> str | None:
-        """What is found first to be damaged, in one line; None if the database is whole. Raises StoreError."""
+        """The first damage that is found, in one line; None if the database is whole.
+
+        Raises StoreError.
+        """
         with self._lock:
             return self.connection.find_damage()
 

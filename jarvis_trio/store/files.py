@@ -46,7 +46,7 @@ def log_of(path: Path) -> Path:
     return Path(f"{path.resolve()}-wal")  # SQLite follows a link to the file
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path | str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
     except OSError:
@@ -89,7 +89,10 @@ def read_only_uri(path: Path) -> str:
 
 
 def file_uri(path: Path) -> str:
-    """An absolute path as a URI. `Path.as_uri` was rejected: in Python 3.14 it imports an HTTP client."""
+    """An absolute path as a URI.
+
+    `Path.as_uri` was rejected: in Python 3.14 it imports an HTTP client.
+    """
     return "file://" + quote_from_bytes(os.fsencode(path))
 
 

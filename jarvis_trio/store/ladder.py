@@ -89,7 +89,7 @@ def climb(connection: Connection, steps: Steps = STEPS) -> None:
 
 
 def _take_step(connection: Connection, steps: Steps, number: int) -> None:
-    """Step `number`, in one transaction: what is missing, then what moves, then the note that it is taken."""
+    """Take step `number` in one transaction: add what is missing, move rows, note the number."""
     connection.begin()
     try:
         found = look(connection, steps)  # another program may have been faster

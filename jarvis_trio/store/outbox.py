@@ -74,7 +74,7 @@ class Outbox(Database):
         ]
 
     def take_letter(self, first: FirstLetter, now: datetime, again_at: datetime) -> Letter | None:
-        """Take a letter like `first` that is due, so that no other thread or process sends it meanwhile.
+        """Take a letter like `first` that is due, so that nobody else sends it meanwhile.
 
         It is due again at `again_at`, should this process die before it says how it
         went: a message may come twice then, which is better than never.

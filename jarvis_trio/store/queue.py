@@ -1,8 +1,24 @@
 """What is to be done and when: `task_queue`.
 
 A task's next slot is the row with attempt 1. Triggers make that row, unsettled, whenever
-somebody adds or changes the task: `UNSETTLED` sorts before every instant, so the engine sees
+somebody adds or changes the task. `UNSETTLED` sorts before every instant, so the engine sees
 it first, reads the task, and settles the row on a slot (`settle`, `set_next_run`).
+
+Guarantees:
+
+- Whoever writes a task's row, the engine reads it before anything else that is due.
+- What is not due costs nothing: every question goes by the index on `due_at`.
+
+This code assumes that the triggers are there (`sqlite` sees to it at each tick), and that `head`
+is asked in the transaction that acts on its answer.
+
+The races, each with what decides it:
+
+1. A person edits a task while the engine settles it. The edit's trigger leaves the row unsettled,
+   before or after: then the engine reads it once more.
+2. Two processes ask for the head at once. The second one asks again under the write lock.
+3. A retry becomes due while another run of its task is alive. It waits; a slot does not, because
+   it is recorded as skipped.
 """
 
 from __future__ import annotations
@@ -13,7 +29,7 @@ from datetime import datetime
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import from_microseconds, local_text, parse_instant, to_microseconds
-from jarvis_trio.models import Due, ScheduledTask, require_id
+from jarvis_trio.models import ANYWHERE, Due, ScheduledTask, require_id, task_policy
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 from jarvis_trio.store.schema import UNSETTLED
@@ -23,11 +39,15 @@ from jarvis_trio.store.tasks import TASK, to_task
 # recorded as skipped then.
 _READY = "(q.attempt = 1 OR NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1))"
 # `+`, so that statistics which another program's ANALYZE has left there, of a time with few tasks,
-# do not have all tasks read first: the index on task_id cannot serve this (sqlite.org/optoverview.html, 2).
+# do not have all tasks read first: the index on task_id cannot serve this
+# (sqlite.org/optoverview.html, 2).
 _QUEUE = "FROM task_queue q JOIN scheduled_tasks t ON t.id = +q.task_id"
 
-_LOOK_AHEAD = f"""
-SELECT (SELECT q.due_at {_QUEUE} WHERE {_READY} {{others}} ORDER BY q.due_at LIMIT 1),
+# If machines share the database: what may run here. Any of them may read a task that was changed.
+_HERE = f"(q.due_at = {UNSETTLED} OR q.place IS NULL OR q.place = ?)"
+
+_LOOK_AHEAD = """
+SELECT (SELECT q.due_at {queue} WHERE {ready} {others} ORDER BY q.due_at LIMIT 1),
     (SELECT min(due_at) FROM outbox),
     (SELECT d.due_at FROM task_deadlines d
         WHERE (SELECT t.enabled FROM scheduled_tasks t WHERE t.id = d.task_id) = 1 ORDER BY d.due_at LIMIT 1),
@@ -63,7 +83,9 @@ class TaskQueue(Database):
 
         The slots of the tasks `without` are passed over.
         """
-        row = self.read(_LOOK_AHEAD.format(others=_others(without)), (owner,))[0]
+        ready, here = self._ready()
+        query = _LOOK_AHEAD.format(queue=_QUEUE, ready=ready, others=_others(without))
+        row = self.read(query, (*here, owner))[0]
         slot_at, letter_at, deadline_at = map(_instant_or_none, (row[0], row[1], row[2]))
         return Outlook(slot_at, letter_at, deadline_at, bool(row[3]), bool(row[4]))
 
@@ -72,14 +94,25 @@ class TaskQueue(Database):
 
         The tasks `without` are passed over.
         """
+        ready, here = self._ready()
         rows = self.read(
             f"SELECT {TASK}, q.attempt AS q_attempt, q.due_at = {UNSETTLED} AS q_changed, q.scheduled_for AS q_slot,"
             " q.collapsed AS q_collapsed, q.waits_from AS q_origin, q.due_at AS q_due_at,"
             " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1) AS q_running_since"
-            f" {_QUEUE} WHERE q.due_at <= ? AND {_READY} {_others(without)} ORDER BY q.due_at LIMIT 1",
-            (to_microseconds(now),),
+            f" {_QUEUE} WHERE q.due_at <= ? AND {ready} {_others(without)}"
+            " ORDER BY q.due_at, q.task_id, q.attempt LIMIT 1",
+            (to_microseconds(now), *here),
         )
         return _to_due(rows[0]) if rows else None
+
+    def _ready(self) -> tuple[str, tuple[str, ...]]:
+        """The condition on what can be run now, and here; and its values."""
+        return (_READY, ()) if self.machine is None else (f"{_READY} AND {_HERE}", (self.machine,))
+
+    def _place(self, task: ScheduledTask) -> str | None:
+        """The machine that a task is to run on; None for any."""
+        place = None if self.machine is None else task_policy(task.policy).on
+        return None if place == ANYWHERE else place
 
     def settle(
         self, task: ScheduledTask, slot: datetime, *, collapsed: int = 0, waits_from: datetime | None = None
@@ -96,9 +129,9 @@ class TaskQueue(Database):
         instant = to_microseconds(slot)
         origin = None if waits_from is None else to_microseconds(waits_from)
         self.write(
-            "UPDATE task_queue SET scheduled_for = ?, due_at = ?, collapsed = ?, waits_from = ?"
+            "UPDATE task_queue SET scheduled_for = ?, due_at = ?, collapsed = ?, waits_from = ?, place = ?"
             " WHERE task_id = ? AND attempt = 1",
-            (instant, max(instant, UNSETTLED + 1), collapsed, origin, require_id(task)),
+            (instant, max(instant, UNSETTLED + 1), collapsed, origin, self._place(task), require_id(task)),
         )
 
     def unsettle(self, task: ScheduledTask) -> None:
@@ -113,9 +146,9 @@ class TaskQueue(Database):
     def enqueue_retry(self, task: ScheduledTask, slot: datetime, attempt: int, due_at: datetime) -> None:
         """Have `slot` tried again at `due_at`, as attempt number `attempt`."""
         self.write(
-            "INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at) VALUES (?, ?, ?, ?)"
+            "INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at, place) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (task_id, attempt, scheduled_for) DO UPDATE SET due_at = excluded.due_at",
-            (require_id(task), attempt, to_microseconds(slot), to_microseconds(due_at)),
+            (require_id(task), attempt, to_microseconds(slot), to_microseconds(due_at), self._place(task)),
         )
 
     def dequeue(self, task_id: int) -> None:
@@ -147,7 +180,10 @@ class TaskQueue(Database):
         return [(to_task(row), from_microseconds(row["q_slot"]), _instant_or_none(row["q_from"])) for row in rows]
 
     def drop_orphans(self) -> None:
-        """Forget what belongs to tasks that are gone (a REPLACE by another program fires no delete trigger)."""
+        """Forget what belongs to tasks that are gone.
+
+        A REPLACE by another program fires no trigger for the row that it deletes.
+        """
         with self.transaction():
             for table in ("task_queue", "task_troubles", "task_deadlines", "task_done"):
                 self.write(f"DELETE FROM {table} WHERE task_id NOT IN (SELECT id FROM scheduled_tasks)")
@@ -155,7 +191,7 @@ class TaskQueue(Database):
     def set_next_run(
         self, task: ScheduledTask, slot: datetime | None, *, waits_from: datetime | None = None
     ) -> str | None:
-        """Write a task's next run twice: as text in its row, for other programs, and in the queue, for us.
+        """Write a task's next run twice: in its row for other programs, and in the queue for us.
 
         Args:
             task: a stored task.
@@ -194,7 +230,7 @@ def _to_due(row: Row) -> Due:
 
 
 def _since(text: str) -> datetime:
-    """When a live run started; a row of another program's making must not hold up the whole queue."""
+    """When a live run started; the Unix epoch if another program wrote what nobody can read."""
     try:
         return parse_instant(text)
     except ScheduleError:

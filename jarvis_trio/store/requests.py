@@ -3,7 +3,7 @@
 Guarantees:
 
 - A request is answered once, by one process, in the same transaction as what it asks for.
-- A request for a run ends with its asker: who withdraws it, dies, or waits for too long, gets no run.
+- A request for a run ends with its asker: who withdraws it, dies, or waits for too long gets none.
 - A request to stop a run stays with that run, so whoever ends the run's row knows who wanted it.
 
 This code assumes that a process that asks gives the text of its own identity, and that the
@@ -26,7 +26,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import parse_instant, utc_text
+from jarvis_trio.models import ANYWHERE, task_policy
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 
@@ -90,7 +92,17 @@ class RequestTable(Database):
     def open_requests(self) -> list[Request]:
         """The requests that nobody has answered, the oldest first."""
         rows = self.read("SELECT * FROM requests WHERE answered_at IS NULL ORDER BY id")
-        return list(_readable(rows))
+        return [request for request in _readable(rows) if self._is_for_here(request)]
+
+    def _is_for_here(self, request: Request) -> bool:
+        """Whether this machine may do it: a task that runs on another one is asked for there."""
+        if self.machine is None or request.kind is not RequestKind.RUN:
+            return True
+        policy = self.value("SELECT policy FROM scheduled_tasks WHERE id = ?", (request.task_id,))
+        try:
+            return task_policy(policy).on in (None, ANYWHERE, self.machine)
+        except ScheduleError:
+            return True
 
     def answer(self, number: int, at: datetime, *, run_id: int | None = None, refusal: str | None = None) -> bool:
         """Answer a request. Returns False, and changes nothing, if it was answered or withdrawn."""

@@ -1,4 +1,25 @@
-"""The run history: claim, finish, recover, read (`task_runs`)."""
+"""The run history: claim, finish, recover, read (`task_runs`).
+
+Guarantees:
+
+- An attempt at a slot has one row, whoever claims it (the unique key), and a task has one live
+  run at most (the unique index on `live`). The database refuses a second one.
+- A row that runs is ended once: by the process that claimed it, or by recovery, never by both.
+- A task's last row is never pruned.
+
+This code assumes that an owner's text names one process for all time, and that a slot is written
+as one text whatever the zone (UTC).
+
+The races, each with what decides it:
+
+1. Two processes claim one slot. The second INSERT changes nothing, and it has no claim.
+2. A process is taken for dead as it ends its run. Each UPDATE asks that the row still runs; the
+   second one changes no row.
+3. The file is replaced while a handler runs. The run's number means another run there, so its
+   slot and start are compared too; the outcome is told in the log.
+4. A task is removed while it runs, and its number is given to another. The history lets go of
+   the number, so the outcome reaches the run and not the new task.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +95,10 @@ class RunTable(Database):
         return answer.count > 0
 
     def _require_run(self, task: ScheduledTask, slot: datetime, attempt: int) -> None:
-        """Raise ConflictError unless that attempt has a row: another program's RAISE(IGNORE) drops ours in silence."""
+        """Raise ConflictError unless that attempt has a row.
+
+        Another program's RAISE(IGNORE) drops our row in silence.
+        """
         query = "SELECT 1 FROM task_runs WHERE task_id = ? AND scheduled_for = ? AND attempt = ?"
         if not self.read(query, (task.id, utc_text(slot), attempt)):
             raise ConflictError("a row of task_runs vanished as it was written", fix="look for a trigger on it")
@@ -82,7 +106,7 @@ class RunTable(Database):
     def finish_run(self, claim: Claim, outcome: Outcome, finished_at: datetime, *, note_in_task: bool = True) -> bool:
         """Record how a claimed attempt ended, in its row and, unless it refuses, in its task's.
 
-        Returns False, and writes nothing, where there is no such row any more: it was
+        Returns False, and writes nothing, if there is no such row any more: it was
         recovered, or the file was replaced by another one with other runs.
         """
         with self.transaction():
@@ -132,7 +156,7 @@ class RunTable(Database):
                 self._tell_delivery(row["id"], row["last_result"], account)
 
     def _tell_delivery(self, task_id: int, last_result: str | None, account: str) -> None:
-        """Put the account into the task's `last_result`, where the assistant's own tools look for it."""
+        """Put the account into the task's `last_result`, where the assistant's tools look."""
         result = json_value(last_result)
         if isinstance(result, dict):
             text = json.dumps(result | {"delivery": json.loads(account)})
@@ -157,9 +181,9 @@ class RunTable(Database):
         return list(_readable(rows))
 
     def adopt_running(self) -> None:
-        """Let rows that say no more than that they run, as other programs may write them, be recovered like ours.
+        """Have rows that other programs wrote as running recovered like ours.
 
-        Not those that cannot be read: nobody could end them, and they would block their task for ever.
+        Rows that cannot be read stay: nobody could end them, and they would block their task.
         """
         for run in _readable(self.read(f"SELECT {RUN} FROM task_runs r WHERE r.status = 'running' AND r.live IS NULL")):
             self.write(
@@ -200,7 +224,7 @@ class RunTable(Database):
         return [row["task_id"] for row in rows]
 
     def prune_surplus_runs(self, task_id: int, keep: int, limit: int) -> int:
-        """Delete up to `limit` ended runs of one task beyond the newest `keep`. Returns how many."""
+        """Delete up to `limit` ended runs of a task beyond its newest `keep`. Returns how many."""
         return self.write(
             "DELETE FROM task_runs WHERE id IN (SELECT id FROM task_runs WHERE task_id = ? AND live IS NULL AND id <="
             " (SELECT id FROM task_runs WHERE task_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?) ORDER BY id LIMIT ?)",
@@ -227,7 +251,7 @@ class RunTable(Database):
         return self._is_from(task.last_run_at, slot) or self._is_from(task.created_at, slot + _JUST_NOW)
 
     def note_done(self, task: ScheduledTask) -> None:
-        """A task's single slot is dealt with: whatever becomes of its zone's rules, it does not come again."""
+        """Note that a task's single slot is over, whatever its zone's rules become."""
         self.write(
             "INSERT INTO task_done (task_id, task_name, schedule) VALUES (?, ?, ?) ON CONFLICT (task_id)"
             " DO UPDATE SET task_name = excluded.task_name, schedule = excluded.schedule",
@@ -291,7 +315,10 @@ class RunTable(Database):
         return list(_readable(rows))
 
     def task_of_run(self, run_id: int) -> ScheduledTask | None:
-        """The task that a run is one of, as it stands now; None if it was removed, whoever bears its number."""
+        """The task that a run belongs to, as it stands now; None if that task was removed.
+
+        Another task may bear its number by now.
+        """
         rows = self.read(
             f"SELECT {TASK} FROM task_runs r JOIN scheduled_tasks t ON t.id = r.task_id WHERE r.id = ?", (run_id,)
         )
@@ -312,7 +339,7 @@ def _schedule_of(task: ScheduledTask) -> str:
 
 
 def _readable(rows: Iterable[Row]) -> Iterator[Run]:
-    """The rows as runs, without those that make no sense: another program must have written them (law 4)."""
+    """The rows as runs, without those of other programs that nobody can read (law 4)."""
     for row in rows:
         try:
             run = _to_run(row)
@@ -340,4 +367,4 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "Trigger": Trigger,
 }
 _FIELDS = {field.name: _READERS[str(field.type)] for field in fields(Run)}
-"""How each column of a run is read: a new field of `Run` is read with no word here, if its type is known."""
+"""How each column of a run is read. A new field of `Run` needs no line if its type has one."""

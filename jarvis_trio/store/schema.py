@@ -17,7 +17,7 @@ NUMBERED = "INTEGER PRIMARY KEY AUTOINCREMENT"
 """The type of a column that numbers its rows; no number is used twice."""
 
 UNSETTLED = 0
-"""`task_queue.due_at` of a row whose task somebody changed: the engine has yet to read it and settle its slot.
+"""`task_queue.due_at` of a row whose task was changed: the engine has yet to settle its slot.
 
 Older programs and their triggers use the same value, so it cannot change.
 """
@@ -45,8 +45,8 @@ class Step:
         says: what is new, for the log and the next engineer.
         tables: new tables.
         columns: new columns of tables of earlier steps. One that may not be NULL needs a DEFAULT.
-        indexes: new indexes by name, each as `table (columns)`, with UNIQUE before and WHERE behind.
-        then: statements that move what is stored already; they run once, in files of older versions only.
+        indexes: new indexes by name, as `table (columns)`, with UNIQUE before and WHERE behind.
+        then: statements that move what is stored; they run once, and in older files only.
     """
 
     says: str
@@ -291,8 +291,23 @@ STEPS: tuple[Step, ...] = (
             )
         },
     ),
+    Step(
+        "Several machines may share a database: who they are, and on which of them a slot is run.",
+        # `place` is NULL for a slot that any machine may run, as all are in a file.
+        tables={
+            "machines": Table(
+                {
+                    "name": "TEXT PRIMARY KEY",
+                    "identity": "TEXT NOT NULL",
+                    "seen_at": "TEXT NOT NULL",
+                },
+                by_key=True,
+            )
+        },
+        columns={"task_queue": {"place": "TEXT"}},
+    ),
 )
-"""Append here. The number of a step is its place: a file says in `jarvis_meta` how many it has seen."""
+"""Append here. A step's number is its place; a file says in `jarvis_meta` how many it has seen."""
 
 # Other programs change `scheduled_tasks`; the triggers see it, whoever it is.
 #
@@ -323,7 +338,8 @@ TRIGGERS: Mapping[str, tuple[str, str]] = {
     "jarvis_task_changed": (
         "AFTER UPDATE OF enabled, next_run_at, schedule_type, schedule_config, handler_type, policy ON scheduled_tasks",
         # Who pauses a task means its retries too.
-        f"{_UNSETTLE}    DELETE FROM task_queue WHERE task_id = NEW.id AND attempt > 1 AND NEW.enabled IS NOT 1;\n",
+        f"{_UNSETTLE}    DELETE FROM task_queue WHERE task_id = NEW.id AND attempt > 1"
+        " AND (NEW.enabled IS NULL OR NEW.enabled <> 1);\n",
     ),
     "jarvis_task_removed": (
         "AFTER DELETE ON scheduled_tasks",
@@ -335,7 +351,7 @@ TRIGGERS: Mapping[str, tuple[str, str]] = {
 """,
     ),
 }
-"""Each trigger: when it fires, and what it does then. They belong to the last step: a changed one is made again."""
+"""Each trigger: when it fires, and what it does. A trigger that differs from this is made again."""
 
 UNSETTLE_ALL = (
     "DELETE FROM task_queue WHERE attempt = 1",

@@ -1,4 +1,4 @@
-"""The database as one SQLite file: opening it, what can happen to it, and errors a person understands.
+"""The database as one SQLite file: opening it, looking after it, and errors in plain words.
 
 Guarantees:
 
@@ -71,7 +71,7 @@ _ERRORS: dict[int, tuple[type[StoreError], str, str]] = {
     sqlite3.SQLITE_CORRUPT: (StoreError, "it is damaged", "stop the daemon and restore a backup of it"),
 }
 _UNKNOWN = (StoreError, "", "run `jarvis-trio doctor` to see more")
-# What another program's trigger can meet in one row: text that is not JSON, a number that is too large.
+# What another program's trigger can meet in one row: text that is not JSON, too large a number.
 _ERRORS |= dict.fromkeys(
     (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG), (ConflictError, *_UNKNOWN[1:])
 )
@@ -81,7 +81,7 @@ _ERRORS |= dict.fromkeys(
 _TEXT = functools.partial(str, encoding="utf-8", errors="replace")
 
 _HIGHEST = 2**63 - 1
-"""No row can be numbered higher; if one is, SQLite says of every further row that the disk is full."""
+"""The highest number of a row. If one has it, SQLite calls the disk full at every further row."""
 
 _DATA_VERSION = "PRAGMA data_version"
 _logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class SqliteFile:
         busy_timeout: how long a write waits for another process's lock.
         read_only: only look. Nothing is made, added or changed, each write is refused with
             StoreError, and a file that lacks our tables is shown as if it had them, empty.
-        log_limit_bytes: to what size the log (`-wal`) is cut when it starts from its beginning again.
+        log_limit_bytes: the size to which the log (`-wal`) is cut when it starts again.
         in_memory: keep it in the memory of this process, for simulations: to write the file's
             pages is a quarter of a simulated year. The connections of the process share such a
             database by its name (sqlite.org/src/file/src/memdb.c). An older SQLite uses the file.
@@ -126,19 +126,20 @@ class SqliteFile:
         self._in_memory = in_memory and sqlite3.sqlite_version_info >= (3, 36)
         self._steps = steps
         self._file: tuple[int, int] | None = None
+        self._log_name = ""
         self._log: tuple[int, int] | None = None
         self._schema = 0
         self._others_writes = 0
         self._told_names = 0
         self.sqlite = self._open()
-        """Python's own connection, for what only SQLite has; nothing of ours needs it above this module."""
+        """Python's own connection, for what only SQLite has. No module above this one needs it."""
 
     @property
     def in_transaction(self) -> bool:
         return self.sqlite.in_transaction
 
     def begin(self) -> None:
-        """Take the write lock at once: a lock taken later could fail half-way, where waiting no longer helps."""
+        """Take the write lock at once: later, half-way, waiting for it would not help."""
         self.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
@@ -160,11 +161,11 @@ class SqliteFile:
             raise self._explained(error) from error
 
     def marks(self) -> tuple[int, int]:
-        """Two counters of which one changes with each write: of other connections, and of this one."""
+        """Two counters: one changes with each write of others, the other with each of ours."""
         return self._data_version(), self.sqlite.total_changes
 
     def _data_version(self) -> int:
-        # Not by `execute`: this is all that an idle tick reads, and half of its cost was the wrapping.
+        # Not by `execute`: an idle tick reads no more than this, and wrapping was half its cost.
         if self.trace is not None:
             self.trace(_DATA_VERSION, ())
         try:
@@ -174,9 +175,15 @@ class SqliteFile:
         return found
 
     def find_damage(self) -> str | None:
-        """What SQLite's `integrity_check` finds first. It reads all of the file: about a second for 100 MB."""
+        """What SQLite's `integrity_check` finds first.
+
+        It reads all of the file: about a second for 100 MB.
+        """
         found = on_one_line(self.execute("PRAGMA integrity_check(1)").rows[0][0])
         return None if found == "ok" else found
+
+    def renumber(self, table: str) -> None:
+        """SQLite does so by itself."""
 
     def made(self) -> Made:
         known = shape(self._steps).tables
@@ -198,7 +205,7 @@ class SqliteFile:
         if self._in_memory:  # nobody replaces what lies in memory
             return True
         try:
-            status = os.stat(self.path)
+            status = os.stat(self.place)
         except OSError as error:
             says = f"Memory DB not found at {self.path} ({error.strerror})"
             raise StoreMissingError(says, fix="put it back") from None
@@ -213,7 +220,7 @@ class SqliteFile:
         return True
 
     def _leave(self) -> None:
-        """Close the connection to a file that is gone from its place, with its log emptied into it."""
+        """Empty the log into a file that is gone from its place, and close the connection."""
         if self._file is None:  # done before, when the new file could not be used
             return
         self._empty_log(f"{self.path} was replaced while another program has the old file open")
@@ -225,23 +232,23 @@ class SqliteFile:
             raise StoreBusyError(says, fix="close it")
 
     def _tell_of_names(self, status: os.stat_result) -> None:
-        """Tell once of a name that was added under the daemon: whoever opens the file by it is refused."""
+        """Tell once of a second name of the open file. Nobody else can open it then."""
         if status.st_nlink > 1 and status.st_nlink != self._told_names:
             _logger.error("%s", several_names(self.path, status.st_nlink))
         self._told_names = status.st_nlink
 
     def _keep_log(self) -> None:
-        found = identity(log_of(self.path))
+        found = identity(self._log_name)
         if self._log is None or found == self._log:
             self._log = found
             return
         if found is not None:
-            says = f"the log {log_of(self.path)} was exchanged under the open database"
+            says = f"the log {self._log_name} was exchanged under the open database"
             raise StoreError(says, fix="end every program that uses it, then start them again")
         self._empty_log(f"the log of {self.path} was deleted while another program reads it")
         self.sqlite.close()
         self.sqlite = self._open()
-        _logger.error("The log %s was deleted under the open database; nothing is lost", log_of(self.path))
+        _logger.error("The log %s was deleted under the open database; nothing is lost", self._log_name)
 
     def _keep_tables(self) -> None:
         """Add what another program took away of the tables; see that rows can still be numbered."""
@@ -330,7 +337,8 @@ class SqliteFile:
             self.sqlite.close()
             raise
         self._file = identity(self.path)
-        self._log = identity(log_of(self.path))
+        self._log_name = str(log_of(self.path))  # once: to follow links costs more than an idle tick
+        self._log = identity(self._log_name)
         return self.sqlite
 
     def _address(self) -> str:
@@ -340,7 +348,7 @@ class SqliteFile:
         return file_uri(self.path) + ("?vfs=memdb" if self._in_memory else "")
 
     def _prepare(self) -> None:
-        """Take a new, an assistant's or an older file up to the last step; a complete one is only read.
+        """Take a new, an assistant's or an older file up to the last step.
 
         A copy of a file that holds somebody's tasks is made first.
         """
@@ -357,7 +365,7 @@ class SqliteFile:
         self._schema, self._others_writes = self._schema_version(), self._data_version()
 
     def _stand_in(self) -> None:
-        """Let a file that lacks something of ours be read as if it were complete, without a change to it.
+        """Read a file that lacks something of ours as if it were complete; it stays as it is.
 
         What is missing is made, empty, in the connection's own temporary schema, whose names are
         looked up first (sqlite.org/lang_naming.html).

@@ -17,7 +17,7 @@ from jarvis_trio.store.database import Database
 
 _COLUMNS = tuple(f.name for f in fields(ScheduledTask))
 TASK = ", ".join(f"t.{name}" for name in _COLUMNS)
-"""The columns of a task, from a table called t: by name, so that one that is missing is an error of the database."""
+"""The columns of a task, from a table called t. A missing one is an error of the database."""
 
 _EDITABLE = frozenset(_COLUMNS) - {"id", "created_at"}
 CONFIGURATIONS = ("schedule_config", "handler_config", "delivery_config", "policy")

@@ -23,7 +23,7 @@ class Trouble:
 
 
 class TroubleTable(Database):
-    """A row for each trouble that a task is in: it begins once and ends once, however often it shows."""
+    """A row for each trouble of a task. It begins once and ends once, however often it shows."""
 
     def begin_trouble(self, task_id: int, kind: TroubleKind, reason: str, at: datetime) -> bool:
         """Note that a task is in trouble. Returns whether that is new."""

@@ -577,6 +577,7 @@ def test_a_claimed_run_costs_one_commit_and_few_statements(
     assert len(work.statements) / 50 <= 16
 
 
+@pytest.mark.sqlite
 def test_what_is_not_due_is_not_read(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock) -> None:
     """SQLite's own count of steps is the same with many tasks as with few."""
     steps: list[int] = []

@@ -158,6 +158,7 @@ def test_a_lock_that_is_held_too_long_is_an_error_and_nothing_is_written(
         assert facts(ours) == ["2"]
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(3)
 def test_a_full_disk_is_an_error_and_nothing_of_the_transaction_is_written(store: MemoryStore) -> None:
     def overflow() -> None:
@@ -347,6 +348,7 @@ def test_a_second_store_in_this_process_does_not_drop_the_locks_of_the_first(
     assert path.with_name("memory.db-wal").exists()
 
 
+@pytest.mark.sqlite
 def test_a_commit_reaches_the_disk(store: MemoryStore) -> None:
     full = 2
     assert store.value("PRAGMA synchronous") == full

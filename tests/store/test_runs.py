@@ -358,6 +358,7 @@ def test_an_account_of_the_delivery_is_kept(store: MemoryStore, task: ScheduledT
     assert store.list_runs()[0].delivery == '{"status": "sent"}'
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(4)
 @pytest.mark.parametrize(
     "change",

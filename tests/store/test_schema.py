@@ -282,6 +282,7 @@ FIXED = {
 }
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("table", FIXED)
 def test_a_new_file_has_the_tables_that_an_assistant_knows(store: MemoryStore, table: str) -> None:
     assert " ".join(row["name"] for row in store.read(f"PRAGMA table_info({table})")) == FIXED[table]

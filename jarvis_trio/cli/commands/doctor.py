@@ -139,7 +139,8 @@ def _latest_on_record(session: CommandSession, daemon: Holder | None) -> datetim
 def _of_database(session: CommandSession, agent: Agent | None) -> Iterator[Finding]:
     with session.look() as store:
         yield from check_database(store)
-        yield from check_users(store.path)
+        if not session.settings.database_url:
+            yield from check_users(store.path)
         found = _integrity(store)
         yield from found
         if not any(finding.level is Level.PROBLEM for finding in found):
@@ -148,7 +149,7 @@ def _of_database(session: CommandSession, agent: Agent | None) -> Iterator[Findi
 
 def _integrity(store: MemoryStore) -> list[Finding]:
     """The check that can take long; a person is shown that it goes on."""
-    size = store.path.stat().st_size
+    size = store.path.stat().st_size if store.path.exists() else 0
     if size < _SLOW_BYTES or not sys.stderr.isatty():
         return list(check_integrity(store))
     from rich.console import Console  # noqa: PLC0415  # 40 ms, which `--json` need not pay

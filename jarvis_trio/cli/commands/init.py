@@ -14,11 +14,11 @@ import click
 
 from jarvis_trio.adoption.survey import ADOPTED
 from jarvis_trio.cli.output import json_option, note, print_json, say
+from jarvis_trio.desk.machines import placed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import local_text, utc_text
 from jarvis_trio.models import ScheduledTask, ScheduleType
-from jarvis_trio.store import MemoryStore
 
 _TASKS = (
     ("alert_eval", {"hours": 2}, "Tells you when one of your alert rules matches; without rules it does nothing."),
@@ -45,18 +45,18 @@ def init(session: Session, as_json: bool) -> None:
     for folder in (settings.data_dir, settings.memory_db_path.parent, settings.webhook_inbox_dir):
         _make_folder(folder, silent=as_json)
 
-    is_new = not os.path.lexists(settings.memory_db_path)
+    is_new = bool(settings.database_url) or not os.path.lexists(settings.memory_db_path)
     if is_new:
-        with MemoryStore(settings.memory_db_path, clock=session.clock) as store:
+        with session.make_store() as store:
             store.remember(ADOPTED, utc_text(session.now()))  # no assistant's: nothing in it can be a surprise
     added, present = _add_usual_tasks(session)
     session.changed()
 
     if as_json:
         names = [task.name for task in added]
-        print_json({"database": str(settings.memory_db_path), "made": is_new, "added": names, "present": present})
+        print_json({"database": session.store.place, "made": is_new, "added": names, "present": present})
         return
-    say(f"{'Made' if is_new else 'There is already'} {settings.memory_db_path}")
+    say(f"{'Made' if is_new else 'There is already'} {session.store.place}")
     for task in added:
         say(f"Added the task {task.name}: {task.description}")
     for name in present:
@@ -74,7 +74,7 @@ def _add_usual_tasks(session: Session) -> tuple[list[ScheduledTask], list[str]]:
         if same:
             present.append(same[0])
         else:
-            added.append(session.store.store_scheduled_task(task))
+            added.append(session.store.store_scheduled_task(placed(session, task)))
     return added, present
 
 

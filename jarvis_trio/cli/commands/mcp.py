@@ -59,7 +59,8 @@ def _program() -> list[str]:
 def _settings(session: Session) -> dict[str, str]:
     """The variables by which the server finds this database; not those that can hold secrets."""
     settings = session.settings
-    return {"JARVIS_DATA_DIR": str(settings.data_dir), "MEMORY_DB_PATH": str(settings.memory_db_path)}
+    shared = {"JARVIS_DATABASE_URL": settings.database_url} if settings.database_url else {}
+    return {"JARVIS_DATA_DIR": str(settings.data_dir), "MEMORY_DB_PATH": str(settings.memory_db_path), **shared}
 
 
 def _import_server() -> ModuleType:

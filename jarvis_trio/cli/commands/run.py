@@ -95,13 +95,15 @@ def _settings(session: CommandSession, application: Application | None) -> Setti
 def _parts(session: CommandSession, application: Application | None) -> tuple[Any, Any]:
     """The store and the engine, ours or another application's. Raises JarvisError."""
     settings = session.settings
-    head = f"Started: version {__version__}, PID {os.getpid()}, database {settings.memory_db_path}"
+    head = f"Started: version {__version__}, PID {os.getpid()}, database"
     every = f"ticking at least every {duration_text(timedelta(seconds=settings.tick_interval_seconds))}"
     if application is None or isinstance(application, HandlerSource):
         ours = session.engine
         beside = "" if application is None else f", handlers of {application.folder}"
-        _logger.info("%s, %s, %d tasks%s", head, every, session.store.count_scheduled_tasks(), beside)
+        _logger.info(
+            "%s %s, %s, %d tasks%s", head, session.store.place, every, session.store.count_scheduled_tasks(), beside
+        )
         return session.store, ours
     store, engine = application.build(settings.memory_db_path)
-    _logger.info("%s, %s, engine %s", head, every, application.engine)
+    _logger.info("%s %s, %s, engine %s", head, settings.memory_db_path, every, application.engine)
     return store, engine

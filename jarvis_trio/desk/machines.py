@@ -1,0 +1,70 @@
+"""What people ask about the machines that share a database, and on which of them a task runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+
+from jarvis_trio.desk.session import Session
+from jarvis_trio.errors import ScheduleError, TaskError
+from jarvis_trio.models import ANYWHERE, ScheduledTask, task_policy
+from jarvis_trio.store.machines import Machine
+from jarvis_trio.text import nearest
+
+
+def machines(session: Session) -> list[Machine]:
+    """The machines that have used the database. Raises TaskError if it is one machine's own; StoreError."""
+    _require_shared(session)
+    return session.store.machines()
+
+
+def forget(session: Session, name: str) -> None:
+    """A machine is gone for good: what ran on it is interrupted, and runs again as each task says.
+
+    Raises TaskError, UnknownTaskError, StoreError.
+    """
+    from jarvis_trio.assembly import make_engine  # noqa: PLC0415  # 30 ms, which no look need pay
+    from jarvis_trio.engine.machines import forgotten  # noqa: PLC0415  # as above
+
+    _require_shared(session)
+    if name == session.store.machine:
+        raise TaskError(f"{name!r} is this machine", fix="its own daemon ends what is left of its runs")
+    session.store.forget_machine(name)
+    make_engine(session.settings, session.store, session.environment, peers=forgotten(name)).recover()
+    session.changed()
+
+
+def placed(session: Session, task: ScheduledTask) -> ScheduledTask:
+    """A new task with its place: the machine that it is added on, where its program is, unless it names one."""
+    check_place(session, task)
+    here, policy = session.store.machine, task_policy(task.policy)
+    if here is None or policy.on is not None:
+        return task
+    return replace(task, policy=replace(policy, on=here).to_json())
+
+
+def check_place(session: Session, task: ScheduledTask) -> None:
+    """Refuse a machine that nobody knows: its task would wait for ever. Raises TaskError."""
+    here, place = session.store.machine, task_policy(task.policy).on
+    if here is None or place in (None, ANYWHERE, here):
+        return
+    known = [machine.name for machine in session.store.machines()]
+    if place not in known:
+        says = f"no machine is named {place!r}"
+        raise TaskError(says, fix=nearest(place, [*known, here]) + "`jarvis-trio machines` shows the names")
+
+
+def _require_shared(session: Session) -> None:
+    if session.store.machine is None:
+        says = f"the database {session.store.place} is this machine's alone"
+        raise TaskError(says, fix="several machines share one by JARVIS_DATABASE_URL; see docs/several-machines.md")
+
+
+def tasks_by_machine(session: Session) -> Counter[str]:
+    """How many enabled tasks are to run on each machine; `any` counts those that run on whichever is there."""
+    places: Counter[str] = Counter()
+    for task in session.store.list_scheduled_tasks(enabled_only=True):
+        with suppress(ScheduleError):
+            places[task_policy(task.policy).on or ANYWHERE] += 1
+    return places

@@ -1,0 +1,37 @@
+"""Moves the database: from a file to a server that machines share, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jarvis_trio.desk.session import Session
+from jarvis_trio.errors import StoreError, TaskError
+from jarvis_trio.process.machine import machine_name
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.moving import Moved, move
+from jarvis_trio.store.opening import open_store
+
+
+def move_to(session: Session, place: str) -> list[Moved]:
+    """Copy everything to `place`, and have the database that is used now refuse to be used again.
+
+    Args:
+        place: `postgresql://...`, or the path of a file that is made.
+
+    Raises TaskError while a daemon runs here, StoreError if something does not fit.
+    """
+    if session.daemon() is not None:
+        raise TaskError("the daemon is running", fix="stop it on every machine, then move")
+    source = session.store
+    with _open(session, place) as target:
+        if target.place == source.place:
+            raise StoreError(f"the database is {source.place} already", fix="name another place")
+        return move(source, target)
+
+
+def _open(session: Session, place: str) -> MemoryStore:
+    settings = session.settings
+    if place.startswith(("postgresql://", "postgres://")):
+        machine = machine_name(settings.machine)
+        return open_store(settings.memory_db_path, place, machine=machine, moved=True)
+    return open_store(Path(place).expanduser().absolute(), moved=True)

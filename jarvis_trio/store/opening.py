@@ -1,0 +1,65 @@
+"""Opens the database that the settings name: a file, or the one that several machines share."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from jarvis_trio.clock import Clock
+from jarvis_trio.errors import StoreError
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.connection import Connection
+from jarvis_trio.store.moving import require_here
+
+
+def open_store(
+    path: Path,
+    address: str = "",
+    *,
+    machine: str | None = None,
+    clock: Clock | None = None,
+    busy_timeout: timedelta = timedelta(seconds=90),
+    read_only: bool = False,
+    create: bool = True,
+    moved: bool = False,
+) -> MemoryStore:
+    """The database.
+
+    Args:
+        path: the SQLite file; beside it lies what belongs to this machine.
+        address: `postgresql://...` of a server that is used instead; empty for the file.
+        machine: this machine's name among those that use the server.
+        clock: what the time is; by default the machine's, and on a server the server's.
+        busy_timeout: how long a write waits for another one.
+        read_only: only look.
+        create: whether a server's tables are made if there are none. A file is always made.
+        moved: whether one is opened, too, that was moved elsewhere. Reading it is always allowed.
+
+    Raises StoreError if it cannot be used, or what is needed for a server is not installed.
+    """
+    store = _open(path, address, machine, clock, busy_timeout=busy_timeout, read_only=read_only, create=create)
+    return store if moved or read_only else require_here(store)
+
+
+def _open(
+    path: Path, address: str, machine: str | None, clock: Clock | None, *, create: bool, **options: Any
+) -> MemoryStore:
+    if not address:
+        return MemoryStore(path, clock=clock, **options)
+    connection, clock_of_server = _connect(address, create=create, **options)
+    return MemoryStore(path, clock=clock or clock_of_server, connection=connection, machine=machine)
+
+
+def _connect(address: str, **options: Any) -> tuple[Connection, Clock]:
+    try:
+        from jarvis_trio.store.postgres import PostgresDatabase  # noqa: PLC0415  # an extra, and 150 ms of import
+    except ImportError as error:
+        says = f"JARVIS_DATABASE_URL needs psycopg, which is not installed ({error})"
+        raise StoreError(
+            says, fix=f"install it with: {shlex.quote(sys.executable)} -m pip install 'psycopg[binary]>=3.2,<4'"
+        ) from None
+    database = PostgresDatabase(address, **options)
+    return database, database.clock

@@ -1,0 +1,362 @@
+"""The database on a PostgreSQL server, which several machines share.
+
+Guarantees, besides those of any connection:
+
+- One program at a time writes: a transaction begins with an advisory lock of the whole store. So
+  whatever was decided in it was decided on rows that nobody else changes, as in SQLite.
+- What was committed is on the server's disk (`synchronous_commit`), whatever the server says.
+- The unique index on a slot and the one on live runs are the last word, as they are in SQLite.
+
+This code assumes that a session is ours from its beginning to its end. A pooler that gives each
+transaction another session (PgBouncer in transaction mode) breaks that; it is found at the start.
+
+The races that it is made for:
+
+1. Two machines claim one slot. The second one waits for the lock, then sees the first one's row.
+2. The connection breaks in a transaction. The server undoes it, and its lock goes with it. Whether
+   a COMMIT that got no answer counts is found by reading: an outcome that is recorded is not
+   recorded again, since its row is not `running` any more.
+3. The server restarts under a daemon. Statements fail until a tick has connected again; what could
+   not be written is kept by the engine, as with a full disk.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+import psycopg
+from psycopg import errors, pq
+
+from jarvis_trio.clock import SharedClock, SystemClock
+from jarvis_trio.errors import (
+    ConflictError,
+    ScheduleError,
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+    StoreMissingError,
+)
+from jarvis_trio.instants import parse_zone
+from jarvis_trio.store import ladder
+from jarvis_trio.store.connection import Answer, Made, Steps, Trace
+from jarvis_trio.store.dialects import PostgresDialect, on_one_line
+from jarvis_trio.store.schema import STEPS, shape
+
+OLDEST_SERVER = 14
+"""The oldest major version of the server that is accepted; 15 is what was tried."""
+
+_LOCK = 0x6A61_7276
+"""The advisory lock of a writer. Its second number tells the schemas of a database apart."""
+
+_REFUSED = (psycopg.IntegrityError, errors.RaiseException)
+_IDLE = pq.TransactionStatus.IDLE
+_FAILED = pq.TransactionStatus.INERROR
+
+
+class Row:
+    """A row, whose values are found by the column's name or by its place."""
+
+    __slots__ = ("_places", "_values")
+
+    def __init__(self, places: dict[str, int], values: Sequence[Any]) -> None:
+        self._places = places
+        self._values = values
+
+    def __getitem__(self, key: int | str, /) -> Any:
+        return self._values[key if isinstance(key, int) else self._places[key]]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+    def keys(self) -> list[str]:
+        """The columns' names."""
+        return list(self._places)
+
+
+def _rows_of(cursor: psycopg.Cursor[Any]) -> Any:
+    places = {column.name: place for place, column in enumerate(cursor.description or ())}
+    return functools.partial(Row, places)
+
+
+class PostgresDatabase:
+    """One session of a PostgreSQL server, in the schema that the address puts first on its path.
+
+    Args:
+        address: `postgresql://user@host/database?...`, as libpq takes it. The password comes
+            from `~/.pgpass`, a service file or PGPASSWORD; it is never shown.
+        busy_timeout: how long a write waits for another one's lock.
+        read_only: only look; each write is refused with StoreError.
+        create: whether tables are made if there are none of ours.
+        connect_timeout: how long the server may take to answer at the start.
+        steps: what the tables are to be.
+
+    Raises StoreError in one line if the server cannot be used, and StoreMissingError if there
+    are no tables of ours that may be used or made.
+    """
+
+    dialect = PostgresDialect()
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        busy_timeout: timedelta = timedelta(seconds=90),
+        read_only: bool = False,
+        create: bool = True,
+        connect_timeout: timedelta = timedelta(seconds=10),
+        steps: Steps = STEPS,
+    ) -> None:
+        self._address = address
+        self._busy_timeout = busy_timeout
+        self._read_only = read_only
+        self._create = create and not read_only
+        self._connect_timeout = connect_timeout
+        self._steps = steps
+        self.place = _place_of(address)
+        self.trace: Trace | None = None
+        self.clock = SharedClock()
+        """What the server's clock says, carried on by this machine's steady one."""
+        self._session = self._open()
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._session.info.transaction_status != _IDLE
+
+    def begin(self) -> None:
+        """Begin, and wait for the lock of the store; the server's clock comes along."""
+        self._run("BEGIN")
+        try:
+            self._correct_clock(self._run(_TAKE_LOCK.format(lock=_LOCK)).rows[0][0])
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def commit(self) -> None:
+        """End the transaction. If the server has given it up, that is an error."""
+        if self._session.info.transaction_status == _FAILED:
+            self.roll_back()
+            raise StoreError(f"the transaction in {self.place} was undone before it was done")
+        self._run("COMMIT")
+
+    def roll_back(self) -> None:
+        if not self._session.closed and self.in_transaction:
+            self._run("ROLLBACK")
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
+        return self._run(_translated(sql), [_value(value) for value in parameters] or None)
+
+    def _run(self, text: str, parameters: Sequence[Any] | None = None) -> Answer:
+        if self.trace is not None:
+            self.trace(text, parameters or ())
+        try:
+            cursor = self._session.execute(text.encode(), parameters)
+            return Answer(cursor.fetchall() if cursor.description else [], cursor.rowcount)
+        except _REFUSED as error:
+            duplicate = isinstance(error, errors.UniqueViolation)
+            says = f"the database {self.place} refuses a row: {_first_line(error)}"
+            raise ConflictError(says, duplicate=duplicate) from error
+        except psycopg.Error as error:
+            raise self._explained(error) from error
+
+    def marks(self) -> str:
+        """The server's snapshot: it changes when a transaction that wrote ends."""
+        return str(self._run("SELECT pg_current_snapshot()::text").rows[0][0])
+
+    def same(self) -> bool:
+        if self._session.closed or self._session.broken:
+            self._session = self._open()
+        return True
+
+    def find_damage(self) -> None:
+        """The server looks after its own files."""
+
+    def renumber(self, table: str) -> None:
+        self._run(
+            f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), coalesce(max(id), 0) + 1, false) FROM {table}"
+        )
+
+    def made(self) -> Made:
+        known = shape(self._steps).tables
+        tables: dict[str, set[str]] = {}
+        for row in self._run(_COLUMNS).rows:
+            if row[0] in known:
+                tables.setdefault(row[0], set()).add(row[1])
+        indexes = {row[0] for row in self._run(_INDEXES).rows}
+        return Made(tables, indexes, {row[0]: row[1] for row in self._run(_TRIGGERS).rows})
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _open(self) -> psycopg.Connection[Any]:
+        try:
+            session = psycopg.connect(self._address, autocommit=True, row_factory=_rows_of, **self._options())
+        except (psycopg.Error, UnicodeError) as error:
+            raise _unreachable(self.place, error) from None
+        self._session = session
+        try:
+            self._check_server()
+            self._set_session()
+            self._prepare()
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _options(self) -> dict[str, Any]:
+        """What makes a dead cable known after about 20 s, and a commit last."""
+        return {
+            "application_name": "jarvis-trio",
+            "client_encoding": "UTF8",
+            "connect_timeout": max(int(self._connect_timeout.total_seconds()), 2),
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+            "tcp_user_timeout": 20_000,
+        }
+
+    def _check_server(self) -> None:
+        if self._session.info.server_version < OLDEST_SERVER * 10_000:
+            found = self._session.info.server_version // 10_000
+            says = f"the server of {self.place} is PostgreSQL {found}"
+            raise StoreError(says, fix=f"use PostgreSQL {OLDEST_SERVER} or newer")
+        row = self._run("SELECT current_setting('server_encoding'), current_schema(), clock_timestamp()").rows[0]
+        if row[0] != "UTF8":
+            says = f"the database {self.place} has the encoding {row[0]}"
+            raise StoreError(says, fix="make one with: createdb --encoding=UTF8 --template=template0 NAME")
+        if row[1] is None:
+            raise StoreError(f"the database {self.place} has no schema on its search path", fix="CREATE SCHEMA public")
+        self._correct_clock(row[2])
+        self._check_session()
+
+    def _check_session(self) -> None:
+        """Refuse a pooler that gives each transaction another session.
+
+        A pooler makes up the process number that it tells its clients. If there is one, a second
+        client is asked for its number on the server: only such a pooler gives it ours.
+        """
+        ours = self._run("SELECT pg_backend_pid()").rows[0][0]
+        if ours == self._session.info.backend_pid:
+            return
+        with psycopg.connect(self._address, autocommit=True, **self._options()) as second:
+            theirs = second.execute("SELECT pg_backend_pid()").fetchone()
+        if theirs is not None and theirs[0] == ours:
+            says = f"{self.place} is a pooler that gives each transaction another session"
+            raise StoreError(says, fix="name the server itself, or a pool in session mode")
+
+    def _set_session(self) -> None:
+        wait = max(int(self._busy_timeout.total_seconds() * 1000), 1)
+        self._run(f"SET synchronous_commit = on; SET lock_timeout = {wait}; SET TimeZone = 'UTC'")
+
+    def _prepare(self) -> None:
+        found = ladder.look(self, self._steps)
+        if not self._create and (found.version == 0 or (self._read_only and ladder.missing(self, found, self._steps))):
+            raise StoreMissingError(f"Memory DB not found at {self.place}", fix="make it with: jarvis-trio init")
+        if self._read_only:
+            self._run("SET SESSION default_transaction_read_only = on")
+        elif ladder.missing(self, found, self._steps):
+            ladder.climb(self, self._steps)
+        self._take_zone()
+
+    def _take_zone(self) -> None:
+        """Read tasks in the zone of the store: of the machine that was first, for all machines."""
+        rows = self._run("SELECT value FROM jarvis_meta WHERE key = 'shared_zone'").rows
+        if not rows and not self._read_only:
+            self.execute(
+                "INSERT INTO jarvis_meta (key, value) VALUES ('shared_zone', ?) ON CONFLICT (key) DO NOTHING",
+                (str(SystemClock().zone()),),
+            )
+            rows = self._run("SELECT value FROM jarvis_meta WHERE key = 'shared_zone'").rows
+        with suppress(ScheduleError):  # a zone that only a file on that machine describes
+            self.clock.set_zone(parse_zone(rows[0][0]) if rows else UTC)
+
+    def _correct_clock(self, now: datetime) -> None:
+        self.clock.correct(now.astimezone(UTC))
+
+    def _explained(self, error: psycopg.Error) -> StoreError:
+        kind, meaning, fix = _meaning(error)
+        says = [f"cannot use the database {self.place}", _first_line(error), meaning]
+        return kind(": ".join(filter(None, says)), fix=fix)
+
+
+_TAKE_LOCK = "SELECT clock_timestamp() FROM pg_advisory_xact_lock({lock}, hashtext(current_schema()))"
+_COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+_INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
+_TRIGGERS = (
+    "SELECT t.tgname, coalesce(obj_description(t.oid, 'pg_trigger'), '') FROM pg_trigger t"
+    " JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal AND c.relnamespace = current_schema()::regnamespace"
+)
+
+
+@functools.lru_cache(maxsize=1024)
+def _translated(text: str) -> str:
+    """A statement of the tables in psycopg's words."""
+    return text.replace("%", "%%").replace("?", "%s") if "?" in text else text
+
+
+def _value(value: Any) -> Any:
+    """A value as the column takes it: text without NUL, and 0 or 1 for a truth."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str):
+        text = str(value.value) if isinstance(value, Enum) else value
+        return text.replace("\0", "\ufffd")
+    return value
+
+
+def _place_of(address: str) -> str:
+    """The address without a password, for messages."""
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(address)
+    except psycopg.Error:
+        return "JARVIS_DATABASE_URL"
+    host = parts.get("host") or parts.get("hostaddr") or ""
+    port = f":{parts['port']}" if parts.get("port") else ""
+    return f"postgresql://{host}{port}/{parts.get('dbname') or ''}"
+
+
+def _first_line(error: BaseException) -> str:
+    return on_one_line(str(error).partition("\n")[0]) or type(error).__name__
+
+
+def _unreachable(place: str, error: Exception) -> StoreError:
+    """Why no session could be had, in one line with what to do."""
+    text = on_one_line(str(error))
+    for words, fix in _CONNECT_FIXES:
+        if words in text:
+            return StoreError(f"cannot reach the database {place}: {_last_cause(text)}", fix=fix)
+    return StoreError(f"cannot reach the database {place}: {_last_cause(text)}", fix="see whether the server runs")
+
+
+_CONNECT_FIXES = (
+    ("password authentication failed", "put the password into ~/.pgpass (mode 0600), or name a service file"),
+    ("no password supplied", "put the password into ~/.pgpass (mode 0600), or name a service file"),
+    ("no pg_hba.conf entry", "let this machine in: pg_hba.conf on the server"),
+    ("does not exist", "make it on the server: createuser, createdb"),
+    ("could not translate host name", "give the right host in JARVIS_DATABASE_URL"),
+    ("invalid", "give JARVIS_DATABASE_URL as postgresql://USER@HOST/DATABASE"),
+    ('missing "="', "give JARVIS_DATABASE_URL as postgresql://USER@HOST/DATABASE"),
+)
+
+
+def _last_cause(text: str) -> str:
+    return text.rpartition("FATAL: ")[2].strip() or text
+
+
+def _meaning(error: psycopg.Error) -> tuple[type[StoreError], str, str]:
+    match error:
+        case errors.LockNotAvailable():
+            return StoreBusyError, "another machine keeps it locked", "try again, or see who is connected to it"
+        case errors.DiskFull() | errors.OutOfMemory() | errors.InsufficientResources():
+            return StoreFullError, "the server has no room", "make room; what could not be written is kept until then"
+        case errors.InsufficientPrivilege():
+            return StoreError, "this user may not", "GRANT it, or make the tables with their owner: jarvis-trio init"
+        case errors.ReadOnlySqlTransaction():
+            return StoreError, "it cannot be written (readonly database)", "name the primary server, not a standby"
+        case psycopg.OperationalError():
+            return StoreError, "the server is gone", "nothing is lost: it is tried again at the next tick"
+    return StoreError, "", "run `jarvis-trio doctor` to see more"

@@ -1,0 +1,229 @@
+"""Several machines on one PostgreSQL server: each slot once, whatever dies. Each data folder stands for a machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.machines import forgotten, shared_peers
+from jarvis_trio.engine.runner import run_inline
+from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, require_id
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.opening import open_store
+from jarvis_trio.store.postgres import PostgresDatabase
+from tests.support.cli_world import CHECKOUT, eventually
+from tests.support.core_fakes import START, FakeClock, MakeEngine, Notes, a_task
+from tests.support.postgres_server import PostgresServer
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+
+@pytest.fixture
+def address(postgres: PostgresServer) -> str:
+    return postgres.new_database()
+
+
+class Machine:
+    """A data folder with its own daemon, and the commands of a person there."""
+
+    def __init__(self, folder: Path, name: str, address: str) -> None:
+        self.name = name
+        self.folder = folder / name
+        self.folder.mkdir(mode=0o700)
+        self._environment = {
+            **os.environ,
+            "JARVIS_DATABASE_URL": address,
+            "JARVIS_MACHINE": name,
+            "DAEMON_TICK_INTERVAL_SECONDS": "1",
+            "JARVIS_DATA_DIR": str(self.folder),
+            "XDG_CONFIG_HOME": str(folder),
+            "PYTHONPATH": str(CHECKOUT),
+        }
+        self.daemon: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self.folder / "out").open("ab") as out:
+            self.daemon = subprocess.Popen(
+                [sys.executable, "-m", "jarvis_trio", "run"], env=self._environment, stdout=out, stderr=out
+            )
+
+    def kill(self) -> None:
+        assert self.daemon is not None
+        self.daemon.kill()
+        self.daemon.wait(timeout=30)
+
+    def stop(self) -> int:
+        assert self.daemon is not None
+        self.daemon.send_signal(signal.SIGTERM)
+        return self.daemon.wait(timeout=60)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "jarvis_trio", *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+
+@contextmanager
+def machines(folder: Path, address: str, *names: str) -> Iterator[list[Machine]]:
+    found = [Machine(folder, name, address) for name in names]
+    try:
+        yield found
+    finally:
+        for machine in found:
+            if machine.daemon is not None and machine.daemon.poll() is None:
+                machine.kill()
+
+
+def add(store: MemoryStore, name: str, at: datetime, place: str, handler: str = "note") -> ScheduledTask:
+    policy = {"on": place, "retries": 1, "retry_delay_seconds": 0.1}
+    return store.store_scheduled_task(a_task(name, at=at.isoformat(), handler=handler, policy=policy))
+
+
+@pytest.mark.law(2)
+@pytest.mark.law(3)
+def test_two_machines_share_the_slots_and_one_that_is_killed_loses_none(address: str, tmp_path: Path) -> None:
+    with machines(tmp_path, address, "laptop", "server") as (laptop, server):
+        assert laptop.command("init").returncode == 0
+        with open_store(tmp_path / "unused", address) as store:
+            for task in store.list_scheduled_tasks():
+                store.delete_scheduled_task(require_id(task))
+            laptop.start()
+            server.start()
+            eventually(lambda: len(store.machines()) == 2)
+            start = store.clock.now() + timedelta(seconds=2)
+            for number in range(40):
+                place = ("any", "laptop", "server")[number % 3]
+                at = start + timedelta(milliseconds=100 * number)
+                store.store_scheduled_task(
+                    a_task(f"t{number}", at=at.isoformat(), handler="alert_eval", policy={"on": place})
+                )
+            eventually(lambda: len(store.list_runs()) >= 10)
+            server.kill()
+            server.start()
+            eventually(lambda: len({run.task_name for run in store.list_runs(status=RunStatus.EXECUTED)}) == 40)
+            runs = store.list_runs()
+        assert (laptop.stop(), server.stop()) == (0, 0)
+    attempts = Counter((run.task_name, run.scheduled_for, run.attempt) for run in runs)
+    assert max(attempts.values()) == 1
+    assert {run.status for run in runs} <= {RunStatus.EXECUTED, RunStatus.INTERRUPTED}
+    owners = {run.task_name: str(run.owner).partition("/")[0] for run in runs}
+    assert {owners[f"t{number}"] for number in range(1, 40, 3)} == {"laptop"}
+    assert {owners[f"t{number}"] for number in range(2, 40, 3)} == {"server"}
+
+
+@pytest.mark.law(3)
+def test_daemons_live_through_a_restart_of_the_server(tmp_path: Path) -> None:
+    server = PostgresServer()
+    try:
+        address = server.new_database()
+        with machines(tmp_path, address, "one", "two") as (one, two):
+            assert one.command("init").returncode == 0
+            with open_store(tmp_path / "unused", address) as store:
+                store.store_scheduled_task(
+                    a_task("job", every={"seconds": 1}, handler="alert_eval", policy={"on": "any"})
+                )
+                one.start()
+                two.start()
+                eventually(lambda: len(store.list_runs(task="job")) >= 3)
+            server.crash()
+            server.start()
+            with open_store(tmp_path / "unused", address) as store:
+                before = store.list_runs(task="job")[0].id
+                eventually(lambda: store.list_runs(task="job")[0].id > before + 2, 90)
+                runs = store.list_runs(task="job")
+            assert (one.stop(), two.stop()) == (0, 0)
+    finally:
+        server.stop()
+    slots = Counter((run.scheduled_for, run.attempt) for run in runs)
+    assert max(slots.values()) == 1
+
+
+def engine_on(address: str, machine: str, clock: FakeClock, notes: Notes) -> tuple[MemoryStore, SchedulerEngine]:
+    store = MemoryStore("unused", clock=clock, connection=PostgresDatabase(address), machine=machine)
+    peers = shared_peers(store, machine, f"identity of {machine}")
+    return store, SchedulerEngine(store, handlers={"note": notes}, runner=run_inline, peers=peers)
+
+
+@pytest.mark.law(2)
+def test_a_run_of_another_machine_is_left_alone_until_a_person_says_that_it_is_gone(address: str) -> None:
+    clock, notes = FakeClock(), Notes()
+    laptop, of_laptop = engine_on(address, "laptop", clock, notes)
+    with laptop:
+        task = add(laptop, "job", START, "any")
+        laptop.check_in("server", "identity of server", START)
+        claim = laptop.claim_run(task, START, 1, started_at=START, owner="server/999999:1@boot")
+        assert claim is not None
+        laptop.settle(task, START + timedelta(days=1))
+        clock.advance(hours=5)
+        of_laptop.evaluate_due_tasks()
+        assert [run.status for run in laptop.list_runs()] == [RunStatus.RUNNING]
+
+        SchedulerEngine(laptop, handlers={}, peers=forgotten("server")).recover()
+        of_laptop.evaluate_due_tasks()
+        assert [(run.attempt, run.status) for run in laptop.list_runs()] == [
+            (2, RunStatus.EXECUTED),
+            (1, RunStatus.INTERRUPTED),
+        ]
+
+
+@pytest.mark.law(3)
+def test_a_machine_ends_what_a_dead_process_of_its_own_left(address: str) -> None:
+    clock, notes = FakeClock(), Notes()
+    store, engine = engine_on(address, "laptop", clock, notes)
+    with store:
+        task = add(store, "job", START, "laptop")
+        assert store.claim_run(task, START, 1, started_at=START, owner="laptop/999999:1@boot") is not None
+        store.settle(task, START + timedelta(days=1))
+        engine.evaluate_due_tasks()
+        assert [run.status for run in store.list_runs()] == [RunStatus.EXECUTED, RunStatus.INTERRUPTED]
+
+
+@pytest.mark.law(3)
+@pytest.mark.law(6)
+def test_a_month_has_the_same_history_on_both_databases(address: str, tmp_path: Path, make_engine: MakeEngine) -> None:
+    def fail_first(task: ScheduledTask, context: HandlerContext) -> dict[str, str]:
+        return {"status": "error" if context.attempt == 1 else "ok"}
+
+    histories: list[list[Any]] = []
+    file = MemoryStore(tmp_path / "month.db", clock=FakeClock())
+    server = MemoryStore("unused", clock=FakeClock(), connection=PostgresDatabase(address))
+    for store in (file, server):
+        with store:
+            clock = store.clock
+            assert isinstance(clock, FakeClock)
+            engine = make_engine({"fail_first": fail_first}, store=store, clock=clock, random=Random(1))
+            store.store_scheduled_task(a_task("every 3 h", every={"hours": 3}))
+            store.store_scheduled_task(a_task("daily", cron="30 7 * * *", policy={"timezone": "America/New_York"}))
+            store.store_scheduled_task(a_task("flaky", cron="0 */8 * * *", handler="fail_first", policy={"retries": 1}))
+            store.store_scheduled_task(a_task("once", at=(START + timedelta(days=3)).isoformat()))
+            engine.evaluate_due_tasks()
+            while (due_at := engine.next_due_at()) is not None and due_at < START + timedelta(days=30):
+                clock.set(seconds=max((due_at - clock.now()).total_seconds(), 0))
+                clock.seconds += 1
+                engine.evaluate_due_tasks()
+            histories.append(
+                [
+                    (run.task_name, run.scheduled_for, run.attempt, run.status, run.started_at)
+                    for run in store.list_runs()
+                ]
+            )
+    assert histories[0] == histories[1]
+    assert len(histories[0]) > 400
+    assert {run[1].tzinfo for run in histories[0]} == {UTC}

@@ -1,0 +1,117 @@
+"""A PostgreSQL server of the tests' own, on a free port of this machine, if one is installed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+_SETTINGS = (
+    "fsync=off",
+    "full_page_writes=off",
+    "max_connections=200",
+    "unix_socket_directories=",
+    "log_min_messages=fatal",
+)
+"""What a server of tests need not do: its data is thrown away."""
+
+_numbers = itertools.count(1)
+
+
+def programs() -> Path | None:
+    """The folder of `initdb` and `postgres`; None if there is none, or no user to run them as."""
+    found = shutil.which("initdb")
+    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return folders[-1] if folders else None
+
+
+def why_not() -> str | None:
+    """Why no server can be started here; None if one can."""
+    if programs() is None:
+        return "no PostgreSQL server is installed (Debian: apt-get install postgresql)"
+    return None
+
+
+class PostgresServer:
+    """Runs until `stop`. As root it is the user `postgres` who runs it, since it refuses root."""
+
+    def __init__(self) -> None:
+        bin_folder = programs()
+        assert bin_folder is not None
+        self._bin = bin_folder
+        self._user = "postgres" if os.geteuid() == 0 else None
+        self.folder = Path(tempfile.mkdtemp(prefix="jarvis-postgres-"))
+        if self._user is not None:
+            shutil.chown(self.folder, self._user)
+        self._data = self.folder / "data"
+        initdb = [self._bin / "initdb", "--no-sync", "--auth=trust", "--username=jarvis", "--encoding=UTF8"]
+        subprocess.run(
+            [*initdb, "--locale=C", self._data], check=True, capture_output=True, user=self._user, cwd="/", timeout=60
+        )
+        self.port = _free_port()
+        self.start()
+
+    @property
+    def address(self) -> str:
+        """The server's own database."""
+        return f"postgresql://jarvis@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        settings = [f"--{setting}" for setting in (*_SETTINGS, f"port={self.port}", "listen_addresses=127.0.0.1")]
+        self._process = subprocess.Popen(
+            [self._bin / "postgres", "-D", self._data, *settings],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            user=self._user,
+            cwd="/",
+            start_new_session=True,
+        )
+        until = time.monotonic() + 30
+        while True:
+            try:
+                psycopg.connect(self.address, connect_timeout=2).close()
+                return
+            except psycopg.OperationalError:
+                if time.monotonic() > until or self._process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+
+    def crash(self) -> None:
+        """End it at once, as `pg_ctl stop -m immediate` does: it recovers at its next start."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(timeout=30)
+
+    def stop(self) -> None:
+        """End it, and remove its data."""
+        if self._process.poll() is None:
+            self.crash()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def new_database(self) -> str:
+        """The address of a new, empty database."""
+        name = f"test_{next(_numbers)}"
+        with psycopg.connect(self.address, autocommit=True) as session:
+            session.execute(f"CREATE DATABASE {name}".encode())
+        return f"postgresql://jarvis@127.0.0.1:{self.port}/{name}"
+
+    def new_schema(self) -> str:
+        """The address of a new, empty schema: quicker to make than a database, and as good."""
+        name = f"schema_{next(_numbers)}"
+        with psycopg.connect(self.address, autocommit=True) as session:
+            session.execute(f"CREATE SCHEMA {name}".encode())
+        return f"{self.address}?options=-csearch_path%3D{name}"
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
