@@ -1,4 +1,4 @@
-"""What people have done to tasks: add, change, pause, resume, remove, run.
+"""What people have done to tasks: add, change, pause, resume, remove.
 
 Each act takes the session and what is asked, does it in one transaction or not at all,
 lets a running daemon see it at once, and returns what came of it.
@@ -191,20 +191,6 @@ def tick(session: Session) -> list[dict[str, Any]]:
         return session.engine.evaluate_due_tasks()
     finally:
         session.changed()
-
-
-def run_now(session: Session, name: str) -> dict[str, Any]:
-    """Run a task in this process; returns the engine's result, with the number of the `run`.
-
-    Raises UnknownTaskError, TaskRunningError, TaskError for a handler that is not installed.
-    """
-    task = session.task(name)
-    check_handler(task, session)
-    try:
-        report = session.engine.run_now(task.name)
-    finally:
-        session.changed()
-    return report | {"run": session.store.list_runs(task=task.name, limit=1)[0].id}
 
 
 def refuse_taken(session: Session, name: str) -> None:

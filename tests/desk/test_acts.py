@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_trio.desk import acts, looks, views
+from jarvis_trio.desk import acts, errands, looks, views
 from jarvis_trio.desk.requests import RunsRequest, TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import (
@@ -121,10 +121,19 @@ def test_remove_tells_whether_a_history_stays(desk: Session, clock: FakeClock) -
         acts.remove(desk, "job")
 
 
-def test_run_now_returns_the_number_of_its_run(desk: Session) -> None:
+def test_a_run_here_has_its_number_at_once(desk: Session) -> None:
     add(desk)
-    report = acts.run_now(desk, "job")
-    assert looks.run(desk, report["run"]).trigger == "manual"
+    begun = errands.run_here(desk, "job")
+    begun.wait()
+    run = looks.run(desk, begun.run_id)
+    assert (run.trigger, run.status) == ("manual", "executed")
+
+
+def test_without_a_daemon_nobody_can_be_asked(desk: Session) -> None:
+    add(desk)
+    assert errands.ask_run(desk, "job") is None
+    with pytest.raises(TaskError, match="task 'job' does not run"):
+        errands.ask_stop(desk, "job")
 
 
 def test_runs_of_a_name_that_nobody_bears_are_an_error(desk: Session) -> None:
