@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -111,7 +110,7 @@ def person_is_there() -> bool:
 def tell_approval(approval: Approval, *, as_json: bool = False) -> None:
     """Say what was approved, unless stdout is for JSON, and note what is still to be approved or will surprise."""
     if approval.approved is not None and not as_json:
-        say(f"Approved: {shlex.join(approval.approved.words)} (exactly this command)")
+        say(f"Approved: {approval.approved} (exactly this command)")
     if approval.refused is not None:
         note(str(approval.refused))
     for surprise in approval.surprises:

@@ -26,7 +26,14 @@ from jarvis_trio.desk.machines import check_place, placed
 from jarvis_trio.desk.names import checked_name
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.desk.session import Session
-from jarvis_trio.errors import DuplicateTaskError, NotApprovedError, RequestError, ScheduleError, TaskError
+from jarvis_trio.errors import (
+    DuplicateTaskError,
+    HandlerError,
+    NotApprovedError,
+    RequestError,
+    ScheduleError,
+    TaskError,
+)
 from jarvis_trio.insight.warnings import schedule_warnings
 from jarvis_trio.instants import local_text
 from jarvis_trio.jsontext import json_object
@@ -119,7 +126,8 @@ def change(session: Session, name: str, request: TaskRequest, *, by_person: bool
     before = session.task(name)
     columns = changed_columns(request, before, session)
     check_place(session, replace(before, **columns))
-    approval = _check_changed(session, replace(before, **columns), columns, by_person=by_person and not dry_run)
+    seen = by_person and not dry_run and _is_seen(session, request, before)
+    approval = _check_changed(session, replace(before, **columns), columns, by_person=seen)
     columns |= _schedule_again(session, before, columns) | _new_name(session, before, request.name)
     if not columns:
         return Saved(task=before, before=before, approval=approval, warnings=[])
@@ -251,6 +259,26 @@ def _check_changed(session: Session, after: ScheduledTask, columns: dict[str, An
         check_handler(after, session)
         return approve_command(session, after, by_person=by_person)
     return Approval()
+
+
+def _is_seen(session: Session, request: TaskRequest, before: ScheduledTask) -> bool:
+    """Whether a person has seen all of the command that a change makes.
+
+    What a change keeps may have been written by another program. It was seen if it is approved,
+    and so nobody approves a planted variable by giving the task another command.
+    """
+    if before.handler_type != COMMAND_TYPE or request.config is not None:
+        return True
+    from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as `Session.handlers`
+
+    try:
+        kept = command_of(before)
+    except HandlerError:  # it makes no sense, so nothing of it is kept
+        return True
+    gives_words = bool(request.command) or request.shell is not None
+    if gives_words and not kept.names and kept.folder is None:
+        return True
+    return approve_command(session, before, by_person=False).refused is None
 
 
 def _schedule_again(session: Session, before: ScheduledTask, columns: dict[str, Any]) -> dict[str, Any]:

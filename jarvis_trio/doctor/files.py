@@ -23,7 +23,14 @@ _POLL = "webhook_poll"
 def check_permissions(settings: Settings) -> Iterator[Finding]:
     """Whether others may open what only its owner should."""
     database, log = settings.memory_db_path, settings.log_file
-    files = [database, *_beside(database, "-*"), *_logs(log), settings.lock_file, settings.approvals_file]
+    files = [
+        database,
+        *_beside(database, "-*"),
+        *_logs(log),
+        settings.lock_file,
+        settings.approvals_file,
+        settings.outputs_dir,
+    ]
     paths = dict.fromkeys([settings.data_dir, settings.webhook_inbox_dir, *files])
     open_ones = [path for path in paths if path.exists() and path.stat().st_mode & _OF_OTHERS]
     if open_ones:

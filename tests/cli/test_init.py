@@ -111,7 +111,7 @@ def test_an_approved_program_is_listed_until_it_is_taken_back(cli: Cli) -> None:
 
 def test_the_command_of_a_task_is_approved_exactly_as_it_is(cli: Cli) -> None:
     cli.ok("add", "job", "--every", "5m", "--env", "LEVEL=3", "--secret", "KEY", "--", "true", "a b")
-    assert cli.ok("allow", "--task", "job").endswith("/true 'a b' (exactly this command)\n")
+    assert cli.ok("allow", "--task", "job").endswith("/true 'a b' (variables KEY, LEVEL) (exactly this command)\n")
     (listed,) = cli.ok("allow", "--list").splitlines()
     assert listed.startswith("exactly: ")
     assert listed.endswith("/true 'a b' (task job; variables LEVEL; secrets KEY)")

@@ -22,6 +22,7 @@ from jarvis_trio.errors import (
     TaskError,
     UnknownTaskError,
 )
+from jarvis_trio.models import require_id
 from jarvis_trio.settings import read_settings
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import FakeClock
@@ -81,6 +82,30 @@ def test_only_a_person_approves_what_a_task_runs(desk: Session) -> None:
     approved = acts.add(desk, "other", TaskRequest(every="1h", command=("true",)), by_person=True)
     assert approved.approval.approved is not None
     assert approved.approval.approved.words[0].endswith("/true")
+
+
+@pytest.mark.law(9)
+@pytest.mark.parametrize(
+    "request_",
+    [TaskRequest(env=("LEVEL=3",)), TaskRequest(cwd="/"), TaskRequest(command=("echo", "new"))],
+    ids=["a variable", "a folder", "other words"],
+)
+def test_law_9_a_change_by_a_person_approves_nothing_that_another_program_planted(
+    desk: Session, request_: TaskRequest
+) -> None:
+    task = acts.add(desk, "job", TaskRequest(every="1h", command=("echo", "mine")), by_person=True).task
+    planted = json.dumps({"command": ["/usr/bin/env", "evil"], "env": {"LD_PRELOAD": "/tmp/evil.so"}})
+    desk.store.update_scheduled_task(require_id(task), handler_config=planted)
+    saved = acts.change(desk, "job", request_, by_person=True)
+    assert saved.approval.approved is None
+    assert saved.approval.refused is not None
+
+
+def test_a_change_by_a_person_approves_what_it_makes_of_an_approved_command(desk: Session) -> None:
+    acts.add(desk, "job", TaskRequest(every="1h", command=("echo", "mine"), env=("A=1",)), by_person=True)
+    saved = acts.change(desk, "job", TaskRequest(env=("B=2",), command=("echo", "new")), by_person=True)
+    assert saved.approval.approved is not None
+    assert str(saved.approval.approved).endswith("/echo new (variables A, B)")
 
 
 def test_a_change_returns_before_and_after(desk: Session) -> None:

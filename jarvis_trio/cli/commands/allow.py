@@ -73,7 +73,7 @@ def _task(session: Session, name: str, *, pin: bool, revoke: bool) -> None:
         say(f"No longer approved: {shlex.join(command.words)}")
     else:
         command = approvals.allow_task(session, name, pin=pin)
-        say(f"Approved: {shlex.join(command.words)} (exactly this command)")
+        say(f"Approved: {command} (exactly this command)")
 
 
 def _executable(session: Session, executable: str, *, pin: bool, for_agents: bool, revoke: bool) -> None:
