@@ -19,6 +19,7 @@ import select
 import selectors
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol, Self
 
 _CHUNK_BYTES = 64 * 1024
@@ -162,10 +163,19 @@ def _make_waiting() -> _Waiting:
 
 
 def _make_pipe() -> tuple[int, int]:
-    if sys.platform == "linux":
-        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_DIRECT)
-        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _SMALLEST_PIPE_BYTES)
-    else:
-        reader, writer = os.pipe()
+    reader, writer = _make_narrow_pipe() or os.pipe()
     os.set_blocking(reader, False)
+    return reader, writer
+
+
+def _make_narrow_pipe() -> tuple[int, int] | None:
+    """A pipe that holds one write; None if the kernel has none, as in some sandboxes."""
+    if sys.platform != "linux":
+        return None
+    try:
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_DIRECT)
+    except OSError:
+        return None
+    with suppress(OSError):
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _SMALLEST_PIPE_BYTES)
     return reader, writer
