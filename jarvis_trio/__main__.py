@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from jarvis_trio.cli import main
+from jarvis_trio.process.first import leave_the_work_to_a_child
 from jarvis_trio.process.signals import undo_inherited
 
 
@@ -18,6 +19,7 @@ def run() -> NoReturn:
     """
     _open_missing_streams()
     undo_inherited()
+    leave_the_work_to_a_child()
     code = main()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # it is full or closed, which `main` has told

@@ -20,6 +20,7 @@ from jarvis_trio.desk.session import require_database
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import duration_text
 from jarvis_trio.process import logs
+from jarvis_trio.process.descriptors import ensure_descriptors
 from jarvis_trio.process.lock import DaemonLock
 from jarvis_trio.process.signals import HeldSignals
 from jarvis_trio.settings import Settings
@@ -45,6 +46,7 @@ def run(session: CommandSession, /, application: Application | None, log_format:
       jarvis-trio run --app-dir ~/assistant --handlers scheduler.handlers:execute_handler
       jarvis-trio run --app-dir ~/assistant --engine scheduler.engine:SchedulerEngine --store memory.store:MemoryStore
     """
+    ensure_descriptors()
     settings = _settings(session, application)
     as_json = log_format == "json"
     log = logs.logging_to(settings.log_file, zone=session.clock.zone, stderr=sys.stderr, json_lines=as_json)
