@@ -182,12 +182,12 @@ def test_the_property_list_starts_a_daemon_that_says_nothing_to_launchd(tmp_path
         stderr=subprocess.STDOUT,
     ) as daemon:
         deadline = time.monotonic() + 30
-        while not (log.exists() and "Tick" in log.read_text()) and time.monotonic() < deadline:
+        while not (log.exists() and ": executed" in log.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
         daemon.terminate()
         said, _ = daemon.communicate(timeout=30)
     assert (daemon.returncode, said) == (0, b"")
-    assert "Tick" in log.read_text()
+    assert ": executed" in log.read_text()
 
 
 @pytest.mark.slow

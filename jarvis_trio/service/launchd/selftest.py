@@ -90,7 +90,7 @@ def _live(
     pids += [pid] if pid else []
     yield Check("launchd loads it, and it stays up", pid is not None, f"PID {pid}, in {launchctl.domain}")
 
-    if not launchctl.patience.until(lambda: _says(agent, "Tick: "), TICK_LIMIT_SECONDS, "a tick"):
+    if not launchctl.patience.until(lambda: _says(agent, "Task 'selftest': executed"), TICK_LIMIT_SECONDS, "a tick"):
         raise ServiceError(f"no tick within {TICK_LIMIT_SECONDS:.0f} s")
     yield Check("it ticks", True, f"{monotonic() - started:.1f} s after it was loaded")
 
