@@ -60,7 +60,7 @@ class Channels:
         self._guarded(channel, lambda host: _prepared(channel, config))
 
     def send(self, channel: str, config: Config, message: Message) -> str:
-        """Hand `message` over; a short account of where it went, without secrets.
+        """Hand `message` over. Returns a short account of where it went, without secrets.
 
         Raises DeliveryError, whatever happens: one line without secrets.
         """

@@ -91,7 +91,7 @@ def _envelope(sender: str, to: list[str], timestamp: str) -> EmailMessage:
     mail = EmailMessage(_SEVEN_BITS)
     mail["From"] = sender
     mail["To"] = ", ".join(to)
-    with suppress(ValueError):  # a server adds the date where there is none (RFC 6409, section 8.2)
+    with suppress(ValueError):  # a server adds a missing date (RFC 6409, section 8.2)
         mail["Date"] = datetime.fromisoformat(timestamp)
     mail["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].rpartition("@")[2])
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notice comes back

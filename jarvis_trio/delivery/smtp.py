@@ -32,7 +32,7 @@ def parse_url(url: str, name: str) -> SplitResult:
 def deliver(server: SplitResult, mail: EmailMessage, timeout_seconds: float) -> str:
     """Hand `mail` over; says to whom it went. `timeout_seconds` bounds each wait for the server.
 
-    Raises DeliveryError where the server took it for nobody.
+    Raises DeliveryError if the server took it for nobody.
     """
     where = f"{server.hostname}:{server.port}" if server.port else str(server.hostname)
     try:
@@ -47,7 +47,7 @@ def deliver(server: SplitResult, mail: EmailMessage, timeout_seconds: float) -> 
 
 
 def _connection(server: SplitResult, timeout_seconds: float) -> smtplib.SMTP:
-    """A connection that is encrypted where the server can; a password never leaves the machine in the clear."""
+    """A connection, encrypted if the server can. A password never leaves the machine in the clear."""
     host, local = server.hostname or "", is_loopback(server.hostname or "")
     context = ssl.create_default_context()
     if local:  # mail bridges on loopback certify themselves, and there is nobody in between

@@ -87,7 +87,7 @@ class Deliveries:
         store: the database, whose outbox is used.
         clock: the time.
         send: the channels.
-        alerts: where letters go that tell of a task; None for where they are addressed.
+        alerts: the channel of letters that name none; None if there is none.
         deadline: how long one delivery may take.
     """
 

@@ -104,7 +104,7 @@ class Simulation:
         """Add a task with one of the three schedules.
 
         `handler` is called for each run, with `config` in its task's `handler_config`;
-        without a handler the run does nothing and succeeds. Raises ScheduleError where the
+        without a handler the run does nothing and succeeds. Raises ScheduleError if the
         task cannot be scheduled.
         """
         kind, schedule_config = _schedule_columns(every, cron, at)
