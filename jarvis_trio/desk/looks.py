@@ -216,24 +216,24 @@ def run_named(session: Session, name: str) -> Run:
 
 def status(session: Session) -> Status:
     """How things stand now."""
-    now, zone = session.now(), session.zone()
+    now = session.now()
     with session.look() as store:  # opened again each time: other programs may write to what was nobody's before
-        present, troubled, undelivered = store.list_scheduled_tasks(), store.troubles(), store.letters_waiting()
+        troubled, undelivered = store.troubles(), store.letters_waiting()
+        names = store.task_names({trouble.task_id for trouble in troubled})
+        aside = {trouble.task_id for trouble in troubled if trouble.kind in ASIDE}
+        total, enabled = store.count_scheduled_tasks(), store.count_enabled_tasks(aside)
+        standing = store.standing(now, aside)
         under_way = sorted(store.live_runs_of_others(""), key=lambda run: run.started_at)
 
-    names = {task.id: task.name for task in present}
     troubles = {(trouble.kind, names.get(trouble.task_id, "")) for trouble in troubled}
-    aside = {trouble.task_id for trouble in troubled if trouble.kind in ASIDE}
-    live = [task for task in present if task.enabled and task.id not in aside]
-    slots = [(task.name, at) for task in live if (at := stored_next_run(task, zone)) is not None]
     return Status(
         daemon=session.daemon(),
-        total=len(present),
-        enabled=len(live),
-        overdue=sum(at <= now for _, at in slots),
+        total=total,
+        enabled=enabled,
+        overdue=standing.overdue,
         failing=sorted(name for kind, name in troubles if kind not in ASIDE),
         set_aside=sorted(name for kind, name in troubles if kind is TroubleKind.SET_ASIDE),
-        next=min(slots, key=lambda pair: pair[1], default=None),
+        next=standing.next,
         undelivered=undelivered,
         runs=[(run, pids(run)) for run in under_way],
     )

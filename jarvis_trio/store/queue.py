@@ -23,13 +23,14 @@ The races, each with what decides it:
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.instants import from_microseconds, local_text, parse_instant, to_microseconds
 from jarvis_trio.models import ANYWHERE, Due, ScheduledTask, require_id, task_policy
+from jarvis_trio.schedules.schedule import stored_next_run
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 from jarvis_trio.store.schema import UNSETTLED
@@ -73,6 +74,14 @@ class Outlook:
     def next_at(self) -> datetime | None:
         """When the first of them is due."""
         return min(filter(None, (self.slot_at, self.letter_at, self.deadline_at)), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many tasks are overdue, and the name and instant (aware UTC) of the slot that comes first."""
+
+    overdue: int
+    next: tuple[str, datetime] | None
 
 
 class TaskQueue(Database):
@@ -178,6 +187,32 @@ class TaskQueue(Database):
             f" WHERE q.attempt = 1 AND q.due_at > {UNSETTLED} AND t.enabled = 1"
         )
         return [(to_task(row), from_microseconds(row["q_slot"]), _instant_or_none(row["q_from"])) for row in rows]
+
+    def standing(self, now: datetime, without: Collection[int] = ()) -> Standing:
+        """How many enabled tasks are overdue at `now` (aware UTC), and which one is next.
+
+        The tasks `without` do not count. By index: only the rows of tasks that the engine has
+        not read yet, or that wait outside of the queue, are read one by one.
+        """
+        others, instant = _others(without), to_microseconds(now)
+        settled = f"{_QUEUE} WHERE q.attempt = 1 AND q.due_at > {UNSETTLED} AND t.enabled = 1 {others}"
+        overdue = int(self.value(f"SELECT count(*) {settled} AND q.due_at <= ?", (instant,)))
+        first = self.read(f"SELECT t.name, q.scheduled_for {settled} ORDER BY q.due_at LIMIT 1")
+        slots = [(str(row[0]), from_microseconds(row[1])) for row in first]
+
+        for task in self._unsettled(others):
+            if (at := stored_next_run(task, self.clock.zone())) is not None:
+                overdue += at <= now
+                slots.append((task.name, at))
+        return Standing(overdue, min(slots, key=lambda slot: slot[1], default=None))
+
+    def _unsettled(self, others: str) -> Iterator[ScheduledTask]:
+        rows = self.read(
+            f"SELECT {TASK} FROM scheduled_tasks t LEFT JOIN task_queue q ON q.task_id = t.id AND q.attempt = 1"
+            " WHERE t.enabled = 1 AND t.next_run_at IS NOT NULL"
+            f" AND (q.task_id IS NULL OR q.due_at = {UNSETTLED}) {others.replace('q.task_id', 't.id')}"
+        )
+        return map(to_task, rows)
 
     def drop_orphans(self) -> None:
         """Forget what belongs to tasks that are gone.

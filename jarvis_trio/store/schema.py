@@ -306,6 +306,10 @@ STEPS: tuple[Step, ...] = (
         },
         columns={"task_queue": {"place": "TEXT"}},
     ),
+    Step(
+        "The history of one task is found by its name, among a million rows.",
+        indexes={"task_runs_by_name": "task_runs (task_name, started_at)"},
+    ),
 )
 """Append here. A step's number is its place; a file says in `jarvis_meta` how many it has seen."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -70,6 +70,17 @@ class TaskTable(Database):
     def count_scheduled_tasks(self) -> int:
         """How many tasks there are."""
         return int(self.value("SELECT count(*) FROM scheduled_tasks"))
+
+    def count_enabled_tasks(self, without: Collection[int] = ()) -> int:
+        """How many tasks are enabled, but for those `without`."""
+        others = f"AND id NOT IN ({', '.join(map(str, without))})" if without else ""
+        return int(self.value(f"SELECT count(*) FROM scheduled_tasks WHERE enabled = 1 {others}"))
+
+    def task_names(self, task_ids: Collection[int]) -> dict[int, str]:
+        """The names of these tasks, by their number; those that are gone are left out."""
+        numbers = ", ".join(map(str, task_ids))
+        rows = self.read(f"SELECT t.id, t.name FROM scheduled_tasks t WHERE t.id IN ({numbers})")
+        return {row[0]: str(row[1]) for row in rows}
 
     def get_due_tasks(self, now: datetime | str | None = None) -> list[ScheduledTask]:
         """The enabled tasks whose next run is due at `now`, the longest overdue first.
