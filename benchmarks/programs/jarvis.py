@@ -16,6 +16,7 @@ import trio
 from jobs import arrivals, hold, nominal_times, record, released
 from protocol import answer
 
+from jarvis_trio.assembly import LEAD
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.models import ScheduledTask
@@ -43,7 +44,7 @@ def make_engine(store: MemoryStore) -> CountingEngine:
         "record": lambda task, context: record(context.scheduled_for.timestamp()),
         "hold": lambda task, context: hold(),
     }
-    return CountingEngine(store, handlers=handlers)
+    return CountingEngine(store, handlers=handlers, lead=LEAD)
 
 
 def a_task(name: str, handler: str, due_at: datetime, **schedule: Any) -> ScheduledTask:

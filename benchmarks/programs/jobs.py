@@ -6,7 +6,7 @@ import threading
 import time
 
 PATIENCE_SECONDS = 300.0
-"""How long a program waits for what it measures before it gives up."""
+"""How long a program waits for the next of what it measures before it gives up."""
 
 
 class Arrivals:
@@ -25,8 +25,9 @@ class Arrivals:
     def wait_for(self, count: int) -> list[float]:
         """The values, when so many are there. Raises TimeoutError."""
         with self._complete:
-            if not self._complete.wait_for(lambda: len(self.values) >= count, PATIENCE_SECONDS):
-                raise TimeoutError(f"{len(self.values)} of {count} jobs arrived in {PATIENCE_SECONDS:.0f} s")
+            while (seen := len(self.values)) < count:
+                if not self._complete.wait_for(lambda seen=seen: len(self.values) > seen, PATIENCE_SECONDS):  # type: ignore[misc]  # bound
+                    raise TimeoutError(f"{seen} of {count} jobs arrived, and none in {PATIENCE_SECONDS:.0f} s")
             return self.values
 
 
@@ -44,8 +45,8 @@ def record(nominal: float) -> None:
 
 
 def hold() -> None:
-    """Keeps its thread for 60 s, or until the measurement is over."""
-    released.wait(60)
+    """Keeps its thread until the measurement is over."""
+    released.wait()
 
 
 def nominal_times(count: int, gap_seconds: float) -> list[float]:
