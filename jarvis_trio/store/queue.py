@@ -78,7 +78,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many tasks are overdue, and the name and instant (aware UTC) of the slot that comes first."""
+    """How many tasks are overdue, and whose slot comes first, with its instant (aware UTC)."""
 
     overdue: int
     next: tuple[str, datetime] | None

@@ -78,6 +78,8 @@ class TaskTable(Database):
 
     def task_names(self, task_ids: Collection[int]) -> dict[int, str]:
         """The names of these tasks, by their number; those that are gone are left out."""
+        if not task_ids:
+            return {}
         numbers = ", ".join(map(str, task_ids))
         rows = self.read(f"SELECT t.id, t.name FROM scheduled_tasks t WHERE t.id IN ({numbers})")
         return {row[0]: str(row[1]) for row in rows}
