@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -110,27 +108,25 @@ def _watch(session: Session, task: ScheduledTask, run_id: int, *, silent: bool) 
 
 
 def _run_here(session: Session, task: ScheduledTask, *, silent: bool) -> tuple[int, bool]:
-    """Run a task in this process. Returns the number of the run, and whether it wrote anything."""
-    begun = errands.run_here(session, task.name)
-    with _finishing(session, begun.run_id):
-        wrote = _show(session, begun.run_id, silent=silent)
-    begun.wait()
-    return begun.run_id, wrote
+    """Run a task in this process. Returns the number of the run, and whether it wrote anything.
 
-
-@contextmanager
-def _finishing(session: Session, run_id: int) -> Iterator[None]:
-    """A signal lets the run finish; a second one stops it (law 1)."""
+    A signal lets the run finish, and a second one stops it (law 1); a third one leaves it alone.
+    """
+    engine = session.engine
 
     def first(name: str) -> None:
+        engine.wind_down()
         _logger.info("%s: waiting for what runs; once more to stop it", name)
 
-    with finishing(first):
+    with finishing(first):  # before the run begins, so that no signal comes too early
+        begun, wrote = errands.run_here(session, task.name), False
         try:
-            yield
+            wrote = _show(session, begun.run_id, silent=silent)
+            begun.wait()
         except KeyboardInterrupt:
-            session.engine.stop(run_id, session.asked_by)
-            _show(session, run_id, silent=True)
+            engine.stop(begun.run_id, session.asked_by)
+            begun.wait()
+    return begun.run_id, wrote
 
 
 def _show(session: Session, run_id: int, *, silent: bool) -> bool:
