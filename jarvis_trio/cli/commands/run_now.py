@@ -63,14 +63,14 @@ def _run(session: Session, task: ScheduledTask, *, here: bool, as_json: bool) ->
     run_id = None if ticket is None else _await_start(session, ticket)
     if ticket is None or run_id is None:
         run_id, wrote = _run_here(session, task, silent=as_json)
-        told = True  # by the log of this process, which is shown
+        told = True  # a failure by the log of this process, which is shown
     else:
         wrote, told = _watch(session, task, run_id, silent=as_json), False
 
     run = looks.run(session, run_id)
     if not as_json and not wrote and run.result is not None:
         say_text(readable(run.result))
-    if not as_json and (not told or run.status is RunStatus.EXECUTED):
+    if not as_json and (not told or run.status in (RunStatus.EXECUTED, RunStatus.INTERRUPTED)):
         say(_end_words(run))
     return run
 
