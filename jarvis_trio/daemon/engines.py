@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.instants import as_utc
+from jarvis_trio.process.watch import Watch
 from jarvis_trio.text import error_text
 
 _logger = logging.getLogger(__name__)
@@ -150,6 +151,11 @@ class TotalEngine:
     def watched_files(self) -> tuple[Path, ...]:
         """The files in which other programs' writes show."""
         return self._ask("watched_files", lambda files: tuple(map(Path, files)), (), None)
+
+    def make_watch(self) -> Watch | None:
+        """What tells more of others' writes than the files do, if the engine has it."""
+        found: Watch | None = self._ask("make_watch", lambda watch: watch, None, None)
+        return found
 
     def running(self) -> list[tuple[str, datetime]]:
         """What runs, and since when (aware UTC), as far as the engine says."""

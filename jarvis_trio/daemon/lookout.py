@@ -35,11 +35,18 @@ class Lookout:
     Args:
         files: where a write shows.
         look: has the daemon look at what was changed.
+        better: makes a watch that tells more than the files do, if there is one.
     """
 
-    def __init__(self, files: Iterable[Path], look: Callable[[], Awaitable[object]]) -> None:
+    def __init__(
+        self,
+        files: Iterable[Path],
+        look: Callable[[], Awaitable[object]],
+        better: Callable[[], Watch | None] = lambda: None,
+    ) -> None:
         self._files = tuple(files)
         self._look = look
+        self._better = better
         self._watch: Watch | None = None
 
     def forget(self) -> None:
@@ -53,7 +60,7 @@ class Lookout:
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Look out until it is cancelled."""
         try:
-            self._watch = make_watch()
+            self._watch = self._better() or make_watch()
         except OSError as error:
             _logger.info("Changes by other programs are seen at the next tick only: %s", error.strerror or error)
             task_status.started()

@@ -192,7 +192,7 @@ class JarvisDaemon:
         files = self._asked.watched_files()
         if not files:
             return None
-        lookout = Lookout(files, self._look)
+        lookout = Lookout(files, self._look, self._asked.make_watch)
         self._asked.before_look = lookout.forget
         return lookout
 

@@ -65,7 +65,7 @@ from jarvis_trio.models import (
     Trigger,
     task_policy,
 )
-from jarvis_trio.process.watch import database_files
+from jarvis_trio.process.watch import Watch, database_files
 from jarvis_trio.schedules.schedule import task_zone
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Outlook
@@ -270,6 +270,10 @@ class SchedulerEngine:
     def wind_down(self) -> None:
         """Claim nothing else: a tick ends with the run that it has in hand. Messages get a short grace."""
         self._stopped_at = self._clock.monotonic()
+
+    def make_watch(self) -> Watch | None:
+        """What tells of other programs' writes, if the database has something better than its files."""
+        return self.memory_store.connection.watch()
 
     def watched_files(self) -> tuple[Path, ...]:
         """The files in which a write of other programs shows."""

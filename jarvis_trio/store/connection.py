@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from jarvis_trio.store.schema import Step, Table
@@ -65,6 +66,22 @@ class Dialect(Protocol):
         """What a trigger should do, to be compared with what is there."""
 
 
+class Watch(Protocol):
+    """Its descriptor is readable when others have written; as `process.watch` has them on files."""
+
+    def fileno(self) -> int:
+        """The descriptor to wait for."""
+
+    def renew(self, paths: Sequence[Path]) -> None:
+        """Watch these files, if it is files that it watches."""
+
+    def drain(self) -> bool:
+        """Forget what happened so far, without waiting. Returns whether anything did."""
+
+    def close(self) -> None:
+        """Watch nothing more."""
+
+
 class Connection(Protocol):
     """One connection. The threads of a process take turns (see `database`)."""
 
@@ -112,6 +129,9 @@ class Connection(Protocol):
 
     def renumber(self, table: str) -> None:
         """Have new rows of a table numbered after those that were written with their numbers."""
+
+    def watch(self) -> Watch | None:
+        """What tells at once of others' writes; None if that shows in the files."""
 
     def find_damage(self) -> str | None:
         """What is found first to be damaged; None if the database is whole."""

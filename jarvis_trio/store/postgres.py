@@ -45,6 +45,7 @@ from jarvis_trio.instants import parse_zone
 from jarvis_trio.store import ladder
 from jarvis_trio.store.connection import Answer, Made, Steps, Trace
 from jarvis_trio.store.dialects import PostgresDialect, on_one_line
+from jarvis_trio.store.news import CHANNEL, ServerWatch
 from jarvis_trio.store.schema import STEPS, shape
 
 OLDEST_SERVER = 14
@@ -119,6 +120,7 @@ class PostgresDatabase:
         self._steps = steps
         self.place = _place_of(address)
         self.trace: Trace | None = None
+        self._wrote = False
         self.clock = SharedClock()
         """What the server's clock says, carried on by this machine's steady one."""
         self._session = self._open()
@@ -130,6 +132,7 @@ class PostgresDatabase:
     def begin(self) -> None:
         """Begin, and wait for the lock of the store; the server's clock comes along."""
         self._run("BEGIN")
+        self._wrote = False
         try:
             self._correct_clock(self._run(_TAKE_LOCK.format(lock=_LOCK)).rows[0][0])
         except BaseException:
@@ -141,20 +144,24 @@ class PostgresDatabase:
         if self._session.info.transaction_status == _FAILED:
             self.roll_back()
             raise StoreError(f"the transaction in {self.place} was undone before it was done")
-        self._run("COMMIT")
+        # Who listens hears of it with the commit. Of a transaction that wrote nothing nobody does:
+        # two machines that look at each other's looks would never come to rest.
+        self._run(f"NOTIFY {CHANNEL}; COMMIT" if self._wrote else "COMMIT", prepare=False)
 
     def roll_back(self) -> None:
         if not self._session.closed and self.in_transaction:
             self._run("ROLLBACK")
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
-        return self._run(_translated(sql), [_value(value) for value in parameters] or None)
+        answer = self._run(_translated(sql), [_value(value) for value in parameters] or None)
+        self._wrote = self._wrote or (answer.count > 0 and not sql.lstrip().startswith("SELECT"))
+        return answer
 
-    def _run(self, text: str, parameters: Sequence[Any] | None = None) -> Answer:
+    def _run(self, text: str, parameters: Sequence[Any] | None = None, *, prepare: bool | None = None) -> Answer:
         if self.trace is not None:
             self.trace(text, parameters or ())
         try:
-            cursor = self._session.execute(text.encode(), parameters)
+            cursor = self._session.execute(text.encode(), parameters, prepare=prepare)
             return Answer(cursor.fetchall() if cursor.description else [], cursor.rowcount)
         except _REFUSED as error:
             duplicate = isinstance(error, errors.UniqueViolation)
@@ -188,6 +195,11 @@ class PostgresDatabase:
                 tables.setdefault(row[0], set()).add(row[1])
         indexes = {row[0] for row in self._run(_INDEXES).rows}
         return Made(tables, indexes, {row[0]: row[1] for row in self._run(_TRIGGERS).rows})
+
+    def watch(self) -> ServerWatch:
+        """Listens to what other machines write."""
+        connect = functools.partial(psycopg.connect, self._address, autocommit=True, **self._options())
+        return ServerWatch(connect, lambda number: number == self._session.info.backend_pid)
 
     def close(self) -> None:
         self._session.close()

@@ -185,6 +185,9 @@ class SqliteFile:
     def renumber(self, table: str) -> None:
         """SQLite does so by itself."""
 
+    def watch(self) -> None:
+        """Others' writes show in the file and its log."""
+
     def made(self) -> Made:
         known = shape(self._steps).tables
         items = self.execute("SELECT type, lower(name), sql FROM main.sqlite_master").rows

@@ -46,17 +46,17 @@ class Machine:
             **os.environ,
             "JARVIS_DATABASE_URL": address,
             "JARVIS_MACHINE": name,
-            "DAEMON_TICK_INTERVAL_SECONDS": "1",
             "JARVIS_DATA_DIR": str(self.folder),
             "XDG_CONFIG_HOME": str(folder),
             "PYTHONPATH": str(CHECKOUT),
         }
         self.daemon: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, interval: str = "1") -> None:
+        environment = self._environment | {"DAEMON_TICK_INTERVAL_SECONDS": interval}
         with (self.folder / "out").open("ab") as out:
             self.daemon = subprocess.Popen(
-                [sys.executable, "-m", "jarvis_trio", "run"], env=self._environment, stdout=out, stderr=out
+                [sys.executable, "-m", "jarvis_trio", "run"], env=environment, stdout=out, stderr=out
             )
 
     def kill(self) -> None:
@@ -227,3 +227,21 @@ def test_a_month_has_the_same_history_on_both_databases(address: str, tmp_path: 
     assert histories[0] == histories[1]
     assert len(histories[0]) > 400
     assert {run[1].tzinfo for run in histories[0]} == {UTC}
+
+
+@pytest.mark.law(3)
+def test_a_task_that_is_added_on_one_machine_runs_on_another_at_once(address: str, tmp_path: Path) -> None:
+    """The interval of a tick is a minute: the server tells."""
+    with machines(tmp_path, address, "laptop", "server") as (laptop, server):
+        assert laptop.command("init").returncode == 0
+        server.start("60")
+        with open_store(tmp_path / "unused", address, machine="laptop") as store:
+            eventually(lambda: store.machines())
+            for name in ("first", "second"):  # the first may still be seen by the tick at the start
+                now = store.clock.now()
+                task = a_task(name, at=now.isoformat(), handler="alert_eval", policy={"on": "server"})
+                store.store_scheduled_task(task)
+                eventually(lambda name=name: store.list_runs(task=name), 20)
+            (run,) = store.list_runs(task="second")
+        assert run.started_at - now < timedelta(seconds=15)
+        assert server.stop() == 0
