@@ -246,7 +246,7 @@ def test_the_history_and_the_rhythm_of_a_changed_task_stay(full: Cli) -> None:
         (entry(enabled="yes"), "enabled has a value of the wrong kind: 'yes'"),
         (entry(handler_type=None), "handler_type has a value of the wrong kind: None"),
         ({"name": "x"}, "has no schedule; give every, cron or at"),
-        ("job", "is no table of keys and values"),
+        ("job", "is not a table of keys and values"),
     ],
 )
 def test_one_bad_task_means_that_nothing_is_imported(full: Cli, bad: Any, said: str) -> None:
