@@ -7,9 +7,11 @@ faster. Over lunch the laptop's lid is closed, and in the afternoon a server bre
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import os
+import re
 import tempfile
 from contextlib import redirect_stdout
 from datetime import datetime, timedelta
@@ -22,11 +24,13 @@ import trio.testing
 from docs.terminal_svg import terminal_svg
 from jarvis_trio.assembly import make_engine
 from jarvis_trio.cli import NOTES, main
+from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.process.lock import DaemonLock
 from jarvis_trio.settings import read_settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing.machine import SimulatedClock
+from jarvis_trio.watch.app import WatchApp
 
 ZONE = ZoneInfo("America/Denver")
 START = datetime(2026, 6, 1, 17, 55, tzinfo=ZONE)
@@ -47,6 +51,9 @@ TASKS: dict[str, tuple[int, str, *tuple[str, ...]]] = {
     "stand up": (1, "echo done", "--cron", "0 13 * * *", "--grace", "10m"),
     "thumbnails": (14, 'echo "36 pictures"', "--cron", "*/30 8-18 * * *"),
 }
+_FOREIGN = re.compile(r"@font-face {.*?}|<!--.*?-->", re.DOTALL)
+"""Textual's pictures fetch a font from a server; the reader's own will do."""
+
 SCREENS = {"status": 76, "list": 92, "history --limit 12": 108}
 """Commands, and how many columns their terminal has."""
 
@@ -99,6 +106,16 @@ class Day:
             picture = terminal_svg(f"jarvis-trio {command}", self._call(name, *options))
             (pictures / f"{name}.svg").write_text(picture, encoding="utf-8")
         self._call("timeline", "--svg", str(pictures / "timeline.svg"))
+        (pictures / "watch.svg").write_text(asyncio.run(self._watch()), encoding="utf-8")
+
+    async def _watch(self) -> str:
+        """The live screen with its timeline."""
+        app = WatchApp(lambda: CommandSession(os.environ, self._clock), every=3_600)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await app.workers.wait_for_complete()
+            await pilot.press("t")
+            await pilot.pause()
+            return _FOREIGN.sub("", app.export_screenshot(title="jarvis-trio watch", simplify=True))
 
     def _call(self, *arguments: str) -> str:
         """What a command prints."""

@@ -18,6 +18,7 @@ from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
 from jarvis_trio.text import duration_words, moment_words
 
 _PACKAGES = ("trio", "click", "rich", "psutil", "tomli-w", "tzdata")
+_EXTRAS = {"mcp": "AI assistants", "textual": "watch", "apprise": "its channels", "psycopg": "several machines"}
 _CLOCK_SLACK = timedelta(minutes=2)
 _LEAST_FREE_BYTES = 100_000_000
 
@@ -43,6 +44,18 @@ def check_watch(reason: str | None) -> Iterator[Finding]:
     else:
         says = f"what other programs change is seen at the next tick only: {reason}"
         yield warning("changes", says, "end what watches many files, or raise fs.inotify.max_user_instances")
+
+
+def check_extras(extras: Mapping[str, str] = _EXTRAS) -> Iterator[Finding]:
+    """Which extras are installed, by package, and what the others would add."""
+    present, missing = [], []
+    for package, use in extras.items():
+        try:
+            present.append(f"{package} {version(package)} ({use})")
+        except PackageNotFoundError:
+            missing.append(f"{package} ({use})")
+    says = ", ".join(present) or "none is installed"
+    yield Finding("extras", says + (f"; not installed: {', '.join(missing)}" if missing else ""))
 
 
 def check_clock(now: datetime, zone: tzinfo, newest: datetime | None) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from jarvis_trio import __version__
 from jarvis_trio.doctor.daemon import check_agent, check_daemon
 from jarvis_trio.doctor.database import check_users
 from jarvis_trio.doctor.findings import Finding, Level, failed, size_words
-from jarvis_trio.doctor.machine import check_clock, check_program, check_zone
+from jarvis_trio.doctor.machine import check_clock, check_extras, check_program, check_zone
 from jarvis_trio.doctor.tasks import check_schedules
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.insight.warnings import ScheduleWarning, schedule_warnings
@@ -674,3 +674,11 @@ def test_a_log_of_launchds_that_nobody_rotates_is_measured(cli: Cli, mac: Path) 
 def test_a_database_with_a_second_name_is_a_problem(cli: Cli) -> None:
     os.link(cli.path, cli.path.with_name("other.db"))
     assert any("2 names (hard links)" in says for _, says in problems(cli))
+
+
+def test_the_extras_are_told_with_what_they_are_for() -> None:
+    (finding,) = check_extras({"pytest": "tests", "no-such-package": "dreams"})
+
+    assert finding.level is Level.FINE
+    assert finding.says.startswith("pytest ")
+    assert finding.says.endswith("(tests); not installed: no-such-package (dreams)")

@@ -55,6 +55,14 @@ def test_a_picture_is_small_and_names_no_host(name: str) -> None:
     assert "prefers-color-scheme: dark" in text
 
 
+def test_the_picture_of_the_live_screen_names_no_host() -> None:
+    text = (PICTURES / "watch.svg").read_text()
+    ElementTree.fromstring(text)
+    assert len(text) < 72_000
+    assert set(re.findall(r"\w+://[^\"')\s]+", text)) == {"http://www.w3.org/2000/svg"}
+    assert "thumbnails" in text
+
+
 @pytest.mark.slow
 def test_the_day_can_be_lived_and_drawn(tmp_path: Path) -> None:
     # In a process of its own: it sets the environment, and signals go to its main thread. The day takes two seconds.

@@ -25,7 +25,7 @@ from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_d
 from jarvis_trio.doctor.database import RESTORE, check_database, check_integrity, check_users
 from jarvis_trio.doctor.files import check_inbox, check_logs, check_permissions, check_secrets
 from jarvis_trio.doctor.findings import Finding, Level, failed, guarded, size_words
-from jarvis_trio.doctor.machine import check_clock, check_disk, check_program, check_watch, check_zone
+from jarvis_trio.doctor.machine import check_clock, check_disk, check_extras, check_program, check_watch, check_zone
 from jarvis_trio.doctor.tasks import (
     check_alerts,
     check_commands,
@@ -83,6 +83,7 @@ def doctor(session: CommandSession, as_json: bool) -> None:
 
 def _examine(session: CommandSession) -> Iterator[Finding]:
     yield from check_program()
+    yield from check_extras()
     yield from check_watch(why_no_watch())
     yield from check_zone(session.environment, session.zone())
     try:
