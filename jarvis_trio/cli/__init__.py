@@ -29,7 +29,7 @@ _PROGRAM = "jarvis-trio"
 _WRONG_USAGE = 2
 _COMPLETION = "_JARVIS_TRIO_COMPLETE"
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")
-"""How Python holds the bytes of a word that are no text: no database and no other program takes them."""
+"""Python holds bytes that are not UTF-8 as these. No database or other program takes them."""
 
 
 def _command(name: str, target: str, summary: str) -> LazyCommand:
@@ -105,7 +105,7 @@ click.version_option(__version__, prog_name=_PROGRAM)(program)
 
 
 class _Notes(logging.Handler):
-    """Shows what is logged while a command works, a line each; tracebacks only if they are wanted."""
+    """Prints each log record of a command on one line, with its traceback only on request."""
 
     tracebacks = False
 
@@ -185,7 +185,7 @@ def _complain(message: str, code: int = 1) -> int:
 
 
 def _in_options(message: str) -> str:
-    """A message about a request, whose fields stand in backquotes, with the options that they come from."""
+    """The message about a request, with the option `--field` in place of each `field`."""
     message = message.replace("`command`", "a command after --")
     return re.sub(r"`(\w+)`", lambda found: f"--{found[1].replace('_', '-')}", message)
 

@@ -63,7 +63,10 @@ _SOURCE = (
 
 
 class WrappedEngine(NamedTuple):
-    """Another program's engine and store, each named as `MODULE:ATTR`, and the folder that holds its modules."""
+    """Another program's engine and store, each named as `MODULE:ATTR`.
+
+    `folder` holds their modules, if it is given.
+    """
 
     folder: Path | None
     engine: str
@@ -76,7 +79,7 @@ class WrappedEngine(NamedTuple):
         return (*folder, "--engine", self.engine, "--store", self.store)
 
     def enter(self, variables_file: Path) -> None:
-        """Make this process the application's: its folder, its further variables, its lines in the log.
+        """Make this process the application's: its folder, its variables, its lines in the log.
 
         Raises JarvisError if the file of variables is open to others or cannot be read.
         """
@@ -89,10 +92,11 @@ class WrappedEngine(NamedTuple):
                 _import_again(sys.modules["config"])
 
     def build(self, database: Path) -> tuple[Any, Any]:
-        """Its store and its engine, each called once. Raises JarvisError, whatever goes wrong in there.
+        """Return its store and its engine, each called once.
 
-        Unless the engine allows concurrent ticks, both are made in one thread, and every call of
-        the engine is made in that thread: a store of sqlite3's default kind works nowhere else.
+        Unless the engine allows concurrent ticks, one thread makes both and every call of the
+        engine: a store of sqlite3's default kind works in no other thread. Raises JarvisError for
+        whatever goes wrong in them.
         """
         from jarvis_trio.application.one_thread import OneThread  # noqa: PLC0415  # only an engine of others needs it
 
@@ -138,7 +142,10 @@ def handler_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def application_of(arguments: Sequence[str]) -> Application | None:
-    """The application that a command line runs. Raises JarvisError if its options make no sense any more."""
+    """The application that a command line runs.
+
+    Raises JarvisError if its options no longer make sense.
+    """
     found: list[Application | None] = []
 
     @click.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

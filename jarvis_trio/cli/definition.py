@@ -108,7 +108,10 @@ def person_is_there() -> bool:
 
 
 def tell_approval(approval: Approval, *, as_json: bool = False) -> None:
-    """Say what was approved, unless stdout is for JSON, and note what is still to be approved or will surprise."""
+    """Print what was approved, and note what still needs approval or will surprise.
+
+    With `as_json`, stdout stays free for JSON and only the notes are printed.
+    """
     if approval.approved is not None and not as_json:
         say(f"Approved: {approval.approved} (exactly this command)")
     if approval.refused is not None:
@@ -118,6 +121,6 @@ def tell_approval(approval: Approval, *, as_json: bool = False) -> None:
 
 
 def note_warnings(warnings: list[ScheduleWarning]) -> None:
-    """Say what may surprise a person in a task's schedule: clock changes, and that it is far away."""
+    """Note what may surprise a person in a schedule: clock changes, or a far first slot."""
     for warning in warnings:
         note(warning.sentence)

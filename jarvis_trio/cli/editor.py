@@ -21,7 +21,10 @@ _PAGE = "the edited text"
 
 
 def edit_in_editor(session: Session, task: ScheduledTask) -> None:
-    """Open the task in $VISUAL or $EDITOR, and change it as the person left it. Raises JarvisError."""
+    """Open the task in $VISUAL or $EDITOR, and save what the person changes.
+
+    Raises JarvisError.
+    """
     text = _HEAD + toml_text({"tasks": [entry_of(task, Path.home())]})
     while True:
         edited = click.edit(text, extension=".toml")

@@ -44,7 +44,10 @@ class LazyGroup(click.Group):
         self._default = default
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does; but no arguments at all are the default command, save for a shell's completion."""
+        """Parse as click does, but run the default command if there are no arguments.
+
+        A shell's completion gets no default command.
+        """
         return super().parse_args(ctx, args if args or ctx.resilient_parsing else [self._default])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -73,7 +73,7 @@ def say_text(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print one line on stderr, where it is in nobody's data."""
+    """Print one line on stderr, apart from the data on stdout."""
     click.echo(f"note: {printable(text)}", err=True)
 
 
@@ -83,7 +83,10 @@ def print_json(value: Any) -> None:
 
 
 def console() -> Console:
-    """Where tables are drawn: as wide as the terminal, or as `COLUMNS` says; without limit into a pipe."""
+    """The console that draws tables, as wide as the terminal or as `COLUMNS` says.
+
+    Into a pipe the width has no limit.
+    """
     from rich.console import Console  # noqa: PLC0415  # 40 ms, which `--json` need not pay
 
     unlimited = not sys.stdout.isatty() and "COLUMNS" not in os.environ
@@ -106,7 +109,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], width: int)
 def _text(cell: Cell, fit: Fit = Fit.FOLD) -> Text:
     from rich.text import Text  # noqa: PLC0415  # as above
 
-    # Where the column may wrap and its texts may not, rich narrows the column and cuts them.
+    # If the column may wrap but its texts may not, rich narrows the column and cuts them.
     cut = fit is Fit.CUT
     text = shortened(printable(cell.text), _LONGEST_CELL)
     return Text(text, cell.style, no_wrap=cut, overflow="ellipsis" if cut else None)

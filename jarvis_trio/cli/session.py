@@ -69,7 +69,7 @@ def _import_config() -> ModuleType:
 
 
 def pass_looking_session(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the session as `click.pass_obj` does, if it shows the database and changes nothing."""
+    """Pass the session as `click.pass_obj` does, to a command that only reads the database."""
 
     @click.pass_obj
     @functools.wraps(command)

@@ -29,7 +29,7 @@ def _table(entry: Mapping[str, Any]) -> str:
 
 
 def _in_ascii_controls(line: str) -> str:
-    """A line of TOML with each character that acts on a terminal as an escape, which all stand in strings."""
+    """Escape each character of a TOML line that acts on a terminal; all stand in strings."""
     return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 

@@ -82,11 +82,11 @@ class Channels:
             return act(Host(self._environment, secrets, self._platform, self._timeout))
         except DeliveryError as error:
             reason, fix = error.says, error.fix
-        # Border of law 4: whatever breaks in a channel must not break the run. A service of Apprise may
-        # raise SystemExit; KeyboardInterrupt is the person at the terminal, and passes.
+        # Border of law 4: whatever breaks in a channel must not break the run. Apprise's services
+        # may raise SystemExit. KeyboardInterrupt comes from the person at the terminal, and passes.
         except (Exception, SystemExit) as error:  # noqa: BLE001
             reason = f"{type(error).__name__}: {error}"
-        # Raised here, not in an `except` above: the first error would be its context, and hold secrets.
+        # Raise here, not in an `except`: the first error would be the context, and hold secrets.
         fix = one_line(secrets.redact(fix))
         says = one_line(secrets.redact(f"{channel}: {reason}"))
         raise DeliveryError(shortened(says, _LONGEST_ERROR - len(fix)), fix=fix)

@@ -69,7 +69,10 @@ def _recipients(to: object) -> list[str]:
 
 
 def _in_ascii(address: str) -> str:
-    """The address with the domain of DNS: `me@bücher.example` goes to `me@xn--bcher-kva.example`."""
+    """The address with its domain as DNS has to see it.
+
+    `me@bücher.example` becomes `me@xn--bcher-kva.example`.
+    """
     local, at, domain = address.rpartition("@")
     with suppress(UnicodeError):
         return f"{local}{at}{domain.encode('idna').decode('ascii')}"

@@ -13,7 +13,11 @@ from jarvis_trio.delivery.secrets import Secrets
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """`platform` is as in `sys.platform`; `timeout` bounds each program and each wait for the network."""
+    """The machine that a message leaves from.
+
+    `platform` is a value of `sys.platform`. `timeout` bounds each program and each wait for
+    the network.
+    """
 
     environment: Mapping[str, str]
     secrets: Secrets

@@ -28,7 +28,10 @@ _OWN_HANDLE = "JARVIS_IMESSAGE_SELF"
 
 
 def prepare(config: Config) -> Sender:
-    """A sender to the row's chat, or else to its recipient: a telephone number, an address, or `self`."""
+    """A sender to the row's chat, or else to its recipient.
+
+    A recipient is a telephone number, an address, or `self`.
+    """
     body = template(config, "body_template", BODY, f"$task_name: $status\n{BODY}")
     kind = "chat_identifier" if config.get("chat_identifier") else "recipient"
     named = config.get(kind)

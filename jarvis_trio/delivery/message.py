@@ -15,7 +15,7 @@ from jarvis_trio.jsontext import json_object
 from jarvis_trio.text import as_shown, shortened
 
 Config = Mapping[str, Any]
-"""A row's `delivery_config`, parsed. Keys that a channel does not know are left to whoever wrote them."""
+"""A row's `delivery_config`, parsed. A channel ignores the keys that it does not know."""
 
 BODY = "$result"
 
@@ -24,7 +24,10 @@ STARTED = "started"
 """The status of a message about the start of a run, which goes only to those who ask for it."""
 
 LONGEST_TEXT = 4_000
-"""Characters of a body: a Teams workflow takes 28 KB, a notification shows a few lines. Mails are sent whole."""
+"""Characters of a body. A Teams workflow takes 28 KB, and a notification shows a few lines.
+
+Mails are sent whole.
+"""
 
 _LONGEST_LINE = 200
 # C0 and C1 controls except line feed and tab, DEL, and lone surrogates.
@@ -50,7 +53,7 @@ class Message:
         return self.status == "executed"
 
     def values(self, longest: int | None = LONGEST_TEXT) -> dict[str, str]:
-        """What `$task_name`, `$result`, `$status` and `$timestamp` stand for: readable, bounded and clean."""
+        """The values of `$task_name`, `$result`, `$status` and `$timestamp`: bounded and clean."""
         return {
             "task_name": one_line(self.task_name),
             "result": paragraph(readable(self.result), longest),
@@ -115,7 +118,7 @@ def template(config: Config, key: str, default: str, otherwise: str | None = Non
 
 
 def title(config: Config, key: str, prefix: str) -> Wording:
-    """The template of a title: by default `PREFIX: NAME`, with the status of what did not end well."""
+    """The template of a title: `PREFIX: NAME` by default, with the status unless all went well."""
     return template(config, key, f"{prefix}: $task_name", f"{prefix}: $task_name: $status")
 
 
@@ -178,7 +181,7 @@ def _entry(label: str, value: object) -> list[str]:
 
 
 def _opened(value: object) -> object:
-    """What a text holds that is itself a JSON object or array, such as a command prints; else the value."""
+    """The JSON object or array in a text, as a command may print one; else the value itself."""
     if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
         with suppress(ValueError):
             return cast(object, json.loads(value))

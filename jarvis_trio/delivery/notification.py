@@ -44,7 +44,7 @@ def show(host: Host, title: str, body: str, sound: str = SOUND) -> str:
         return "handed to Notification Centre"  # which may be told not to show it: exit 0 is no proof
     # The body is markup to most desktops, the title is not:
     # https://specifications.freedesktop.org/notification-spec/latest/markup.html
-    # And notify-send itself takes \\t, \\n ... in the body for escapes (g_strcompress), not in the title.
+    # notify-send reads \\t, \\n ... as escapes in the body (g_strcompress), but not in the title.
     shown = html.escape(body, quote=False).replace("\\", "\\\\")
     arguments = ["--app-name=Jarvis", "--", title, shown]
     failed = "it needs a desktop session, which DBUS_SESSION_BUS_ADDRESS names"

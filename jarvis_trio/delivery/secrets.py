@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from jarvis_trio.errors import DeliveryError
 
 FILE_NAMES = ("secrets.env", "delivery-secrets.env")
-"""The files in the data folder; the second is that of version 1.0.0, which had none for commands."""
+"""The files in the data folder. Version 1.0.0 had only the second, and none for commands."""
 
 _REFERENCE = re.compile(r"(?:env:|\$)([A-Za-z_][A-Za-z0-9_]*)")
 _URL = re.compile(r"([\w+.-]+)://(?:([^:@/]*)(?::(.*))?@)?([^:/?#]*)(?::\d+(?![^/?#]))?(.*)", re.DOTALL)
@@ -25,7 +25,7 @@ _HOST_IS_PUBLIC = ("http", "https", "smtp", "smtps")
 def reference(text: str) -> str | None:
     """The name in `env:NAME` or `$NAME`; None for other text.
 
-    Only a whole value can be a reference, so no row can put a secret into an address of its own making.
+    Only a whole value can be a reference, so a row cannot build an address with a secret in it.
     """
     found = _REFERENCE.fullmatch(text)
     return found[1] if found else None
@@ -79,7 +79,10 @@ class Secrets:
 
 
 def read_secrets(folder: Path) -> dict[str, str]:
-    """The secrets in the files of the data folder. Raises DeliveryError as `read_variables` does."""
+    """The secrets in the files of the data folder.
+
+    Raises DeliveryError as `read_variables` does.
+    """
     found: dict[str, str] = {}
     for name in FILE_NAMES:
         found = read_variables(folder / name) | found
@@ -87,7 +90,7 @@ def read_secrets(folder: Path) -> dict[str, str]:
 
 
 def read_variables(path: Path) -> dict[str, str]:
-    """The lines `NAME=value` of a file that only the user may open; nothing if there is no such file.
+    """The lines `NAME=value` of a file that only the user may open; none if it is missing.
 
     Raises DeliveryError for a file that others may read or that cannot be understood.
     """

@@ -16,9 +16,10 @@ _OUR_NAME = "[127.0.0.1]"
 
 
 def parse_url(url: str, name: str) -> SplitResult:
-    """The parts of `smtp://user:password@host:port` or `smtps://...`; port, or user and password, may be missing.
+    """The parts of `smtp://user:password@host:port` or `smtps://...`.
 
-    Raises DeliveryError, which says `name` instead of the URL, as that holds the password.
+    The port may be missing, and so may user and password. Raises DeliveryError, which says `name`
+    instead of the URL, as that holds the password.
     """
     try:
         parts = urlsplit(url)
@@ -47,7 +48,10 @@ def deliver(server: SplitResult, mail: EmailMessage, timeout_seconds: float) -> 
 
 
 def _connection(server: SplitResult, timeout_seconds: float) -> smtplib.SMTP:
-    """A connection, encrypted if the server can. A password never leaves the machine in the clear."""
+    """A connection, encrypted if the server can.
+
+    A password never leaves the machine in the clear.
+    """
     host, local = server.hostname or "", is_loopback(server.hostname or "")
     context = ssl.create_default_context()
     if local:  # mail bridges on loopback certify themselves, and there is nobody in between

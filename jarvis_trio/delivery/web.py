@@ -27,7 +27,10 @@ def secret_url(value: object, key: str, default: str) -> str:
 
 
 def checked_url(url: str, name: str) -> str:
-    """The URL. Raises DeliveryError, which calls it `name`, if it would go over the network in the clear."""
+    """Return the URL if it does not cross the network in the clear.
+
+    Raises DeliveryError otherwise, which calls the URL `name`.
+    """
     try:
         parts = urlsplit(url)
         allowed = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
@@ -48,7 +51,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def post_json(url: str, value: Mapping[str, Any], host: Host, who: str) -> int:
-    """Post `value` to `url`. Returns the HTTP status; raises DeliveryError, which names `who` and no URL."""
+    """Post `value` to `url`, and return the HTTP status.
+
+    Raises DeliveryError, which names `who` and never the URL.
+    """
     request = urllib.request.Request(
         url, json.dumps(value, ensure_ascii=False).encode(), {"Content-Type": "application/json; charset=utf-8"}
     )

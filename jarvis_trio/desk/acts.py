@@ -56,7 +56,9 @@ _DELIVERY = {"delivery_channel", "delivery_config"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """Whether a task's command may run: `approved` just now, or `refused` until a person approves it.
+    """Whether a task's command may run.
+
+    It was `approved` just now, or it is `refused` until a person approves it.
 
     Both are None if it was approved before, or if the task runs no command. `surprises` says
     what in the command will not do what it looks like.
@@ -142,7 +144,10 @@ def pause(session: Session, name: str) -> ScheduledTask:
 
 
 def hold(session: Session, names: Iterable[str]) -> None:
-    """Have tasks wait until they are resumed; their rows stay as they are. Raises UnknownTaskError."""
+    """Have tasks wait until they are resumed. Their rows stay as they are.
+
+    Raises UnknownTaskError.
+    """
     with session.store.transaction():
         for task in map(session.task, names):
             session.store.begin_trouble(require_id(task), TroubleKind.HELD, HELD_REASON, session.now())
@@ -177,7 +182,9 @@ def remove(session: Session, name: str) -> bool:
 
 
 def remind(session: Session, text: str, request: TaskRequest) -> Saved:
-    """Add a task that tells a person `text`, by the request's channel, that of alerts, or a notification.
+    """Add a task that tells a person `text`.
+
+    It uses the request's channel, or else the channel of alerts, or else a notification.
 
     The request has the schedule and may have a name. Raises as `add` does.
     """
@@ -309,7 +316,10 @@ def _update(session: Session, task: ScheduledTask, **columns: object) -> Schedul
 
 
 def _let_go(session: Session, task: ScheduledTask) -> None:
-    """End the hold. The slot that waited ends as missed, unless it is the only one, which runs late."""
+    """End the hold.
+
+    The slot that waited ends as missed. If it is the task's only slot, it runs late instead.
+    """
     due = stored_next_run(task, session.zone())
     if due is not None and due <= session.now() and task_schedule(task, session.zone()).only is None:
         session.store.record_unrun(task, due, RunStatus.MISSED, HELD_REASON, at=session.now())

@@ -53,7 +53,10 @@ def adopt(session: Session, seen: Survey, overdue: Overdue) -> None:
 
 
 def refuse_surprises(session: Session) -> None:
-    """Raise ServiceError if a daemon that starts now would surprise its owner. Raises StoreError."""
+    """Raise ServiceError if a daemon that starts now would surprise its owner.
+
+    Raises StoreError.
+    """
     seen = look(session)
     if not seen.would_surprise or seen.adopted:
         return

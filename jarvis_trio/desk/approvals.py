@@ -1,4 +1,4 @@
-"""What people approve to run: a task's command as it stands, or an executable with any arguments (law 9).
+"""People approve a task's command as it stands, or an executable with any arguments (law 9).
 
 Only a face behind which a person sits may call what changes the list.
 """

@@ -1,4 +1,4 @@
-"""The command of a task: what a request makes of it, what will not work as typed, and its approval."""
+"""The command of a task: how a request makes it, what in it will not work, and its approval."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ def command_config(request: TaskRequest, task: ScheduledTask, environment: Mappi
 
 
 def program_path(name: str, environment: Mapping[str, str]) -> str:
-    """The absolute path of a program: the daemon has another PATH, and another folder. Raises TaskError."""
+    """The absolute path of a program, since the daemon has another PATH and another folder.
+
+    Raises TaskError.
+    """
     path = str(Path(name).absolute()) if os.sep in name else name
     found = find_executable(path, environment.get("PATH", os.defpath))
     if found is not None and found.exists():
@@ -77,7 +80,7 @@ def _as_typed(word: str) -> str:
 
 
 def _relative_paths(command: Command, home: str) -> Iterator[str]:
-    """Arguments that name a file from here, but not from the folder in which the command will run."""
+    """Warn of arguments that name a file here, but not in the folder of the command."""
     folder = command.folder or home
     for word in command.words[1:]:
         value = word.partition("=")[2] if word.startswith("-") and "=" in word else word

@@ -54,7 +54,10 @@ def first_slot(task: ScheduledTask, now: datetime, machine_zone: tzinfo) -> date
 
 
 def same_schedule(before: ScheduledTask, after: ScheduledTask, machine_zone: tzinfo) -> bool:
-    """Whether both rows mean the same slots, so that what is queued stays. Raises ScheduleError for `after`."""
+    """Whether both rows mean the same slots, so that what is queued stays.
+
+    Raises ScheduleError for `after`.
+    """
     wanted = task_schedule(after, machine_zone)
     try:
         return task_schedule(before, machine_zone) == wanted
@@ -133,7 +136,7 @@ def _handler(request: TaskRequest, task: ScheduledTask, environment: Mapping[str
 
 
 def _mark_of_agent(request: TaskRequest, task: ScheduledTask, columns: Mapping[str, Any]) -> dict[str, str]:
-    """The mark on a command that an agent wrote or changes: such a one needs an approval of its own.
+    """The mark on a command that an agent writes or changes: it needs its own approval.
 
     It stands beside the words of the command, so that whoever writes other words takes it off.
     """

@@ -1,8 +1,9 @@
-"""A task as an entry of a file: in the words of the command line, and in the older form, the table's columns.
+"""A task as an entry of a file: in the words of the command line, or in the table's columns.
 
-The words are those of `add`: `every`, `cron`, `at`; `command`, or `handler` with `config`; the policy
-options; `deliver`. Paths below the home folder begin with `~`, so a file serves another
-machine. What has no words, such as a configuration with a null in it, stays JSON text.
+The columns are the older form. The words are those of `add`: `every`, `cron`, `at`; `command`, or
+`handler` with `config`; the policy options; `deliver`. Paths below the home folder begin with `~`,
+so a file serves another machine. A value that has no words, such as a configuration with a null
+in it, stays JSON text.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from jarvis_trio.store.tasks import CONFIGURATIONS
 from jarvis_trio.text import nearest
 
 _COMMAND: Mapping[str, type] = {"command": list, "env": dict, "secrets": list, "cwd": str}
-"""What the configuration of a command may hold, and of which kind. An entry has it without a level between."""
+"""The keys of a command's configuration, and their types. An entry holds them at its top level."""
 
 _TEXTS = ("name", "description", "schedule_type", "handler_type", "delivery_channel")
 COLUMNS = {*_TEXTS, *CONFIGURATIONS, "enabled"}
@@ -75,7 +76,10 @@ def entry_of(task: ScheduledTask, home: Path) -> dict[str, Any]:
 
 
 def task_of(entry: object, number: int, session: Session) -> ScheduledTask:
-    """The task that entry `number` of a file tells of, not checked yet. Raises TaskError with the number."""
+    """The task that entry `number` of a file describes, not checked yet.
+
+    Raises TaskError with the number.
+    """
     if not isinstance(entry, Mapping):
         raise TaskError(f"task {number} of the file is not a table of keys and values")
     form = COLUMNS if "schedule_type" in entry or "handler_type" in entry else _WORDS

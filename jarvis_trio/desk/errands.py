@@ -64,7 +64,8 @@ def started(session: Session, ticket: Ticket) -> int | None:
 def asked_run(session: Session, number: int) -> Run | None:
     """The run that a request has led to; None while nobody has answered it.
 
-    Raises TaskError if it was refused or withdrawn, DaemonMissingError if the daemon ended meanwhile.
+    Raises TaskError if it was refused or withdrawn, and DaemonMissingError if the daemon ended
+    meanwhile.
     """
     run_id = _started(session, number)
     if run_id is not None:
@@ -89,7 +90,10 @@ def withdraw(session: Session, ticket: Ticket) -> bool:
 
 
 def run_here(session: Session, name: str) -> RunHere:
-    """Start a run in a thread of this process. Raises UnknownTaskError, TaskRunningError, TaskError."""
+    """Start a run in a thread of this process.
+
+    Raises UnknownTaskError, TaskRunningError, TaskError.
+    """
     task = session.task(name)
     check_handler(task, session)
     claim = session.engine.claim_now(task.name)
@@ -125,7 +129,10 @@ def live_runs(session: Session) -> list[Run]:
 
 
 def ask_stop(session: Session, name: str) -> Stopping:
-    """Ask whoever runs a task to stop that run. Raises UnknownTaskError, TaskError if it does not run."""
+    """Ask whoever runs a task to stop that run.
+
+    Raises UnknownTaskError, and TaskError if it does not run.
+    """
     run = live_run(session, name)
     if run is None:
         raise TaskError(f"task {name!r} does not run", fix="`jarvis-trio status` shows what runs")
@@ -139,7 +146,7 @@ def is_taken_on(session: Session, stopping: Stopping) -> bool:
 
 
 def stop_from_here(session: Session, stopping: Stopping) -> int:
-    """End the processes of a run whose own process does not obey: a `tick`, say, or one that is gone.
+    """End the processes of a run whose own process does not obey, such as a `tick`, or is gone.
 
     It takes as long as they resist SIGTERM. Returns how many were ended; a Python handler of
     another process cannot be told from here.

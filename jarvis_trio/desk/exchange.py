@@ -1,4 +1,4 @@
-"""Tasks as a document, to be kept in a file: `export` makes one, `import` plans from one what is to change."""
+"""Tasks as a document in a file: `export` writes one, `import` plans the changes from one."""
 
 from __future__ import annotations
 
@@ -77,7 +77,10 @@ def read_document(session: Session, text: str, name: str) -> list[ScheduledTask]
 
 
 def plan_import(session: Session, wanted: list[ScheduledTask], *, prune: bool = False) -> Import:
-    """What changes if these tasks are to be so; what is not among them stays, unless `prune`. Raises TaskError."""
+    """Plan the changes that make the wanted tasks true.
+
+    Other tasks stay, unless `prune` is given. Raises TaskError.
+    """
     present = {task.name: task for task in session.store.list_scheduled_tasks()}
     _refuse_unknown_policy(wanted, present.values())
     if len({task.name for task in wanted}) < len(wanted):
@@ -126,7 +129,10 @@ def _entries(text: str, name: str) -> list[Any]:
 
 
 def _refuse_unknown_policy(wanted: Iterable[ScheduledTask], present: Iterable[ScheduledTask]) -> None:
-    """Raises TaskError for a policy with a key that means nothing here; what a row has already is another program's."""
+    """Raise TaskError for a policy with a key that means nothing here.
+
+    If a stored row has that key already, it belongs to another program and stays.
+    """
     known = sorted(field.name for field in fields(Policy))
     foreign = set().union(*(_policy_keys(task) for task in present))
     for task in wanted:
@@ -185,7 +191,10 @@ def _meaning(task: ScheduledTask, key: str) -> object:
 
 
 def _check_command(task: ScheduledTask, session: Session) -> None:
-    """Raises HandlerError if a task's command makes no sense, TaskError if its program is not there."""
+    """Check a task's command.
+
+    Raises HandlerError if it makes no sense, and TaskError if its program is missing.
+    """
     if task.handler_type == COMMAND_TYPE:
         from jarvis_trio.desk.commands import program_path  # noqa: PLC0415  # as `Session.handlers`
         from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as above

@@ -1,4 +1,4 @@
-"""What people look at: tasks, runs, how the daemon stands, what comes next and why. Nothing is written."""
+"""People look at tasks, runs, the daemon, and what comes next and why. Nothing is written."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TaskState:
         last: its last run.
         set_aside: why it was set aside; None if it was not.
         running: its run that is under way.
-        failing: whether it is in trouble: it fails, misses its times, or has not succeeded for too long.
+        failing: whether it fails, misses its times, or has not succeeded for too long.
     """
 
     task: ScheduledTask

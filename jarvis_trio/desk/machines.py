@@ -14,7 +14,10 @@ from jarvis_trio.text import nearest
 
 
 def machines(session: Session) -> list[Machine]:
-    """The machines that have used the database. Raises TaskError if it is one machine's own; StoreError."""
+    """The machines that have used the database.
+
+    Raises TaskError if the database belongs to one machine, and StoreError.
+    """
     _require_shared(session)
     return session.store.machines()
 
@@ -36,7 +39,10 @@ def forget(session: Session, name: str) -> None:
 
 
 def placed(session: Session, task: ScheduledTask) -> ScheduledTask:
-    """A new task with its place: the machine that it is added on, where its program is, unless it names one."""
+    """A new task with its place.
+
+    It runs on the machine that it is added on, which has its program, unless it names a place.
+    """
     check_place(session, task)
     here, policy = session.store.machine, task_policy(task.policy)
     if here is None or policy.on is not None:
@@ -62,7 +68,7 @@ def _require_shared(session: Session) -> None:
 
 
 def tasks_by_machine(session: Session) -> Counter[str]:
-    """How many enabled tasks are to run on each machine; `any` counts those that run on whichever is there."""
+    """How many enabled tasks run on each machine; `any` counts those that any may run."""
     places: Counter[str] = Counter()
     for task in session.store.list_scheduled_tasks(enabled_only=True):
         with suppress(ScheduleError):

@@ -26,7 +26,7 @@ class Move:
 def plan_move(session: Session, entries: Sequence[Entry]) -> Move:
     """What changes if these entries move in.
 
-    A task that is there is never changed: another one with its name gets a number, and an entry that
+    An existing task never changes. Another one with its name gets a number, and an entry that
     has moved in before changes nothing. An entry whose program is not there is refused.
     """
     present = {task.name: task for task in session.store.list_scheduled_tasks()}
@@ -67,7 +67,7 @@ def _with_program(task: ScheduledTask, session: Session) -> ScheduledTask:
 
 
 def _placed(task: ScheduledTask, present: Mapping[str, ScheduledTask], names: Collection[str]) -> ScheduledTask:
-    """The task under a name of its own, `backup-2` if need be; or the one that is there and does the same."""
+    """The task under a free name, such as `backup-2`, or the existing task that does the same."""
     for name in chain([task.name], (f"{task.name}-{number}" for number in count(2))):
         other = present.get(name)
         if name not in names and (other is None or _does(other) == _does(task)):

@@ -12,7 +12,10 @@ _LONGEST = 100
 
 
 def checked_name(name: str) -> str:
-    """The name as it is stored. Raises TaskError for one that would be a nuisance on a terminal or in a log."""
+    """The name as it is stored.
+
+    Raises TaskError for a name that would garble a terminal or a log.
+    """
     if not name.strip() or name != name.strip() or len(name) > _LONGEST or printable(name) != name:
         fix = f"use 1 to {_LONGEST} characters on one line, without control characters, and no space at either end"
         raise TaskError(f"not a name for a task: {name[:_LONGEST]!r}", fix=fix)
@@ -20,7 +23,10 @@ def checked_name(name: str) -> str:
 
 
 def composed(name: str) -> str:
-    """The name in the form in which equal letters are equal texts (NFC, UAX 15); macOS types accents apart."""
+    """The name in NFC (UAX 15), so that equal letters are equal texts.
+
+    macOS types accents apart from their letters.
+    """
     return unicodedata.normalize("NFC", name)
 
 
@@ -30,5 +36,8 @@ def typed(name: str) -> str:
 
 
 def short_name(name: str) -> str:
-    """The name as a table shows it: other programs may have written one that is longer than `checked_name` allows."""
+    """The name as a table shows it.
+
+    Other programs may have written one that is longer than `checked_name` allows.
+    """
     return shortened(name, _LONGEST)

@@ -1,4 +1,4 @@
-"""The frozen values of what is asked: the texts as a person or a program gave them, not yet understood."""
+"""Requests as frozen values: the texts that a person or a program gave, not yet parsed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ NONE = "none"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequest:
-    """What a task is to be. None, or nothing in it, leaves a new task without it and an old one as it is.
+    """What a task is to be.
+
+    None or an empty field gives a new task nothing, and leaves an existing task as it is.
 
     Attributes:
         name: a new name for a task that is there; its history keeps to it.

@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from jarvis_trio.handlers.outputs import Outputs
 
 LOOKING_TIMEOUT = timedelta(seconds=5)
-"""How long to wait for a program that locks out even readers: long for a transaction, short for a person."""
+"""How long to wait for a program that locks out readers.
+
+It is long for a transaction, and short for a person.
+"""
 
 
 class Session:
@@ -89,7 +92,7 @@ class Session:
 
     @cached_property
     def clock(self) -> Clock:
-        """What the time is: of a database that machines share, or else of this machine, in the daemon's zone."""
+        """The time of a shared database, or else of this machine in the daemon's zone."""
         with suppress(JarvisError):  # the caller meets it again as soon as the settings or the database are used
             if self._given_clock is None and self.settings.database_url:
                 return self.store.clock
@@ -97,14 +100,17 @@ class Session:
 
     @cached_property
     def store(self) -> MemoryStore:
-        """The database. Raises StoreMissingError if there is none, since only `init` makes one; StoreError."""
+        """The database.
+
+        Raises StoreMissingError if there is none, since only `init` makes one, and StoreError.
+        """
         if self.only_looks:
             return self.look()
         require_database(self.settings)
         return self._open(create=False)
 
     def look(self) -> MemoryStore:
-        """Another connection to the database, which reads and changes nothing. Raises as `store` does."""
+        """Another connection to the database, which changes nothing. Raises as `store` does."""
         return self._open(busy_timeout=self._looking_timeout, read_only=True)
 
     def make_store(self) -> MemoryStore:
@@ -123,7 +129,7 @@ class Session:
             **options,
         )
 
-    # The four below are imported when they are used: they cost 20 to 40 ms, which `list` need not pay.
+    # Import the four below on use: they cost 20 to 40 ms, which `list` need not pay.
 
     @cached_property
     def channels(self) -> Channels:
@@ -134,7 +140,7 @@ class Session:
 
     @cached_property
     def handlers(self) -> Mapping[str, Handler]:
-        """The handlers by type: those that come with the program, the installed ones, and an application's."""
+        """The handlers by type: the program's own, the installed ones, and the application's."""
         from jarvis_trio.handlers.making import make_handlers  # noqa: PLC0415  # as above
 
         ours = make_handlers(self.settings, self.channels, self.environment)
@@ -192,7 +198,7 @@ class Session:
         return found
 
     def find_task(self, name: str) -> ScheduledTask | None:
-        """The task with that name, or None; the same letters in another form of Unicode are the same name."""
+        """The task with that name, or None. The Unicode form of its letters makes no difference."""
         found = self.store.get_scheduled_task_by_name(name)
         if found is not None or name.isascii():
             return found
@@ -224,9 +230,9 @@ class Session:
         wake(self.settings.lock_file)
 
     def longest_timeout_seconds(self) -> float:
-        """The longest time limit that a task sets for itself; 0 if none does, or if there is no database.
+        """The longest time limit that a task sets for itself; 0 if there is none, or no database.
 
-        Read-only: who asks has no permission to create tables.
+        Read-only: this command has no permission to create tables.
         """
         longest = 0.0
         with suppress(StoreMissingError), self.look() as store:

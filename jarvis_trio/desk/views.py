@@ -87,7 +87,7 @@ def live_view(run: Run, zone: tzinfo) -> View:
 
 
 def outcome_view(task: ScheduledTask, run: Run) -> View:
-    """How a run that somebody asked for ended, as the engine reports it: `result`, or `error` if it failed."""
+    """How a requested run ended, as the engine reports it: `result`, or `error` if it failed."""
     ended = {"result": json_value(run.result)}
     if run.status is not RunStatus.EXECUTED:
         ended["error"] = run.reason

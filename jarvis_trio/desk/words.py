@@ -19,7 +19,7 @@ _OF_COMMANDS = {"env": "variables", "secrets": "secrets", "cwd": "folder"}
 
 
 def schedule_words(task: ScheduledTask, machine_zone: tzinfo) -> str:
-    """When a task runs: `every 5m`, `at 09:00 on Monday`; the row's own text if nobody can read it."""
+    """When a task runs, as in `every 5m`; the row's own text if it cannot be parsed."""
     try:
         schedule = task_schedule(task, machine_zone)
     except ScheduleError:
@@ -35,7 +35,7 @@ def schedule_words(task: ScheduledTask, machine_zone: tzinfo) -> str:
 
 
 def zone_of(task: ScheduledTask, machine_zone: tzinfo) -> tzinfo:
-    """The zone in which a task's times are told: its own, or the machine's if it has none that is known."""
+    """The zone that a task's times are shown in: its own if it is known, else the machine's."""
     try:
         return task_zone(task, machine_zone)
     except ScheduleError:

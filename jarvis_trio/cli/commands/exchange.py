@@ -67,8 +67,8 @@ def import_tasks(
     """Add and change tasks as a file says: all of it or nothing.
 
     It shows the difference first, and asks if a person is there. Tasks that the
-    file does not name stay as they are, unless you give --prune. With --yes nobody is asked, and so no
-    command is approved.
+    file does not name stay as they are, unless you give --prune. With --yes nobody is
+    asked, and so no command is approved.
 
     A crontab, or a launchd agent's property list, adds tasks and changes none. Each
     line that cannot be taken over is listed with the reason. The old scheduler stays

@@ -63,7 +63,10 @@ def forecast_command(session: Session, /, name: str | None, start: str | None, d
 
 
 def _print_stream(objects: Iterable[object]) -> None:
-    """Print a JSON array while its objects are computed: ten years of many tasks are not held in memory."""
+    """Print a JSON array while its objects are computed.
+
+    Ten years of many tasks do not have to fit in memory.
+    """
     lines = (json.dumps(item) for item in objects)
     opening = "["
     while batch := list(islice(lines, _BATCH)):
@@ -91,7 +94,10 @@ def _print_day(target: Console, day: date, slots: list[Upcoming], zone: tzinfo) 
 
 
 def _lines(slots: list[Upcoming], zone: tzinfo, *, named: bool) -> Iterator[tuple[str, str, str]]:
-    """Time, task and remark of each slot; the slots of a task that has many share the line of the first."""
+    """Time, task and remark of each slot.
+
+    If a task has many slots, they share the line of the first.
+    """
     count = Counter(slot.task for slot in slots)
     last = {slot.task: slot.at for slot in slots}
     for slot in slots:

@@ -66,7 +66,10 @@ def init(session: Session, as_json: bool) -> None:
 
 
 def _add_usual_tasks(session: Session) -> tuple[list[ScheduledTask], list[str]]:
-    """Add those that are missing. Returns them, and the names of tasks that do the work of the others."""
+    """Add the usual tasks that are missing.
+
+    Returns them, and the names of the tasks that already do the work of the rest.
+    """
     there = session.store.list_scheduled_tasks()
     added, present = [], []
     for task in _usual_tasks(session):

@@ -104,7 +104,10 @@ def install_command(session: CommandSession, /, application: Application | None,
 
 
 def check_tasks(session: CommandSession, application: Application | None, *, anyway: bool) -> None:
-    """Raise JarvisError if tasks could not run, or would surprise a person who was not shown them."""
+    """Raise JarvisError if tasks could not run, or would surprise their owner.
+
+    With `anyway`, the owner has accepted the surprises.
+    """
     if session.application is not None:
         session.application.require_usable()
     if not anyway and not isinstance(application, WrappedEngine):
@@ -287,7 +290,10 @@ def agent_as_installed(session: CommandSession) -> Agent:
 
 
 def bare_agent(session: CommandSession) -> Agent:
-    """The agent without its application, to remove, stop or restart it also if the application is gone."""
+    """The agent without its application.
+
+    It can be removed, stopped or restarted even if the application is gone.
+    """
     return Agent(**daemon_fields(session, None))
 
 
@@ -324,7 +330,7 @@ def say_short(line: str) -> None:
 
 
 def _as_json(seen: AgentState) -> dict[str, Any]:
-    """The state as plain data. Here `plist` and `domain` are what launchd calls the file and the place."""
+    """The state as plain data, in launchd's words: `label`, `domain` and `plist`."""
     values = asdict(seen)
     names = {"name": "label", "place": "domain", "file": "plist"}
     return {names.get(name, name): str(value) if name == "file" else value for name, value in values.items()}

@@ -83,7 +83,7 @@ class _Log:
 
     def new_lines(self) -> Iterator[str]:
         """The lines that have come since the last call."""
-        # Asked first: once it was moved away, its writer has done with it, and the rest of it can be read.
+        # Ask this first: the writer is done with a file that was moved, so the rest can be read.
         moved = self._was_moved()
         if os.fstat(self._file.fileno()).st_size < self._file.tell():  # emptied by hand
             self._file.seek(0)
@@ -123,7 +123,7 @@ def _last(log: _Log, task: str | None, number: int) -> list[str]:
 
 
 def _about(task: str | None, lines: Iterable[str]) -> Iterator[str]:
-    """The lines about a task, each with those below it that are indented; all if no task is named."""
+    """The lines about a task, each with the indented lines below it; all if `task` is None."""
     wanted = False
     for line in lines:
         if not line.startswith(" "):

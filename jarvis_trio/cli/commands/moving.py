@@ -1,4 +1,4 @@
-"""Moving in: what `import --crontab` and `import --plist` read and tell, before anything changes."""
+"""Moving in: `import --crontab` and `import --plist` show what they read before they change it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _STAYING = frozenset(["com.chg.imessage-daemon", "com.chg.jarvis-backup", "com.c
 
 
 def plan_crontab(session: Session, name: str) -> Import:
-    """What the crontab changes; its lines are told one by one. Raises TaskError if it cannot be read."""
+    """Plan what the crontab changes, and print each of its lines.
+
+    Raises TaskError if it cannot be read.
+    """
     data = sys.stdin.buffer.read() if name == _STDIN else _content(name)
     user = getpass.getuser() if str(Path(name).absolute()).startswith(_OF_THE_SYSTEM) else None
     plan = _told(session, read_crontab(data.decode("utf-8", "surrogateescape"), user))
@@ -69,7 +72,7 @@ def _told(session: Session, entries: list[Entry]) -> Import:
 
 
 def _ask_at_the_terminal() -> None:
-    """What came through the pipe is read; a question is for the person at the terminal, if there is one."""
+    """Read answers from the terminal, if there is one, once the pipe on stdin is read."""
     if sys.stdin.isatty() or not sys.stdout.isatty():
         return
     try:

@@ -222,7 +222,10 @@ def _unit_to_be(session: CommandSession, application: Application | None) -> Uni
 
 
 def _bare_unit(session: CommandSession) -> Unit:
-    """The unit without its application, to remove, stop or restart it also if the application is gone."""
+    """The unit without its application.
+
+    It can be removed, stopped or restarted even if the application is gone.
+    """
     return Unit(config_home=_config_home(), **daemon_fields(session, None))
 
 
@@ -232,7 +235,7 @@ def _config_home() -> Path:
 
 
 def _on_mac() -> bool:
-    """Whether launchd is here. The program counts and not the platform: a test has a stand-in for it."""
+    """Whether launchd is here. The program decides, not the platform: tests have a stand-in."""
     return shutil.which("launchctl") is not None
 
 
