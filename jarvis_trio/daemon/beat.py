@@ -1,4 +1,4 @@
-"""Makes one kind of call again and again, as its pace says: the ticks are one, the deliveries another."""
+"""Makes one kind of call again and again, at its pace: ticks are one kind, deliveries another."""
 
 from __future__ import annotations
 

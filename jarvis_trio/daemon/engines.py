@@ -96,7 +96,7 @@ class TotalEngine:
         return results
 
     def look(self) -> None:
-        """Ask the engine what is due, what it has to send, and whether anybody asks for something."""
+        """Ask the engine what is due, what it has to send, and whether there is a request."""
         self.due_at = self.next_due_at()
         self.delivery_at = self.next_delivery_at()
         self.is_asked = self.obeys and self.look_for_requests()
@@ -170,7 +170,10 @@ class TotalEngine:
         self._ask("finish", lambda answer: None, None, "The engine could not finish")
 
     def log_failed_tick(self, error: BaseException) -> None:
-        """One line for each failed tick. A traceback only for a new error that is not one of ours."""
+        """Log one line for each failed tick.
+
+        A traceback follows only if the error is new and not one of ours.
+        """
         text = f"{type(error).__name__}: {error_text(error)}"
         is_new = not isinstance(error, JarvisError) and text != self._last_failure
         self._last_failure = text
@@ -195,7 +198,10 @@ class TotalEngine:
             return None
 
     def _ask(self, name: str, read: Callable[[Any], _Answer], otherwise: _Answer, complaint: str | None) -> _Answer:
-        """What `read` makes of the engine's answer; `otherwise` if it has none. A complaint of None says nothing."""
+        """What `read` makes of the engine's answer; `otherwise` if the engine has no answer.
+
+        A failure is logged with the complaint; None logs nothing.
+        """
         method = self._offered(name)
         if not callable(method):
             return otherwise

@@ -1,4 +1,4 @@
-"""The lookout sees that other programs write the database, and has the daemon look at what they changed.
+"""The lookout sees other programs' writes, and has the daemon look at what they changed.
 
 Guarantees:
 

@@ -113,11 +113,14 @@ class JarvisDaemon:
 
     @property
     def quiet_until(self) -> datetime | None:
-        """Before when the engine wants nothing, as it said after its last tick (aware UTC); None for ever."""
+        """The next instant at which the engine wants a call (aware UTC); None for never.
+
+        The engine named it after its last tick.
+        """
         return min(filter(None, (self._asked.due_at, self._asked.delivery_at)), default=None)
 
     def wake(self) -> None:
-        """Look at what people ask for, and tick as soon as a tick may start, instead of sleeping on."""
+        """Stop sleeping: look at what people ask for, and tick as soon as a tick may start."""
         self._ticks.wake()
         if self._watcher is not None:
             self._watcher.wake()

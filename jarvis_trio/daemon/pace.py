@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 QUESTION_AFTER = 1.0
-"""If a routine tick is still busy after this many seconds, ask whether another has work beside it."""
+"""If a routine tick is still busy after this many seconds, ask whether another tick has work."""
 
 FIRST_PAUSE = 0.002
 """Seconds between the second and the third tick in a row that found nothing to do."""
@@ -113,7 +113,7 @@ class Pace:
         self._woken = True
 
     def due(self, at: datetime | None) -> None:
-        """Somebody other than a tick knows when the next one is wanted (aware UTC, or None for never)."""
+        """Take the next due time from somebody other than a tick (aware UTC, or None for never)."""
         self._due_at = at
 
     def asked(self) -> None:
@@ -132,7 +132,10 @@ class Pace:
         return self._question_at <= now.seconds and len(self._running) < self._places
 
     def seconds_to_wait(self, now: Moment) -> float:
-        """How long to wait before a tick may start; 0 for not at all, infinity for "until told more"."""
+        """How long to wait before a tick may start.
+
+        0 is "not at all", infinity is "until told more".
+        """
         if len(self._running) >= self._places:
             return math.inf
         if self._woken:

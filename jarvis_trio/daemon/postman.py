@@ -1,4 +1,4 @@
-"""The postman sends what the engine has to send, beside the ticks and never in their places (law 4).
+"""The postman sends the engine's messages, beside the ticks and never in their places (law 4).
 
 Guarantees:
 

@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Watcher:
-    """Calls the engine's `obey_run` and `obey_stop` when it is woken, until there is nothing left to obey.
+    """Calls the engine's `obey_run` and `obey_stop` when woken, until nothing is left to obey.
 
     Args:
         engine: the engine.

@@ -185,9 +185,9 @@ class Claims:
     def _decide_alone(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
         """Decide, so that a row that is refused hurts its own task only (law 4).
 
-        Raises TaskRefusedError; the transaction is to be rolled back then. A savepoint for each decision
-        was considered and rejected: it costs each run two statements for a case that is rare,
-        and a trigger that takes back the whole transaction needs this way in any case.
+        Raises TaskRefusedError; the caller must then roll back the transaction. A savepoint for
+        each decision was considered and rejected: it costs each run two statements for a rare case.
+        A trigger that rolls back the whole transaction needs this way in any case.
         """
         try:
             decided = self._decide(due, now, started_at)
@@ -231,7 +231,10 @@ class Claims:
         return Passed.MOVED
 
     def _park(self, due: Due, now: datetime) -> Unrun | Passed:
-        """Record once that nobody brings the task's handler; its row stays as it is until somebody does."""
+        """Record once that the task's handler is not installed.
+
+        The row stays as it is until somebody installs the handler.
+        """
         reason = f"no handler of type {due.task.handler_type!r} is installed"
         self._store.dequeue_slot(require_id(due.task))
         self._notices.trouble(due.task, TroubleKind.NO_HANDLER, reason, now)
@@ -250,7 +253,10 @@ class Claims:
         return claim or Passed.HAS_RUN
 
     def _collapsed(self, due: Due, schedule: Schedule, planned: Plan) -> int:
-        """How many earlier slots the planned one stands for, without those that have a row of their own."""
+        """How many earlier slots the planned one stands for.
+
+        A slot with a row of its own does not count.
+        """
         first, end = due.scheduled_for, planned.slot
         recorded = self._store.slots_with_run(require_id(due.task), first, end)
         counted = sum(slot == first or schedule.latest(first, slot)[0] == slot for slot in recorded)

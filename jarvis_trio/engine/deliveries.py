@@ -39,10 +39,13 @@ from jarvis_trio.store.outbox import FirstLetter, Letter
 from jarvis_trio.text import error_text
 
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240, 720))
-"""How long a message that could not be delivered waits before each further try; then it is given up."""
+"""The pause before each retry of a message. After the last retry the message is given up."""
 
 DEADLINE = timedelta(seconds=40)
-"""How long one delivery may take, from the first connection to the last answer. Shorter than the first pause."""
+"""The time limit of one delivery, from the first connection to the last answer.
+
+It is shorter than the first pause.
+"""
 
 CHANNEL_PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 15))
 """How long a channel pauses after its first, second ... delivery in a row that hung."""
@@ -138,10 +141,10 @@ class Deliveries:
         return True
 
     def deliver_waiting(self, now: datetime, is_in_a_hurry: Callable[[], bool] = lambda: False) -> None:
-        """Send all that is due at `now` (aware UTC), for at most the deadline; for ticks without a daemon.
+        """Send all that is due at `now` (aware UTC), for at most the deadline.
 
-        Each channel has a thread of its own meanwhile. `is_in_a_hurry` ends the wait: what is
-        unsent then stays in the outbox.
+        This is for ticks without a daemon. Each channel has a thread of its own meanwhile.
+        `is_in_a_hurry` ends the wait; what is unsent then stays in the outbox.
         """
         channels = {self._channel_of(first) for first in self._store.first_letters() if first.due_at <= now}
         threads = [threading.Thread(target=self._work_off, args=[now], daemon=True) for _ in channels]
@@ -241,7 +244,10 @@ class Deliveries:
         _logger.warning("The channel %s hangs; it pauses for %s", channel, duration_text(pause))
 
     def _free_at(self, first: FirstLetter, now: datetime, seconds: float) -> datetime:
-        """When the letter can be sent: it is due, its channel has ended what it sends, and does not pause."""
+        """When the letter can be sent.
+
+        It must be due, and its channel must be neither busy nor in a pause.
+        """
         channel = self._channel_of(first)
         with self._guard:
             free_at = self._paused_until.get(channel, seconds)
@@ -265,7 +271,10 @@ class Deliveries:
         self._note(sending, account, again_at)
 
     def _note(self, sending: _Sending, outcome: Mapping[str, str], again_at: datetime | None = None) -> None:
-        """Write what became of a letter, into its run's row and into the outbox: back in until `again_at`, or out."""
+        """Write what became of a letter into its run's row and into the outbox.
+
+        The letter waits until `again_at`; without that time it leaves the outbox.
+        """
         letter = sending.letter
         account = {"channel": sending.channel, "attempts": letter.attempt, **outcome}
         with self._store.transaction():

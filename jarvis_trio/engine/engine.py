@@ -99,7 +99,7 @@ class SchedulerEngine:
         outputs: what commands wrote; it goes with the rows of the history.
         clock: another clock than the store's.
         lead: how long before its time a slot is claimed, so that its handler starts at the very
-            instant. 0 in simulations, where a claim takes no time.
+            instant. 0 in simulations: a claim takes no time there.
 
     Attributes:
         tell_due: called after the first claim of each tick, in its thread, with what is due next
@@ -215,7 +215,10 @@ class SchedulerEngine:
         return self.run_claimed(self.claim_now(name))
 
     def claim_now(self, name: str) -> Claim:
-        """Claim the run that `run_claimed` then makes; it has a number from now on. Raises as `run_now` does."""
+        """Claim the run that `run_claimed` then makes; it has a number from now on.
+
+        Raises the errors of `run_now`.
+        """
         self.recover()
         return self._claims.claim_manually(self.memory_store.require_task(name), self._clock.now())
 
@@ -233,7 +236,10 @@ class SchedulerEngine:
         self._claims.recover(self._clock.now())
 
     def stop(self, run_id: int, by: str) -> bool:
-        """Tell a run of this process to stop; it ends as `interrupted`. Returns whether it runs here."""
+        """Tell a run of this process to stop; it ends as `interrupted`.
+
+        Returns whether this process makes that run.
+        """
         return self._running.stop(run_id, by)
 
     def next_due_at(self) -> datetime | None:
@@ -268,11 +274,17 @@ class SchedulerEngine:
         return self._deliveries.deadline
 
     def wind_down(self) -> None:
-        """Claim nothing else: a tick ends with the run that it has in hand. Messages get a short grace."""
+        """Claim nothing more: a tick ends with the run it has in hand.
+
+        Messages get a short grace.
+        """
         self._stopped_at = self._clock.monotonic()
 
     def make_watch(self) -> Watch | None:
-        """What tells of other programs' writes, if the database has something better than its files."""
+        """The database's own watch for other programs' writes.
+
+        None if the database offers nothing better than its files.
+        """
         return self.memory_store.connection.watch()
 
     def watched_files(self) -> tuple[Path, ...]:
@@ -288,14 +300,17 @@ class SchedulerEngine:
         return self._look_ahead().asked
 
     def obey_stop(self) -> bool:
-        """Tell one run of this process to stop, if somebody asks for that; it ends as `interrupted`.
+        """Tell one run of this process to stop, if somebody asks for that.
 
-        Returns whether there was one. Raises StoreError.
+        The run ends as `interrupted`. Returns whether it told one. Raises StoreError.
         """
         return self._errands.stop_one()
 
     def obey_run(self) -> bool:
-        """Run one task that somebody asks for, to its end. Returns whether there was one. Raises StoreError."""
+        """Run one task that somebody asks for, to its end.
+
+        Returns whether it ran one. Raises StoreError.
+        """
         claim = self._errands.claim_one()
         if claim is not None:
             self.run_claimed(claim)
@@ -355,7 +370,8 @@ class SchedulerEngine:
                 if self._stopped_at is not None:
                     return Step(None, [], more=False)
                 now = present()  # the wait for the write lock is over
-                # Nothing later than the present: the clock may have been set back since the tick began.
+                # The clock may have been set back since the tick began, so cap the instant at the
+                # present.
                 return self._claims.step(min(instant, now), now, lead)
         except Exception as error:
             # What is in hand is kept whatever the claim met; it was rolled back with it.
@@ -384,7 +400,10 @@ class SchedulerEngine:
 
     @staticmethod
     def _unless_refused(work: Callable[[], None]) -> None:
-        """Do what a tick can do without: another program's trigger must not end the tick for it (law 4)."""
+        """Do work that a tick can do without.
+
+        Another program's trigger may refuse it, and that must not end the tick (law 4).
+        """
         try:
             work()
         except ConflictError as error:
@@ -424,7 +443,10 @@ class SchedulerEngine:
             self._unless_refused(lambda: self._planner.rezone(now))
 
     def _notice_clock(self) -> None:
-        """Notice that the wall clock lost time against the monotonic one, or against the last run: it was set back."""
+        """Notice that the wall clock was set back.
+
+        It then lost time against the monotonic clock, or against the last run.
+        """
         with self._guard:
             now = self._clock.now()  # read again: the tick may have waited long for the database
             monotonic = self._clock.monotonic()
@@ -551,7 +573,10 @@ class SchedulerEngine:
 
 
 class _LentStore:
-    """The store in the hands of a handler: all of it but its end, since every other task needs it open (law 4)."""
+    """The store as a handler gets it: the handler cannot close it.
+
+    Every other task needs the store open (law 4).
+    """
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store

@@ -41,7 +41,10 @@ class Errands:
         self._known = known_handlers
 
     def stop_one(self) -> bool:
-        """Tell a run of this process to stop, if somebody asks for that. Returns whether there was one."""
+        """Tell a run of this process to stop, if somebody asks for that.
+
+        Returns whether it told one.
+        """
         for request in self._open(RequestKind.STOP):
             if request.run_id is not None and self._running.stop(request.run_id, request.asked_by):
                 self._store.answer(request.id, self._store.clock.now())
@@ -75,7 +78,10 @@ class Errands:
         return abs(age) > WAITED_FOR or not self._peers.is_alive(request.asker)
 
     def _claim(self, request: Request) -> Claim | None:
-        """The claim and the answer, in one transaction; None if it is refused, or was withdrawn meanwhile."""
+        """Write the claim and the answer in one transaction.
+
+        Returns None if the claim is refused, or if the request was withdrawn meanwhile.
+        """
         now = self._store.clock.now()
         try:
             with self._store.transaction():

@@ -1,7 +1,7 @@
-"""How often a task may tell of its troubles: a task that flaps tells once an hour, with the count. Pure.
+"""How often a task may tell of its troubles: a flapping task tells once an hour. Pure.
 
 The first trouble and the recovery from it are told at once. What follows within the hour waits
-until the hour is over; then one message tells how it stands, and how often that changed.
+until the hour is over. Then one message tells the present state, and how often it changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class Told:
     """What a task has told.
 
     Attributes:
-        times: when its last messages went out, or will (aware UTC); a deferred one counts as `AT_ONCE`.
+        times: when its last messages went out, or will go out (aware UTC); a deferred one counts as
+            `AT_ONCE`.
         waiting: the number of the letter that is deferred.
         changes: how many changes that letter stands for.
         since: when the first of them was (aware UTC).
@@ -58,7 +59,10 @@ class Told:
         return replace(self, changes=self.changes + 1)
 
     def alone(self, at: datetime) -> Self:
-        """No letter waits: the next message stands for one change, at `at`, and is told when it may be."""
+        """The same, with no letter waiting.
+
+        The next message stands for one change, at `at`, and goes out as soon as it may.
+        """
         recent = tuple(time for time in self.times if time > at - HOUR)[-AT_ONCE:]
         if len(recent) < AT_ONCE:
             return replace(self, times=(*recent, at), waiting=None, changes=1, since=at)

@@ -14,8 +14,8 @@ The races that it is made for:
    what is left of the command, and has the slot run again. Other machines see a live run meanwhile.
 2. A machine is cut off from the database amid a run. Its command runs on; its outcome is kept and
    written when the connection is back. Other machines leave that task alone.
-3. A machine never comes back. A person says so, and its runs are interrupted by the machine on which
-   that is said.
+3. A machine never comes back. A person says so on another machine, and that machine interrupts
+   the runs of the lost one.
 """
 
 from __future__ import annotations

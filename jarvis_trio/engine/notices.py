@@ -56,7 +56,10 @@ class Notices:
             self._post(letter, claim.started_at)
 
     def run_ended(self, claim: Claim, outcome: Outcome, at: datetime) -> None:
-        """Note the end of a run that is not tried again; call it in the transaction that records it."""
+        """Note the end of a run that has no further attempt.
+
+        Call it in the transaction that records the end.
+        """
         task = claim.task
         if task.delivery_channel:
             text = outcome.result if outcome.reason is None else outcome.reason
@@ -125,7 +128,10 @@ class Notices:
 
 
 def _own_address(task: ScheduledTask) -> tuple[str, str] | None:
-    """The channel for a task's troubles that its policy names, and its configuration; None if it names none."""
+    """The channel that the task's policy names for its troubles, and the channel's configuration.
+
+    None if the policy names no channel.
+    """
     with suppress(ScheduleError):  # the trouble may be the policy
         policy = task_policy(task.policy)
         if policy.alert_channel is not None:

@@ -65,7 +65,10 @@ class Outcomes:
                 self.write(ended, note_in_task=False)  # which another program's trigger takes back
 
     def write(self, ended: Ended, *, note_in_task: bool = True) -> None:
-        """Write the outcome in the open transaction, by default in the task's row too. Raises StoreError."""
+        """Write the outcome in the open transaction, by default in the task's row too.
+
+        Raises StoreError.
+        """
         claim, outcome = ended.claim, ended.outcome
         if not self._store.finish_run(claim, outcome, ended.at, note_in_task=note_in_task):
             _logger.error("Run %d of task %r is not in the database any more", claim.run_id, claim.task.name)
@@ -93,7 +96,10 @@ class Outcomes:
             self._release(claim)
 
     def _may_retry(self, claim: Claim) -> bool:
-        """Whether the slot has another attempt: not if its task was paused or removed while it ran."""
+        """Whether the slot has another attempt.
+
+        It has none if its task was paused or removed during the run.
+        """
         if claim.trigger is not Trigger.SCHEDULE or claim.attempt > task_policy(claim.task.policy).retries:
             return False
         task = self._store.task_of_run(claim.run_id)

@@ -34,7 +34,7 @@ class Peers:
         owner: the text that tells this process from all others.
         is_alive: whether the process of another owner's text still lives.
         end_orphans: ends what the process of another owner's text has left of its commands.
-        check_in: told of each tick; where machines share the database, it says that this one lives.
+        check_in: told of each tick; if machines share the database, it says that this one lives.
     """
 
     owner: str = field(default_factory=current_owner)
@@ -44,7 +44,7 @@ class Peers:
 
     @classmethod
     def beside(cls, database: Path) -> Self:
-        """This process, with a lock in a file beside the database that proves its life to the others."""
+        """This process; a lock in a file beside the database proves to the others that it lives."""
         locks = OwnerLocks(database.with_name(LOCKS))
         owner = current_owner()
         locks.hold(owner)

@@ -22,7 +22,10 @@ from jarvis_trio.schedules.schedule import Schedule, SetBack, task_schedule
 from jarvis_trio.store import MemoryStore
 
 CLOCK_SLACK = timedelta(seconds=5)
-"""A clock set back by less than this is a correction (ntpd steps by parts of a second): no schedule is moved."""
+"""A clock set back by less than this is a correction, and no schedule is moved.
+
+ntpd steps the clock by parts of a second.
+"""
 
 _logger = logging.getLogger(__name__)
 
@@ -86,9 +89,10 @@ class Planner:
             self._zones.use(name)
 
     def set_aside(self, task: ScheduledTask, reason: str, now: datetime) -> None:
-        """Take a task that cannot be scheduled out of the queue, with the reason in its history; told once.
+        """Take a task that cannot be scheduled out of the queue.
 
-        Its row stays as it is: `enabled` says what people want, and other programs read it.
+        Its history gets the reason, which is told once. The row stays as it is: `enabled` says what
+        people want, and other programs read it.
         """
         task_id, reason = require_id(task), reason[:1000]  # it can quote as much as the row holds
         self._store.dequeue(task_id)
@@ -119,14 +123,20 @@ class Planner:
                 self._move(task, moved, None if moved is None else schedule.origin(moved, now))
 
     def reread(self, now: datetime) -> None:
-        """The rules of a zone changed: what is queued follows them, unless somebody put it there by hand."""
+        """The rules of a zone changed: what is queued follows them.
+
+        A time that somebody set by hand stays.
+        """
         with self._store.transaction():
             for task, schedule, slot, origin in self._queued():
                 moved = slot if origin is None else schedule.reread(slot)
                 self._move(task, moved, origin and moved)
 
     def rewind(self, now: datetime, back: timedelta) -> None:
-        """The wall clock was set back by `back`: no interval waits longer than it says, no slot runs twice."""
+        """The wall clock was set back by `back`: keep the schedules right.
+
+        No interval waits longer than it says, and no slot runs twice.
+        """
         with self._store.transaction():
             for task, schedule, slot, waits_from in self._queued():
                 has_run = partial(self._store.slot_has_run, require_id(task))

@@ -82,7 +82,10 @@ class Refusals:
             _logger.info("Task %r is not refused any more", task.name, extra={"task": task.name})
 
     def tell(self, now: datetime) -> None:
-        """Tell people of what is new, as far as that can be written; call it outside of a transaction."""
+        """Tell people of new refusals, if those can be written.
+
+        Call it outside of a transaction.
+        """
         while self._untold:
             with self._guard:
                 refusal = self._untold.pop()

@@ -49,7 +49,10 @@ Runner = Callable[[Handler, ScheduledTask, HandlerContext], Outcome]
 
 
 def run_inline(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Outcome:
-    """Call the handler in this thread, without a time limit: for simulations, which must be exact."""
+    """Call the handler in this thread, without a time limit.
+
+    This is for simulations, which must be exact.
+    """
     return call_handler(handler, task, context)
 
 
@@ -64,7 +67,10 @@ def run_in_thread(handler: Handler, task: ScheduledTask, context: HandlerContext
 
 
 class Threads:
-    """Threads that make one call after the other: starting a new one costs more than all the SQL of a run."""
+    """Threads that make one call after the other.
+
+    To start a new thread costs more than all the SQL of a run.
+    """
 
     def __init__(self) -> None:
         self._idle: list[queue.SimpleQueue[_Call]] = []
@@ -79,7 +85,10 @@ class Threads:
         return call.wait()
 
     def _make(self, call: _Call) -> None:
-        """Have an idle thread, or else a new one, make the call. Raises RuntimeError if none can be started."""
+        """Have an idle thread make the call, or else a new one.
+
+        Raises RuntimeError if no thread can be started.
+        """
         try:
             calls = self._idle.pop()
         except IndexError:
@@ -88,7 +97,10 @@ class Threads:
         calls.put(call)
 
     def forget(self) -> None:
-        """Forget all threads, in the child of a fork: only the thread that forked exists there (fork(2))."""
+        """Forget all threads, in the child of a fork.
+
+        Only the thread that forked exists there (fork(2)).
+        """
         self._idle.clear()
 
     def _serve(self, calls: queue.SimpleQueue[_Call]) -> None:
@@ -143,7 +155,10 @@ class _Call:
             return self._outcome
 
     def _ends_in_time(self) -> bool:
-        """Wait for the end of the call; False at its time limit, and as soon as it is told to stop."""
+        """Wait for the end of the call.
+
+        Returns False at the call's time limit, or as soon as the call is told to stop.
+        """
         deadline = time.monotonic() + self._context.timeout.total_seconds()
         while (left := deadline - time.monotonic()) > 0:
             if self._ended.wait(min(left, _LOOK_SECONDS)):

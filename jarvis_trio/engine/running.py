@@ -66,7 +66,10 @@ class Running:
             return [(live.claim.task.name, live.claim.started_at) for live in self._live.values()]
 
     def until(self) -> datetime | None:
-        """When the last of them is over at the latest (aware UTC); None if nothing runs, or one has no limit."""
+        """The latest instant at which the last of them is over (aware UTC).
+
+        None if nothing runs, or if a run has no limit.
+        """
         with self._guard:
             contexts = [live.context for live in self._live.values()]
         with suppress(OverflowError):

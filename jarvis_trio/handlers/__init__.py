@@ -43,7 +43,10 @@ def built_in(*, inbox_dir: Path, commands: Custom, notify: Notify) -> dict[str, 
 
 
 def installed() -> dict[str, Handler]:
-    """The handlers that installed packages register, by type. Each is imported when it is first called."""
+    """The handlers that installed packages register, by type.
+
+    Each handler is imported at its first call.
+    """
     from importlib.metadata import entry_points  # noqa: PLC0415  # 15 ms, and most never need it
 
     return {entry.name: _Plugin(entry) for entry in entry_points(group=ENTRY_POINTS)}
@@ -87,7 +90,10 @@ class _Plugin:
 
     @property
     def grace(self) -> timedelta:
-        """The handler's own grace once it is imported. The engine asks, and it must not trigger an import."""
+        """The handler's own grace, once the handler is imported.
+
+        The engine asks, and it must not trigger an import.
+        """
         grace: timedelta = getattr(vars(self).get("_handler"), "grace", timedelta(0))
         return grace
 

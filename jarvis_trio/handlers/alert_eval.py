@@ -181,7 +181,10 @@ _LARGEST = 100_000
 
 
 def _is_quiet(rule: AlertRule, context: HandlerContext) -> bool:
-    """Whether the rule triggered lately. A time far ahead, from before a clock was set back, does not count."""
+    """Whether the rule triggered lately.
+
+    A time far ahead does not count: it comes from before the clock was set back.
+    """
     try:
         last = parse_instant(rule.last_triggered_at or "", _machine_zone(context))
     except ScheduleError:
@@ -190,15 +193,19 @@ def _is_quiet(rule: AlertRule, context: HandlerContext) -> bool:
 
 
 def _machine_zone(context: HandlerContext) -> tzinfo:
-    """The zone of the stamps. The assistant's own evaluator reads and writes them, and knows no task's zone."""
+    """The zone of the stamps.
+
+    The assistant's own evaluator reads and writes them too, and it does not know a task's zone.
+    """
     zone: tzinfo = context.store.clock.zone()
     return zone
 
 
 def _naive_text(instant: datetime, zone: tzinfo) -> str:
-    """Local time without its offset: a stamp with one makes the assistant's own evaluator fail for that rule.
+    """Local time without its offset.
 
-    The price: a rule that triggered in the hour that comes twice may be quiet for an hour less.
+    A stamp with an offset makes the assistant's own evaluator fail for that rule. The price: a rule
+    that triggered in the hour that comes twice may be quiet for an hour less.
     """
     return instant.astimezone(zone).replace(tzinfo=None).isoformat()
 
@@ -246,7 +253,7 @@ def _instants(context: HandlerContext, texts: Iterable[str]) -> Iterator[datetim
 
 
 class _Kind(NamedTuple):
-    """An alert type: what it counts up to a limit, and how a rule's condition names that limit, in units."""
+    """An alert type: what it counts, and how a rule's condition names the limit, in units."""
 
     matches: Callable[[HandlerContext, timedelta], int]
     key: str

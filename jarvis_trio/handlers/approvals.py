@@ -1,6 +1,6 @@
 """What a row may start: a list that a person keeps, outside the database (law 9).
 
-Whoever can write a row must not thereby run any program. So a command runs only if a person approved
+To write a row must not be enough to run any program. So a command runs only if a person approved
 
 1. exactly this command: its words, its folder, and the names of its variables and secrets; or
 2. its executable, with any arguments. Then a row may neither set a variable that decides what code
@@ -133,7 +133,8 @@ class Approvals:
             search_path: the folders in which a program without a path is looked for.
             home: the folder in which commands run unless they say something else.
 
-        Raises HandlerError if there is no such program; NotApprovedError with the reason and the fix.
+        Raises HandlerError if the program does not exist, and NotApprovedError with the reason and
+        the fix.
         """
         program = program_of(command, search_path)
         entries = self._read()
@@ -147,9 +148,10 @@ class Approvals:
         return program
 
     def revoke(self, executable: str | os.PathLike[str]) -> Path:
-        """Take back the approval of a path, which need not exist any more, or of a name on this process's PATH.
+        """Take back the approval of a path, or of a name on this process's PATH.
 
-        Returns the path that was approved. Raises NotApprovedError if there is none.
+        The path need not exist any more. Returns the path that was approved. Raises
+        NotApprovedError if no approval exists.
         """
         path = _located(executable)
         with self._changing() as entries:
@@ -159,7 +161,10 @@ class Approvals:
         raise NotApprovedError(f"{shown(path)} is not in the list of approved executables {self._file}")
 
     def revoke_command(self, command: Command) -> None:
-        """Take back the approval of exactly this command. Raises NotApprovedError if there is none."""
+        """Take back the approval of exactly this command.
+
+        Raises NotApprovedError if no approval exists.
+        """
         with self._changing() as entries:
             others = [known for known in entries[_COMMANDS] if not _says_the_same(known, command)]
             if len(others) == len(entries[_COMMANDS]):
@@ -167,7 +172,10 @@ class Approvals:
             entries[_COMMANDS] = others
 
     def executables(self) -> tuple[ApprovedExecutable, ...]:
-        """The approved executables in order, also those that `check` would refuse. Raises NotApprovedError."""
+        """The approved executables in order, with those that `check` would refuse.
+
+        Raises NotApprovedError.
+        """
         return tuple(
             ApprovedExecutable(Path(path), "sha256" in entry, bool(entry.get("for_agents")))
             for path, entry in sorted(self._read()[_EXECUTABLES].items())
@@ -207,7 +215,8 @@ class Approvals:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(folder, os.O_RDONLY)
             try:
-                # The folder is the lock: the file itself is replaced, and a lock would stay with the old one.
+                # The folder is the lock. The file itself is replaced, and a lock on it would stay
+                # with the old file.
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 entries = self._read()
                 yield entries
@@ -227,7 +236,10 @@ class Approvals:
 
 
 def program_of(command: Command, search_path: str) -> Path:
-    """The path of the program that a command names. Raises HandlerError if it is not on `search_path`."""
+    """The path of the program that a command names.
+
+    Raises HandlerError if the program is not on `search_path`.
+    """
     found = find_executable(command.words[0], search_path)
     if found is None:
         says = f"{printable(command.words[0])} is not on the daemon's PATH ({search_path})"
@@ -236,7 +248,10 @@ def program_of(command: Command, search_path: str) -> Path:
 
 
 def _refusal_of_command(command: Command, program: Path, entries: Mapping[str, Any]) -> NotApprovedError | None:
-    """None if exactly this command is approved; else why it is not, as far as its approval by itself goes."""
+    """None if exactly this command is approved; else why it is not.
+
+    Only the approval of the command itself counts here, not that of its executable.
+    """
     same = [entry for entry in entries[_COMMANDS] if _says_the_same(entry, command)]
     if any(entry["program"] == str(program) and _pin_fits(entry, program) for entry in same):
         return None
@@ -286,7 +301,10 @@ def _fix(command: Command, program: Path, *, exactly: bool = False) -> str:
 
 
 def _entry(command: Command, program: Path) -> Entry:
-    """A command for the list. Of its variables only those have their value in it that decide what code runs."""
+    """A command for the list.
+
+    A variable is listed with its value only if it decides what code runs.
+    """
     steering = steering_names(command.names)
     return {
         "program": str(program),
@@ -314,7 +332,10 @@ def _is_same(entry: Entry, other: Entry) -> bool:
 
 
 def _checked(entries: Any) -> dict[str, Any]:
-    """The entries of a file, of this version or of 1.0.0. Raises ValueError, TypeError, KeyError, AttributeError."""
+    """The entries of a file, of this version or of 1.0.0.
+
+    Raises ValueError, TypeError, KeyError, AttributeError.
+    """
     executables, commands = entries[_EXECUTABLES], entries.get(_COMMANDS, [])
     if not isinstance(executables, dict) or not isinstance(commands, list):
         raise ValueError("it is not a list of approvals")
@@ -335,7 +356,10 @@ def _located(executable: str | os.PathLike[str]) -> Path:
 
 
 def _plain(path: Path) -> Path:
-    """The path with its folders' links resolved, so that `/bin/ls` is `/usr/bin/ls` if one is the other."""
+    """The path with its folders' links resolved.
+
+    So `/bin/ls` is `/usr/bin/ls` if `/bin` is a link to `/usr/bin`.
+    """
     return path.parent.resolve() / path.name
 
 
@@ -362,6 +386,9 @@ def _identity(path: Path) -> Entry:
 
 @lru_cache(maxsize=256)
 def _sha256(path: Path, _changed: tuple[int, ...]) -> str:
-    """The hash of the content, remembered while `_changed`, which the kernel keeps, stays the same."""
+    """The hash of the content.
+
+    It is remembered while `_changed` stays the same; the kernel keeps those values.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

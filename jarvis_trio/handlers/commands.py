@@ -70,7 +70,10 @@ class Command:
 
 
 def command_of(task: ScheduledTask) -> Command:
-    """The command in a task's row. Raises HandlerError if there is none, or if it makes no sense."""
+    """The command in a task's row.
+
+    Raises HandlerError if the command is missing or makes no sense.
+    """
     try:
         config = json_object(task.handler_config, "handler_config", HandlerError)
     except HandlerError as error:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jarvis_trio.handlers.processes import Completed
 
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR")
-"""What a command gets of the daemon's environment, beside what begins with `LC_`: no secret is in these."""
+"""What a command gets of the daemon's environment, beside `LC_*`. None of these holds a secret."""
 
 
 class Custom:
@@ -33,15 +33,16 @@ class Custom:
     `JARVIS_TASK`, the task's name; `JARVIS_SCHEDULED_FOR`, the slot's time in UTC as ISO 8601, the
     same text at each attempt; `JARVIS_ATTEMPT`, from 1; and `JARVIS_RUN`, which no other run has.
 
-    When it ends, what it left running is ended; at its time limit all of it is ended. All of its output
-    is kept in a file; the result holds `exit_code`, `stdout` and `stderr`, cut in the middle.
+    When the command ends, the processes it left running are ended; at its time limit all of its
+    processes are. All of its output is kept in a file; the result holds `exit_code`, `stdout` and
+    `stderr`, cut in the middle.
 
     Args:
         approvals: which commands may be started.
         outputs: where the outputs of runs are kept; None keeps none.
         environment: the daemon's own.
         patience: how long the processes of a command have to end.
-        secrets_dir: the folder with the file of secrets; None if there are only those of the environment.
+        secrets_dir: the folder with the file of secrets; None if only the environment has secrets.
     """
 
     def __init__(
@@ -60,17 +61,18 @@ class Custom:
 
     @property
     def grace(self) -> timedelta:
-        """How long it may take beyond its time limit: to end its processes, and to be sure of it."""
+        """How long it may take beyond its time limit, to be sure that its processes have ended."""
         return self._patience.grace
 
     def __call__(self, task: ScheduledTask, context: HandlerContext) -> dict[str, Any]:
         """Run the task's command.
 
-        Returns `status`, `exit_code`, `stdout` and `stderr`; also `error` if it failed, `left_behind`,
-        a count, if processes of it had to be ended, `survivors`, their PIDs, if some could not be, and
-        `output_lost` if not all of its output could be kept.
-        Raises HandlerError if it cannot be started or lacks a secret, NotApprovedError if it may not be, and
-        HandlerTimeoutError if it was ended.
+        Returns `status`, `exit_code`, `stdout` and `stderr`. It also returns `error` if the command
+        failed; `left_behind`, a count, if processes of it had to be ended; `survivors`, their PIDs,
+        if some could not be ended; and `output_lost` if part of its output could not be kept.
+
+        Raises HandlerError if the command cannot be started or lacks a secret, NotApprovedError if
+        it may not be started, and HandlerTimeoutError if it had to be ended.
         """
         from jarvis_trio.handlers.processes import run_command  # noqa: PLC0415  # psutil: 20 ms, when a command runs
 
@@ -105,13 +107,16 @@ class Custom:
 
 
 def home_folder(environment: Mapping[str, str]) -> str:
-    """Where commands run that name no folder: the home folder, or the root if there is none."""
+    """The folder of a command that names none: the home folder, or the root without a home."""
     home = environment.get("HOME", "")
     return home if os.path.isdir(home) else "/"
 
 
 def passed_on(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a child process gets of the daemon's `environment`: `PASSED_ON`, `LC_*`, and a PATH in any case."""
+    """What a child process gets of the daemon's `environment`.
+
+    It gets `PASSED_ON`, `LC_*`, and a PATH in any case.
+    """
     given = {name: value for name, value in environment.items() if name in PASSED_ON or name.startswith("LC_")}
     return {"PATH": os.defpath, **given}
 

@@ -3,8 +3,8 @@
 Guarantees:
     - After `Family.end`, every process of the command that could be found is gone, or its PID is
       among those returned.
-    - No other process is ever signalled, also if the kernel uses a PID again: processes are compared
-      by PID and start time.
+    - No other process is ever signalled, even if the kernel reuses a PID: processes are
+      compared by PID and start time.
 
 This code assumes:
     - A command starts in a session of its own, with `MARKER` in its environment.
@@ -12,13 +12,15 @@ This code assumes:
 
 How a process tries to get away, and what finds it:
     1. Its parent dies: it is still in the command's session.
-    2. It makes a session of its own: it still bears the marker, or has a living parent of the family.
+    2. It makes a session of its own: it still bears the marker, or a living member of
+       the family is its parent.
     3. It clears its environment as well: its session is the family's, because the process that made
        the session was found once, or a living parent of the family leads to it.
-    4. It forks and exits over and over, so that a list of PIDs is out of date as soon as it is read:
-       each look goes only through what is new, and only two empty looks in a row end the hunt.
-    5. It does 2, 3 and 4 all before the first look: nobody can find it. Control groups could, but an
-       ordinary user has none to give away; a per-command subreaper costs a process for each command.
+    4. It forks and exits over and over, so that a list of PIDs is out of date at once. Each
+       look goes only through what is new, and only two empty looks in a row end the hunt.
+    5. It does 2, 3 and 4 all before the first look: nobody can find it. Control groups could,
+       but an ordinary user has none to give away. A subreaper for each command could too, but
+       it costs each command one more process.
 """
 
 from __future__ import annotations
@@ -42,9 +44,10 @@ _POLL_SECONDS = 0.05
 _EMPTY_LOOKS = 2
 _DOUBT = timedelta(seconds=1)
 _DOUBT_AFTER_A_NORMAL_END = timedelta(seconds=0.1)
-"""How long a look is doubtful if a process of the list was gone when it was looked at: it may have forked.
+"""How long a look is doubtful if a listed process vanished during it: it may have forked.
 
-Other programs' processes come and go as well, so a command that ended by itself does not wait for long.
+Other programs' processes come and go as well, so a command that ended by itself waits for a short
+time only.
 """
 
 
@@ -120,10 +123,11 @@ class Family:
         return True
 
     def _living(self) -> list[psutil.Process]:
-        """The members that are alive, parents first: a shell whose command has ended goes on to its next one.
+        """The members that are alive, parents first.
 
-        All are found before the first is signalled. The death of a parent would take with it the
-        only way to a child that has cleared its environment and left the session.
+        A shell goes on to its next command when a child ends, so the shell is signalled first. All
+        are found before that. The death of a parent would take with it the only way to a child that
+        has cleared its environment and left the session.
         """
         self._vanished = False
         living = []
@@ -170,14 +174,20 @@ class Family:
         return bool(self._marker) and process.environ().get(MARKER, "").startswith(self._marker)
 
     def _reap(self, process: psutil.Process) -> None:
-        """Take the end of an orphan that the kernel handed to us, as it does to PID 1 of a container."""
+        """Reap an orphan that the kernel handed to us.
+
+        The kernel does so if we are PID 1 of a container.
+        """
         with suppress(psutil.Error, OSError):
             if process.ppid() == os.getpid() and process.pid != self._leader:
                 os.waitpid(process.pid, os.WNOHANG)
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether the process, and no later one with its PID, can still do something; a zombie cannot."""
+    """Whether the process can still do something; a zombie cannot.
+
+    A later process with the same PID does not count.
+    """
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:

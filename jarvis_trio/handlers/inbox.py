@@ -179,7 +179,10 @@ class Inbox:
         return ReadFile(content, identity)
 
     def sync(self) -> None:
-        """Bring the moves into and out of `.taken/` to the disk, lest a power cut undo them later."""
+        """Sync the moves into and out of `.taken/` to the disk.
+
+        Without that a power cut could undo them later.
+        """
         os.fsync(self._folders[_TAKEN])
 
     def accept(self, file: TakenFile) -> None:
@@ -230,10 +233,11 @@ class Inbox:
         os.rename(name, new_name, src_dir_fd=self._folders[source], dst_dir_fd=self._folders[target])
 
     def _free_name(self, file: TakenFile, folder: str, *beside: str) -> str:
-        """A name for the file that is free there, also with each suffix of `beside`: its own, or one with a number.
+        """A name for the file that is free there, also with each suffix of `beside`.
 
-        The numbers begin at its time: from 1, a sender that always uses one name would
-        make every move look at all that came before.
+        It is the file's own name, or that name with a number. The numbers begin at the file's time.
+        Numbers from 1 were rejected: if a sender always uses one name, every move would look at all
+        earlier files.
         """
         stem, extension = os.path.splitext(file.name)
         numbers = count(file.status.st_mtime_ns)
@@ -264,7 +268,7 @@ def _identity(name: str, status: os.stat_result) -> bytes:
 
 
 def _fitting(stem: str, suffix: str, spare: int = 0) -> str:
-    """`stem` and `suffix`, the stem cut so that a file's name has room for both and `spare` more bytes."""
+    """The name `stem` plus `suffix`; the stem is cut to leave room for `spare` more bytes."""
     while len(os.fsencode(stem + suffix)) > _LONGEST_NAME_BYTES - spare:
         stem = stem[:-1]
     return stem + suffix

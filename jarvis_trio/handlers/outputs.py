@@ -1,9 +1,9 @@
 """What runs wrote: one file for each run, as it came, in `runs/` of the data folder.
 
-A file is plain text, complete at each moment, and at most `LIMIT_BYTES` long: beyond that its beginning
-and its end are kept, with a line between them that counts what was cut. It is written without a buffer
-of ours, so a daemon that dies leaves what came until then. A disk that is full costs output and never a
-run; what was lost is counted, in the file as soon as there is room again and in `trouble`.
+A file is plain text, complete at each moment, and at most `LIMIT_BYTES` long. Beyond that its
+beginning and its end are kept, and a line between them counts what was cut. It is written without
+a buffer of ours, so the output survives a daemon that dies. A full disk costs output and never a
+run. What was lost is counted, in the file as soon as there is room again and in `trouble`.
 
 Ring buffers inside the file were rejected: nobody could read it with `tail`.
 """
@@ -45,7 +45,9 @@ class Outputs:
         return OutputFile(self.path(run_id), self._limit)
 
     def follow(self, run_id: int, is_over: Callable[[], bool], pause: Callable[[], object]) -> Iterator[bytes]:
-        """What the run wrote, then what it writes, in pieces, until `is_over`; `pause` is called between looks.
+        """What the run wrote, then what it writes, in pieces, until `is_over`.
+
+        `pause` is called between looks.
 
         Raises OSError if there is something that cannot be read.
         """
@@ -59,7 +61,10 @@ class Outputs:
                 pause()
 
     def _read(self, run_id: int, position: int) -> tuple[bytes, int]:
-        """What was written after a position, and the position after it; both count what was cut since."""
+        """What was written after a position, and the position after it.
+
+        Both positions count what was cut meanwhile.
+        """
         try:
             with _opened(self.path(run_id)) as file:
                 cut, line_bytes = _cut_in(file, _kept_bytes(self._limit))
@@ -194,7 +199,10 @@ def _kept_bytes(limit_bytes: int) -> int:
 
 
 def _cut_in(file: BinaryIO, kept: int) -> tuple[int, int]:
-    """How many bytes were cut from the file, and how long the line is that says so; zeros if none were."""
+    """How many bytes were cut from the file, and the length of the line that says so.
+
+    Both are zero if nothing was cut.
+    """
     file.seek(kept)
     found = _CUT.match(file.read(64))
     return (int(found[1].replace(b",", b"")), len(found[0])) if found else (0, 0)
@@ -211,7 +219,10 @@ def _create(path: Path) -> int:
 
 
 def _replace(path: Path, content: bytes) -> int:
-    """Put `content` in place of the file, as a whole or not at all; returns a descriptor that writes after it."""
+    """Put `content` in place of the file, as a whole or not at all.
+
+    Returns a descriptor that writes after it.
+    """
     new = path.with_name(path.name + ".new")
     descriptor = _create(new)
     try:

@@ -18,7 +18,10 @@ class Patience:
 
     @property
     def grace(self) -> timedelta:
-        """How long a handler may take beyond its time limit: both, and the last looks of a busy machine."""
+        """How long a handler may take beyond its time limit.
+
+        It is the sum of both limits, and of the last looks of a busy machine.
+        """
         return self.term + self.kill + _CERTAINTY
 
 

@@ -1,7 +1,7 @@
 """Runs a program to its end, or ends it: the program and every process that came of it.
 
-Nothing of a command outlives it, as of a systemd service (systemd.kill(5), `KillMode=control-group`):
-what a command left behind would run beside the task's next run.
+Nothing of a command outlives it, as in a systemd service (systemd.kill(5),
+`KillMode=control-group`). What a command left behind would run beside the task's next run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ _KEPT_BYTES = 6 * 1024
 """Kept of the beginning, and of the end, of each output for the history."""
 
 _MOST_JSON_CHARACTERS = 28_000
-"""So both outputs fit, as JSON in ASCII, into what is kept of a result. A Cyrillic letter takes six."""
+"""The limit that lets both outputs fit, as JSON in ASCII, into the result.
+
+A Cyrillic letter takes six characters.
+"""
 
 _LOOK_SECONDS = 0.25
 """How often a running command is looked at, beside the moments when it writes."""
@@ -55,14 +58,14 @@ class Completed:
     """How a command ended.
 
     Attributes:
-        exit_code: negative for a signal; None if nobody knows, because somebody else in this process
-            took the command's end from the kernel.
+        exit_code: negative for a signal; None if nobody knows, because other code in this process
+            reaped the command.
         in_time: whether it ended by itself.
         stopped: whether it was ended before its time limit, because it was cancelled.
         stdout: the beginning and the end of what it wrote there, as text.
         stderr: the same of the other output.
-        ended: how many processes had to be ended: what the command left behind or, if it did not end
-            by itself, the command and its descendants.
+        ended: how many processes had to be ended. They are those the command left behind; if it did
+            not end by itself, they are the command and its descendants.
         survivors: those that even SIGKILL did not end in time.
     """
 
@@ -83,9 +86,9 @@ class Completed:
                 os.waitpid(process.pid, os.WNOHANG)
 
     def without(self, secrets: Iterable[str]) -> Self:
-        """It, with asterisks where an output holds one of the secrets whole.
+        """The same, with asterisks in place of each secret that an output holds whole.
 
-        For what goes into the history and into messages. Short ones are left: they would garble the text.
+        The history and the messages get this copy. Short secrets stay: they would garble the text.
         """
         stdout, stderr = self.stdout, self.stderr
         for secret in secrets:
@@ -155,14 +158,20 @@ def end_orphans(owner: str, patience: Patience = PATIENCE) -> int:
 
 
 def end_run(owner: str, mark: str, patience: Patience = PATIENCE) -> int:
-    """End what runs with that mark for that owner, from another process. Returns how many were ended."""
+    """End what runs with that mark for that owner, from another process.
+
+    Returns how many processes were ended.
+    """
     family = Family(f"{owner}/{mark}/")
     family.end(time.sleep, patience)
     return len(family.ended)
 
 
 def end_descendants(patience: Patience = PATIENCE) -> int:
-    """End what descends from this process, such as what a Python handler forked. Returns how many were ended."""
+    """End what descends from this process, such as what a Python handler forked.
+
+    Returns how many processes were ended.
+    """
     family = Family("")
     family.begin_here()
     family.end(time.sleep, patience)
@@ -170,7 +179,10 @@ def end_descendants(patience: Patience = PATIENCE) -> int:
 
 
 def processes_of(owner: str, mark: str) -> list[int]:
-    """The PIDs of what runs with that mark for that owner and has kept its environment, in order."""
+    """The PIDs of what runs with that mark for that owner, in order.
+
+    A process that cleared its environment is not among them.
+    """
     beginning = f"{owner}/{mark}/"
     found = []
     for process in psutil.process_iter():
@@ -217,7 +229,7 @@ def _start_error(program: str, folder: str, error: Exception) -> HandlerError:
     says = f"{printable(program)} cannot be started: {printable(str(error))}"
     if isinstance(error, OSError) and error.errno == errno.ENOEXEC:
         return HandlerError(says, fix="begin the script with a line such as #!/bin/sh")
-    # A script whose interpreter is missing is told in the same words as a missing script (execve(2)).
+    # execve(2) gives a missing interpreter and a missing script the same error.
     if isinstance(error, FileNotFoundError) and (line := _interpreter_line(program)) is not None:
         return _interpreter_error(program, line)
     if isinstance(error, FileNotFoundError) and not os.path.isdir(folder):
@@ -248,8 +260,8 @@ def _interpreter_error(program: str, line: bytes) -> HandlerError:
 class _Command:
     """The started process, and its end.
 
-    `Popen.poll` was rejected: if SIGCHLD is ignored, or other code in this process reaps all children,
-    it answers 0, and a command that failed would count as done.
+    `Popen.poll` was rejected. If SIGCHLD is ignored, or if other code in this process reaps all
+    children, it answers 0, and a failed command would count as done.
     """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
@@ -257,7 +269,10 @@ class _Command:
         self.exit_code: int | None = None
 
     def has_ended(self) -> bool:
-        """Whether it has. It is not reaped yet if that can be had, so that nobody else gets its PID."""
+        """Whether the command has ended.
+
+        If the system allows that, it is not reaped yet, so that nobody else gets its PID.
+        """
         if sys.platform != "linux":  # os.waitid came to macOS with Python 3.13
             return self.reap()
         try:
@@ -266,7 +281,10 @@ class _Command:
             return True
 
     def reap(self) -> bool:
-        """Take its end from the kernel: from then on `exit_code` holds what is known. Returns whether it has ended."""
+        """Reap the command: from then on `exit_code` holds what is known.
+
+        Returns whether the command has ended.
+        """
         if self._process.returncode is not None:
             return True
         try:
@@ -285,7 +303,10 @@ class _Command:
 
 
 def _wait(command: _Command, streams: Streams, deadline: float, cancelled: Event) -> bool:
-    """Wait for the command, but not for what holds its output after it. Returns whether it ended by itself."""
+    """Wait for the command, but not for what holds its output after it.
+
+    Returns whether the command ended by itself.
+    """
     while not command.has_ended():
         left = deadline - time.monotonic()
         if left <= 0 or cancelled.is_set():

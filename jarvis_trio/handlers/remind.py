@@ -1,4 +1,4 @@
-"""The handler `remind`: its text is the result, which the task's channel tells a person: `{"text": "..."}`."""
+"""The handler `remind`: the task's channel tells a person its text, `{"text": "..."}`."""
 
 from __future__ import annotations
 

@@ -28,7 +28,10 @@ class CommandSecrets:
         self._folder = folder
 
     def values(self, names: Iterable[str]) -> dict[str, str]:
-        """The secrets of these names. Raises HandlerError, without any value in it, if one is missing."""
+        """The secrets of these names.
+
+        Raises HandlerError if one is missing; the error holds none of the values.
+        """
         names = list(names)
         if not names:
             return {}

@@ -1,4 +1,4 @@
-"""What decides which code runs, beside a program's name: variables of its environment, and arguments.
+"""What decides which code runs, beside a program's name: variables and arguments.
 
 A list like this is never complete. It is a second fence: the first is that a person approves
 exactly one command, and then no variable can be added to it at all.
@@ -58,9 +58,9 @@ def steering_names(names: list[str]) -> list[str]:
 
 
 def runs_anything(program: Path) -> str | None:
-    """What a program is that runs whatever its arguments say: `an interpreter`, or None for another program.
+    """What a program is, if it runs whatever its arguments say: `an interpreter`, for example.
 
-    It goes by the names of the path and of the file that it leads to.
+    Returns None for another program. The names of the path and of the file it leads to decide.
     """
     for name in (program.name, program.resolve().name):
         plain = {name, _VERSION.sub("", name)}

@@ -1,13 +1,13 @@
 """Both outputs of a command, read as they come, in the order in which they were written.
 
-Two pipes lose the order: a shell writes `a` to one, `b` to the other and `c` to the first again before
-a reader wakes up, which then finds `ac` and `b`. One pipe for both keeps the order and loses which
-output was which. On Linux both are had: a pipe in packet mode (pipe(2), O_DIRECT) with room for one
+Two pipes lose the order. A shell writes `a` to one, `b` to the other and `c` to the first again;
+then a reader wakes up and finds `ac` and `b`. One pipe for both keeps the order and loses which
+output was which. Linux offers both: a pipe in packet mode (pipe(2), O_DIRECT) with room for one
 page holds one write, so a writer waits at its second one until the first was read, and epoll in
 edge-triggered mode reports pipes in the order in which they became readable. Elsewhere two plain
 pipes have to do, and what is written within a moment may change places.
 
-The price was measured: a writer that does not buffer makes 60,000 writes a second instead of 250,000.
+The price was measured: an unbuffered writer makes 60,000 writes a second instead of 250,000.
 Sockets were rejected: a script cannot open /dev/stderr if that is one.
 """
 
@@ -73,8 +73,12 @@ class Streams:
         return bool(self._open)
 
     def pump(self, seconds: float) -> bool:
-        """Read what is there, after waiting for it for at most `seconds`. Returns whether there was anything."""
-        # If nothing is reported, look all the same: a program that widens its pipe writes more than is read at once.
+        """Read what is there, after waiting for it for at most `seconds`.
+
+        Returns whether there was anything.
+        """
+        # Look even if nothing is reported: a program that widens its pipe writes more than one read
+        # takes.
         reported = self._waiting.wait(seconds) or [(reader, False) for reader in self._open]
         found = False
         for reader, is_over in reported:
@@ -85,7 +89,10 @@ class Streams:
         return found
 
     def drain(self) -> None:
-        """Read what is left without waiting, but not for ever: a process that lives on may write on."""
+        """Read what is left without waiting, up to a limit.
+
+        A process that lives on may write on for ever.
+        """
         for _ in range(_MOST_LEFT):
             if not self.pump(0):
                 return
@@ -115,7 +122,10 @@ class _Waiting(Protocol):
     def remove(self, reader: int) -> None: ...
 
     def wait(self, seconds: float) -> list[tuple[int, bool]]:
-        """The readable ones, in the order in which they became so, and whether nobody can write to them any more."""
+        """The readable ones, in the order in which they became readable.
+
+        Each comes with whether nobody can write to it any more.
+        """
 
     def close(self) -> None: ...
 

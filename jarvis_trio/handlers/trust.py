@@ -19,10 +19,10 @@ _MOST_LINKS = 40  # as many as Linux follows (path_resolution(7))
 
 
 def unsafe_reason(path: Path) -> str | None:
-    """Why others could make a program something else than it is; None if nobody but the user and root can.
+    """Why others could change what a program is; None if only the user and root can.
 
-    The path may be a link: every folder that leads to it, to each link that follows, and to the
-    file at the end is looked at.
+    The path may be a link. The check covers every folder that leads to it, each link that follows,
+    and the file at the end.
     """
     try:
         target = path.resolve(strict=True)
@@ -42,7 +42,7 @@ def unsafe_reason(path: Path) -> str | None:
 
 
 def others_can_write(path: Path, status: os.stat_result) -> bool:
-    """Whether somebody else than the user and root can change a file, or replace what is in a folder."""
+    """Whether others than the user and root can change a file, or replace what is in a folder."""
     if status.st_uid not in (_ROOT_UID, os.geteuid()):
         return True
     if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX:
@@ -53,9 +53,10 @@ def others_can_write(path: Path, status: os.stat_result) -> bool:
 
 
 def is_private_group(gid: int) -> bool:
-    """Whether nobody but the user and root is in a group, as in the one that many systems make with each user.
+    """Whether only the user and root are in a group.
 
-    Not remembered: somebody may be added while the daemon runs.
+    Many systems make such a group with each user. The answer is not remembered: somebody may be
+    added while the daemon runs.
     """
     if sys.platform == "darwin" and gid == _MAC_ADMIN_GID:
         return True  # who is in it may become root anyway, and Homebrew's folders belong to it

@@ -188,7 +188,10 @@ def _payload(payload: Any) -> str:
 
 
 def _storable(text: str) -> str:
-    """The text. Half of a surrogate pair is valid JSON, but no database takes it: raises UnicodeError."""
+    """The text, if a database can store it.
+
+    Half of a surrogate pair is valid JSON, but no database takes it. Raises UnicodeError for it.
+    """
     text.encode()
     return text
 

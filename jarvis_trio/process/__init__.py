@@ -1,1 +1,1 @@
-"""This process on its machine: who it is, its lock, its log, its signals. Nothing here knows trio."""
+"""This process on its machine: its identity, lock, log and signals. Nothing here knows trio."""

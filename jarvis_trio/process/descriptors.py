@@ -14,7 +14,10 @@ WANTED = 1024
 
 
 def ensure_descriptors() -> None:
-    """Raise the soft limit as far as may be, up to `WANTED`. Raises SettingError if that is too small."""
+    """Raise the soft limit as far as allowed, up to `WANTED`.
+
+    Raises SettingError if the limit is then still too small.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= WANTED:
         return

@@ -54,7 +54,10 @@ class Processes:
         self._linux = linux
 
     def owner(self, pid: int | None = None) -> str:
-        """The text for a process, by default this one: `PID:START@BOOT/NAMESPACES`; on a Mac `PID:START`."""
+        """The text for a process, by default this one.
+
+        It is `PID:START@BOOT/NAMESPACES`, or `PID:START` on a Mac.
+        """
         number = os.getpid() if pid is None else pid
         try:
             start = self._start(number)
@@ -77,12 +80,12 @@ class Processes:
         return seen is not False
 
     def is_seen(self, owner: str | None) -> bool:
-        """Whether the process of an owner's text is there for certain, so that its PID means it and nobody else."""
+        """Whether the process of an owner's text certainly lives; its PID then means no other."""
         found = _parse(owner)
         return found is not None and self._seen(found) is True
 
     def _seen(self, owner: _Owner) -> bool | None:
-        """Whether the process lives, as far as the kernel says; None if it cannot be seen from here."""
+        """Whether the kernel says that the process lives; None if it cannot be seen from here."""
         if owner.boot and (boot := self._boot()) and owner.boot != boot:
             return False
         if owner.spaces and owner.spaces != self._spaces():

@@ -1,8 +1,8 @@
 """The single-instance lock: one daemon for each data folder.
 
 The lock is flock(2) on a file. The file tells the holder's PID, when it started, when it
-last ticked and its version, a line each. That is information only, and it is believed only while the lock
-is held. A daemon of version 1 tells no version.
+last ticked and its version, a line each. That is information only. It is believed only
+while the lock is held. A daemon of version 1 tells no version.
 
 Guarantees:
 
@@ -107,7 +107,7 @@ class DaemonLock:
                     f"another daemon (PID {pid}) holds {self._path}",
                     fix=f"look at it with `jarvis-trio status`, or stop it with `kill {pid}`",
                 )
-        # A flock belongs to all that inherited the descriptor. exec closes it, a mere fork does not.
+        # All that inherited the descriptor share a flock. exec closes it, a mere fork does not.
         os.register_at_fork(after_in_child=self._close)
         self._write_head()
         return self
@@ -123,7 +123,10 @@ class DaemonLock:
             self._pulse.tell(instant)
 
     def still_holds(self) -> bool:
-        """Whether the file's name still leads to this lock. If the name is free again, it is taken again."""
+        """Whether the file's name still leads to this lock.
+
+        If the name is free again, it is taken again.
+        """
         try:
             if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):
                 return True
@@ -177,7 +180,10 @@ def holder(path: Path) -> Holder | None:
 
 
 def wake(path: Path) -> bool:
-    """Send SIGHUP to the daemon that holds the lock at `path`. Returns whether there was one to wake."""
+    """Send SIGHUP to the daemon that holds the lock at `path`.
+
+    Returns whether there was a daemon to wake.
+    """
     try:
         found = holder(path)
         if found is None or found.pid is None or not Processes().is_seen(found.owner):

@@ -178,5 +178,5 @@ def _is_file(stream: TextIO, path: Path) -> bool:
 
 
 def _nobody_reads(stderr: TextIO, environment: Mapping[str, str]) -> bool:
-    # launchd puts the job's name here. In Terminal it is "0", in other terminals the application's name.
+    # launchd puts the job's name here. Terminal puts "0", other terminals their application's name.
     return environment.get("XPC_SERVICE_NAME", "0") not in ("", "0") and not stderr.isatty()

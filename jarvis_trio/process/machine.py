@@ -1,4 +1,4 @@
-"""This machine among those that share a database: its name, and what tells it from one of the same name."""
+"""This machine among those that share a database: its name, and what tells namesakes apart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _FILE = "machine-id"
 
 
 def machine_name(wanted: str = "") -> str:
-    """The name that people gave this machine (`JARVIS_MACHINE`), or else its host name without the domain."""
+    """The name that people gave this machine (`JARVIS_MACHINE`).
+
+    Without one it is the host name without the domain.
+    """
     return wanted or socket.gethostname().partition(".")[0] or "localhost"
 
 

@@ -19,7 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 
 _descriptors: dict[Path, int] = {}
-"""One for each file, never closed: to close any descriptor of a file drops the process's locks on it."""
+"""One descriptor for each file, never closed.
+
+To close any descriptor of a file drops the process's locks on it.
+"""
 
 
 class OwnerLocks:
@@ -33,7 +36,10 @@ class OwnerLocks:
         self._path = path
 
     def hold(self, owner: str) -> None:
-        """Lock the byte of this process until its end. What cannot be locked stays without a lock."""
+        """Lock the byte of this process until the process ends.
+
+        If it cannot be locked, it stays without a lock.
+        """
         with suppress(OSError):
             fcntl.lockf(self._descriptor(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte(owner))
 

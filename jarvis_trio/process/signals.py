@@ -80,7 +80,10 @@ class HeldSignals:
 
 @contextmanager
 def finishing(stop: Stop) -> Iterator[None]:
-    """Within the block, in a command, a first signal calls `stop`, and a second one raises KeyboardInterrupt."""
+    """Within the block, in a command, a first signal calls `stop`.
+
+    A second signal raises KeyboardInterrupt.
+    """
     asked: list[str] = []
 
     def receive(number: int, _: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Where lines of the log end up: a file that is rotated, or a stream; each written in a thread of its own.
+"""The targets of log lines: a rotated file, or a stream. Each has a writing thread of its own.
 
 Guarantees:
 
@@ -57,7 +57,8 @@ class Sink:
         self._dropped = dropped
         self._most = most
         self._lost = 0
-        # Its `put` may even interrupt itself, in a signal handler (Python's documentation of queue).
+        # A signal handler may even interrupt `put` with another `put` (Python's documentation of
+        # queue).
         self._texts: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
         self._has_thread = True
         try:
@@ -100,7 +101,10 @@ class Sink:
         self._target.close()
 
     def _write_directly(self) -> None:
-        """In a forked process only the thread that forked goes on (fork(2)); nobody would empty the queue."""
+        """Write without the queue, which nobody would empty in a forked process.
+
+        Only the thread that forked goes on there (fork(2)).
+        """
         self._has_thread = False
 
 
@@ -131,7 +135,8 @@ class LogFile:
         complain: is told, once, what cannot be written.
         bytes_per_file: beyond this it becomes `path.1`, and so on up to `path.OLD_FILES`.
 
-    Raises OSError if it cannot be opened, or is not a regular file: a FIFO would wait for its reader.
+    Raises OSError if it cannot be opened, or if it is not a regular file: a FIFO would wait for
+    its reader.
     """
 
     def __init__(

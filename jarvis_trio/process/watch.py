@@ -1,4 +1,4 @@
-"""Tells, by a descriptor that becomes readable, that files were written: inotify on Linux, kqueue on a Mac.
+"""Tells by a readable descriptor that files were written: inotify on Linux, kqueue on a Mac.
 
 It costs nothing while nobody writes. Reading the files' times every second was considered and
 rejected: it would wake the processor 86,400 times a day.
@@ -28,7 +28,7 @@ class Watch(Protocol):
         """The descriptor to wait for."""
 
     def renew(self, paths: Sequence[Path]) -> None:
-        """Watch what these names lead to now; a name that leads nowhere is passed over. Raises nothing."""
+        """Watch what these names lead to now; skip a name that leads nowhere. Raises nothing."""
 
     def drain(self) -> bool:
         """Forget what happened so far, without waiting. Returns whether anything did."""
@@ -47,7 +47,7 @@ def make_watch() -> Watch:
 
 
 def why_no_watch() -> str | None:
-    """Why changes by other programs are seen at the next tick only; None if they are seen at once."""
+    """Why other programs' changes are seen at the next tick only; None if they are seen at once."""
     try:
         make_watch().close()
     except OSError as error:

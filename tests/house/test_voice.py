@@ -18,7 +18,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 WIDTH = 100
 
-UNREAD = ("cli", "daemon", "engine", "handlers", "process")
+UNREAD: tuple[str, ...] = ()
 """The rooms with sentences that are still to be shortened. A room leaves this list for good."""
 
 AVOIDED = {
