@@ -18,9 +18,6 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 WIDTH = 100
 
-UNREAD: tuple[str, ...] = ()
-"""The rooms with sentences that are still to be shortened. A room leaves this list for good."""
-
 AVOIDED = {
     r"\bmend(s|ed|ing)?\b": "fix",
     r"\banew\b": "again",
@@ -38,7 +35,6 @@ PAGES = sorted(
     if page.name not in ("commands.md", "CHANGELOG.md")  # made by a program; history as it was written
 )
 MODULES = sorted((CHECKOUT / "jarvis_trio").rglob("*.py"))
-READ = [path for path in MODULES if path.relative_to(CHECKOUT / "jarvis_trio").parts[0] not in UNREAD]
 
 Line = tuple[int, str]
 
@@ -101,7 +97,7 @@ def test_a_page_is_plain(page: Path) -> None:
     assert avoided(prose(page)) == []
 
 
-@pytest.mark.parametrize("module", READ, ids=name)
+@pytest.mark.parametrize("module", MODULES, ids=name)
 def test_the_sentences_of_a_module_are_short_lines(module: Path) -> None:
     assert too_wide(comments(module)) + too_wide(docstrings(module)) == []
 
@@ -109,10 +105,6 @@ def test_the_sentences_of_a_module_are_short_lines(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=name)
 def test_a_module_uses_plain_words(module: Path) -> None:
     assert avoided(comments(module)) + avoided(messages(module)) == []
-
-
-def test_a_room_that_is_gone_is_not_unread() -> None:
-    assert all((CHECKOUT / "jarvis_trio" / room).is_dir() for room in UNREAD)
 
 
 @pytest.mark.parametrize(

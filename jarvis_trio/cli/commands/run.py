@@ -44,7 +44,7 @@ def run(session: CommandSession, /, application: Application | None, log_format:
     Example:
       jarvis-trio run
       jarvis-trio run --app-dir ~/assistant --handlers scheduler.handlers:execute_handler
-      jarvis-trio run --app-dir ~/assistant --engine scheduler.engine:SchedulerEngine --store memory.store:MemoryStore
+      jarvis-trio run --app-dir ~/app --engine app.engine:Engine --store app.store:Store
     """
     ensure_descriptors()
     settings = _settings(session, application)
