@@ -62,6 +62,13 @@ async def test_clients_of_both_eras_find_the_tools(connect: Connect, mode: str) 
     assert len(kinds) == 11
 
 
+async def test_the_whole_list_is_small_enough_for_every_conversation(connect: Connect) -> None:
+    async with connect() as client:
+        tools = (await client.list_tools()).tools
+
+    assert sum(len(tool.model_dump_json(by_alias=True, exclude_unset=True)) for tool in tools) <= 8 * 1024
+
+
 async def test_what_is_listed_is_what_the_command_prints_as_json(cli: Cli, connect: Connect) -> None:
     cli.ok("add", "poll", "--every", "5m", "--handler", "webhook_poll")
     async with connect() as client:
