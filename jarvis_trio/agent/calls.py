@@ -198,7 +198,7 @@ def _save(session: Session, arguments: Arguments, act: Callable[..., Saved]) -> 
     answer: Answer = {
         "task": views.task_view(_state(session, saved.task), zone),
         "next": views.times_view(looks.next_slots(session, saved.task), zone) if saved.task.id else [],
-        "warnings": [warning.sentence for warning in saved.warnings],
+        "warnings": saved.warnings,
         "needs_approval": None if refused is None else str(refused),
         "dry_run": arguments.get("dry_run", False),
     }

@@ -15,7 +15,6 @@ from jarvis_trio.delivery import CHANNEL_NAMES
 from jarvis_trio.desk.acts import Approval
 from jarvis_trio.desk.requests import NONE, TaskRequest
 from jarvis_trio.errors import TaskError
-from jarvis_trio.insight.warnings import ScheduleWarning
 from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import POLICY_OPTIONS, PolicyOption
 
@@ -120,7 +119,7 @@ def tell_approval(approval: Approval, *, as_json: bool = False) -> None:
         note(surprise)
 
 
-def note_warnings(warnings: list[ScheduleWarning]) -> None:
-    """Note what may surprise a person in a schedule: clock changes, or a far first slot."""
+def note_warnings(warnings: list[str]) -> None:
+    """Note what may surprise a person: clock changes, say, or an alert that nobody gets."""
     for warning in warnings:
-        note(warning.sentence)
+        note(warning)

@@ -37,13 +37,12 @@ from jarvis_trio.errors import (
 from jarvis_trio.insight.warnings import schedule_warnings
 from jarvis_trio.instants import local_text
 from jarvis_trio.jsontext import json_object
-from jarvis_trio.models import HELD_REASON, RunStatus, ScheduledTask, TroubleKind, require_id
+from jarvis_trio.models import HELD_REASON, RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
 from jarvis_trio.schedules.schedule import stored_next_run, task_schedule
 from jarvis_trio.text import printable, shortened
 
 if TYPE_CHECKING:
     from jarvis_trio.handlers.commands import Command
-    from jarvis_trio.insight.warnings import ScheduleWarning
 
 REMINDER = "remind"
 """The handler type of a reminder, which does nothing but have its text delivered."""
@@ -77,13 +76,13 @@ class Saved:
         task: as it is stored now.
         before: as it was; None if it is new.
         approval: whether its command may run.
-        warnings: what may surprise a person in its schedule.
+        warnings: what may surprise a person, each in a sentence.
     """
 
     task: ScheduledTask
     before: ScheduledTask | None
     approval: Approval
-    warnings: list[ScheduleWarning]
+    warnings: list[str]
 
     @property
     def changed(self) -> bool:
@@ -341,5 +340,11 @@ def _next_slot(session: Session, task: ScheduledTask) -> datetime:
     return slots[0].at
 
 
-def _warnings(session: Session, task: ScheduledTask) -> list[ScheduleWarning]:
-    return schedule_warnings(task, session.zone(), session.now())
+def _warnings(session: Session, task: ScheduledTask) -> list[str]:
+    warnings = [warning.sentence for warning in schedule_warnings(task, session.zone(), session.now())]
+    policy = task_policy(task.policy)
+    if policy.alert_after_seconds and policy.alert_channel is None and not session.settings.alert_channel:
+        warnings.append(
+            "nobody is told if it does not succeed in time: give an alert channel, or set JARVIS_ALERT_CHANNEL"
+        )
+    return warnings

@@ -139,6 +139,10 @@ class Family:
                 continue
             try:
                 process = psutil.Process(pid)
+            except (psutil.Error, OSError):
+                self._vanished = True
+                continue
+            try:
                 is_ours = self._takes_in(process, parents)
             except psutil.ZombieProcess:  # before its parent class: it stays in the list, and is doubtful once
                 self._vanished = True
@@ -147,7 +151,10 @@ class Family:
             except (psutil.NoSuchProcess, ProcessLookupError):
                 self._vanished = True
                 continue
-            except (psutil.Error, OSError):  # another user's
+            except (psutil.Error, OSError):  # another user's, or a zombie: the kernel shows it to root alone
+                if _is_zombie(process):
+                    self._vanished = True
+                    self._dismissed.add(pid)
                 continue
             if is_ours and is_alive(process):
                 parents.add(pid)
@@ -197,3 +204,9 @@ def is_alive(process: psutil.Process) -> bool:
 def _send(process: psutil.Process, number: int) -> None:
     with suppress(psutil.Error):
         process.send_signal(number)
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    with suppress(psutil.Error, OSError):
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    return False

@@ -243,3 +243,24 @@ def test_a_program_that_others_can_change_is_not_added_at_a_terminal(program: Pr
 def test_the_clock_of_these_tests_stands_still(cli: Cli) -> None:
     cli.ok("add", "job", "--every", "5m", "--handler", "alert_eval")
     assert cli.task("job").created_at == START.isoformat()
+
+
+def test_an_alert_that_nobody_would_get_is_told_at_once(cli: Cli) -> None:
+    done = cli("add", "poll", "--every", "5m", "--handler", "webhook_poll", "--alert-after", "1h")
+
+    assert done.code == 0
+    assert "nobody is told if it does not succeed in time" in done.err
+
+
+def test_an_alert_with_a_channel_of_its_own_is_not_warned_of(cli: Cli) -> None:
+    done = cli(
+        "add", "poll", "--every", "5m", "--handler", "webhook_poll", "--alert-after", "1h", "--alert", "notification"
+    )
+
+    assert "nobody is told" not in done.err
+
+
+def test_an_interval_of_weeks_is_an_interval(cli: Cli) -> None:
+    cli.ok("add", "poll", "--every", "2w", "--handler", "webhook_poll")
+
+    assert cli.task("poll").schedule_config == '{"days": 14}'

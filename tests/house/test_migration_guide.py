@@ -35,7 +35,7 @@ THEIR_TYPES = ("webhook_dispatch", "skill_analysis", "proactive_push", "skill_au
 MAKE = """#!/bin/sh
 # Stands for `make install`: the program itself is this project's.
 mkdir -p .venv/bin
-printf '#!/bin/sh\\nexec {python} -m jarvis_trio "$@"\\n' > .venv/bin/jarvis-trio
+printf '#!/bin/sh\\nexec "{python}" -m jarvis_trio "$@"\\n' > .venv/bin/jarvis-trio
 chmod +x .venv/bin/jarvis-trio
 """
 SQLITE = """#!{python}
