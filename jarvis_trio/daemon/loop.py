@@ -228,8 +228,10 @@ class JarvisDaemon:
             self.shutdown(number.name)
             if self._ticks.pace.running_since or (self._watcher is not None and self._watcher.is_at_work):
                 _logger.info("%s: stopping when what runs has finished: %s", number.name, self._still_running())
+        elif still_running := self._still_running():
+            _logger.warning("%s again: still waiting for %s%s", number.name, still_running, self._way_out())
         else:
-            _logger.warning("%s again: still waiting for %s%s", number.name, self._still_running(), self._way_out())
+            _logger.info("%s again: nothing runs, so it ends in a moment", number.name)
 
     def _way_out(self) -> str:
         """Until when the stop waits, and how a person ends it sooner."""
