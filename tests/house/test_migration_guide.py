@@ -35,14 +35,19 @@ THEIR_TYPES = ("webhook_dispatch", "skill_analysis", "proactive_push", "skill_au
 MAKE = """#!/bin/sh
 # Stands for `make install`: the program itself is this project's.
 mkdir -p .venv/bin
-printf '#!/bin/sh\\nexec "{python}" -m jarvis_trio "$@"\\n' > .venv/bin/jarvis-trio
+cat > .venv/bin/jarvis-trio <<'END'
+#!/bin/sh
+exec {python} -m jarvis_trio "$@"
+END
 chmod +x .venv/bin/jarvis-trio
 """
-SQLITE = """#!{python}
-# Stands for `sqlite3 FILE ".backup 'COPY'"`.
+SQLITE = """#!/bin/sh
+# Stands for `sqlite3 FILE ".backup 'COPY'"`; a path with a space cannot stand behind #!.
+exec {python} - "$@" <<'END'
 import shlex, sqlite3, sys
 with sqlite3.connect(sys.argv[1]) as source, sqlite3.connect(shlex.split(sys.argv[2])[1]) as copy:
     source.backup(copy)
+END
 """
 
 
@@ -86,7 +91,7 @@ class Home:
         programs = {
             "make": MAKE.format(python=python),
             "git": '#!/bin/sh\nmkdir "$3"\n',
-            "sqlite3": SQLITE.format(python=sys.executable),
+            "sqlite3": SQLITE.format(python=python),
         }
         for name, text in programs.items():
             (folder / name).write_text(text)
