@@ -287,3 +287,31 @@ async def test_a_second_signal_tells_until_when_it_waits_and_the_way_out(
         "SIGINT again: still waiting for 'job' since Mon 2026-03-02 09:00 UTC, "
         "at the latest until Mon 2026-03-02 09:10 UTC; to end a run: jarvis-trio stop NAME"
     ) in caplog.text
+
+
+class SlowToFinish:
+    """An engine with nothing to run, whose `finish` waits to be let go."""
+
+    def __init__(self) -> None:
+        self.finishing, self.go_on = threading.Event(), threading.Event()
+
+    def evaluate_due_tasks(self) -> list[dict[str, Any]]:
+        return []
+
+    def finish(self) -> None:
+        self.finishing.set()
+        assert self.go_on.wait(PATIENCE)
+
+
+async def test_a_second_signal_while_nothing_runs_names_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    engine = SlowToFinish()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(JarvisDaemon(None, 60, engine=engine).run)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await outside(engine.finishing.is_set)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await outside(functools.partial(said_in, caplog, "SIGTERM again"))
+        engine.go_on.set()
+
+    assert "SIGTERM again: nothing runs, so it ends in a moment" in caplog.text
