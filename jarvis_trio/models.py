@@ -17,9 +17,9 @@ from zoneinfo import available_timezones
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.instants import duration_text, parse_duration, parse_zone
-from jarvis_trio.jsontext import json_object as json_object  # public: installed handlers take it from here
-from jarvis_trio.text import nearest
+from jarvis_trio.notation.instants import duration_text, parse_duration, parse_zone
+from jarvis_trio.notation.jsontext import json_object as json_object  # public: installed handlers take it from here
+from jarvis_trio.notation.text import nearest
 
 
 class ScheduleType(StrEnum):

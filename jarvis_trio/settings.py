@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from jarvis_trio.errors import SettingError
-from jarvis_trio.text import nearest
+from jarvis_trio.notation.text import nearest
 
 FILE_VARIABLE = "JARVIS_SETTINGS"
 """Names the settings file, if it is not in its usual place."""

@@ -16,9 +16,9 @@ import trio
 from jobs import arrivals, hold, nominal_times, record, released
 from protocol import answer
 
-from jarvis_trio.assembly import LEAD
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.assembly import LEAD
 from jarvis_trio.models import ScheduledTask
 from jarvis_trio.store import MemoryStore
 

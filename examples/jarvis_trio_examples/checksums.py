@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jarvis_trio.errors import HandlerTimeoutError
-from jarvis_trio.instants import utc_text
 from jarvis_trio.models import HandlerContext, ScheduledTask, json_object
+from jarvis_trio.notation.instants import utc_text
 
 LEDGER = ".checksums.json"
 MARGIN = timedelta(seconds=5)

@@ -25,9 +25,9 @@ from jarvis_trio.desk.acts import Saved
 from jarvis_trio.desk.requests import RunsRequest, TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DaemonMissingError, RequestError, TaskError
-from jarvis_trio.instants import parse_duration
 from jarvis_trio.models import Run, RunStatus, ScheduledTask
-from jarvis_trio.text import printable
+from jarvis_trio.notation.instants import parse_duration
+from jarvis_trio.notation.text import printable
 
 MOST_ADDED = 20
 """Tasks that one session of a client may add: more is a loop, not a person's wish."""

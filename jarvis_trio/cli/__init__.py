@@ -23,7 +23,7 @@ from jarvis_trio import __version__
 from jarvis_trio.cli.group import LazyCommand, LazyGroup
 from jarvis_trio.clock import Clock
 from jarvis_trio.errors import JarvisError, RequestError
-from jarvis_trio.text import printable
+from jarvis_trio.notation.text import printable
 
 _PROGRAM = "jarvis-trio"
 _WRONG_USAGE = 2

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from jarvis_trio.application.source import HandlerSource, make_source
 from jarvis_trio.delivery.secrets import read_variables
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.handlers.application.source import HandlerSource, make_source
 
 _FOLDER = click.option(
     "--app-dir",
@@ -98,7 +98,7 @@ class WrappedEngine(NamedTuple):
         engine: a store of sqlite3's default kind works in no other thread. Raises JarvisError for
         whatever goes wrong in them.
         """
-        from jarvis_trio.application.one_thread import OneThread  # noqa: PLC0415  # only an engine of others needs it
+        from jarvis_trio.handlers.application.one_thread import OneThread  # noqa: PLC0415  # only an engine of others needs it
 
         thread = OneThread()
         store, engine = thread.call(functools.partial(self._build, database))

@@ -15,8 +15,8 @@ from jarvis_trio.delivery import CHANNEL_NAMES
 from jarvis_trio.desk.acts import Approval
 from jarvis_trio.desk.requests import NONE, TaskRequest
 from jarvis_trio.errors import TaskError
-from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import POLICY_OPTIONS, PolicyOption
+from jarvis_trio.notation.jsontext import json_object
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _TYPE = completing(lambda session: sorted(session.handlers))

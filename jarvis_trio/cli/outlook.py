@@ -6,7 +6,7 @@ from jarvis_trio.cli.output import say
 from jarvis_trio.desk.looks import next_slots
 from jarvis_trio.desk.session import Session
 from jarvis_trio.models import ScheduledTask
-from jarvis_trio.text import moment_words, relative
+from jarvis_trio.notation.text import moment_words, relative
 
 
 def say_outlook(session: Session, task: ScheduledTask) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from jarvis_trio.text import printable, shortened
+from jarvis_trio.notation.text import printable, shortened
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -17,8 +17,8 @@ import click
 from jarvis_trio.clock import Clock
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.notation.text import printable
 from jarvis_trio.settings import Settings, own_settings, settings_of
-from jarvis_trio.text import printable
 
 
 class CommandSession(Session):

@@ -9,7 +9,7 @@ from jarvis_trio.cli.output import say
 from jarvis_trio.desk import exchange
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import definition_words, difference
-from jarvis_trio.text import UNPRINTABLE
+from jarvis_trio.notation.text import UNPRINTABLE
 
 
 def toml_text(document: Mapping[str, Any]) -> str:

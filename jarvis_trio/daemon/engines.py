@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from jarvis_trio.errors import JarvisError
-from jarvis_trio.instants import as_utc
+from jarvis_trio.notation.instants import as_utc
+from jarvis_trio.notation.text import error_text
 from jarvis_trio.process.watch import Watch
-from jarvis_trio.text import error_text
 
 _logger = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")

@@ -39,9 +39,9 @@ from jarvis_trio.daemon.pace import Pace
 from jarvis_trio.daemon.postman import Postman
 from jarvis_trio.daemon.watcher import Watcher
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.instants import duration_text
-from jarvis_trio.jsontext import json_value
-from jarvis_trio.text import moment_words
+from jarvis_trio.notation.instants import duration_text
+from jarvis_trio.notation.jsontext import json_value
+from jarvis_trio.notation.text import moment_words
 
 __all__ = ["Engine", "JarvisDaemon"]
 

@@ -26,7 +26,7 @@ from jarvis_trio.clock import Clock
 from jarvis_trio.daemon.beat import Beat
 from jarvis_trio.daemon.engines import TotalEngine
 from jarvis_trio.daemon.pace import Pace
-from jarvis_trio.text import error_text
+from jarvis_trio.notation.text import error_text
 
 DEADLINE = timedelta(seconds=40)
 """How long one delivery may last if the engine does not say."""

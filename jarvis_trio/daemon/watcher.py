@@ -24,7 +24,7 @@ from jarvis_trio.clock import Clock
 from jarvis_trio.daemon.beat import Beat
 from jarvis_trio.daemon.engines import TotalEngine
 from jarvis_trio.daemon.pace import Pace
-from jarvis_trio.text import error_text
+from jarvis_trio.notation.text import error_text
 
 RUNS = 8
 """How many runs that people ask for go on at the same time, beside those of the ticks."""

@@ -18,7 +18,7 @@ from jarvis_trio.delivery.host import Host, Sender
 from jarvis_trio.delivery.message import Config, Message, line, one_line, paragraph, read_config
 from jarvis_trio.delivery.secrets import Secrets
 from jarvis_trio.errors import DeliveryError
-from jarvis_trio.text import nearest, shortened
+from jarvis_trio.notation.text import nearest, shortened
 
 __all__ = ["CHANNEL_NAMES", "Channels", "Message", "read_config"]
 

@@ -11,8 +11,8 @@ from string import Template
 from typing import Any, cast
 
 from jarvis_trio.errors import DeliveryError
-from jarvis_trio.jsontext import json_object
-from jarvis_trio.text import as_shown, shortened
+from jarvis_trio.notation.jsontext import json_object
+from jarvis_trio.notation.text import as_shown, shortened
 
 Config = Mapping[str, Any]
 """A row's `delivery_config`, parsed. A channel ignores the keys that it does not know."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from jarvis_trio.delivery.host import Host
 from jarvis_trio.errors import DeliveryError
-from jarvis_trio.text import last_line
+from jarvis_trio.notation.text import last_line
 
 # osascript reads options up to the first argument that is none, and data may begin with a dash:
 # `-e...` would be one more line of the script. So a word of ours comes first, as item 1 of argv.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from jarvis_trio.adoption.survey import ADOPTED, Survey, survey
 from jarvis_trio.desk import acts
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError, ServiceError
-from jarvis_trio.instants import utc_text
 from jarvis_trio.models import ScheduledTask
+from jarvis_trio.moving.survey import ADOPTED, Survey, survey
+from jarvis_trio.notation.instants import utc_text
+from jarvis_trio.notation.text import counted, joined
 from jarvis_trio.schedules.schedule import task_schedule
-from jarvis_trio.text import counted, joined
 
 
 class Overdue(StrEnum):

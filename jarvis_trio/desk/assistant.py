@@ -9,10 +9,10 @@ from typing import Any
 
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError, UnknownTaskError
-from jarvis_trio.instants import local_text
-from jarvis_trio.jsontext import json_value
+from jarvis_trio.notation.instants import local_text
+from jarvis_trio.notation.jsontext import json_value
+from jarvis_trio.notation.text import nearest
 from jarvis_trio.store.assistant import EventRow, RuleRow
-from jarvis_trio.text import nearest
 
 PENDING, PROCESSED, FAILED = EVENT_STATUSES = ("pending", "processed", "failed")
 

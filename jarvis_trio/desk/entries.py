@@ -21,13 +21,13 @@ from jarvis_trio.desk.names import composed
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import ScheduleError, TaskError
-from jarvis_trio.instants import duration_text
-from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import POLICY_OPTIONS, Policy, ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.notation.instants import duration_text
+from jarvis_trio.notation.jsontext import json_object
+from jarvis_trio.notation.text import nearest
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.schedule import Interval, task_schedule
 from jarvis_trio.store.tasks import CONFIGURATIONS
-from jarvis_trio.text import nearest
 
 _COMMAND: Mapping[str, type] = {"command": list, "env": dict, "secrets": list, "cwd": str}
 """The keys of a command's configuration, and their types. An entry holds them at its top level."""

@@ -17,12 +17,12 @@ from jarvis_trio.desk.names import checked_name
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError
-from jarvis_trio.instants import local_text
-from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import Policy, ScheduledTask, TroubleKind, require_id
+from jarvis_trio.notation.instants import local_text
+from jarvis_trio.notation.jsontext import json_object
+from jarvis_trio.notation.text import nearest
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store.tasks import CONFIGURATIONS
-from jarvis_trio.text import nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

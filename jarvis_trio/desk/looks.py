@@ -16,7 +16,6 @@ from jarvis_trio.errors import JarvisError, ScheduleError, TaskError, UnknownTas
 from jarvis_trio.insight.days import DayExplanation, explain_day
 from jarvis_trio.insight.explain import Explanation, explain
 from jarvis_trio.insight.forecast import Upcoming, forecast
-from jarvis_trio.instants import as_utc, duration_text
 from jarvis_trio.models import (
     ASIDE,
     Run,
@@ -27,7 +26,8 @@ from jarvis_trio.models import (
     require_id,
     task_policy,
 )
-from jarvis_trio.moments import Toward, read_day, read_instant, read_moment
+from jarvis_trio.notation.instants import as_utc, duration_text
+from jarvis_trio.notation.moments import Toward, read_day, read_instant, read_moment
 from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import stored_next_run
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import ScheduleError, TaskError
 from jarvis_trio.models import ANYWHERE, ScheduledTask, task_policy
+from jarvis_trio.notation.text import nearest
 from jarvis_trio.store.machines import Machine
-from jarvis_trio.text import nearest
 
 
 def machines(session: Session) -> list[Machine]:
@@ -27,7 +27,7 @@ def forget(session: Session, name: str) -> None:
 
     Raises TaskError, UnknownTaskError, StoreError.
     """
-    from jarvis_trio.assembly import make_engine  # noqa: PLC0415  # 30 ms, which no look need pay
+    from jarvis_trio.engine.assembly import make_engine  # noqa: PLC0415  # 30 ms, which no look need pay
     from jarvis_trio.engine.machines import forgotten  # noqa: PLC0415  # as above
 
     _require_shared(session)

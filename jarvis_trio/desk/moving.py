@@ -10,9 +10,9 @@ from itertools import chain, count
 from jarvis_trio.desk.exchange import Import, checked_task, plan_import
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
-from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import ScheduledTask
 from jarvis_trio.moving.entry import Entry
+from jarvis_trio.notation.jsontext import json_object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import shlex
 import unicodedata
 
 from jarvis_trio.errors import TaskError
-from jarvis_trio.text import printable, shortened
+from jarvis_trio.notation.text import printable, shortened
 
 _LONGEST = 100
 

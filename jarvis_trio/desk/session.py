@@ -18,19 +18,19 @@ from jarvis_trio.clock import Clock, ForeignZoneClock, SystemClock
 from jarvis_trio.desk.names import composed
 from jarvis_trio.errors import JarvisError, ScheduleError, StoreMissingError, UnknownTaskError
 from jarvis_trio.models import Handler, ScheduledTask, task_policy
+from jarvis_trio.notation.text import nearest
 from jarvis_trio.process.lock import Holder, holder, wake
 from jarvis_trio.process.machine import machine_name
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.opening import open_store
-from jarvis_trio.text import nearest
 
 if TYPE_CHECKING:
-    from jarvis_trio.application.handlers import Runs
-    from jarvis_trio.application.source import HandlerSource
     from jarvis_trio.delivery import Channels
     from jarvis_trio.engine import SchedulerEngine
     from jarvis_trio.engine.peers import Peers
+    from jarvis_trio.handlers.application.handlers import Runs
+    from jarvis_trio.handlers.application.source import HandlerSource
     from jarvis_trio.handlers.approvals import Approvals
     from jarvis_trio.handlers.outputs import Outputs
 
@@ -149,7 +149,7 @@ class Session:
     @cached_property
     def application(self) -> Runs | None:
         """The handler that hands tasks to the application `source`; None without one."""
-        from jarvis_trio.assembly import make_runs  # noqa: PLC0415  # as above
+        from jarvis_trio.engine.assembly import make_runs  # noqa: PLC0415  # as above
 
         return None if self.source is None else make_runs(self.settings, self.environment, self.source)
 
@@ -177,7 +177,7 @@ class Session:
     @cached_property
     def engine(self) -> SchedulerEngine:
         """The engine in this process. Raises SettingError, StoreError."""
-        from jarvis_trio.assembly import make_engine  # noqa: PLC0415  # as above
+        from jarvis_trio.engine.assembly import make_engine  # noqa: PLC0415  # as above
 
         return make_engine(self.settings, self.store, self.environment, self.source)
 

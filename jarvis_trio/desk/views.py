@@ -18,9 +18,9 @@ from jarvis_trio.insight.days import DayExplanation
 from jarvis_trio.insight.explain import Explanation
 from jarvis_trio.insight.forecast import Upcoming
 from jarvis_trio.insight.timeline import Timeline
-from jarvis_trio.instants import local_text
-from jarvis_trio.jsontext import json_value
 from jarvis_trio.models import Run, RunStatus, ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.notation.instants import local_text
+from jarvis_trio.notation.jsontext import json_value
 from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import Interval, task_schedule
 

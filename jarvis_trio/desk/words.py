@@ -9,11 +9,11 @@ from datetime import tzinfo
 from typing import Any
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.instants import duration_text
-from jarvis_trio.jsontext import json_value
 from jarvis_trio.models import POLICY_OPTIONS, Policy, Run, ScheduledTask, task_policy
+from jarvis_trio.notation.instants import duration_text
+from jarvis_trio.notation.jsontext import json_value
+from jarvis_trio.notation.text import moment_words
 from jarvis_trio.schedules.schedule import Cron, Interval, Once, task_schedule, task_zone
-from jarvis_trio.text import moment_words
 
 _OF_COMMANDS = {"env": "variables", "secrets": "secrets", "cwd": "folder"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator
 
-from jarvis_trio.application.handlers import Look
-from jarvis_trio.application.source import HandlerSource
 from jarvis_trio.doctor.findings import Finding, problem, warning
-from jarvis_trio.text import joined
+from jarvis_trio.handlers.application.handlers import Look
+from jarvis_trio.handlers.application.source import HandlerSource
+from jarvis_trio.notation.text import joined
 
 
 def check_application(seen: Look, source: HandlerSource, types: Iterable[str]) -> Iterator[Finding]:

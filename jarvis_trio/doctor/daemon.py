@@ -10,13 +10,13 @@ from pathlib import Path
 from jarvis_trio import __version__
 from jarvis_trio.doctor.findings import Finding, problem, warning
 from jarvis_trio.errors import JarvisError
-from jarvis_trio.instants import duration_text
+from jarvis_trio.notation.instants import duration_text
+from jarvis_trio.notation.text import duration_words, moment_words
 from jarvis_trio.process.lock import Holder, holder
 from jarvis_trio.service.launchd.checks import check_privacy
 from jarvis_trio.service.launchd.operations import AgentState
 from jarvis_trio.service.launchd.plist import Agent
 from jarvis_trio.service.state import Standing, State
-from jarvis_trio.text import duration_words, moment_words
 
 _MARGIN = timedelta(minutes=1)
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
+from jarvis_trio.notation.text import counted
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.files import second_name
 from jarvis_trio.store.sqlite import SqliteFile
-from jarvis_trio.text import counted
 
 _LARGE_WAL_BYTES = 100_000_000
 RESTORE = "stop the daemon and restore a backup; docs/operations.md tells how"

@@ -12,8 +12,8 @@ from pathlib import Path
 from jarvis_trio.delivery.secrets import FILE_NAMES, read_secrets
 from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
 from jarvis_trio.models import ScheduledTask
+from jarvis_trio.notation.text import counted
 from jarvis_trio.settings import Settings
-from jarvis_trio.text import counted
 
 _OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _LARGE_LOG_BYTES = 10_000_000  # of one that nobody rotates

@@ -15,7 +15,7 @@ from pathlib import Path
 from jarvis_trio import __version__
 from jarvis_trio.clock import machine_zone
 from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
-from jarvis_trio.text import duration_words, moment_words
+from jarvis_trio.notation.text import duration_words, moment_words
 
 _PACKAGES = ("trio", "click", "rich", "psutil", "tomli-w", "tzdata")
 _EXTRAS = {"mcp": "AI assistants", "textual": "watch", "apprise": "its channels", "psycopg": "several machines"}

@@ -17,9 +17,9 @@ from jarvis_trio.handlers.custom import home_folder, passed_on
 from jarvis_trio.handlers.secrets import CommandSecrets
 from jarvis_trio.insight.warnings import Code, ScheduleWarning, schedule_warnings
 from jarvis_trio.models import ScheduledTask, TroubleKind
+from jarvis_trio.notation.text import counted, moment_words
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.text import counted, moment_words
 
 _EDIT = "set right what it says: jarvis-trio edit {}"
 _RESUME = "when it may run again: jarvis-trio resume {}"

@@ -46,7 +46,6 @@ from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.planner import Planner
 from jarvis_trio.engine.refusals import Refusals
 from jarvis_trio.errors import ConflictError, ScheduleError, TaskRunningError
-from jarvis_trio.instants import duration_text
 from jarvis_trio.models import (
     Claim,
     Due,
@@ -59,10 +58,11 @@ from jarvis_trio.models import (
     require_id,
     task_policy,
 )
+from jarvis_trio.notation.instants import duration_text
+from jarvis_trio.notation.text import moment_words
 from jarvis_trio.process.identity import owner_pid
 from jarvis_trio.schedules.schedule import Plan, Schedule, plan, task_schedule
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.text import moment_words
 
 MAX_ATTEMPTS_AFTER_INTERRUPT = 3
 """A slot whose attempts die with their process is tried at most this often."""

@@ -33,10 +33,10 @@ from typing import Any
 from jarvis_trio.clock import Clock
 from jarvis_trio.delivery import Message, read_config
 from jarvis_trio.errors import DeliveryError
-from jarvis_trio.instants import duration_text, local_text
+from jarvis_trio.notation.instants import duration_text, local_text
+from jarvis_trio.notation.text import error_text
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import FirstLetter, Letter
-from jarvis_trio.text import error_text
 
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240, 720))
 """The pause before each retry of a message. After the last retry the message is given up."""

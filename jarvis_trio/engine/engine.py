@@ -53,7 +53,6 @@ from jarvis_trio.engine.running import Running
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import ConflictError, StoreError
 from jarvis_trio.handlers.outputs import Outputs
-from jarvis_trio.instants import as_utc, duration_text
 from jarvis_trio.models import (
     Claim,
     Handler,
@@ -65,11 +64,12 @@ from jarvis_trio.models import (
     Trigger,
     task_policy,
 )
+from jarvis_trio.notation.instants import as_utc, duration_text
+from jarvis_trio.notation.text import error_text
 from jarvis_trio.process.watch import Watch, database_files
 from jarvis_trio.schedules.schedule import task_zone
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Outlook
-from jarvis_trio.text import error_text
 
 DEFAULT_TIMEOUT = timedelta(seconds=300)
 DELIVERY_GRACE = timedelta(seconds=3)

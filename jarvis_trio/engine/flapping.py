@@ -12,8 +12,8 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Self
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.instants import parse_instant, utc_text
-from jarvis_trio.text import counted, moment_words
+from jarvis_trio.notation.instants import parse_instant, utc_text
+from jarvis_trio.notation.text import counted, moment_words
 
 HOUR = timedelta(hours=1)
 AT_ONCE = 2

@@ -6,8 +6,8 @@ import logging
 from datetime import timedelta
 
 from jarvis_trio.engine.outcomes import Ended
-from jarvis_trio.instants import duration_text
 from jarvis_trio.models import Claim, RunStatus
+from jarvis_trio.notation.instants import duration_text
 
 _logger = logging.getLogger("jarvis_trio.runs")
 

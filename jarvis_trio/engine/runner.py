@@ -33,10 +33,10 @@ from datetime import timedelta
 from functools import partial
 
 from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError
-from jarvis_trio.instants import duration_text
-from jarvis_trio.jsontext import RESULT_LIMIT, result_text
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, Outcome, RunStatus, ScheduledTask
-from jarvis_trio.text import error_text, storable
+from jarvis_trio.notation.instants import duration_text
+from jarvis_trio.notation.jsontext import RESULT_LIMIT, result_text
+from jarvis_trio.notation.text import error_text, storable
 
 STOP_PATIENCE = timedelta(seconds=5)
 """How long a handler that is told to stop may take at least, before its thread is left alone."""

@@ -15,7 +15,7 @@ from jarvis_trio.handlers.custom import Custom
 from jarvis_trio.handlers.remind import remind
 from jarvis_trio.handlers.webhook_poll import WebhookPoll
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
-from jarvis_trio.text import printable
+from jarvis_trio.notation.text import printable
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

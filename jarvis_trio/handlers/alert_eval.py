@@ -15,9 +15,9 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from jarvis_trio.errors import DeliveryError, HandlerError, HandlerTimeoutError, ScheduleError
-from jarvis_trio.instants import parse_instant
 from jarvis_trio.models import AlertRule, HandlerContext, ScheduledTask
-from jarvis_trio.text import printable
+from jarvis_trio.notation.instants import parse_instant
+from jarvis_trio.notation.text import printable
 
 QUIET_TIME = timedelta(hours=4)
 """How long a rule stays quiet after it triggered."""

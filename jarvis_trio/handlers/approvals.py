@@ -38,7 +38,7 @@ from jarvis_trio.errors import HandlerError, NotApprovedError
 from jarvis_trio.handlers.commands import Command
 from jarvis_trio.handlers.steering import runs_anything, steering_names
 from jarvis_trio.handlers.trust import others_can_write, shown, unsafe_reason
-from jarvis_trio.text import joined, printable
+from jarvis_trio.notation.text import joined, printable
 
 _EXECUTABLES, _COMMANDS = "executables", "commands"
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jarvis_trio.errors import HandlerError
-from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import ScheduledTask
+from jarvis_trio.notation.jsontext import json_object
 
 BY_AGENT = "by_agent"
 """The key that marks a command which an AI assistant wrote or changed."""

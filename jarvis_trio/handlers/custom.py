@@ -15,8 +15,8 @@ from jarvis_trio.handlers.endings import failure_reason, survivors_words, timeou
 from jarvis_trio.handlers.outputs import OutputFile, Outputs
 from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.secrets import CommandSecrets
-from jarvis_trio.instants import utc_text
 from jarvis_trio.models import HandlerContext, ScheduledTask
+from jarvis_trio.notation.instants import utc_text
 
 if TYPE_CHECKING:
     from jarvis_trio.handlers.processes import Completed

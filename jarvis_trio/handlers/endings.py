@@ -6,8 +6,8 @@ import signal
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from jarvis_trio.instants import duration_text
-from jarvis_trio.text import last_line
+from jarvis_trio.notation.instants import duration_text
+from jarvis_trio.notation.text import last_line
 
 if TYPE_CHECKING:
     from jarvis_trio.handlers.processes import Completed

@@ -30,7 +30,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
-from jarvis_trio.text import printable
+from jarvis_trio.notation.text import printable
 
 LARGEST_FILE_BYTES = 1024 * 1024
 """Larger files are refused unread."""

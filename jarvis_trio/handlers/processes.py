@@ -26,8 +26,8 @@ from jarvis_trio.errors import HandlerError
 from jarvis_trio.handlers.family import MARKER, Family, is_alive
 from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.streams import Streams
+from jarvis_trio.notation.text import printable
 from jarvis_trio.process.identity import current_owner
-from jarvis_trio.text import printable
 
 _KEPT_BYTES = 6 * 1024
 """Kept of the beginning, and of the end, of each output for the history."""

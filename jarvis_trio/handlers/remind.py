@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jarvis_trio.errors import HandlerError
-from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import HandlerContext, ScheduledTask
+from jarvis_trio.notation.jsontext import json_object
 
 
 def remind(task: ScheduledTask, context: HandlerContext) -> str:

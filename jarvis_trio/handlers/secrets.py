@@ -12,7 +12,7 @@ from pathlib import Path
 from jarvis_trio.delivery.secrets import FILE_NAMES, read_secrets
 from jarvis_trio.errors import DeliveryError, HandlerError
 from jarvis_trio.handlers.trust import shown
-from jarvis_trio.text import joined
+from jarvis_trio.notation.text import joined
 
 
 class CommandSecrets:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from jarvis_trio.text import printable
+from jarvis_trio.notation.text import printable
 
 _ROOT_UID = 0
 _MAC_ADMIN_GID = 80

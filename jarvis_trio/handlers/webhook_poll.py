@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from jarvis_trio.errors import HandlerError, StoreError
 from jarvis_trio.handlers.inbox import LARGEST_FILE_BYTES, Inbox, IsSettled, RefusedFileError, TakenFile, open_inbox
-from jarvis_trio.instants import local_text, to_microseconds
 from jarvis_trio.models import HandlerContext, ScheduledTask, WebhookEvent
+from jarvis_trio.notation.instants import local_text, to_microseconds
 
 SETTLING_TIME = timedelta(seconds=2)
 """A file must be unmodified for this long before it is taken."""

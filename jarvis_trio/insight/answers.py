@@ -13,10 +13,10 @@ from enum import StrEnum
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.insight.firing import YEARS, Firing, Moment, firing_of, moment_of
-from jarvis_trio.instants import parse_instant
 from jarvis_trio.models import FAILED, HELD_REASON, UNRUN, Run, RunStatus, ScheduledTask, Trigger, task_policy
+from jarvis_trio.notation.instants import parse_instant
+from jarvis_trio.notation.text import counted, duration_words, moment_words, printable
 from jarvis_trio.schedules.schedule import Schedule
-from jarvis_trio.text import counted, duration_words, moment_words, printable
 
 _LATE = timedelta(minutes=1)
 

@@ -11,11 +11,11 @@ from itertools import islice
 from jarvis_trio.insight.answers import Answer, Case, Verdict, at_moment
 from jarvis_trio.insight.explain import case_at, first_slot
 from jarvis_trio.insight.firing import firing_of, moment_of
-from jarvis_trio.instants import as_utc
 from jarvis_trio.models import Run, RunStatus, ScheduledTask
+from jarvis_trio.notation.instants import as_utc
+from jarvis_trio.notation.text import counted, date_words, joined, printable
 from jarvis_trio.schedules.schedule import Cron, Interval, slots_between
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.text import counted, date_words, joined, printable
 
 _MOST_TOLD = 12
 _MOST_SLOTS = 100_000

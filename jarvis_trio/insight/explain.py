@@ -10,9 +10,9 @@ from jarvis_trio.errors import ScheduleError
 from jarvis_trio.insight.answers import Case, Verdict, as_it_stands, at_moment
 from jarvis_trio.insight.firing import Firing, Moment, firing_of, moment_of
 from jarvis_trio.models import Run, ScheduledTask, Trigger, require_id
+from jarvis_trio.notation.text import printable
 from jarvis_trio.schedules.schedule import Interval, Schedule, stored_next_run, task_schedule, task_zone
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.text import printable
 
 
 @dataclass(frozen=True, slots=True)

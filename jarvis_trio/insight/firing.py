@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.instants import as_utc
+from jarvis_trio.notation.instants import as_utc
+from jarvis_trio.notation.text import date_words, duration_words, joined, moment_words, time_words
 from jarvis_trio.schedules.clock_changes import ClockChange, change_at
 from jarvis_trio.schedules.cron import CronExpression, FieldCheck
 from jarvis_trio.schedules.schedule import Cron, Interval, Once, Schedule
-from jarvis_trio.text import date_words, duration_words, joined, moment_words, time_words
 
 _MINUTE = timedelta(minutes=1)
 _TICK = timedelta(microseconds=1)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 
 from jarvis_trio.insight.forecast import forecast
-from jarvis_trio.instants import as_utc
 from jarvis_trio.models import UNRUN, Run, RunStatus
+from jarvis_trio.notation.instants import as_utc
 from jarvis_trio.store import MemoryStore
 
 BY_WEIGHT = (

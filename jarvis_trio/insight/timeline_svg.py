@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from jarvis_trio.insight.timeline import BY_WEIGHT, GONE_WRONG, Bar, Lane, Timeline
 from jarvis_trio.models import UNRUN, RunStatus
-from jarvis_trio.text import counted, duration_words, moment_words, printable, shortened
+from jarvis_trio.notation.text import counted, duration_words, moment_words, printable, shortened
 
 _TITLE = "Runs of the scheduled tasks"
 _WIDTH = 960

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from jarvis_trio.insight.timeline import BY_WEIGHT, GONE_WRONG, Lane, Timeline
 from jarvis_trio.models import RunStatus
-from jarvis_trio.text import counted, printable, shortened
+from jarvis_trio.notation.text import counted, printable, shortened
 
 Segment = tuple[str, str]
 """A piece of a line, and its rich style."""

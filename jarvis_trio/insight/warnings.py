@@ -10,10 +10,10 @@ from enum import StrEnum
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import ScheduledTask
+from jarvis_trio.notation.text import counted, duration_words, joined, moment_words, time_words
 from jarvis_trio.schedules.clock_changes import ClockChange, change_at, clock_changes
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.schedule import Cron, Once, task_schedule, task_zone
-from jarvis_trio.text import counted, duration_words, joined, moment_words, time_words
 
 _HORIZON = timedelta(days=2 * 366)
 _RARE = timedelta(days=366)

@@ -1,1 +1,4 @@
-"""Tasks of other schedulers, read as tasks of ours: crontabs and launchd's property lists. Pure."""
+"""What comes from elsewhere: tasks of other schedulers read as ours, and an assistant to take over.
+
+Nothing here writes. `crontab` and `plist` are pure.
+"""

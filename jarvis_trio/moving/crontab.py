@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from jarvis_trio.errors import CronError, ScheduleError
-from jarvis_trio.instants import parse_zone
 from jarvis_trio.moving.entry import Entry, Program, cron_task, name_of
+from jarvis_trio.notation.instants import parse_zone
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.cron_fields import WEEKDAY, weekday_names
 

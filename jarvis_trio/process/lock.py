@@ -49,7 +49,7 @@ from typing import Self
 
 from jarvis_trio import __version__
 from jarvis_trio.errors import AlreadyRunningError, JarvisError, ScheduleError
-from jarvis_trio.instants import parse_instant, utc_text
+from jarvis_trio.notation.instants import parse_instant, utc_text
 from jarvis_trio.process.identity import Processes, current_owner
 from jarvis_trio.process.pulse import TEXT_WIDTH, Pulse, last_pulse
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TextIO
 
 from jarvis_trio.errors import SettingError
+from jarvis_trio.notation.text import counted, printable
 from jarvis_trio.process.sinks import BYTES_PER_FILE, MOST_LINES_WAITING, LogFile, Sink, StreamTarget
-from jarvis_trio.text import counted, printable
 
 _SHORT_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _ATTRIBUTES_OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}

@@ -22,7 +22,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.instants import from_microseconds, parse_instant, to_microseconds, utc_text
+from jarvis_trio.notation.instants import from_microseconds, parse_instant, to_microseconds, utc_text
 
 _IN_THE_KERNEL = sys.platform == "linux"
 _FLOCK = struct.Struct("@hhqqi4x")  # struct flock of Linux, where off_t has 64 bits

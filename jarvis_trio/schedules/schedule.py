@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from jarvis_trio.errors import CronError, ScheduleError
-from jarvis_trio.instants import YEARS, parse_instant, parse_zone
-from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.notation.instants import YEARS, parse_instant, parse_zone
+from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.schedules.cron import CronExpression
 
 _UNITS = ("days", "hours", "minutes", "seconds")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jarvis_trio.errors import StoreError, UnknownTaskError
-from jarvis_trio.instants import parse_instant, utc_text
+from jarvis_trio.notation.instants import parse_instant, utc_text
 from jarvis_trio.store.database import Database
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from jarvis_trio.instants import from_microseconds, to_microseconds
+from jarvis_trio.notation.instants import from_microseconds, to_microseconds
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 

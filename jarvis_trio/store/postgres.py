@@ -41,7 +41,7 @@ from jarvis_trio.errors import (
     StoreFullError,
     StoreMissingError,
 )
-from jarvis_trio.instants import parse_zone
+from jarvis_trio.notation.instants import parse_zone
 from jarvis_trio.store import ladder
 from jarvis_trio.store.connection import Answer, Made, Steps, Trace
 from jarvis_trio.store.dialects import PostgresDialect, on_one_line

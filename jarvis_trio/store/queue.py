@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.instants import from_microseconds, local_text, parse_instant, to_microseconds
 from jarvis_trio.models import ANYWHERE, Due, ScheduledTask, require_id, task_policy
+from jarvis_trio.notation.instants import from_microseconds, local_text, parse_instant, to_microseconds
 from jarvis_trio.schedules.schedule import stored_next_run
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database

@@ -32,9 +32,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jarvis_trio.errors import ConflictError, ScheduleError
-from jarvis_trio.instants import local_text, parse_instant, utc_text
-from jarvis_trio.jsontext import json_value
 from jarvis_trio.models import Claim, Outcome, Run, RunStatus, ScheduledTask, Trigger, task_policy
+from jarvis_trio.notation.instants import local_text, parse_instant, utc_text
+from jarvis_trio.notation.jsontext import json_value
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 from jarvis_trio.store.tasks import TASK, as_text, to_task

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from jarvis_trio.errors import ConflictError, DuplicateTaskError, TaskError, UnknownTaskError
-from jarvis_trio.instants import as_utc, local_text, parse_instant, to_microseconds
 from jarvis_trio.models import ScheduledTask
+from jarvis_trio.notation.instants import as_utc, local_text, parse_instant, to_microseconds
 from jarvis_trio.schedules.schedule import stored_next_run
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database

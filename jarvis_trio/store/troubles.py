@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from jarvis_trio.instants import parse_instant, to_microseconds, utc_text
 from jarvis_trio.models import ASIDE, ScheduledTask, TroubleKind
+from jarvis_trio.notation.instants import parse_instant, to_microseconds, utc_text
 from jarvis_trio.store.database import Database
 from jarvis_trio.store.tasks import TASK, to_task
 

@@ -22,8 +22,8 @@ from typing import Any
 
 from jarvis_trio.clock import SystemClock
 from jarvis_trio.engine.runner import run_in_thread
-from jarvis_trio.instants import as_utc
 from jarvis_trio.models import Handler, HandlerContext, Outcome, ScheduledTask, ScheduleType
+from jarvis_trio.notation.instants import as_utc
 from jarvis_trio.store import MemoryStore
 
 

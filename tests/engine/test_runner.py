@@ -17,8 +17,8 @@ import pytest
 
 from jarvis_trio.engine.runner import Threads, call_handler, run_in_thread, run_inline
 from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError
-from jarvis_trio.jsontext import RESULT_LIMIT
 from jarvis_trio.models import HandlerContext, Outcome, RunStatus
+from jarvis_trio.notation.jsontext import RESULT_LIMIT
 from tests.support.core_fakes import PATIENCE, START, Gate, a_task
 
 TASK = a_task(id=1)

@@ -22,8 +22,8 @@ from jarvis_trio.errors import HandlerTimeoutError
 from jarvis_trio.handlers import ENTRY_POINTS, installed
 from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.custom import Custom
-from jarvis_trio.instants import utc_text
 from jarvis_trio.models import Handler, Outcome, RunStatus
+from jarvis_trio.notation.instants import utc_text
 from jarvis_trio.testing import Simulation
 from jarvis_trio.trial import try_handler
 from tests.support.cli_world import Program

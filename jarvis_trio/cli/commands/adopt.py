@@ -11,8 +11,6 @@ from typing import Any
 
 import click
 
-from jarvis_trio.adoption.agents import closed_folders, old_agents
-from jarvis_trio.adoption.survey import OldAgent, Survey, Unapproved
 from jarvis_trio.cli.application import handler_options
 from jarvis_trio.cli.commands.launchd import find_launchctl
 from jarvis_trio.cli.definition import person_is_there
@@ -22,9 +20,11 @@ from jarvis_trio.desk import adoption as desk
 from jarvis_trio.desk.adoption import Overdue
 from jarvis_trio.desk.session import Session, require_database
 from jarvis_trio.errors import JarvisError
-from jarvis_trio.instants import local_text
+from jarvis_trio.moving.agents import closed_folders, old_agents
+from jarvis_trio.moving.survey import OldAgent, Survey, Unapproved
+from jarvis_trio.notation.instants import local_text
+from jarvis_trio.notation.text import counted, moment_words
 from jarvis_trio.schedules.schedule import stored_next_run
-from jarvis_trio.text import counted, moment_words
 
 _WAYS = [str(way) for way in Overdue]
 

@@ -15,7 +15,7 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import TaskError
 from jarvis_trio.models import ScheduledTask
-from jarvis_trio.text import counted
+from jarvis_trio.notation.text import counted
 
 
 @click.command()

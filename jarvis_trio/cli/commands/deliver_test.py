@@ -11,9 +11,9 @@ from jarvis_trio.cli.session import completing
 from jarvis_trio.delivery import CHANNEL_NAMES, Message
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DeliveryError
-from jarvis_trio.instants import local_text
-from jarvis_trio.jsontext import json_object
-from jarvis_trio.text import joined
+from jarvis_trio.notation.instants import local_text
+from jarvis_trio.notation.jsontext import json_object
+from jarvis_trio.notation.text import joined
 
 _HELP = f"""Send a sample to a channel, and say where it went.
 

@@ -37,13 +37,13 @@ from jarvis_trio.doctor.tasks import (
 )
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.models import ScheduledTask
+from jarvis_trio.notation.text import counted
 from jarvis_trio.process.lock import Holder, holder
 from jarvis_trio.process.watch import why_no_watch
 from jarvis_trio.service.launchd.operations import status
 from jarvis_trio.service.launchd.plist import SEARCH_PATH, Agent
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.text import counted
 
 _MOST_OF_A_KIND = 10
 _SLOW_BYTES = 50_000_000

@@ -16,7 +16,7 @@ from jarvis_trio.desk.names import short_name
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import result_summary
 from jarvis_trio.engine.peers import end_orphans
-from jarvis_trio.jsontext import json_value
+from jarvis_trio.notation.jsontext import json_value
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.process.signals import finishing
 

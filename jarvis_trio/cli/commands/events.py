@@ -10,7 +10,7 @@ from jarvis_trio.delivery.message import readable
 from jarvis_trio.desk import assistant
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
-from jarvis_trio.jsontext import json_object
+from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.store.assistant import EventRow
 
 _SCREEN = 20

@@ -14,7 +14,7 @@ from jarvis_trio.cli.tasksfile import say_difference, toml_text
 from jarvis_trio.desk import exchange, views
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
-from jarvis_trio.text import counted
+from jarvis_trio.notation.text import counted
 
 _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 

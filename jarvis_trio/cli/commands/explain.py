@@ -15,7 +15,7 @@ from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.insight.days import DayExplanation
 from jarvis_trio.insight.explain import Explanation
 from jarvis_trio.models import ScheduledTask
-from jarvis_trio.text import counted, moment_words, printable
+from jarvis_trio.notation.text import counted, moment_words, printable
 
 _FIELDS = (Column("FIELD"), Column("SCHEDULE SAYS", Fit.FOLD), Column("IT IS"), Column("MATCHES"))
 

@@ -16,9 +16,9 @@ from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.session import Session
 from jarvis_trio.insight.forecast import Upcoming
-from jarvis_trio.instants import as_utc
+from jarvis_trio.notation.instants import as_utc
+from jarvis_trio.notation.text import date_words, moment_words, printable, shortened, time_words
 from jarvis_trio.schedules.clock_changes import clock_changes
-from jarvis_trio.text import date_words, moment_words, printable, shortened, time_words
 
 if TYPE_CHECKING:
     from rich.console import Console

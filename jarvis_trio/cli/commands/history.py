@@ -14,7 +14,7 @@ from jarvis_trio.desk.requests import RunsRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import run_summary
 from jarvis_trio.models import Run, RunStatus
-from jarvis_trio.text import relative, short_duration
+from jarvis_trio.notation.text import relative, short_duration
 
 _SCREEN = 20
 _COLUMNS = (

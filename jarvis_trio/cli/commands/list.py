@@ -17,8 +17,8 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import HELD_REASON, Run, ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.notation.text import moment_words, relative, short_duration
 from jarvis_trio.schedules.schedule import stored_next_run
-from jarvis_trio.text import moment_words, relative, short_duration
 
 _COLUMNS = (
     Column("NAME", Fit.FOLD),

@@ -17,7 +17,7 @@ from jarvis_trio.cli.output import console, json_option, note, print_json
 from jarvis_trio.cli.session import complete_task
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
-from jarvis_trio.text import printable
+from jarvis_trio.notation.text import printable
 
 _POLL_SECONDS = 0.25
 _LEVEL = re.compile(r'\S+ \S+ (WARN|ERROR|FATAL) |.*"level": "(WARNING|ERROR|CRITICAL)"')

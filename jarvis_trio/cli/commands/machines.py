@@ -7,8 +7,8 @@ import click
 from jarvis_trio.cli.output import Cell, Column, json_option, print_json, print_table, say
 from jarvis_trio.desk import machines as desk
 from jarvis_trio.desk.session import Session
-from jarvis_trio.instants import local_text
-from jarvis_trio.text import relative
+from jarvis_trio.notation.instants import local_text
+from jarvis_trio.notation.text import relative
 
 _COLUMNS = (Column("MACHINE"), Column("LAST SEEN"), Column("TASKS"))
 

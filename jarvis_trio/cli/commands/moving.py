@@ -15,7 +15,7 @@ from jarvis_trio.errors import TaskError
 from jarvis_trio.moving.crontab import read_crontab
 from jarvis_trio.moving.entry import Entry
 from jarvis_trio.moving.plist import read_plist
-from jarvis_trio.text import printable
+from jarvis_trio.notation.text import printable
 
 _STDIN = "-"
 _OF_THE_SYSTEM = ("/etc/crontab", "/etc/cron.d/")

@@ -15,7 +15,7 @@ from jarvis_trio.desk import looks
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.models import Run, RunStatus
-from jarvis_trio.text import as_shown, printable
+from jarvis_trio.notation.text import as_shown, printable
 
 _LOOK_SECONDS = 0.2
 

@@ -13,7 +13,7 @@ from jarvis_trio.desk import acts, looks, views
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
-from jarvis_trio.jsontext import json_object
+from jarvis_trio.notation.jsontext import json_object
 
 
 @click.command()

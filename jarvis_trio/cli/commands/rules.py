@@ -11,7 +11,7 @@ from jarvis_trio.cli.session import completing, pass_looking_session
 from jarvis_trio.desk import assistant
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
-from jarvis_trio.jsontext import json_object
+from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.store.assistant import RuleRow
 
 _COLUMNS = (

@@ -11,14 +11,14 @@ from typing import Any
 import click
 
 from jarvis_trio import __version__
-from jarvis_trio.application.source import ENVIRONMENT_FILE, HandlerSource
 from jarvis_trio.cli import NOTES
 from jarvis_trio.cli.application import Application, WrappedEngine, application_options
 from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.desk.session import require_database
 from jarvis_trio.errors import JarvisError
-from jarvis_trio.instants import duration_text
+from jarvis_trio.handlers.application.source import ENVIRONMENT_FILE, HandlerSource
+from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.process import logs
 from jarvis_trio.process.descriptors import ensure_descriptors
 from jarvis_trio.process.lock import DaemonLock

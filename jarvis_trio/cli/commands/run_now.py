@@ -21,8 +21,8 @@ from jarvis_trio.desk.names import typed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.models import Run, RunStatus, ScheduledTask
+from jarvis_trio.notation.text import UNPRINTABLE, printable
 from jarvis_trio.process.signals import finishing
-from jarvis_trio.text import UNPRINTABLE, printable
 
 _LOOK_SECONDS = 0.05
 _START_SECONDS = 10.0

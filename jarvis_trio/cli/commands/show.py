@@ -17,7 +17,7 @@ from jarvis_trio.desk.looks import TaskDetail
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import definition_words, zone_of
 from jarvis_trio.models import Run, aside_words
-from jarvis_trio.text import moment_words, relative
+from jarvis_trio.notation.text import moment_words, relative
 
 _LONGEST_NUMBER = len(str(2**63))
 

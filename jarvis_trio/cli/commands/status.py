@@ -15,7 +15,7 @@ from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.looks import Status
 from jarvis_trio.desk.names import short_name
 from jarvis_trio.desk.session import Session
-from jarvis_trio.text import counted, moment_words, relative
+from jarvis_trio.notation.text import counted, moment_words, relative
 
 if TYPE_CHECKING:
     from rich.table import Table

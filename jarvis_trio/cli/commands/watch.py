@@ -38,7 +38,7 @@ def watch(session: Session) -> None:
 def _import_app() -> ModuleType:
     """The screen, whose library is an extra. Raises JarvisError if it is not installed."""
     try:
-        return importlib.import_module("jarvis_trio.watch.app")
+        return importlib.import_module("jarvis_trio.cli.watch.app")
     except ImportError as error:
         fix = f"install it with: {shlex.quote(sys.executable)} -m pip install 'textual>=8,<9'"
         raise JarvisError(f"the live screen needs the extra `watch` ({error})", fix=fix) from None

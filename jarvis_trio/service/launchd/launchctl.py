@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 from jarvis_trio.errors import LaunchdError
+from jarvis_trio.notation.text import printable
 from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS, SCHEDULER_LABEL
 from jarvis_trio.service.programs import Runner
 from jarvis_trio.service.waiting import Patience
-from jarvis_trio.text import printable
 
 # macOS's numbers, written out: the errno module of Linux, on which most tests run, has others.
 NOT_LOADED = frozenset({3, 112, 113, 125})  # no such process, domain or service; a domain this session lacks

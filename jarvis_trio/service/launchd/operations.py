@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from jarvis_trio.errors import LaunchdError
+from jarvis_trio.notation.text import printable
 from jarvis_trio.service.launchd.ability import MessageCommand, message_command, why_it_cannot_start
 from jarvis_trio.service.launchd.launchctl import Launchctl, Service
 from jarvis_trio.service.launchd.plist import (
@@ -26,7 +27,6 @@ from jarvis_trio.service.launchd.plist import (
 from jarvis_trio.service.launchd.replaced import RECORD_NAME, Replaced, free_place, read_record, record_bytes
 from jarvis_trio.service.state import State
 from jarvis_trio.service.steps import Step, Undo, make_folder, move, remove, write
-from jarvis_trio.text import printable
 
 REPLACED_LABELS = (*OLD_LABELS, SCHEDULER_LABEL, LABEL)
 """What ours replaces, and `rollback` brings back. LABEL stands for the existing assistant's own

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jarvis_trio.errors import SystemdError
+from jarvis_trio.notation.text import printable
 from jarvis_trio.service.programs import Runner
 from jarvis_trio.service.systemd.unit import UNIT
 from jarvis_trio.service.waiting import Patience
-from jarvis_trio.text import printable
 
 PROPERTIES = "LoadState,ActiveState,SubState,MainPID,UnitFileState,ExecMainStatus,FragmentPath"
 START_LIMIT_SECONDS = 20.0

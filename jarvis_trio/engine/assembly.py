@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from jarvis_trio.application.source import ENVIRONMENT_FILE, HandlerSource
 from jarvis_trio.delivery import read_config
 from jarvis_trio.engine.engine import SchedulerEngine
 from jarvis_trio.engine.equipment import equip
@@ -15,6 +14,7 @@ from jarvis_trio.engine.machines import shared_peers
 from jarvis_trio.engine.notices import AlertChannel
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.errors import DeliveryError, SettingError
+from jarvis_trio.handlers.application.source import ENVIRONMENT_FILE, HandlerSource
 from jarvis_trio.handlers.making import make_channels
 from jarvis_trio.process.machine import machine_identity
 from jarvis_trio.settings import Settings
@@ -24,7 +24,7 @@ LEAD = timedelta(milliseconds=20)
 """How long before its time a slot is claimed: a loaded machine takes 10 ms to commit a claim."""
 
 if TYPE_CHECKING:
-    from jarvis_trio.application.handlers import Runs
+    from jarvis_trio.handlers.application.handlers import Runs
 
 
 def make_engine(
@@ -67,7 +67,7 @@ def make_peers(settings: Settings, store: MemoryStore) -> Peers:
 def make_runs(settings: Settings, environment: Mapping[str, str], source: HandlerSource) -> Runs:
     """The handler that hands tasks to an application, with its variables in the data folder."""
     # Imported here: 5 ms, which few need.
-    from jarvis_trio.application.handlers import Runs  # noqa: PLC0415  # as above
+    from jarvis_trio.handlers.application.handlers import Runs  # noqa: PLC0415  # as above
     from jarvis_trio.handlers.outputs import Outputs  # noqa: PLC0415  # as above
 
     variables, outputs = settings.data_dir / ENVIRONMENT_FILE, Outputs(settings.outputs_dir)

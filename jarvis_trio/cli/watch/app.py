@@ -17,6 +17,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen, Screen
 from textual.widgets import DataTable, Footer, Input, Label, Static
 
+from jarvis_trio.cli.watch.board import Board, Row, countdown, matching, output_end, read_board, read_detail
 from jarvis_trio.desk import acts, errands
 from jarvis_trio.desk.looks import TaskDetail
 from jarvis_trio.desk.session import Session
@@ -24,8 +25,7 @@ from jarvis_trio.desk.words import definition_words, run_summary, zone_of
 from jarvis_trio.errors import DaemonMissingError, JarvisError
 from jarvis_trio.insight.timeline_text import chart_lines
 from jarvis_trio.models import RunStatus
-from jarvis_trio.text import counted, moment_words, printable, relative
-from jarvis_trio.watch.board import Board, Row, countdown, matching, output_end, read_board, read_detail
+from jarvis_trio.notation.text import counted, moment_words, printable, relative
 
 MARKS = {
     RunStatus.EXECUTED: ("●", "green"),

@@ -14,8 +14,8 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import run_summary, schedule_words
 from jarvis_trio.insight.timeline import Timeline, timeline
 from jarvis_trio.models import Run, RunStatus
+from jarvis_trio.notation.text import printable
 from jarvis_trio.schedules.schedule import stored_next_run
-from jarvis_trio.text import printable
 
 STRIP = 10
 """How many last outcomes of a task are shown."""

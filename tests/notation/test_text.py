@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jarvis_trio.text import (
+from jarvis_trio.notation.text import (
     as_shown,
     counted,
     duration_words,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.instants import (
+from jarvis_trio.notation.instants import (
     as_utc,
     duration_text,
     from_microseconds,

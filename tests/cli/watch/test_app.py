@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Label, Static
 
 from jarvis_trio.cli.session import CommandSession
-from jarvis_trio.watch.app import DetailScreen, HelpScreen, WatchApp
+from jarvis_trio.cli.watch.app import DetailScreen, HelpScreen, WatchApp
 from tests.support.cli_world import Cli, Program
 
 Steps = Callable[[WatchApp, Pilot[None]], Awaitable[None]]

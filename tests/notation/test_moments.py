@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.moments import Toward, read_day, read_instant, read_moment
+from jarvis_trio.notation.moments import Toward, read_day, read_instant, read_moment
 from tests.support.core_fakes import START
 
 DENVER = ZoneInfo("America/Denver")  # START, Monday 2 March 2026, 09:00 UTC, is 02:00 there

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jarvis_trio.errors import DeliveryError, ScheduleError
-from jarvis_trio.jsontext import json_object, json_value, result_text
+from jarvis_trio.notation.jsontext import json_object, json_value, result_text
 
 
 @pytest.mark.parametrize("text", [None, "", " \n"])

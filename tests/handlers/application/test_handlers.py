@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from jarvis_trio.application.handlers import BOOTSTRAP, Runs
-from jarvis_trio.application.source import make_source
 from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError, JarvisError
+from jarvis_trio.handlers.application.handlers import BOOTSTRAP, Runs
+from jarvis_trio.handlers.application.source import make_source
 from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.models import HandlerResult
 from tests.support.assistant_app import HANDLERS, REGISTRY, STORE, make_application

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_trio.application.source import HandlerSource, make_source
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.handlers.application.source import HandlerSource, make_source
 from tests.support.assistant_app import HANDLERS, REGISTRY, STORE
 
 BUILT_IN = {"alert_eval": None, "custom": None, "webhook_poll": None}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from jarvis_trio.adoption.survey import OldAgent
+from jarvis_trio.moving.survey import OldAgent
 from jarvis_trio.service.launchd.ability import command_of, message_command, why_it_cannot_start
 from jarvis_trio.service.launchd.checks import privacy_folder
 from jarvis_trio.service.launchd.launchctl import Launchctl

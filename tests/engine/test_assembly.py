@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_trio.assembly import make_engine
+from jarvis_trio.engine.assembly import make_engine
 from jarvis_trio.errors import SettingError
 from jarvis_trio.handlers.making import make_channels, make_handlers
 from jarvis_trio.models import HandlerContext, ScheduledTask

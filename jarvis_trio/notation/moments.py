@@ -25,7 +25,7 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from enum import Enum
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.instants import as_utc, parse_duration
+from jarvis_trio.notation.instants import as_utc, parse_duration
 
 
 class Toward(Enum):

@@ -14,10 +14,10 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from jarvis_trio.adoption.readings import CheckDelivery, Reading, delivery_readings, rule_readings, task_readings
 from jarvis_trio.errors import HandlerError, ScheduleError
 from jarvis_trio.handlers.commands import command_words
 from jarvis_trio.models import ScheduledTask, require_id
+from jarvis_trio.moving.readings import CheckDelivery, Reading, delivery_readings, rule_readings, task_readings
 from jarvis_trio.schedules.schedule import stored_next_run, task_schedule
 from jarvis_trio.store import MemoryStore
 

@@ -15,13 +15,13 @@ from jarvis_trio.delivery import read_config
 from jarvis_trio.errors import DeliveryError, HandlerError, ScheduleError
 from jarvis_trio.handlers.alert_eval import read_rule
 from jarvis_trio.handlers.commands import command_of
-from jarvis_trio.instants import parse_instant
-from jarvis_trio.jsontext import json_object
 from jarvis_trio.models import ScheduledTask, ScheduleType
+from jarvis_trio.notation.instants import parse_instant
+from jarvis_trio.notation.jsontext import json_object
+from jarvis_trio.notation.text import joined
 from jarvis_trio.schedules.cron_fields import FIELDS, WEEKDAY, parse_field, values, weekday_names
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.text import joined
 
 CheckDelivery = Callable[[str, Mapping[str, Any]], None]
 """Whether a channel takes a configuration. Raises DeliveryError if it does not."""

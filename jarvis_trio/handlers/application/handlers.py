@@ -24,16 +24,16 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jarvis_trio.application.source import HandlerSource
 from jarvis_trio.delivery.secrets import read_variables
 from jarvis_trio.errors import DeliveryError, HandlerError, HandlerSkippedError, HandlerTimeoutError, JarvisError
+from jarvis_trio.handlers.application.source import HandlerSource
 from jarvis_trio.handlers.custom import passed_on, task_environment
 from jarvis_trio.handlers.endings import failure_reason, timeout_reason
 from jarvis_trio.handlers.outputs import OutputFile, Outputs
 from jarvis_trio.handlers.patience import PATIENCE
-from jarvis_trio.jsontext import json_value
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
-from jarvis_trio.text import printable
+from jarvis_trio.notation.jsontext import json_value
+from jarvis_trio.notation.text import printable
 
 if TYPE_CHECKING:
     from jarvis_trio.handlers.processes import Completed

@@ -1,0 +1,1 @@
+"""How things are written and read: text for people, instants, moments, JSON in rows. Pure."""
