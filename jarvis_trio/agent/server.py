@@ -26,7 +26,7 @@ from jarvis_trio import __version__
 from jarvis_trio.agent.calls import Calls
 from jarvis_trio.agent.tools import INSTRUCTIONS, TOOLS, Tool
 from jarvis_trio.errors import JarvisError
-from jarvis_trio.text import nearest, printable
+from jarvis_trio.notation.text import nearest, printable
 
 _logger = logging.getLogger(__name__)
 
@@ -102,9 +102,9 @@ async def _call(calls: Calls, tool: Tool, arguments: Mapping[str, Any], context:
 
     try:
         for seconds in itertools.count():
+            await context.session.report_progress(seconds, message=f"{arguments['name']} runs")
             if (ended := await anyio.to_thread.run_sync(answer.look)) is not None:
                 return ended
-            await context.session.report_progress(seconds, message=f"{arguments['name']} runs")
             await anyio.sleep(_LOOK_SECONDS)
     except anyio.get_cancelled_exc_class():
         if not calls.is_over:  # the client's end is no wish to stop the run, which is the daemon's
