@@ -12,12 +12,16 @@ from contextlib import suppress
 from jarvis_trio.delivery.host import Host
 from jarvis_trio.errors import DeliveryError
 from jarvis_trio.notation.text import last_line
+from jarvis_trio.process.children import Child
 
 # osascript reads options up to the first argument that is none, and data may begin with a dash:
 # `-e...` would be one more line of the script. So a word of ours comes first, as item 1 of argv.
 _FIRST_ARGUMENT = "jarvis"
 _NO_CONSENT = "-1743"
 _LONGEST_COMPLAINT_BYTES = 1_000
+
+_END_SECONDS = 5.0
+"""How long a program that was killed may take to end: one that waits for a disk never does."""
 
 
 def applescript(host: Host, script: str, *data: str, missing: str) -> None:
@@ -56,21 +60,25 @@ def run(host: Host, program: str, *arguments: str, missing: str, failed: str = "
             env=host.environment,
             start_new_session=True,
         )
-        code = _wait(process, program, host.timeout_seconds)
+        code = _exit_code(process, program, host.timeout_seconds)
         complaint.seek(0)
         reason = last_line(complaint.read(_LONGEST_COMPLAINT_BYTES).decode(errors="replace"))
+    if code is None:
+        raise DeliveryError(f"nobody knows how {program} ended: other code in this process took its exit status")
     if code != 0:
         says = f"{program} failed with exit status {code}: {reason or 'it gave no reason'}"
         raise DeliveryError(says, fix=failed)
 
 
-def _wait(process: subprocess.Popen[bytes], program: str, timeout_seconds: float) -> int:
+def _exit_code(process: subprocess.Popen[bytes], program: str, timeout_seconds: float) -> int | None:
+    child = Child(process)
     try:
-        return process.wait(timeout_seconds)
-    except subprocess.TimeoutExpired:
-        raise DeliveryError(f"{program} did not end within {timeout_seconds:g} s and was killed") from None
+        if not child.reap_within(timeout_seconds):
+            raise DeliveryError(f"{program} did not end within {timeout_seconds:g} s and was killed")
+        return child.exit_code
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, for a zombie
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if not child.reap_within(_END_SECONDS):
+                child.abandon()

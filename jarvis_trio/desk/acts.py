@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jarvis_trio.desk.definition import (
@@ -341,7 +342,9 @@ def _next_slot(session: Session, task: ScheduledTask) -> datetime:
 
 
 def _warnings(session: Session, task: ScheduledTask) -> list[str]:
-    warnings = [warning.sentence for warning in schedule_warnings(task, session.zone(), session.now())]
+    is_over = partial(session.store.is_slot_over, task)
+    found = schedule_warnings(task, session.zone(), session.now(), is_over)
+    warnings = [warning.sentence for warning in found]
     policy = task_policy(task.policy)
     if policy.alert_after_seconds and policy.alert_channel is None and not session.settings.alert_channel:
         warnings.append(

@@ -52,8 +52,6 @@ def failed(subject: str, error: JarvisError | OSError, otherwise: str, *, of: st
     """
     says = error.says if isinstance(error, JarvisError) else str(error)
     fix = error.fix if isinstance(error, JarvisError) else ""
-    if isinstance(error, JarvisError) and not fix and "; " in says:
-        says, _, fix = says.rpartition("; ")  # a plug-in's error may say both in one text
     return problem(subject, f"{of}: {says}" if of else says, fix or otherwise)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any
 
 from jarvis_trio.delivery import read_config
@@ -27,6 +28,7 @@ _HISTORY = "its runs: jarvis-trio history {}"
 _SCHEDULE_FIXES = {
     Code.NEVER: "give it another schedule: jarvis-trio edit {} --every 1h",
     Code.PAST: "if it is no longer wanted: jarvis-trio remove {}",
+    Code.OVER: "give it another time: jarvis-trio edit {} --at TIME; or remove it",
 }
 _TROUBLE_FIXES = {
     TroubleKind.HELD: _RESUME,
@@ -53,16 +55,23 @@ def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzi
         yield Finding("tasks", f"{count}; none is in trouble")
 
 
-def check_schedules(tasks: Iterable[ScheduledTask], zone: tzinfo, now: datetime) -> Iterator[Finding]:
+def check_schedules(
+    tasks: Iterable[ScheduledTask],
+    zone: tzinfo,
+    now: datetime,
+    is_over: Callable[[ScheduledTask, datetime], bool],
+) -> Iterator[Finding]:
     """Which schedules never fire, and which ones a change of the clock touches.
 
-    A schedule that many tasks share is checked once: that can take some milliseconds.
+    A schedule that many tasks share is checked once: that can take some milliseconds. A single time
+    is each task's own: `is_over` says whether the task is done with it.
     """
     known: dict[tuple[object, ...], list[ScheduleWarning]] = {}
     for task in tasks:
-        schedule = (task.schedule_type, task.schedule_config, task.policy, task.last_run_at is None)
+        own = task.name if task.schedule_type == "once" else ""
+        schedule = (own, task.schedule_type, task.schedule_config, task.policy)
         if schedule not in known:
-            known[schedule] = schedule_warnings(task, zone, now)
+            known[schedule] = schedule_warnings(task, zone, now, partial(is_over, task))
         for found in known[schedule]:
             says, fix = f"{task.name}: {found.sentence}", _for(_SCHEDULE_FIXES.get(found.code, _OTHER_TIME), task.name)
             if found.harmless:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +25,7 @@ from jarvis_trio.handlers.family import MARKER, Family, is_alive
 from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.streams import Streams
 from jarvis_trio.notation.text import printable
+from jarvis_trio.process.children import Child
 from jarvis_trio.process.identity import current_owner
 
 _KEPT_BYTES = 6 * 1024
@@ -132,7 +131,7 @@ def run_command(
     with Streams([_both(excerpt.add, output) for excerpt in excerpts]) as streams:
         process = _start(arguments, {**environment, MARKER: marker}, folder, streams, inherited)
         family.begin(process.pid)
-        command = _Command(process)
+        command = Child(process)
         in_time = stopped = False
         try:
             in_time = _wait(command, streams, deadline, cancelled)
@@ -257,52 +256,7 @@ def _interpreter_error(program: str, line: bytes) -> HandlerError:
     return HandlerError(says, fix="install it, or name another one in the script's first line")
 
 
-class _Command:
-    """The started process, and its end.
-
-    `Popen.poll` was rejected. If SIGCHLD is ignored, or if other code in this process reaps all
-    children, it answers 0, and a failed command would count as done.
-    """
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self.exit_code: int | None = None
-
-    def has_ended(self) -> bool:
-        """Whether the command has ended.
-
-        If the system allows that, it is not reaped yet, so that nobody else gets its PID.
-        """
-        if sys.platform != "linux":  # os.waitid came to macOS with Python 3.13
-            return self.reap()
-        try:
-            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:
-            return True
-
-    def reap(self) -> bool:
-        """Reap the command: from then on `exit_code` holds what is known.
-
-        Returns whether the command has ended.
-        """
-        if self._process.returncode is not None:
-            return True
-        try:
-            pid, status = os.waitpid(self._process.pid, os.WNOHANG)
-        except ChildProcessError:
-            pid, status = self._process.pid, None
-        if pid == 0:
-            return False
-        self.exit_code = None if status is None else os.waitstatus_to_exitcode(status)
-        self._process.returncode = self.exit_code or 0  # else Popen would wait for it once more
-        return True
-
-    def abandon(self) -> None:
-        """Leave it to `Completed.until_gone`: it cannot be ended now."""
-        self._process.returncode = -signal.SIGKILL  # else Popen would complain that it still runs
-
-
-def _wait(command: _Command, streams: Streams, deadline: float, cancelled: Event) -> bool:
+def _wait(command: Child, streams: Streams, deadline: float, cancelled: Event) -> bool:
     """Wait for the command, but not for what holds its output after it.
 
     Returns whether the command ended by itself.

@@ -14,7 +14,7 @@ from enum import StrEnum
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.insight.firing import YEARS, Firing, Moment, firing_of, moment_of
 from jarvis_trio.models import FAILED, HELD_REASON, UNRUN, Run, RunStatus, ScheduledTask, Trigger, task_policy
-from jarvis_trio.notation.instants import parse_instant
+from jarvis_trio.notation.instants import parse_stamp
 from jarvis_trio.notation.text import counted, duration_words, moment_words, printable
 from jarvis_trio.schedules.schedule import Schedule
 
@@ -108,7 +108,7 @@ class Case:
 
     def _instant(self, text: str | None) -> datetime | None:
         try:
-            return parse_instant(text or "", self.moment.zone)
+            return parse_stamp(text or "", self.moment.zone)
         except ScheduleError:
             return None
 

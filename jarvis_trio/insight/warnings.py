@@ -26,7 +26,9 @@ class Code(StrEnum):
     NEVER = "never"
     """The schedule cannot be understood, or no instant matches it: the task never runs."""
     PAST = "past"
-    """Its only time is over, and it has not run."""
+    """Its only time has passed, and it runs late."""
+    OVER = "over"
+    """Its only time has passed, and it has not run and will not."""
     RARE = "rare"
     """Its next slot is more than a year away."""
     MOVED = "moved"
@@ -56,11 +58,19 @@ class ScheduleWarning:
         return self.code in _HARMLESS
 
 
-def schedule_warnings(task: ScheduledTask, machine_zone: tzinfo, now: datetime) -> list[ScheduleWarning]:
+def schedule_warnings(
+    task: ScheduledTask, machine_zone: tzinfo, now: datetime, is_over: Callable[[datetime], bool]
+) -> list[ScheduleWarning]:
     """What to know about the task's schedule, with the clock changes of the next two years.
 
-    `now` is aware UTC; a task without a zone is read in `machine_zone`. Never raises for what a row
-    can hold: a schedule that cannot be understood is a warning too.
+    Never raises for what a row can hold: a schedule that cannot be understood is a warning too.
+
+    Args:
+        task: the task.
+        machine_zone: the zone in which a task without one is read.
+        now: the present (aware UTC).
+        is_over: whether the task is done with the single slot that its schedule names; the store's
+            `is_slot_over`, which decides whether it runs.
     """
     try:
         schedule, zone = task_schedule(task, machine_zone), task_zone(task, machine_zone)
@@ -70,7 +80,7 @@ def schedule_warnings(task: ScheduledTask, machine_zone: tzinfo, now: datetime) 
         case Cron():
             return [*_rare(schedule, now), *_changes_met(schedule, now)]
         case Once():
-            return [*_past(schedule, task, zone, now), *_reading_of_once(schedule, task.schedule_config, zone)]
+            return [*_past(schedule, task, zone, now, is_over), *_reading_of_once(schedule, task.schedule_config, zone)]
     return []
 
 
@@ -82,11 +92,17 @@ def _rare(schedule: Cron, now: datetime) -> Iterator[ScheduleWarning]:
         yield ScheduleWarning(Code.RARE, f"it runs next on {when}, in {duration_words(slot - now)}", (day,))
 
 
-def _past(schedule: Once, task: ScheduledTask, zone: tzinfo, now: datetime) -> Iterator[ScheduleWarning]:
-    if schedule.at < now and task.last_run_at is None:
-        when, ago = moment_words(schedule.at, zone), duration_words(now - schedule.at)
-        sentence = f"its only time, {when}, was {ago} ago; it runs as soon as the daemon sees it"
-        yield ScheduleWarning(Code.PAST, sentence, (schedule.at.astimezone(zone).date(),))
+def _past(
+    schedule: Once, task: ScheduledTask, zone: tzinfo, now: datetime, is_over: Callable[[datetime], bool]
+) -> Iterator[ScheduleWarning]:
+    if schedule.at >= now or task.last_run_at is not None:
+        return
+    code, effect = Code.PAST, "it runs as soon as the daemon sees it"
+    if is_over(schedule.at):
+        code, effect = Code.OVER, "it has not run, and will not"
+    when, ago = moment_words(schedule.at, zone), duration_words(now - schedule.at)
+    sentence = f"its only time, {when}, was {ago} ago; {effect}"
+    yield ScheduleWarning(code, sentence, (schedule.at.astimezone(zone).date(),))
 
 
 def _reading_of_once(schedule: Once, config: str, zone: tzinfo) -> Iterator[ScheduleWarning]:

@@ -25,6 +25,7 @@ _DURATION_UNITS = {  # the names that people use for each, the largest first
     "minutes": ("m", "min", "mins", "minute", "minutes"),
     "seconds": ("s", "sec", "secs", "second", "seconds"),
 }
+_CURRENT_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 _AMOUNT = r"(\d+(?:\.\d+)?|\ban?\b)"
 _SEPARATOR = r"(?:(?<=\S),\s*|(?<=\s)and\s+)?"
 _DURATION = re.compile(
@@ -66,6 +67,18 @@ def parse_instant(text: str, zone: tzinfo = UTC) -> datetime:
     except (ValueError, AttributeError, TypeError):
         raise ScheduleError(f"not a time: {text!r}", fix="write it like 2026-12-01T09:00") from None
     return as_utc(parsed, zone)
+
+
+def parse_stamp(text: str, zone: tzinfo = UTC) -> datetime:
+    """The UTC instant of a row's `created_at` or `updated_at`.
+
+    Most programs write them as they write all times, so `parse_instant` reads them. A row that does
+    not name them gets SQLite's CURRENT_TIMESTAMP, `2026-12-01 09:00:00`, which is UTC
+    (sqlite.org/lang_createtable.html, 3.2): what has exactly that form is read so.
+
+    Raises ScheduleError for anything else.
+    """
+    return parse_instant(text, UTC if _CURRENT_TIMESTAMP.fullmatch(text or "") else zone)
 
 
 def local_text(instant: datetime, zone: tzinfo) -> str:

@@ -28,12 +28,12 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from jarvis_trio.errors import ConflictError, ScheduleError
 from jarvis_trio.models import Claim, Outcome, Run, RunStatus, ScheduledTask, Trigger, task_policy
-from jarvis_trio.notation.instants import local_text, parse_instant, utc_text
+from jarvis_trio.notation.instants import local_text, parse_instant, parse_stamp, utc_text
 from jarvis_trio.notation.jsontext import json_value
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
@@ -248,7 +248,8 @@ class RunTable(Database):
             return True
         if task.next_run_at is not None:
             return False
-        return self._is_from(task.last_run_at, slot) or self._is_from(task.created_at, slot + _JUST_NOW)
+        ran_since = self._is_from(task.last_run_at, slot, parse_instant)
+        return ran_since or self._is_from(task.created_at, slot + _JUST_NOW, parse_stamp)
 
     def note_done(self, task: ScheduledTask) -> None:
         """Note that a task's single slot is over, whatever its zone's rules become."""
@@ -258,9 +259,9 @@ class RunTable(Database):
             (task.id, task.name, _schedule_of(task)),
         )
 
-    def _is_from(self, text: str | None, slot: datetime) -> bool:
+    def _is_from(self, text: str | None, slot: datetime, read: Callable[[str, tzinfo], datetime]) -> bool:
         with suppress(ScheduleError):
-            return text is not None and parse_instant(text, self.clock.zone()) >= slot
+            return text is not None and read(text, self.clock.zone()) >= slot
         return False
 
     def slots_with_run(self, task_id: int, start: datetime, end: datetime) -> list[datetime]:

@@ -190,8 +190,9 @@ async def test_a_task_runs_in_the_daemon_with_progress(home: Program) -> None:
     with trio.fail_after(30):
         async with Client(server(home)) as client:
             result = await client.call_tool("run_task", {"name": "webhook_poll"}, progress_callback=note)
-            while not told:  # the client calls back in a task of its own
-                await trio.sleep(0.01)  # noqa: ASYNC110  # an event would need an assertion of its own
+            # The client calls back in a task of its own.
+            while not told:  # noqa: ASYNC110  # an event would need an assertion of its own
+                await trio.sleep(0.01)
 
     ran: Any = result.structured_content
     assert (ran["status"], ran["trigger"], ran["task"]) == ("executed", "manual", "webhook_poll")

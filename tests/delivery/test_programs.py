@@ -82,6 +82,14 @@ def test_a_machine_without_notify_send_says_what_to_install(programs: Programs) 
         programs.channels("linux").notify("a", "b")
 
 
+@pytest.mark.usefixtures("children_are_reaped_by_nobody")
+@pytest.mark.parametrize("end", ["exit 0", "exit 1"])
+def test_a_program_whose_end_nobody_knows_counts_as_failed(programs: Programs, end: str) -> None:
+    programs.add("notify-send", end)
+    with pytest.raises(DeliveryError, match="nobody knows how notify-send ended"):
+        programs.channels("linux").notify("a", "b")
+
+
 def test_a_machine_without_a_session_says_so(programs: Programs) -> None:
     programs.add("notify-send", "echo 'Cannot autolaunch D-Bus' >&2; exit 1")
     with pytest.raises(DeliveryError, match=r"exit status 1: Cannot autolaunch D-Bus; .*DBUS_SESSION_BUS_ADDRESS"):

@@ -11,7 +11,7 @@ import sys
 import tomllib
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -316,6 +316,11 @@ def test_an_error_that_names_no_fix_gets_the_checks_own() -> None:
     assert failed("x", JarvisError("bad"), "that", of="it") == Finding("x", "it: bad", Level.PROBLEM, "that")
 
 
+def test_an_error_that_quotes_a_semicolon_is_told_whole() -> None:
+    says = "the command 'cd /srv; make' is not approved"
+    assert failed("x", JarvisError(says), "that") == Finding("x", says, Level.PROBLEM, "that")
+
+
 # Files.
 
 
@@ -463,6 +468,10 @@ def test_tasks_in_trouble_are_told_with_why(cli: Cli) -> None:
     assert told["odd"][1].endswith("jarvis-trio edit odd")
 
 
+def never(task: ScheduledTask, slot: datetime) -> bool:
+    return False
+
+
 def test_a_schedule_that_many_tasks_have_is_looked_at_once_and_told_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at = []
 
@@ -473,7 +482,7 @@ def test_a_schedule_that_many_tasks_have_is_looked_at_once_and_told_for_each(mon
     monkeypatch.setattr("jarvis_trio.doctor.tasks.schedule_warnings", counting)
     tasks = [a_task(f"night {number}", cron="30 2 * * *") for number in range(3)]
     tasks.append(a_task("abroad", cron="30 2 * * *", policy={"timezone": "Europe/Berlin"}))
-    told = [finding.says.split(":")[0] for finding in check_schedules(tasks, ZoneInfo("America/Denver"), START)]
+    told = [finding.says.split(":")[0] for finding in check_schedules(tasks, ZoneInfo("America/Denver"), START, never)]
     assert looked_at == ["night 0", "abroad"]
     assert sorted(set(told)) == ["abroad", "night 0", "night 1", "night 2"]
 

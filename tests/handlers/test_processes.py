@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -104,14 +102,6 @@ def test_law_4_what_forks_and_changes_its_session_over_and_over_is_ended(tmp_pat
     hops = file.stat().st_size
     time.sleep(0.2)  # whoever is left would go on
     assert file.stat().st_size == hops > 0
-
-
-@pytest.fixture
-def children_are_reaped_by_nobody() -> Iterator[None]:
-    """SIGCHLD is ignored, as some supervisors hand it down: then the kernel keeps no exit code."""
-    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    yield
-    signal.signal(signal.SIGCHLD, before)
 
 
 @pytest.mark.usefixtures("children_are_reaped_by_nobody")

@@ -21,12 +21,18 @@ EARLIER = datetime(2024, 11, 21, 20, tzinfo=UTC)
 
 
 def lint_of(
-    kind: str, config: dict[str, object], zone: str = "America/Denver", now: datetime = NOW, **columns: str
+    kind: str,
+    config: dict[str, object],
+    zone: str = "America/Denver",
+    now: datetime = NOW,
+    *,
+    over: bool = False,
+    **columns: str,
 ) -> list[ScheduleWarning]:
     task = ScheduledTask(
         name="job", schedule_type=kind, schedule_config=json.dumps(config), handler_type="custom", **columns
     )
-    return schedule_warnings(task, ZoneInfo(zone), now)
+    return schedule_warnings(task, ZoneInfo(zone), now, lambda slot: over)
 
 
 def lint_cron(expression: str, zone: str = "America/Denver", now: datetime = NOW) -> list[ScheduleWarning]:
@@ -125,9 +131,13 @@ def test_a_change_earlier_today_is_over() -> None:
     task = ScheduledTask(
         name="job", schedule_type="cron", schedule_config='{"expression": "30 2 14 3 *"}', handler_type="custom"
     )
+
+    def warnings_at(now: datetime) -> list[ScheduleWarning]:
+        return schedule_warnings(task, ZoneInfo("America/Denver"), now, lambda slot: False)
+
     before, after = datetime(2027, 3, 14, 8, tzinfo=UTC), datetime(2027, 3, 14, 10, tzinfo=UTC)
-    assert [warning.code for warning in schedule_warnings(task, ZoneInfo("America/Denver"), before)] == [Code.MOVED]
-    assert schedule_warnings(task, ZoneInfo("America/Denver"), after) == []
+    assert [warning.code for warning in warnings_at(before)] == [Code.MOVED]
+    assert warnings_at(after) == []
 
 
 def test_the_tasks_own_zone_counts() -> None:
@@ -140,6 +150,12 @@ def test_a_single_time_in_the_past_is_told_until_it_has_run() -> None:
     assert warning.code is Code.PAST
     assert "Sat 2026-11-21 12:00 MST, was 1 hour ago" in warning.sentence
     assert lint_of("once", {"run_at": "2026-11-21T12:00"}, last_run_at="2026-11-21T12:00:01-07:00") == []
+
+
+def test_a_single_time_that_is_over_without_a_run_is_told_to_be_so() -> None:
+    [warning] = lint_of("once", {"run_at": "2026-11-21T12:00"}, over=True)
+    assert warning.code is Code.OVER
+    assert warning.sentence == "its only time, Sat 2026-11-21 12:00 MST, was 1 hour ago; it has not run, and will not"
 
 
 def test_a_single_time_in_the_gap_is_told_with_what_it_is_read_as() -> None:

@@ -18,6 +18,7 @@ import zoneinfo
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -186,6 +187,18 @@ def test_law_2_a_single_time_of_the_assistant_runs_only_if_it_has_not_and_was_to
 ) -> None:
     """It leaves next_run_at NULL in a row that has run, and in one whose time was past when it was made."""
     store.store_scheduled_task(a_task(at="2026-03-02T08:00:00", **columns))
+    tick(engine)
+    assert len(notes.calls) == runs
+
+
+@pytest.mark.law(3)
+@pytest.mark.parametrize(("made", "runs"), [("08:30:00", 1), ("08:50:00", 0)])
+def test_law_3_a_row_that_sqlite_stamped_itself_was_made_at_that_time_in_utc(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes, made: str, runs: int
+) -> None:
+    """`DEFAULT CURRENT_TIMESTAMP` writes UTC, in a form of its own; all other times are local."""
+    clock.machine_zone = ZoneInfo("America/Denver")
+    store.store_scheduled_task(a_task(at="2026-03-02T01:45:00", created_at=f"2026-03-02 {made}"))  # 08:45 UTC
     tick(engine)
     assert len(notes.calls) == runs
 

@@ -19,6 +19,7 @@ from jarvis_trio.notation.instants import (
     local_text,
     parse_duration,
     parse_instant,
+    parse_stamp,
     parse_zone,
     to_microseconds,
     utc_text,
@@ -37,6 +38,19 @@ def machine_in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [
+        ("2026-12-01 16:00:00", 16),
+        ("2026-12-01T09:00:00", 16),
+        ("2026-12-01 09:00:00.000001", 16),
+        ("2026-12-01T09:00:00+00:00", 9),
+    ],
+)
+def test_only_what_has_the_form_of_sqlites_own_stamp_is_read_as_utc(text: str, hour: int) -> None:
+    assert parse_stamp(text, DENVER).hour == hour
 
 
 @given(instants)

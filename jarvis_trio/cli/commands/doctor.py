@@ -170,7 +170,7 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
     tasks = store.list_scheduled_tasks()
     enabled = [task for task in tasks if task.enabled]
     yield from check_troubles(store, tasks, zone)
-    yield from check_schedules(enabled, zone, now)
+    yield from check_schedules(enabled, zone, now, store.is_slot_over)
     yield from guarded("inbox", _PERMISSION, partial(check_inbox, settings.webhook_inbox_dir, tasks))
     running = application_of(daemon_words(settings.lock_file))
     if not isinstance(running, WrappedEngine):  # whose handlers are its own
