@@ -29,3 +29,5 @@ JARVIS_ALERT_CHANNEL = _settings.alert_channel
 JARVIS_ALERT_CONFIG = _settings.alert_config
 JARVIS_DATABASE_URL = _settings.database_url
 JARVIS_MACHINE = _settings.machine
+JARVIS_LABELS = _settings.labels
+JARVIS_TAKES = _settings.takes

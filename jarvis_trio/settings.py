@@ -53,6 +53,8 @@ class Settings:
     memory_db_path: Path
     database_url: str
     machine: str
+    labels: str
+    takes: str
     tick_interval_seconds: int
     log_file: Path
     max_concurrent_tasks: int
@@ -64,6 +66,11 @@ class Settings:
     alert_config: str
     sources: Mapping[str, Source] = field(compare=False, repr=False)
     file: Path | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels of this machine, by which tasks may name it together with others."""
+        return tuple(filter(None, self.labels.split(",")))
 
     @property
     def lock_file(self) -> Path:
@@ -170,6 +177,23 @@ def _machine(name: str, value: object) -> str:
     return text
 
 
+def _labels(name: str, value: object) -> str:
+    """Names with commas between them, each once."""
+    labels = [label.strip() for label in _text(name, value).split(",")]
+    for label in labels:
+        _machine(f"each of {name}", label)
+        if label == "any":
+            raise SettingError(f"{name} holds 'any', which every machine is", fix="use another word")
+    return ",".join(dict.fromkeys(filter(None, labels)))
+
+
+def _takes(name: str, value: object) -> str:
+    text = _text(name, value)
+    if text not in ("own", "any"):
+        raise SettingError(f"{name} must be own or any, not {text!r:.100}")
+    return text
+
+
 def _whole_number(lowest: int, highest: int, unit: str) -> Callable[[str, object], int]:
     def read(name: str, value: object) -> int:
         # int() alone also takes 1_000, the digits of other alphabets and, from a module, 4.7
@@ -189,6 +213,8 @@ TABLE = {
     "memory_db_path": Setting("MEMORY_DB_PATH", _path, Path("memory.db")),
     "database_url": Setting("JARVIS_DATABASE_URL", _database_url, ""),
     "machine": Setting("JARVIS_MACHINE", _machine, ""),
+    "labels": Setting("JARVIS_LABELS", _labels, ""),
+    "takes": Setting("JARVIS_TAKES", _takes, "any"),
     "tick_interval_seconds": Setting(
         "DAEMON_TICK_INTERVAL_SECONDS", _whole_number(1, _TEN_YEARS_SECONDS, "seconds"), 60
     ),

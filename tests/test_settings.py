@@ -321,3 +321,17 @@ def test_config_reads_the_settings_file_too(file: Path) -> None:
     file.write_text("DAEMON_MAX_CONCURRENT_TASKS = 9")
     done = run_in_checkout("import config; print(config.DAEMON_MAX_CONCURRENT_TASKS)", JARVIS_SETTINGS=str(file))
     assert done.stdout == "9\n"
+
+
+def test_the_labels_of_a_machine_are_names_with_commas(tmp_path: Path) -> None:
+    settings = read_settings({"JARVIS_LABELS": "mac, big,mac", "JARVIS_TAKES": "own"}, tmp_path)
+    assert (settings.label_names, settings.takes) == (("mac", "big"), "own")
+    assert read_settings({}, tmp_path).label_names == ()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("JARVIS_LABELS", "a b"), ("JARVIS_LABELS", "mac,any"), ("JARVIS_TAKES", "all")]
+)
+def test_a_label_or_a_share_that_makes_no_sense_is_refused(variable: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=variable):
+        read_settings({variable: value}, tmp_path)

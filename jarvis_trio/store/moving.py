@@ -27,7 +27,7 @@ from jarvis_trio.store.tasks import as_text
 MOVED_TO = "moved_to"
 """The note in a database that was moved: where it is now."""
 
-_LEFT_OUT = ("machines", "requests", "jarvis_meta")
+_LEFT_OUT = ("machines", "lost_processes", "requests", "jarvis_meta")
 """What belongs to the database and not to the tasks."""
 
 

@@ -310,6 +310,19 @@ STEPS: tuple[Step, ...] = (
         "The history of one task is found by its name, among a million rows.",
         indexes={"task_runs_by_name": "task_runs (task_name, started_at)"},
     ),
+    Step(
+        "Several machines: what each of them takes, where a run and a message belong, which processes are lost.",
+        # `place` is NULL where it may be any machine; a run's stays as it was when it was claimed.
+        # `labels` and `handlers` are JSON lists; `takes` is own or any.
+        tables={
+            "lost_processes": Table({"owner": "TEXT PRIMARY KEY", "since": "TEXT NOT NULL"}, by_key=True),
+        },
+        columns={
+            "machines": {"labels": "TEXT", "takes": "TEXT", "handlers": "TEXT"},
+            "task_runs": {"place": "TEXT"},
+            "outbox": {"place": "TEXT"},
+        },
+    ),
 )
 """Append here. A step's number is its place; a file says in `jarvis_meta` how many it has seen."""
 

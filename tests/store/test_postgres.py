@@ -148,6 +148,22 @@ def test_a_name_belongs_to_one_machine(store: MemoryStore) -> None:
     store.check_in("here", "two", START)
 
 
+def test_a_machine_says_what_it_takes(store: MemoryStore) -> None:
+    store.check_in("here", "one", START, labels=["mac"], handlers=["custom", "brief"])
+    store.check_in("there", "two", START, labels=["mac", "big"], takes_any=False)
+    here, there = store.machines()
+    assert here.handlers == {"custom", "brief"}
+    assert [here.may_take(place) for place in (None, "here", "there", "mac", "big")] == [True, True, False, True, False]
+    assert [there.may_take(place) for place in (None, "here", "there", "mac")] == [False, False, True, True]
+
+
+def test_a_label_is_no_machines_name(store: MemoryStore) -> None:
+    store.check_in("here", "one", START)
+    with pytest.raises(StoreError, match="'here' is a label of the machine 'there' and the name of a machine"):
+        store.check_in("there", "two", START, labels=["here"])
+    assert [machine.name for machine in store.machines()] == ["here"]
+
+
 @pytest.mark.law(5)
 @pytest.mark.law(6)
 def test_the_clock_is_the_servers_and_the_zone_the_stores(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
