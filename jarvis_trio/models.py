@@ -429,6 +429,40 @@ class AlertRule:
     last_triggered_at: str | None
 
 
+class HandlerNotes(Protocol):
+    """Texts that handlers remember, by key."""
+
+    def note(self, key: str) -> str | None:
+        """The text that was remembered under `key`, or None."""
+
+    def remember(self, key: str, value: str) -> None:
+        """Keep a text under `key`."""
+
+
+class AssistantRows(Protocol):
+    """What handlers read and write of the assistant's own tables."""
+
+    def add_webhook_events(
+        self, inbox: bytes, events: Iterable[WebhookEvent], at_hand: Set[bytes], received_at: str
+    ) -> int:
+        """Add the events whose file was not taken in before; returns how many were new."""
+
+    def enabled_alert_rules(self) -> list[AlertRule]:
+        """Every enabled rule."""
+
+    def stamp_alert_rule(self, rule_id: int, triggered_at: str) -> None:
+        """Note when a rule triggered."""
+
+    def delegations_due(self) -> list[str]:
+        """The due dates of all active delegations."""
+
+    def decisions_pending_since(self) -> list[str]:
+        """When each decision that awaits its execution was made."""
+
+    def fact(self, category: str, key: str) -> str | None:
+        """The value of a fact, or None."""
+
+
 class HandlerStore(Protocol):
     """What a handler may ask of the database, which stays open whatever the handler does.
 
@@ -454,31 +488,13 @@ class HandlerStore(Protocol):
     def get_scheduled_task_by_name(self, name: str) -> ScheduledTask | None:
         """The task with that name, or None."""
 
-    def note(self, key: str) -> str | None:
-        """The text that was remembered under `key`, or None."""
+    @property
+    def notes(self) -> HandlerNotes:
+        """Texts to remember from one run to the next."""
 
-    def remember(self, key: str, value: str) -> None:
-        """Keep a text under `key`."""
-
-    def add_webhook_events(
-        self, inbox: bytes, events: Iterable[WebhookEvent], at_hand: Set[bytes], received_at: str
-    ) -> int:
-        """Add the events whose file was not taken in before; returns how many were new."""
-
-    def enabled_alert_rules(self) -> list[AlertRule]:
-        """Every enabled rule."""
-
-    def stamp_alert_rule(self, rule_id: int, triggered_at: str) -> None:
-        """Note when a rule triggered."""
-
-    def delegations_due(self) -> list[str]:
-        """The due dates of all active delegations."""
-
-    def decisions_pending_since(self) -> list[str]:
-        """When each decision that awaits its execution was made."""
-
-    def fact(self, category: str, key: str) -> str | None:
-        """The value of a fact, or None."""
+    @property
+    def assistant(self) -> AssistantRows:
+        """The assistant's own rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,8 +150,8 @@ def hold(session: Session, names: Iterable[str]) -> None:
     """
     with session.store.transaction():
         for task in map(session.task, names):
-            session.store.begin_trouble(require_id(task), TroubleKind.HELD, HELD_REASON, session.now())
-            session.store.dequeue(require_id(task))
+            session.store.troubles.begin_trouble(require_id(task), TroubleKind.HELD, HELD_REASON, session.now())
+            session.store.queue.dequeue(require_id(task))
     session.changed()
 
 
@@ -163,7 +163,7 @@ def resume(session: Session, name: str) -> ScheduledTask:
     to come.
     """
     task = session.task(name)
-    held = session.store.is_in_trouble(require_id(task), TroubleKind.HELD)
+    held = session.store.troubles.is_in_trouble(require_id(task), TroubleKind.HELD)
     if task.enabled and not held:
         raise TaskError(f"task {task.name!r} is not paused", fix="`jarvis-trio show` tells more")
     with session.store.transaction():
@@ -178,7 +178,7 @@ def remove(session: Session, name: str) -> bool:
     task = session.task(name)
     session.store.delete_scheduled_task(require_id(task))
     session.changed()
-    return bool(session.store.list_runs(task=task.name, limit=1))
+    return bool(session.store.runs.list_runs(task=task.name, limit=1))
 
 
 def remind(session: Session, text: str, request: TaskRequest) -> Saved:
@@ -291,7 +291,7 @@ def _is_seen(session: Session, request: TaskRequest, before: ScheduledTask) -> b
 def _schedule_again(session: Session, before: ScheduledTask, columns: dict[str, Any]) -> dict[str, Any]:
     """The next run, if the schedule is another one now or the task was set aside."""
     after, zone = replace(before, **columns), session.zone()
-    set_aside = session.store.reason_set_aside(require_id(before)) is not None
+    set_aside = session.store.troubles.reason_set_aside(require_id(before)) is not None
     if not set_aside and (not columns.keys() & _SCHEDULE or same_schedule(before, after, zone)):
         return {}
     slot = local_text(first_slot(after, session.now(), zone), zone)
@@ -309,8 +309,8 @@ def _update(session: Session, task: ScheduledTask, **columns: object) -> Schedul
     with session.store.transaction():
         updated = session.store.update_scheduled_task(require_id(task), **columns)
         if "name" in columns:
-            session.store.rename_runs(require_id(task), str(columns["name"]))
-        session.store.end_troubles(require_id(task), [TroubleKind.SET_ASIDE])
+            session.store.runs.rename_runs(require_id(task), str(columns["name"]))
+        session.store.troubles.end_troubles(require_id(task), [TroubleKind.SET_ASIDE])
     session.changed()
     return updated or replace(task, **columns)  # type: ignore[arg-type]  # a task that was just removed
 
@@ -322,8 +322,8 @@ def _let_go(session: Session, task: ScheduledTask) -> None:
     """
     due = stored_next_run(task, session.zone())
     if due is not None and due <= session.now() and task_schedule(task, session.zone()).only is None:
-        session.store.record_unrun(task, due, RunStatus.MISSED, HELD_REASON, at=session.now())
-    session.store.end_troubles(require_id(task), [TroubleKind.HELD])
+        session.store.runs.record_unrun(task, due, RunStatus.MISSED, HELD_REASON, at=session.now())
+    session.store.troubles.end_troubles(require_id(task), [TroubleKind.HELD])
 
 
 def _next_slot(session: Session, task: ScheduledTask) -> datetime:
@@ -331,7 +331,7 @@ def _next_slot(session: Session, task: ScheduledTask) -> datetime:
     zone = session.zone()
     schedule = task_schedule(task, zone)
     if (only := schedule.only) is not None:
-        if session.store.slot_has_run(require_id(task), only):
+        if session.store.runs.slot_has_run(require_id(task), only):
             says = f"task {task.name!r} was to run once and has, at {local_text(only, zone)}"
             raise TaskError(says, fix="to give it a new time: `edit --at`")
         return only
@@ -342,7 +342,7 @@ def _next_slot(session: Session, task: ScheduledTask) -> datetime:
 
 
 def _warnings(session: Session, task: ScheduledTask) -> list[str]:
-    is_over = partial(session.store.is_slot_over, task)
+    is_over = partial(session.store.runs.is_slot_over, task)
     found = schedule_warnings(task, session.zone(), session.now(), is_over)
     warnings = [warning.sentence for warning in found]
     policy = task_policy(task.policy)

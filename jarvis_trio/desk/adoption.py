@@ -48,7 +48,7 @@ def adopt(session: Session, seen: Survey, overdue: Overdue) -> None:
         if overdue is Overdue.SKIP:
             for name in filter(lambda name: _comes_again(session, name), names):
                 acts.resume(session, name)
-        session.store.remember(ADOPTED, utc_text(session.now()))
+        session.store.notes.remember(ADOPTED, utc_text(session.now()))
     session.changed()
 
 

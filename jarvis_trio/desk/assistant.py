@@ -19,7 +19,7 @@ PENDING, PROCESSED, FAILED = EVENT_STATUSES = ("pending", "processed", "failed")
 
 def rules(session: Session) -> list[RuleRow]:
     """All alert rules by name."""
-    return session.store.alert_rules()
+    return session.store.assistant.alert_rules()
 
 
 def rule(session: Session, name: str) -> RuleRow:
@@ -53,29 +53,29 @@ def add_rule(
     if any(row.name == name for row in rules(session)):
         raise TaskError(f"a rule named {name!r} exists", fix="choose another name, or remove that one")
 
-    session.store.add_alert_rule(name, kind, json.dumps(wanted), description, _now(session))
+    session.store.assistant.add_alert_rule(name, kind, json.dumps(wanted), description, _now(session))
     return rule(session, name)
 
 
 def enable_rule(session: Session, name: str, enabled: bool) -> RuleRow:
     """Have a rule evaluated again, or not any more. Raises UnknownTaskError."""
-    session.store.enable_alert_rule(rule(session, name).id, enabled)
+    session.store.assistant.enable_alert_rule(rule(session, name).id, enabled)
     return rule(session, name)
 
 
 def remove_rule(session: Session, name: str) -> None:
     """Remove a rule. Raises UnknownTaskError."""
-    session.store.delete_alert_rule(rule(session, name).id)
+    session.store.assistant.delete_alert_rule(rule(session, name).id)
 
 
 def events(session: Session, status: str | None = None, limit: int | None = None) -> list[EventRow]:
     """The events of webhooks, or those with a status, the newest first."""
-    return session.store.webhook_events(status, -1 if limit is None else limit)
+    return session.store.assistant.webhook_events(status, -1 if limit is None else limit)
 
 
 def event(session: Session, number: int) -> EventRow:
     """One event. Raises UnknownTaskError."""
-    found = session.store.webhook_event(number)
+    found = session.store.assistant.webhook_event(number)
     if found is None:
         raise UnknownTaskError(f"no event has the number {number}", fix="see: jarvis-trio events list")
     return found
@@ -83,20 +83,20 @@ def event(session: Session, number: int) -> EventRow:
 
 def add_event(session: Session, source: str, kind: str, payload: Mapping[str, Any]) -> EventRow:
     """Add a pending event, as a file in the inbox would."""
-    return event(session, session.store.add_webhook_event(source, kind, json.dumps(payload), _now(session)))
+    return event(session, session.store.assistant.add_webhook_event(source, kind, json.dumps(payload), _now(session)))
 
 
 def set_event(session: Session, number: int, status: str) -> EventRow:
     """Note how an event stands, one of `EVENT_STATUSES`. Raises UnknownTaskError."""
     event(session, number)
-    session.store.set_webhook_event(number, status, None if status == PENDING else _now(session))
+    session.store.assistant.set_webhook_event(number, status, None if status == PENDING else _now(session))
     return event(session, number)
 
 
 def remove_event(session: Session, number: int) -> None:
     """Remove an event. Raises UnknownTaskError."""
     event(session, number)
-    session.store.delete_webhook_event(number)
+    session.store.assistant.delete_webhook_event(number)
 
 
 def rule_view(row: RuleRow) -> dict[str, Any]:

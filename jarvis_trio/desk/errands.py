@@ -69,15 +69,15 @@ def asked_run(session: Session, number: int) -> Run | None:
     """
     run_id = _started(session, number)
     if run_id is not None:
-        return session.store.get_run(run_id)
-    if session.daemon() is None and session.store.withdraw(number):
+        return session.store.runs.get_run(run_id)
+    if session.daemon() is None and session.store.requests.withdraw(number):
         raise DaemonMissingError("the daemon ended before it could run it", fix="start it with: jarvis-trio run")
     return None
 
 
 def end_asked_run(session: Session, number: int, asked_by: str) -> None:
     """Take a request for a run back, or end the run that it has led to. Raises StoreError."""
-    if session.store.withdraw(number):
+    if session.store.requests.withdraw(number):
         return
     run = asked_run(session, number)
     if run is not None and run.status is RunStatus.RUNNING:
@@ -86,7 +86,7 @@ def end_asked_run(session: Session, number: int, asked_by: str) -> None:
 
 def withdraw(session: Session, ticket: Ticket) -> bool:
     """Take a request back. Returns False if the daemon has answered it already."""
-    return session.store.withdraw(ticket.number)
+    return session.store.requests.withdraw(ticket.number)
 
 
 def run_here(session: Session, name: str) -> RunHere:
@@ -125,7 +125,7 @@ def live_run(session: Session, name: str) -> Run | None:
 
 def live_runs(session: Session) -> list[Run]:
     """All runs that can still do something, the oldest first."""
-    return sorted(session.store.live_runs_of_others(""), key=lambda run: run.started_at)
+    return sorted(session.store.runs.live_runs_of_others(""), key=lambda run: run.started_at)
 
 
 def ask_stop(session: Session, name: str) -> Stopping:
@@ -141,7 +141,7 @@ def ask_stop(session: Session, name: str) -> Stopping:
 
 def is_taken_on(session: Session, stopping: Stopping) -> bool:
     """Whether the process that runs it has told the run to stop."""
-    request = session.store.request(stopping.number)
+    request = session.store.requests.request(stopping.number)
     return request is not None and request.answered_at is not None
 
 
@@ -155,7 +155,7 @@ def stop_from_here(session: Session, stopping: Stopping) -> int:
 
     owner = stopping.run.owner or ""
     ended = end_run(owner, str(stopping.run.id))
-    session.store.answer(stopping.number, session.now())
+    session.store.requests.answer(stopping.number, session.now())
     if not session.peers.is_alive(owner):
         session.engine.recover()
     return ended
@@ -163,7 +163,7 @@ def stop_from_here(session: Session, stopping: Stopping) -> int:
 
 def is_over(session: Session, run_id: int) -> bool:
     """Whether a run has ended; one whose process is gone is ended here."""
-    run = session.store.get_run(run_id)
+    run = session.store.runs.get_run(run_id)
     if run is None or run.status is not RunStatus.RUNNING:
         return True
     if not session.peers.is_alive(run.owner):
@@ -184,7 +184,7 @@ def pids(run: Run) -> list[int]:
 
 
 def _ask(session: Session, kind: RequestKind, task_id: int, run_id: int | None, asked_by: str | None = None) -> int:
-    number = session.store.ask(
+    number = session.store.requests.ask(
         kind,
         task_id,
         run_id=run_id,
@@ -197,7 +197,7 @@ def _ask(session: Session, kind: RequestKind, task_id: int, run_id: int | None, 
 
 
 def _started(session: Session, number: int) -> int | None:
-    request = session.store.request(number)
+    request = session.store.requests.request(number)
     if request is None:
         raise TaskError("the run was withdrawn")
     if request.refusal is not None:

@@ -100,7 +100,7 @@ def carry_out(session: Session, plan: Import, *, by_person: bool) -> list[Approv
     with session.store.transaction():
         for change in plan.changes:
             stored = session.store.store_scheduled_task(change.after)
-            session.store.end_troubles(require_id(stored), [TroubleKind.SET_ASIDE])
+            session.store.troubles.end_troubles(require_id(stored), [TroubleKind.SET_ASIDE])
         for task in plan.pruned:
             session.store.delete_scheduled_task(require_id(task))
     session.changed()

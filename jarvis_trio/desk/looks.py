@@ -99,9 +99,9 @@ class Outlook:
 
 def tasks(session: Session) -> list[TaskState]:
     """All tasks by name."""
-    last_runs, set_aside = session.store.last_runs(), session.store.reasons_set_aside()
+    last_runs, set_aside = session.store.runs.last_runs(), session.store.troubles.reasons_set_aside()
     running = {run.task_id: run for run in live_runs(session)}
-    failing = {trouble.task_id for trouble in session.store.troubles() if trouble.kind not in ASIDE}
+    failing = {trouble.task_id for trouble in session.store.troubles.list_troubles() if trouble.kind not in ASIDE}
     return [
         TaskState(
             task=task,
@@ -139,12 +139,12 @@ def chosen_tasks(session: Session, request: TasksRequest) -> list[TaskState]:
 
 def task_state(session: Session, task: ScheduledTask) -> TaskState:
     """How one task stands."""
-    last = session.store.list_runs(task=task.name, limit=1)
-    kinds = {trouble.kind for trouble in session.store.troubles(require_id(task))}
+    last = session.store.runs.list_runs(task=task.name, limit=1)
+    kinds = {trouble.kind for trouble in session.store.troubles.list_troubles(require_id(task))}
     return TaskState(
         task=task,
         last=last[0] if last else None,
-        set_aside=session.store.reasons_set_aside().get(require_id(task)),
+        set_aside=session.store.troubles.reasons_set_aside().get(require_id(task)),
         running=next((run for run in live_runs(session) if run.task_id == task.id), None),
         failing=bool(kinds - ASIDE),
     )
@@ -153,7 +153,7 @@ def task_state(session: Session, task: ScheduledTask) -> TaskState:
 def task_detail(session: Session, name: str) -> TaskDetail:
     """One task, with what comes next and what came last. Raises UnknownTaskError."""
     task = session.task(name)
-    runs = session.store.list_runs(task=task.name, limit=_LAST_RUNS)
+    runs = session.store.runs.list_runs(task=task.name, limit=_LAST_RUNS)
     return TaskDetail(state=task_state(session, task), next=next_slots(session, task), runs=runs)
 
 
@@ -171,20 +171,20 @@ def runs(session: Session, request: RunsRequest) -> list[Run]:
     task = request.task and session.find_task(request.task)
     name = task.name if task else request.task
     since = request.since and read_instant(request.since, session.now(), session.zone(), Toward.PAST)
-    found = session.store.list_runs(
+    found = session.store.runs.list_runs(
         task=name,
         status=RunStatus(request.status) if request.status else None,
         since=since or None,
         limit=request.limit,
     )
-    if not found and name and not session.store.list_runs(task=name, limit=1):
+    if not found and name and not session.store.runs.list_runs(task=name, limit=1):
         session.task(name)
     return found
 
 
 def run(session: Session, number: int) -> Run:
     """One run. Raises UnknownTaskError."""
-    found = session.store.get_run(number)
+    found = session.store.runs.get_run(number)
     if found is None:
         fix = "see: jarvis-trio history"
         raise UnknownTaskError(f"no run has the number {number}, and no task that name", fix=fix)
@@ -208,7 +208,7 @@ def run_named(session: Session, name: str) -> Run:
     if task is None and name.isdecimal() and len(name) < len(str(2**63)):
         return run(session, int(name))
     name = session.task(name).name
-    found = session.store.list_runs(task=name, limit=1)
+    found = session.store.runs.list_runs(task=name, limit=1)
     if not found:
         raise TaskError(f"task {name!r} has not run yet", fix=f"`jarvis-trio explain {name}` says why")
     return found[0]
@@ -218,12 +218,12 @@ def status(session: Session) -> Status:
     """How things stand now."""
     now = session.now()
     with session.look() as store:  # opened again each time: other programs may write to what was nobody's before
-        troubled, undelivered = store.troubles(), store.letters_waiting()
-        names = store.task_names({trouble.task_id for trouble in troubled})
+        troubled, undelivered = store.troubles.list_troubles(), store.outbox.letters_waiting()
+        names = store.tasks.task_names({trouble.task_id for trouble in troubled})
         aside = {trouble.task_id for trouble in troubled if trouble.kind in ASIDE}
-        total, enabled = store.count_scheduled_tasks(), store.count_enabled_tasks(aside)
-        standing = store.standing(now, aside)
-        under_way = sorted(store.live_runs_of_others(""), key=lambda run: run.started_at)
+        total, enabled = store.tasks.count_scheduled_tasks(), store.tasks.count_enabled_tasks(aside)
+        standing = store.queue.standing(now, aside)
+        under_way = sorted(store.runs.live_runs_of_others(""), key=lambda run: run.started_at)
 
     troubles = {(trouble.kind, names.get(trouble.task_id, "")) for trouble in troubled}
     return Status(

@@ -19,7 +19,7 @@ def machines(session: Session) -> list[Machine]:
     Raises TaskError if the database belongs to one machine, and StoreError.
     """
     _require_shared(session)
-    return session.store.machines()
+    return session.store.machines.list_machines()
 
 
 def forget(session: Session, name: str) -> None:
@@ -33,7 +33,7 @@ def forget(session: Session, name: str) -> None:
     _require_shared(session)
     if name == session.store.machine:
         raise TaskError(f"{name!r} is this machine", fix="its own daemon ends what is left of its runs")
-    session.store.forget_machine(name)
+    session.store.machines.forget_machine(name)
     make_engine(session.settings, session.store, session.environment, peers=forgotten(name)).recover()
     session.changed()
 
@@ -55,7 +55,7 @@ def check_place(session: Session, task: ScheduledTask) -> None:
     here, place = session.store.machine, task_policy(task.policy).on
     if here is None or place in (None, ANYWHERE, here):
         return
-    known = [machine.name for machine in session.store.machines()]
+    known = [machine.name for machine in session.store.machines.list_machines()]
     if place not in known:
         says = f"no machine is named {place!r}"
         raise TaskError(says, fix=nearest(place, [*known, here]) + "`jarvis-trio machines` shows the names")

@@ -220,7 +220,7 @@ class Session:
             if found is None or found.pid == os.getpid():
                 return None
             with self.look() as store:
-                name = store.note("zone")
+                name = store.notes.note("zone")
         except JarvisError:
             return None
         return None if name == str(self.machine_clock.zone()) else name

@@ -19,14 +19,14 @@ RESTORE = "stop the daemon and restore a backup; docs/operations.md tells how"
 def check_database(store: MemoryStore) -> Iterator[Finding]:
     """What is in the file, and how large it is."""
     if not isinstance(store.connection, SqliteFile):
-        tasks = counted(store.count_scheduled_tasks(), "task")
-        yield Finding("database", f"{store.place}: schema {store.note('schema_version')}, {tasks}")
+        tasks = counted(store.tasks.count_scheduled_tasks(), "task")
+        yield Finding("database", f"{store.place}: schema {store.notes.note('schema_version')}, {tasks}")
         return
     path = store.path
     log = _size(Path(f"{path.resolve()}-wal"))
-    schema = store.note("schema_version")
+    schema = store.notes.note("schema_version")
     tables = f"schema {schema}" if schema else "without our tables yet: `run` adds them, and makes a copy first"
-    tasks = counted(store.count_scheduled_tasks(), "task")
+    tasks = counted(store.tasks.count_scheduled_tasks(), "task")
     yield Finding("database", f"{path}: {size_words(_size(path))}, log {size_words(log)}, {tables}, {tasks}")
     if (refused := second_name(path)) is not None:
         yield problem("database", refused.says, refused.fix)

@@ -44,7 +44,7 @@ _REFERENCE = "put the URL into secrets.env and name it in its place, as env:NAME
 def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzinfo) -> Iterator[Finding]:
     """Which tasks fail, missed slots, or are set aside."""
     names = {task.id: task.name for task in tasks}
-    troubles = [trouble for trouble in store.troubles() if trouble.task_id in names]
+    troubles = [trouble for trouble in store.troubles.list_troubles() if trouble.task_id in names]
     for trouble in troubles:
         name = names[trouble.task_id]
         fix = _TROUBLE_FIXES.get(trouble.kind, _HISTORY)
@@ -139,7 +139,7 @@ def check_alerts(settings: Settings, check: Callable[[str, Mapping[str, Any]], N
 
 def check_undelivered(store: MemoryStore) -> Iterator[Finding]:
     """How many messages wait for another try."""
-    waiting = store.letters_waiting()
+    waiting = store.outbox.letters_waiting()
     if waiting:
         says = f"{counted(waiting, 'message')} could not be delivered yet, and will be tried again"
         fix = "jarvis-trio history tells why; to try a channel: jarvis-trio deliver-test CHANNEL"

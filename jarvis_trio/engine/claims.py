@@ -169,7 +169,7 @@ class Claims:
         """
         unrun: list[Unrun] = []
         for _ in range(self._limits.decided_at_once):
-            due = self._store.head(now + lead, self._refusals.passed_over())
+            due = self._store.queue.head(now + lead, self._refusals.passed_over())
             if due is None:
                 return Step(None, unrun)
 
@@ -216,18 +216,18 @@ class Claims:
 
         if planned.slot != due.scheduled_for:
             # Back into the queue at its new nominal time: what is overdue runs in that order.
-            self._store.settle(due.task, planned.slot, collapsed=self._collapsed(due, schedule, planned))
+            self._store.queue.settle(due.task, planned.slot, collapsed=self._collapsed(due, schedule, planned))
             return Passed.COLLAPSED
         if due.task.handler_type not in self._known:
             return self._park(due, now)
         if schedule.only is not None:
-            self._store.note_done(due.task)
+            self._store.runs.note_done(due.task)
         return self._claim_slot(due, planned, now, started_at)
 
     def _move(self, due: Due, slot: datetime | None) -> Passed:
-        self._store.set_next_run(due.task, slot, waits_from=slot)
+        self._store.queue.set_next_run(due.task, slot, waits_from=slot)
         if slot is not None and due.collapsed:
-            self._store.settle(due.task, slot, collapsed=due.collapsed, waits_from=slot)
+            self._store.queue.settle(due.task, slot, collapsed=due.collapsed, waits_from=slot)
         return Passed.MOVED
 
     def _park(self, due: Due, now: datetime) -> Unrun | Passed:
@@ -236,7 +236,7 @@ class Claims:
         The row stays as it is until somebody installs the handler.
         """
         reason = f"no handler of type {due.task.handler_type!r} is installed"
-        self._store.dequeue_slot(require_id(due.task))
+        self._store.queue.dequeue_slot(require_id(due.task))
         self._notices.trouble(due.task, TroubleKind.NO_HANDLER, reason, now)
         slot = Unrun(due.task, RunStatus.SKIPPED, reason)
         return self._record_unrun(due, slot, now) or Passed.PARKED
@@ -246,8 +246,8 @@ class Claims:
         return due.attempt == 1 and due.running_since is None and due.task.handler_type in self._known
 
     def _claim_retry(self, due: Due, started_at: datetime) -> Claim | Passed:
-        self._store.dequeue_retry(require_id(due.task), due.scheduled_for, due.attempt)
-        claim = self._store.claim_run(
+        self._store.queue.dequeue_retry(require_id(due.task), due.scheduled_for, due.attempt)
+        claim = self._store.runs.claim_run(
             due.task, due.scheduled_for, due.attempt, started_at=started_at, owner=self._peers.owner
         )
         return claim or Passed.HAS_RUN
@@ -258,20 +258,20 @@ class Claims:
         A slot with a row of its own does not count.
         """
         first, end = due.scheduled_for, planned.slot
-        recorded = self._store.slots_with_run(require_id(due.task), first, end)
+        recorded = self._store.runs.slots_with_run(require_id(due.task), first, end)
         counted = sum(slot == first or schedule.latest(first, slot)[0] == slot for slot in recorded)
         return due.collapsed + planned.collapsed - counted
 
     def _claim_slot(self, due: Due, planned: Plan, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
         """Move the queue on to the next slot, and claim this one or record why it is not run."""
-        next_run_at = self._store.set_next_run(due.task, planned.next, waits_from=planned.slot)
+        next_run_at = self._store.queue.set_next_run(due.task, planned.next, waits_from=planned.slot)
         task = replace(due.task, next_run_at=next_run_at)
 
         decided: Claim | Unrun | None
         if (refusal := self._refusal(due, now)) is not None:
             decided = self._record_unrun(due, Unrun(task, *refusal), now)
         else:
-            decided = self._store.claim_run(
+            decided = self._store.runs.claim_run(
                 task,
                 planned.slot,
                 1,
@@ -280,11 +280,11 @@ class Claims:
                 collapsed=due.collapsed,
             )
         if decided is None and planned.next is not None:
-            self._store.settle(task, planned.next, collapsed=due.collapsed, waits_from=planned.slot)
+            self._store.queue.settle(task, planned.next, collapsed=due.collapsed, waits_from=planned.slot)
         return decided or Passed.HAS_RUN
 
     def _record_unrun(self, due: Due, slot: Unrun, now: datetime) -> Unrun | None:
-        recorded = self._store.record_unrun(
+        recorded = self._store.runs.record_unrun(
             slot.task, due.scheduled_for, slot.status, slot.reason, at=now, collapsed=due.collapsed
         )
         if recorded and slot.status is RunStatus.MISSED:
@@ -315,7 +315,7 @@ class Claims:
         with self._store.transaction():
             try:
                 with self._store.savepoint():
-                    claim = self._store.claim_run(
+                    claim = self._store.runs.claim_run(
                         task,
                         self._instant_beside_slots(task, now),
                         1,
@@ -344,9 +344,9 @@ class Claims:
 
     def _is_slot(self, task: ScheduledTask, instant: datetime) -> bool:
         """Whether a run has that very instant for its slot, or what is due now will have it."""
-        if self._store.slot_has_run(require_id(task), instant):
+        if self._store.runs.slot_has_run(require_id(task), instant):
             return True
-        queued = self._store.queued_slot(require_id(task))
+        queued = self._store.queue.queued_slot(require_id(task))
         if queued is None:
             return False
         with suppress(ScheduleError):
@@ -363,7 +363,7 @@ class Claims:
         if not self._recovering.acquire(timeout=self._limits.recovery_patience.total_seconds()):
             return
         try:
-            others = self._store.live_runs_of_others(self._peers.owner)
+            others = self._store.runs.live_runs_of_others(self._peers.owner)
             dead = [run for run in others if not self._peers.is_alive(run.owner)]
             for owner in {run.owner for run in dead if run.owner is not None}:
                 self._peers.end_orphans(owner)
@@ -381,12 +381,12 @@ class Claims:
                 _logger.error("Run %d of task %r cannot be ended: %s", run.id, run.task_name, error)
 
     def _interrupt(self, run: Run, now: datetime) -> None:
-        stopped_by = self._store.stopped_by(run.id)
+        stopped_by = self._store.requests.stopped_by(run.id)
         reason = f"process {owner_pid(run.owner)}, which ran it, ended before it was done"
         if stopped_by is not None:
             reason = f"stopped by {stopped_by}"
         with self._store.transaction():
-            if not self._store.interrupt_run(run, reason, now):
+            if not self._store.runs.interrupt_run(run, reason, now):
                 return
             if run.status is RunStatus.RUNNING and run.trigger is Trigger.SCHEDULE and stopped_by is None:
                 reason += self._retry_interrupted(run, reason, now)
@@ -395,7 +395,7 @@ class Claims:
             _logger.warning("Task %r was interrupted: %s", name, reason, extra={"task": name})
 
     def _retry_interrupted(self, run: Run, reason: str, now: datetime) -> str:
-        task = self._store.task_of_run(run.id)
+        task = self._store.runs.task_of_run(run.id)
         if task is None or not task.enabled:
             return ""
         try:
@@ -406,5 +406,5 @@ class Claims:
         if not wanted or run.attempt >= MAX_ATTEMPTS_AFTER_INTERRUPT:
             self._notices.trouble(task, TroubleKind.FAILING, reason, now)
             return ""
-        self._store.enqueue_retry(task, run.scheduled_for, run.attempt + 1, max(now, run.scheduled_for))
+        self._store.queue.enqueue_retry(task, run.scheduled_for, run.attempt + 1, max(now, run.scheduled_for))
         return "; its slot runs again"

@@ -118,7 +118,7 @@ class Deliveries:
         """When `deliver_due` has something to do (aware UTC); None if nothing waits."""
         self._give_up_what_hangs()
         now, seconds = self._clock.now(), self._clock.monotonic()
-        return min((self._free_at(first, now, seconds) for first in self._store.first_letters()), default=None)
+        return min((self._free_at(first, now, seconds) for first in self._store.outbox.first_letters()), default=None)
 
     def deliver_due(self, now: datetime | None = None) -> bool:
         """Send one letter that is due and whose channel is free. Returns whether there was one.
@@ -146,7 +146,7 @@ class Deliveries:
         This is for ticks without a daemon. Each channel has a thread of its own meanwhile.
         `is_in_a_hurry` ends the wait; what is unsent then stays in the outbox.
         """
-        channels = {self._channel_of(first) for first in self._store.first_letters() if first.due_at <= now}
+        channels = {self._channel_of(first) for first in self._store.outbox.first_letters() if first.due_at <= now}
         threads = [threading.Thread(target=self._work_off, args=[now], daemon=True) for _ in channels]
         for thread in threads:
             thread.start()
@@ -168,7 +168,7 @@ class Deliveries:
 
     def _take(self, now: datetime) -> _Sending | None:
         seconds = self._clock.monotonic()
-        for first in sorted(self._store.first_letters(), key=lambda first: first.due_at):
+        for first in sorted(self._store.outbox.first_letters(), key=lambda first: first.due_at):
             channel = self._channel_of(first)
             if first.due_at <= now and self._reserve(channel, seconds):
                 sending = self._take_reserved(first, channel, now, seconds)
@@ -179,7 +179,7 @@ class Deliveries:
     def _take_reserved(self, first: FirstLetter, channel: str, now: datetime, seconds: float) -> _Sending | None:
         sending = None
         try:
-            letter = self._store.take_letter(first, now, now + PAUSES[0])
+            letter = self._store.outbox.take_letter(first, now, now + PAUSES[0])
             if letter is not None:  # nobody else has taken it meanwhile
                 sending = _Sending(channel, self._config(letter), letter, seconds)
         finally:
@@ -279,11 +279,11 @@ class Deliveries:
         account = {"channel": sending.channel, "attempts": letter.attempt, **outcome}
         with self._store.transaction():
             if again_at is None:
-                self._store.discard(letter)
+                self._store.outbox.discard(letter)
             else:
-                self._store.put_back(letter, again_at)
+                self._store.outbox.put_back(letter, again_at)
             if letter.run_id is not None:
-                self._store.record_delivery(letter.run_id, json.dumps(account))
+                self._store.runs.record_delivery(letter.run_id, json.dumps(account))
 
     def _channel_of(self, first: FirstLetter) -> str:
         return first.channel if first.is_addressed or self._alerts is None else self._alerts.channel

@@ -220,7 +220,7 @@ class SchedulerEngine:
         Raises the errors of `run_now`.
         """
         self.recover()
-        return self._claims.claim_manually(self.memory_store.require_task(name), self._clock.now())
+        return self._claims.claim_manually(self.memory_store.tasks.require_task(name), self._clock.now())
 
     def run_claimed(self, claim: Claim) -> dict[str, Any]:
         """Make a claimed run, to its end. Returns as `run_now` does."""
@@ -417,7 +417,7 @@ class SchedulerEngine:
         seen = (self.memory_store.write_marks(), self._refusals.passed_over())
         known, outlook = self._seen
         if outlook is None or known != seen:
-            outlook = self.memory_store.look_ahead(self._peers.owner, seen[1])
+            outlook = self.memory_store.queue.look_ahead(self._peers.owner, seen[1])
             self._seen = (seen, outlook)
         return outlook
 
@@ -427,12 +427,12 @@ class SchedulerEngine:
             first, moved = self._zone is None, self._zone != zone
             self._zone = zone
         if first:
-            self._unless_refused(self.memory_store.drop_orphans)
-            self._unless_refused(self.memory_store.adopt_running)
+            self._unless_refused(self.memory_store.queue.drop_orphans)
+            self._unless_refused(self.memory_store.runs.adopt_running)
             self._unless_refused(self._planner.wake_parked)
-            moved = self.memory_store.note("zone") not in (None, zone)
+            moved = self.memory_store.notes.note("zone") not in (None, zone)
         if first or moved:
-            self.memory_store.remember("zone", zone)
+            self.memory_store.notes.remember("zone", zone)
             self._zones.use(zone)
         changed = self._zones.changed()
         if changed:
@@ -453,7 +453,7 @@ class SchedulerEngine:
             zero = now - timedelta(seconds=monotonic)
             if self._zero is None or abs(self._zero - zero) > CLOCK_SLACK:
                 self._steady_since = monotonic
-            back = (self.memory_store.last_started_at() or now) - now if self._zero is None else self._zero - zero
+            back = (self.memory_store.runs.last_started_at() or now) - now if self._zero is None else self._zero - zero
             self._zero = zero
         if back > CLOCK_SLACK:
             _logger.warning("The clock was set back by %s; schedules are read again", duration_text(back))
@@ -514,11 +514,11 @@ class SchedulerEngine:
         steady = self._clock.monotonic() - self._steady_since >= self._limits.steady_clock.total_seconds()
         if steady and self._is_day_over("age", now):
             before = now - timedelta(days=self._limits.history_days)
-            deleted += self._or_go_on("age", self.memory_store.prune_old_runs(before, self._limits.pruned_at_once))
+            deleted += self._or_go_on("age", self.memory_store.runs.prune_old_runs(before, self._limits.pruned_at_once))
         if self._is_day_over("number", now):
             deleted += self._or_go_on("number", self._prune_surplus())
         if self._outputs is not None and (self._is_day_over("outputs", now) or deleted):
-            self._outputs.sweep(self.memory_store.run_numbers)
+            self._outputs.sweep(self.memory_store.runs.run_numbers)
 
     def _or_go_on(self, kind: str, deleted: int) -> int:
         """How many rows were deleted; if there are more of that kind, the next tick goes on."""
@@ -536,8 +536,8 @@ class SchedulerEngine:
 
     def _prune_surplus(self) -> int:
         deleted, keep, most = 0, self._limits.history_runs, self._limits.pruned_at_once
-        for task_id in self.memory_store.tasks_with_more_runs(keep):
-            deleted += self.memory_store.prune_surplus_runs(task_id, keep, max(most - deleted, 0))
+        for task_id in self.memory_store.runs.tasks_with_more_runs(keep):
+            deleted += self.memory_store.runs.prune_surplus_runs(task_id, keep, max(most - deleted, 0))
         return deleted
 
     def _report(self, ended: Ended) -> dict[str, Any]:
@@ -550,7 +550,7 @@ class SchedulerEngine:
     def _with_delivery(self, report: dict[str, Any]) -> dict[str, Any]:
         """The report, with what became of its run's message if one was sent."""
         run_id = report.pop("run", None)
-        run = None if run_id is None else self.memory_store.get_run(run_id)
+        run = None if run_id is None else self.memory_store.runs.get_run(run_id)
         return report if run is None or run.delivery is None else report | {"delivery": json.loads(run.delivery)}
 
     def _report_unrun(self, slot: Unrun) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Errands:
         """
         for request in self._open(RequestKind.STOP):
             if request.run_id is not None and self._running.stop(request.run_id, request.asked_by):
-                self._store.answer(request.id, self._store.clock.now())
+                self._store.requests.answer(request.id, self._store.clock.now())
                 _logger.info("Run %d is stopped by %s", request.run_id, request.asked_by)
                 return True
         return False
@@ -64,9 +64,9 @@ class Errands:
     def _open(self, kind: RequestKind) -> list[Request]:
         """The requests of a kind for which somebody still waits; the others are refused."""
         wanted = []
-        for request in self._store.open_requests():
+        for request in self._store.requests.open_requests():
             if self._is_void(request):
-                self._store.answer(request.id, self._store.clock.now(), refusal="nobody waits for it any more")
+                self._store.requests.answer(request.id, self._store.clock.now(), refusal="nobody waits for it any more")
             elif request.kind is kind:
                 wanted.append(request)
         return wanted
@@ -91,12 +91,12 @@ class Errands:
                 if task.handler_type not in self._known:
                     raise JarvisError(f"no handler of type {task.handler_type!r} is installed where the daemon runs")
                 claim = self._claims.claim_manually(task, now)
-                if not self._store.answer(request.id, now, run_id=claim.run_id):
+                if not self._store.requests.answer(request.id, now, run_id=claim.run_id):
                     raise _Withdrawn
         except _Withdrawn:
             return None
         except JarvisError as refusal:
-            self._store.answer(request.id, now, refusal=str(refusal))
+            self._store.requests.answer(request.id, now, refusal=str(refusal))
             return None
         return claim
 

@@ -44,7 +44,7 @@ def shared_peers(store: MemoryStore, machine: str, identity: str, local: Peers |
 
     def check_in(now: datetime) -> None:
         if not checked_in or abs(now - checked_in[-1]) >= CHECKS_IN_EVERY:
-            store.check_in(machine, identity, now)
+            store.machines.check_in(machine, identity, now)
             checked_in[:] = [now]
 
     def is_alive(owner: str | None) -> bool:

@@ -73,32 +73,32 @@ class Notices:
 
     def trouble(self, task: ScheduledTask, kind: TroubleKind, reason: str, at: datetime) -> None:
         """Note what is wrong with a task; told once, until it is over."""
-        if self._store.begin_trouble(require_id(task), kind, reason, at):
+        if self._store.troubles.begin_trouble(require_id(task), kind, reason, at):
             self._alert(task, kind, reason, at)
 
     def mended(self, task: ScheduledTask, at: datetime) -> None:
         """Note that a task that was set aside can be scheduled again."""
-        if ended := self._store.end_troubles(require_id(task), [TroubleKind.SET_ASIDE]):
+        if ended := self._store.troubles.end_troubles(require_id(task), [TroubleKind.SET_ASIDE]):
             self._alert(task, "scheduled again", f"set aside since {self._first(ended)}", at)
 
     def watch(self, task: ScheduledTask, since: datetime) -> None:
         """Expect the next success of a task within its `alert_after_seconds` from `since`."""
         limit = task_policy(task.policy).alert_after_seconds
         if limit is not None:
-            self._store.set_deadline(require_id(task), since + timedelta(seconds=limit))
+            self._store.troubles.set_deadline(require_id(task), since + timedelta(seconds=limit))
 
     def check_deadlines(self, now: datetime) -> None:
         """Tell of the tasks that have not succeeded for longer than they say."""
-        for task in self._store.passed_deadlines(now):
+        for task in self._store.troubles.passed_deadlines(now):
             with self._store.transaction():
-                self._store.set_deadline(require_id(task), None)
+                self._store.troubles.set_deadline(require_id(task), None)
                 limit = task_policy(task.policy).alert_after_seconds
                 if limit is not None:
                     reason = f"no success for more than {duration_text(timedelta(seconds=limit))}"
                     self.trouble(task, TroubleKind.STALE, reason, now)
 
     def _well_again(self, task: ScheduledTask, at: datetime) -> None:
-        ended = self._store.end_troubles(require_id(task), _WELL_AGAIN)
+        ended = self._store.troubles.end_troubles(require_id(task), _WELL_AGAIN)
         if ended:
             self._alert(task, "well again", f"in trouble since {self._first(ended)}", at)
 
@@ -115,16 +115,16 @@ class Notices:
             return
 
         key = f"told {require_id(task)}"
-        told = Told.read(self._store.note(key))
-        is_joined = told.waiting is not None and self._store.take_back(told.waiting)
+        told = Told.read(self._store.notes.note(key))
+        is_joined = told.waiting is not None and self._store.outbox.take_back(told.waiting)
         told = told.joined() if is_joined else told.alone(at)
         words = told.words(reason, at, self._clock.zone())
         number = self._post(Letter(*address, task.name, status, words, ""), at, told.due_at)
-        self._store.remember(key, told.posted(number, at).text())
+        self._store.notes.remember(key, told.posted(number, at).text())
 
     def _post(self, letter: Letter, at: datetime, due_at: datetime | None = None) -> int:
         timestamp = local_text(at, self._clock.zone())
-        return self._store.post(replace(letter, timestamp=timestamp), due_at or at)
+        return self._store.outbox.post(replace(letter, timestamp=timestamp), due_at or at)
 
 
 def _own_address(task: ScheduledTask) -> tuple[str, str] | None:

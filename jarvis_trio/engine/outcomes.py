@@ -70,13 +70,13 @@ class Outcomes:
         Raises StoreError.
         """
         claim, outcome = ended.claim, ended.outcome
-        if not self._store.finish_run(claim, outcome, ended.at, note_in_task=note_in_task):
+        if not self._store.runs.finish_run(claim, outcome, ended.at, note_in_task=note_in_task):
             _logger.error("Run %d of task %r is not in the database any more", claim.run_id, claim.task.name)
             return
 
         if outcome.status in FAILED and self._may_retry(claim):
             due_at = ended.at + self._retry_delay(claim)
-            self._store.enqueue_retry(claim.task, claim.scheduled_for, claim.attempt + 1, due_at)
+            self._store.queue.enqueue_retry(claim.task, claim.scheduled_for, claim.attempt + 1, due_at)
         else:
             self._notices.run_ended(claim, outcome, ended.at)
 
@@ -102,7 +102,7 @@ class Outcomes:
         """
         if claim.trigger is not Trigger.SCHEDULE or claim.attempt > task_policy(claim.task.policy).retries:
             return False
-        task = self._store.task_of_run(claim.run_id)
+        task = self._store.runs.task_of_run(claim.run_id)
         return task is not None and task.enabled
 
     def _retry_delay(self, claim: Claim) -> timedelta:
@@ -116,7 +116,7 @@ class Outcomes:
 
     def _release(self, claim: Claim) -> None:
         try:
-            self._store.release_run(claim.run_id)
+            self._store.runs.release_run(claim.run_id)
         except StoreError as error:
             _logger.error("Task %r stays blocked, as that cannot be written now: %s", claim.task.name, error)
             with self._guard:

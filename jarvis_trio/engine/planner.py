@@ -56,21 +56,21 @@ class Planner:
         One that cannot be scheduled is set aside; one that was and now can comes back.
         """
         task_id = require_id(task)
-        if self._store.is_in_trouble(task_id, TroubleKind.HELD):
-            self._store.dequeue(task_id)
+        if self._store.troubles.is_in_trouble(task_id, TroubleKind.HELD):
+            self._store.queue.dequeue(task_id)
             return
-        if task.handler_type not in self._known and self._store.is_in_trouble(task_id, TroubleKind.NO_HANDLER):
-            self._store.dequeue_slot(task_id)  # its next run stays as it is, until its handler is there
+        if task.handler_type not in self._known and self._store.troubles.is_in_trouble(task_id, TroubleKind.NO_HANDLER):
+            self._store.queue.dequeue_slot(task_id)  # its next run stays as it is, until its handler is there
             return
-        set_aside = self._store.reason_set_aside(task_id)
+        set_aside = self._store.troubles.reason_set_aside(task_id)
         if not task.enabled:
-            self._store.dequeue(task_id)
+            self._store.queue.dequeue(task_id)
             return
         try:
             schedule = task_schedule(task, self._clock.zone())
             self._watch_zone(task)
             stored = None if task.next_run_at is None else parse_instant(task.next_run_at, self._clock.zone())
-            slot = schedule.first(now, partial(self._store.is_slot_over, task), stored)
+            slot = schedule.first(now, partial(self._store.runs.is_slot_over, task), stored)
         except ScheduleError as error:
             self.set_aside(task, str(error), now)
             return
@@ -80,9 +80,9 @@ class Planner:
             _logger.info("Task %r was fixed and is scheduled again", task.name, extra={"task": task.name})
         origin = None if slot is None else schedule.origin(slot, now)
         if slot is None or slot != stored:
-            self._store.set_next_run(task, slot, waits_from=origin)
+            self._store.queue.set_next_run(task, slot, waits_from=origin)
         else:
-            self._store.settle(task, slot, waits_from=origin)
+            self._store.queue.settle(task, slot, waits_from=origin)
 
     def _watch_zone(self, task: ScheduledTask) -> None:
         if (name := task_policy(task.policy).timezone) is not None:
@@ -95,20 +95,20 @@ class Planner:
         people want, and other programs read it.
         """
         task_id, reason = require_id(task), reason[:1000]  # it can quote as much as the row holds
-        self._store.dequeue(task_id)
-        if self._store.reason_set_aside(task_id) == reason:
+        self._store.queue.dequeue(task_id)
+        if self._store.troubles.reason_set_aside(task_id) == reason:
             return
-        self._store.record_unrun(task, now, RunStatus.SKIPPED, f"set aside: {reason}", at=now)
-        self._store.set_deadline(task_id, None)
-        self._store.end_troubles(task_id, [TroubleKind.SET_ASIDE])
+        self._store.runs.record_unrun(task, now, RunStatus.SKIPPED, f"set aside: {reason}", at=now)
+        self._store.troubles.set_deadline(task_id, None)
+        self._store.troubles.end_troubles(task_id, [TroubleKind.SET_ASIDE])
         self._notices.trouble(task, TroubleKind.SET_ASIDE, reason, now)
         _logger.error("Task %r is set aside until it is fixed: %s", task.name, reason, extra={"task": task.name})
 
     def wake_parked(self) -> None:
         """Have the tasks read again that waited for a handler which is there now."""
-        for task in self._store.tasks_in_trouble(TroubleKind.NO_HANDLER):
+        for task in self._store.troubles.tasks_in_trouble(TroubleKind.NO_HANDLER):
             if task.handler_type in self._known:
-                self._store.unsettle(task)
+                self._store.queue.unsettle(task)
 
     def rezone(self, now: datetime) -> None:
         """The machine's zone changed: tasks without a zone of their own follow it.
@@ -139,7 +139,7 @@ class Planner:
         """
         with self._store.transaction():
             for task, schedule, slot, waits_from in self._queued():
-                has_run = partial(self._store.slot_has_run, require_id(task))
+                has_run = partial(self._store.runs.slot_has_run, require_id(task))
                 moved = schedule.set_back(slot, SetBack(now, back, waits_from, has_run))
                 if moved != slot:
                     self._move(task, moved, schedule.origin(moved, now))
@@ -147,11 +147,11 @@ class Planner:
     def _move(self, task: ScheduledTask, slot: datetime | None, origin: datetime | None) -> None:
         try:
             with self._store.savepoint():
-                self._store.set_next_run(task, slot, waits_from=origin)
+                self._store.queue.set_next_run(task, slot, waits_from=origin)
         except ConflictError as error:
             _logger.error("Task %r keeps its next run: %s", task.name, error, extra={"task": task.name})
 
     def _queued(self) -> Iterator[tuple[ScheduledTask, Schedule, datetime, datetime | None]]:
-        for task, slot, waits_from in self._store.queued_slots():
+        for task, slot, waits_from in self._store.queue.queued_slots():
             with suppress(ScheduleError):  # it is set aside when it comes due
                 yield task, task_schedule(task, self._clock.zone()), slot, waits_from

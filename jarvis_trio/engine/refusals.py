@@ -78,7 +78,7 @@ class Refusals:
     def end(self, task: ScheduledTask) -> None:
         """A task could be written: forget what was; call it in a transaction."""
         if self._refusals and self._refusals.pop(require_id(task), None) is not None:
-            self._store.end_troubles(require_id(task), [TroubleKind.REFUSED])
+            self._store.troubles.end_troubles(require_id(task), [TroubleKind.REFUSED])
             _logger.info("Task %r is not refused any more", task.name, extra={"task": task.name})
 
     def tell(self, now: datetime) -> None:

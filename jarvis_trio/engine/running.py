@@ -79,7 +79,7 @@ class Running:
     def _stopped_elsewhere(self, run_id: int) -> str | None:
         """Who ended its processes from another process."""
         with suppress(StoreError):
-            return self._store.stopped_by(run_id)
+            return self._store.requests.stopped_by(run_id)
         return None
 
 

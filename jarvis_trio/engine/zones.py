@@ -54,11 +54,11 @@ class ZoneWatch:
 
     def _remember(self, rules: dict[str, str]) -> None:
         self._rules = self._known() | rules
-        self._store.remember(_NOTE, json.dumps(self._rules))
+        self._store.notes.remember(_NOTE, json.dumps(self._rules))
 
     def _read(self) -> dict[str, str]:
         with suppress(ValueError, RecursionError):
-            noted = json.loads(self._store.note(_NOTE) or "{}")
+            noted = json.loads(self._store.notes.note(_NOTE) or "{}")
             if isinstance(noted, dict):
                 return {str(name): str(rules) for name, rules in noted.items()}
         return {}

@@ -53,7 +53,7 @@ class AlertEval:
         over before all rules are evaluated.
         """
         report = _Report()
-        rules = [_named(rule) for rule in context.store.enabled_alert_rules()]
+        rules = [_named(rule) for rule in context.store.assistant.enabled_alert_rules()]
 
         for number, rule in enumerate(rules):
             if context.cancelled.is_set():
@@ -83,7 +83,7 @@ class AlertEval:
         # Stamped even if the message could not be delivered: the rule did trigger, and on a
         # machine without notifications it would be tried at every run. Stamped last: a process
         # that dies in between tells the person twice rather than never.
-        context.store.stamp_alert_rule(rule.id, _naive_text(context.started_at, _machine_zone(context)))
+        context.store.assistant.stamp_alert_rule(rule.id, _naive_text(context.started_at, _machine_zone(context)))
 
 
 def _named(rule: AlertRule) -> AlertRule:
@@ -212,22 +212,24 @@ def _naive_text(instant: datetime, zone: tzinfo) -> str:
 
 def _count_overdue(context: HandlerContext, limit: timedelta) -> int:
     today = _today(context)
-    return sum(due < today and due <= today - limit for due in _days(context, context.store.delegations_due()))
+    return sum(
+        due < today and due <= today - limit for due in _days(context, context.store.assistant.delegations_due())
+    )
 
 
 def _count_upcoming(context: HandlerContext, limit: timedelta) -> int:
     today = _today(context)
-    return sum(today <= due <= today + limit for due in _days(context, context.store.delegations_due()))
+    return sum(today <= due <= today + limit for due in _days(context, context.store.assistant.delegations_due()))
 
 
 def _count_stale_decisions(context: HandlerContext, limit: timedelta) -> int:
     latest = _today(context) - limit
-    return sum(made < latest for made in _days(context, context.store.decisions_pending_since()))
+    return sum(made < latest for made in _days(context, context.store.assistant.decisions_pending_since()))
 
 
 def _count_stale_backup(context: HandlerContext, limit: timedelta) -> int:
     """1 if the last backup is older than `limit`, or if nobody can tell."""
-    found = _LEADING_DATE.match(context.store.fact(*_BACKUP_FACT) or "")
+    found = _LEADING_DATE.match(context.store.assistant.fact(*_BACKUP_FACT) or "")
     if found is None:
         return 1
     days = list(_instants(context, [found[1]]))

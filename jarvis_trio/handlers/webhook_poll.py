@@ -137,7 +137,9 @@ class _Poll:
 
     def _record(self, events: list[WebhookEvent]) -> int:
         self._inbox.sync()
-        added: int = self._store.add_webhook_events(self._inbox.key, events, self._inbox.at_hand, self._received_at)
+        added: int = self._store.assistant.add_webhook_events(
+            self._inbox.key, events, self._inbox.at_hand, self._received_at
+        )
         return added
 
 

@@ -69,7 +69,7 @@ def explain(
 def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime, daemon_runs: bool | None) -> Case:
     """What is known about a task and the minute of `at`; arguments and errors as for `explain`."""
     machine_zone = store.clock.zone()
-    next_run, runs = stored_next_run(task, machine_zone), store.list_runs(task=task.name)[::-1]
+    next_run, runs = stored_next_run(task, machine_zone), store.runs.list_runs(task=task.name)[::-1]
     schedule: Schedule | None = None
     try:
         schedule, zone = task_schedule(task, machine_zone), task_zone(task, machine_zone)
@@ -81,7 +81,7 @@ def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime
         firing = firing_of(schedule, moment, next_run=next_run, first_slot=first_slot(schedule, runs))
 
     def anything_ran(start: datetime, end: datetime) -> bool:
-        return any(run.started_at < end for run in store.list_runs(since=start))
+        return any(run.started_at < end for run in store.runs.list_runs(since=start))
 
     return Case(
         task=task,
@@ -91,7 +91,7 @@ def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime
         now=now,
         next_run=next_run,
         runs=runs,
-        set_aside=store.reasons_set_aside().get(require_id(task)),
+        set_aside=store.troubles.reasons_set_aside().get(require_id(task)),
         daemon_runs=daemon_runs,
         anything_ran=anything_ran,
     )

@@ -49,7 +49,7 @@ def forecast(
 
     Raises StoreError.
     """
-    set_aside = store.reasons_set_aside()
+    set_aside = store.troubles.reasons_set_aside()
     machine_zone = store.clock.zone()
     left_out: dict[str, str] = {}
     streams: list[Iterator[Upcoming]] = []
@@ -70,7 +70,7 @@ def forecast(
 
 def _next_run(store: MemoryStore, task: ScheduledTask, schedule: Schedule, now: datetime) -> datetime | None:
     """The stored next run, or what the daemon will store as soon as it sees the task."""
-    return schedule.first(now, partial(store.is_slot_over, task), stored_next_run(task, store.clock.zone()))
+    return schedule.first(now, partial(store.runs.is_slot_over, task), stored_next_run(task, store.clock.zone()))
 
 
 def _slots(

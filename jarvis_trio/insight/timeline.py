@@ -99,8 +99,8 @@ def timeline(store: MemoryStore, past: timedelta, now: datetime) -> Timeline:
 def _runs(store: MemoryStore, start: datetime, past: timedelta) -> Iterable[Run]:
     # A run that began before the chart may reach into it. Looking back twice the span finds all but
     # those that took longer than the chart itself; of these, only one that still runs is drawn.
-    recent = {run.id: run for run in store.list_runs(since=start - past)}
-    return (recent | {run.id: run for run in store.list_runs(status=RunStatus.RUNNING)}).values()
+    recent = {run.id: run for run in store.runs.list_runs(since=start - past)}
+    return (recent | {run.id: run for run in store.runs.list_runs(status=RunStatus.RUNNING)}).values()
 
 
 def _bars(runs: Iterable[Run], start: datetime, now: datetime) -> Iterator[Bar]:

@@ -110,7 +110,7 @@ def _command_readings(task: ScheduledTask, folder: Path | None) -> Iterator[Read
 
 def rule_readings(store: MemoryStore, now: datetime) -> Iterator[Reading]:
     """What is to be known of the alert rules: guesses, and quiet times that cannot be right."""
-    for rule in store.enabled_alert_rules():
+    for rule in store.assistant.enabled_alert_rules():
         name = f"alert rule {rule.name or rule.id}"
         try:
             warnings = read_rule(rule).warnings

@@ -117,7 +117,7 @@ def survey(
         now: aware UTC.
         folder: the application's, where its commands found their relative paths.
     """
-    held = store.held_tasks()
+    held = store.troubles.held_tasks()
     enabled = [task for task in store.list_scheduled_tasks() if task.enabled]
     free = [task for task in enabled if require_id(task) not in held]
     coming = {task.name: slot for task in free if (slot := _next_slot(store, task, now)) is not None}
@@ -141,7 +141,7 @@ def survey(
 
 def is_adopted(store: MemoryStore) -> bool:
     """Whether a person has gone on with this file, or a daemon of ours has worked on it."""
-    return store.note(ADOPTED) is not None or store.last_started_at() is not None
+    return store.notes.note(ADOPTED) is not None or store.runs.last_started_at() is not None
 
 
 def _next_slot(store: MemoryStore, task: ScheduledTask, now: datetime) -> datetime | None:
@@ -149,7 +149,7 @@ def _next_slot(store: MemoryStore, task: ScheduledTask, now: datetime) -> dateti
     zone = store.clock.zone()
     try:
         schedule = task_schedule(task, zone)
-        return schedule.first(now, partial(store.is_slot_over, task), stored_next_run(task, zone))
+        return schedule.first(now, partial(store.runs.is_slot_over, task), stored_next_run(task, zone))
     except ScheduleError:
         return None  # it is set aside; the readings say so
 

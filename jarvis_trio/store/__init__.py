@@ -4,7 +4,17 @@
 modules one part of the tables.
 """
 
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from typing import Any
+
+from jarvis_trio.clock import Clock
+from jarvis_trio.models import Run, RunStatus, ScheduledTask
 from jarvis_trio.store.assistant import AssistantTables
+from jarvis_trio.store.connection import Connection
+from jarvis_trio.store.database import Database
 from jarvis_trio.store.machines import MachineTable
 from jarvis_trio.store.meta import Notes
 from jarvis_trio.store.outbox import Outbox
@@ -15,14 +25,87 @@ from jarvis_trio.store.tasks import TaskTable
 from jarvis_trio.store.troubles import TroubleTable
 
 
-class MemoryStore(
-    TaskTable, TaskQueue, RunTable, TroubleTable, Outbox, RequestTable, AssistantTables, Notes, MachineTable
-):
+class MemoryStore(Database):
     """The assistant's `memory.db`: its tables as they are, and ours beside them.
 
     Safe to call from several threads and, through SQLite's lock, from several
     processes. A context manager that closes itself.
+
+    Each part has the statements of a few tables: `tasks`, their `queue`, `runs`, `troubles`, the
+    `outbox`, `requests`, `machines`, `notes` and the `assistant`'s own tables. A transaction
+    holds for all of them.
+
+    Args and errors as of `Database`.
     """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Clock | None = None,
+        busy_timeout: timedelta = timedelta(seconds=90),
+        read_only: bool = False,
+        connection: Connection | None = None,
+        machine: str | None = None,
+    ) -> None:
+        super().__init__(
+            path,
+            clock=clock,
+            busy_timeout=busy_timeout,
+            read_only=read_only,
+            connection=connection,
+            machine=machine,
+        )
+        self.tasks = TaskTable(self)
+        self.queue = TaskQueue(self)
+        self.runs = RunTable(self)
+        self.troubles = TroubleTable(self)
+        self.outbox = Outbox(self)
+        self.requests = RequestTable(self)
+        self.machines = MachineTable(self)
+        self.notes = Notes(self)
+        self.assistant = AssistantTables(self)
+
+    # What other programs call on the store itself.
+
+    def store_scheduled_task(self, task: ScheduledTask) -> ScheduledTask:
+        """As `TaskTable.store_scheduled_task`."""
+        return self.tasks.store_scheduled_task(task)
+
+    def get_scheduled_task(self, task_id: int) -> ScheduledTask | None:
+        """As `TaskTable.get_scheduled_task`."""
+        return self.tasks.get_scheduled_task(task_id)
+
+    def get_scheduled_task_by_name(self, name: str) -> ScheduledTask | None:
+        """As `TaskTable.get_scheduled_task_by_name`."""
+        return self.tasks.get_scheduled_task_by_name(name)
+
+    def list_scheduled_tasks(self, enabled_only: bool = False) -> list[ScheduledTask]:
+        """As `TaskTable.list_scheduled_tasks`."""
+        return self.tasks.list_scheduled_tasks(enabled_only)
+
+    def get_due_tasks(self, now: datetime | str | None = None) -> list[ScheduledTask]:
+        """As `TaskTable.get_due_tasks`."""
+        return self.tasks.get_due_tasks(now)
+
+    def update_scheduled_task(self, task_id: int, **changes: Any) -> ScheduledTask | None:
+        """As `TaskTable.update_scheduled_task`."""
+        return self.tasks.update_scheduled_task(task_id, **changes)
+
+    def delete_scheduled_task(self, task_id: int) -> bool:
+        """As `TaskTable.delete_scheduled_task`."""
+        return self.tasks.delete_scheduled_task(task_id)
+
+    def list_runs(
+        self,
+        *,
+        task: str | None = None,
+        status: RunStatus | None = None,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[Run]:
+        """As `RunTable.list_runs`, for handlers."""
+        return self.runs.list_runs(task=task, status=status, since=since, limit=limit)
 
 
 __all__ = ["MemoryStore"]

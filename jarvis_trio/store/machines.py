@@ -35,8 +35,11 @@ class Machine:
         return self.takes_any if place is None else place == self.name or place in self.labels
 
 
-class MachineTable(Database):
+class MachineTable:
     """A row for each machine whose daemon or `tick` has used the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def check_in(
         self,
@@ -55,22 +58,22 @@ class MachineTable(Database):
         name that is another one's label.
         """
         texts = (json.dumps(sorted(labels)), "any" if takes_any else "own", json.dumps(sorted(handlers)))
-        with self.transaction():
-            self.write(
+        with self._database.transaction():
+            self._database.write(
                 "INSERT INTO machines (name, identity, seen_at, labels, takes, handlers) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, labels = excluded.labels,"
                 " takes = excluded.takes, handlers = excluded.handlers WHERE machines.identity = excluded.identity",
                 (name, identity, utc_text(at), *texts),
             )
-            _require_own_name(name, identity, self.machines())
+            _require_own_name(name, identity, self.list_machines())
 
-    def machines(self) -> list[Machine]:
+    def list_machines(self) -> list[Machine]:
         """All machines by name."""
-        return [_to_machine(row) for row in self.read("SELECT * FROM machines ORDER BY name")]
+        return [_to_machine(row) for row in self._database.read("SELECT * FROM machines ORDER BY name")]
 
     def forget_machine(self, name: str) -> None:
         """Take a machine out of the list. Raises UnknownTaskError if there is none of that name."""
-        if not self.write("DELETE FROM machines WHERE name = ?", (name,)).count:
+        if not self._database.write("DELETE FROM machines WHERE name = ?", (name,)).count:
             raise UnknownTaskError(f"no machine is named {name!r}", fix="`jarvis-trio machines` shows the names")
 
 

@@ -51,13 +51,13 @@ def move(source: MemoryStore, target: MemoryStore) -> list[Moved]:
         _make_room(target)
         target.write("DELETE FROM jarvis_meta WHERE key = ?", (MOVED_TO,))
         moved = [_copy(name, table, source, target) for name, table in _tables(target)]
-    source.remember(MOVED_TO, target.place)
+    source.notes.remember(MOVED_TO, target.place)
     return moved
 
 
 def require_here(store: MemoryStore) -> MemoryStore:
     """The store, unless it was moved. Raises StoreError."""
-    moved_to = store.note(MOVED_TO)
+    moved_to = store.notes.note(MOVED_TO)
     if moved_to is None:
         return store
     store.close()
@@ -73,7 +73,7 @@ def _require_quiet(source: MemoryStore) -> None:
 
 def _make_room(target: MemoryStore) -> None:
     """Refuse a database in use; empty one whose tasks were moved away, and may come back now."""
-    stale = target.note(MOVED_TO) is not None
+    stale = target.notes.note(MOVED_TO) is not None
     for name, table in shape().tables.items():
         if name in _LEFT_OUT or (table.theirs and name != "scheduled_tasks"):
             continue

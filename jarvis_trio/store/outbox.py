@@ -43,12 +43,15 @@ class FirstLetter:
     due_at: datetime
 
 
-class Outbox(Database):
+class Outbox:
     """The table `outbox`: a row goes when its message was delivered, or given up."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def post(self, letter: Letter, due_at: datetime) -> int:
         """Keep a letter for delivery. Returns its number."""
-        answer = self.write(
+        answer = self._database.write(
             "INSERT INTO outbox (channel, config, task_name, status, result, timestamp, run_id, due_at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (
@@ -66,7 +69,7 @@ class Outbox(Database):
 
     def first_letters(self) -> list[FirstLetter]:
         """The letter of each channel that is due first."""
-        rows = self.read(
+        rows = self._database.read(
             f"SELECT channel, {_ADDRESSED} AS is_addressed, min(due_at) AS due_at FROM outbox GROUP BY 1, 2"
         )
         return [
@@ -79,15 +82,15 @@ class Outbox(Database):
         It is due again at `again_at`, should this process die before it says how it
         went: a message may come twice then, which is better than never.
         """
-        with self.transaction():
-            rows = self.read(
+        with self._database.transaction():
+            rows = self._database.read(
                 f"SELECT * FROM outbox WHERE channel = ? AND {_ADDRESSED} = ? AND due_at <= ?"
                 " ORDER BY due_at, id LIMIT 1",
                 (first.channel, int(first.is_addressed), to_microseconds(now)),
             )
             if not rows:
                 return None
-            self.write(
+            self._database.write(
                 "UPDATE outbox SET attempt = attempt + 1, due_at = ? WHERE id = ?",
                 (to_microseconds(again_at), rows[0]["id"]),
             )
@@ -95,19 +98,19 @@ class Outbox(Database):
 
     def take_back(self, number: int) -> bool:
         """Take back a letter that nobody has tried to send. Returns whether it was still there."""
-        return self.write("DELETE FROM outbox WHERE id = ? AND attempt = 0", (number,)).count > 0
+        return self._database.write("DELETE FROM outbox WHERE id = ? AND attempt = 0", (number,)).count > 0
 
     def put_back(self, letter: Letter, due_at: datetime) -> None:
         """Have a letter that could not be delivered tried again at `due_at`."""
-        self.write("UPDATE outbox SET due_at = ? WHERE id = ?", (to_microseconds(due_at), letter.id))
+        self._database.write("UPDATE outbox SET due_at = ? WHERE id = ?", (to_microseconds(due_at), letter.id))
 
     def discard(self, letter: Letter) -> None:
         """Forget a letter: it was delivered, or is given up."""
-        self.write("DELETE FROM outbox WHERE id = ?", (letter.id,))
+        self._database.write("DELETE FROM outbox WHERE id = ?", (letter.id,))
 
     def letters_waiting(self) -> int:
         """How many letters are not delivered yet."""
-        return int(self.value("SELECT count(*) FROM outbox"))
+        return int(self._database.value("SELECT count(*) FROM outbox"))
 
 
 def _to_letter(row: Row) -> Letter:

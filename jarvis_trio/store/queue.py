@@ -84,8 +84,11 @@ class Standing:
     next: tuple[str, datetime] | None
 
 
-class TaskQueue(Database):
+class TaskQueue:
     """The queue of slots and retries, ordered by when they are due."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def look_ahead(self, owner: str, without: Collection[int] = ()) -> Outlook:
         """What is to be done next, and whether processes other than `owner` run something.
@@ -94,7 +97,7 @@ class TaskQueue(Database):
         """
         ready, here = self._ready()
         query = _LOOK_AHEAD.format(queue=_QUEUE, ready=ready, others=_others(without))
-        row = self.read(query, (*here, owner))[0]
+        row = self._database.read(query, (*here, owner))[0]
         slot_at, letter_at, deadline_at = map(_instant_or_none, (row[0], row[1], row[2]))
         return Outlook(slot_at, letter_at, deadline_at, bool(row[3]), bool(row[4]))
 
@@ -104,7 +107,7 @@ class TaskQueue(Database):
         The tasks `without` are passed over.
         """
         ready, here = self._ready()
-        rows = self.read(
+        rows = self._database.read(
             f"SELECT {TASK}, q.attempt AS q_attempt, q.due_at = {UNSETTLED} AS q_changed, q.scheduled_for AS q_slot,"
             " q.collapsed AS q_collapsed, q.waits_from AS q_origin, q.due_at AS q_due_at,"
             " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1) AS q_running_since"
@@ -116,11 +119,11 @@ class TaskQueue(Database):
 
     def _ready(self) -> tuple[str, tuple[str, ...]]:
         """The condition on what can be run now, and here; and its values."""
-        return (_READY, ()) if self.machine is None else (f"{_READY} AND {_HERE}", (self.machine,))
+        return (_READY, ()) if self._database.machine is None else (f"{_READY} AND {_HERE}", (self._database.machine,))
 
     def _place(self, task: ScheduledTask) -> str | None:
         """The machine that a task is to run on; None for any."""
-        place = None if self.machine is None else task_policy(task.policy).on
+        place = None if self._database.machine is None else task_policy(task.policy).on
         return None if place == ANYWHERE else place
 
     def settle(
@@ -137,7 +140,7 @@ class TaskQueue(Database):
         """
         instant = to_microseconds(slot)
         origin = None if waits_from is None else to_microseconds(waits_from)
-        self.write(
+        self._database.write(
             "UPDATE task_queue SET scheduled_for = ?, due_at = ?, collapsed = ?, waits_from = ?, place = ?"
             " WHERE task_id = ? AND attempt = 1",
             (instant, max(instant, UNSETTLED + 1), collapsed, origin, self._place(task), require_id(task)),
@@ -145,16 +148,16 @@ class TaskQueue(Database):
 
     def unsettle(self, task: ScheduledTask) -> None:
         """Have the engine read the task's row again, as if somebody had changed it."""
-        with self.transaction():
+        with self._database.transaction():
             self.dequeue_slot(require_id(task))
-            self.write(
+            self._database.write(
                 "INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at) VALUES (?, 1, ?, ?)",
                 (require_id(task), UNSETTLED, UNSETTLED),
             )
 
     def enqueue_retry(self, task: ScheduledTask, slot: datetime, attempt: int, due_at: datetime) -> None:
         """Have `slot` tried again at `due_at`, as attempt number `attempt`."""
-        self.write(
+        self._database.write(
             "INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at, place) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (task_id, attempt, scheduled_for) DO UPDATE SET due_at = excluded.due_at",
             (require_id(task), attempt, to_microseconds(slot), to_microseconds(due_at), self._place(task)),
@@ -162,15 +165,15 @@ class TaskQueue(Database):
 
     def dequeue(self, task_id: int) -> None:
         """Take a task out of the queue, with its retries."""
-        self.write("DELETE FROM task_queue WHERE task_id = ?", (task_id,))
+        self._database.write("DELETE FROM task_queue WHERE task_id = ?", (task_id,))
 
     def dequeue_slot(self, task_id: int) -> None:
         """Take a task's next slot out of the queue; its retries stay."""
-        self.write("DELETE FROM task_queue WHERE task_id = ? AND attempt = 1", (task_id,))
+        self._database.write("DELETE FROM task_queue WHERE task_id = ? AND attempt = 1", (task_id,))
 
     def dequeue_retry(self, task_id: int, slot: datetime, attempt: int) -> None:
         """Take one retry out of the queue."""
-        self.write(
+        self._database.write(
             "DELETE FROM task_queue WHERE task_id = ? AND attempt = ? AND scheduled_for = ?",
             (task_id, attempt, to_microseconds(slot)),
         )
@@ -178,11 +181,11 @@ class TaskQueue(Database):
     def queued_slot(self, task_id: int) -> datetime | None:
         """The task's next slot, or None where it has none."""
         query = "SELECT scheduled_for FROM task_queue WHERE task_id = ? AND attempt = 1"
-        return _instant_or_none(self.value(query, (task_id,)))
+        return _instant_or_none(self._database.value(query, (task_id,)))
 
     def queued_slots(self) -> list[tuple[ScheduledTask, datetime, datetime | None]]:
         """Every enabled task's next slot, and from when an interval counts to it."""
-        rows = self.read(
+        rows = self._database.read(
             f"SELECT {TASK}, q.scheduled_for AS q_slot, q.waits_from AS q_from {_QUEUE}"
             f" WHERE q.attempt = 1 AND q.due_at > {UNSETTLED} AND t.enabled = 1"
         )
@@ -196,18 +199,18 @@ class TaskQueue(Database):
         """
         others, instant = _others(without), to_microseconds(now)
         settled = f"{_QUEUE} WHERE q.attempt = 1 AND q.due_at > {UNSETTLED} AND t.enabled = 1 {others}"
-        overdue = int(self.value(f"SELECT count(*) {settled} AND q.due_at <= ?", (instant,)))
-        first = self.read(f"SELECT t.name, q.scheduled_for {settled} ORDER BY q.due_at LIMIT 1")
+        overdue = int(self._database.value(f"SELECT count(*) {settled} AND q.due_at <= ?", (instant,)))
+        first = self._database.read(f"SELECT t.name, q.scheduled_for {settled} ORDER BY q.due_at LIMIT 1")
         slots = [(str(row[0]), from_microseconds(row[1])) for row in first]
 
         for task in self._unsettled(others):
-            if (at := stored_next_run(task, self.clock.zone())) is not None:
+            if (at := stored_next_run(task, self._database.clock.zone())) is not None:
                 overdue += at <= now
                 slots.append((task.name, at))
         return Standing(overdue, min(slots, key=lambda slot: slot[1], default=None))
 
     def _unsettled(self, others: str) -> Iterator[ScheduledTask]:
-        rows = self.read(
+        rows = self._database.read(
             f"SELECT {TASK} FROM scheduled_tasks t LEFT JOIN task_queue q ON q.task_id = t.id AND q.attempt = 1"
             " WHERE t.enabled = 1 AND t.next_run_at IS NOT NULL"
             f" AND (q.task_id IS NULL OR q.due_at = {UNSETTLED}) {others.replace('q.task_id', 't.id')}"
@@ -219,9 +222,9 @@ class TaskQueue(Database):
 
         A REPLACE by another program fires no trigger for the row that it deletes.
         """
-        with self.transaction():
+        with self._database.transaction():
             for table in ("task_queue", "task_troubles", "task_deadlines", "task_done"):
-                self.write(f"DELETE FROM {table} WHERE task_id NOT IN (SELECT id FROM scheduled_tasks)")
+                self._database.write(f"DELETE FROM {table} WHERE task_id NOT IN (SELECT id FROM scheduled_tasks)")
 
     def set_next_run(
         self, task: ScheduledTask, slot: datetime | None, *, waits_from: datetime | None = None
@@ -236,9 +239,9 @@ class TaskQueue(Database):
         Returns the text. It is local, with the offset: programs that compare it as text with
         their naive local time stay right.
         """
-        text = None if slot is None else local_text(slot, self.clock.zone())
-        with self.transaction():
-            self.write("UPDATE scheduled_tasks SET next_run_at = ? WHERE id = ?", (text, require_id(task)))
+        text = None if slot is None else local_text(slot, self._database.clock.zone())
+        with self._database.transaction():
+            self._database.write("UPDATE scheduled_tasks SET next_run_at = ? WHERE id = ?", (text, require_id(task)))
             if slot is None:
                 self.dequeue_slot(require_id(task))
             else:

@@ -68,16 +68,19 @@ class Request:
     refusal: str | None
 
 
-class RequestTable(Database):
+class RequestTable:
     """What people ask of a daemon."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def ask(
         self, kind: RequestKind, task_id: int, *, run_id: int | None = None, asked_by: str, asker: str, at: datetime
     ) -> int:
         """Put a request; returns its number. Requests that are older than `KEPT` go."""
-        with self.transaction():
-            self.write("DELETE FROM requests WHERE asked_at < ?", (utc_text(at - KEPT),))
-            rows = self.write(
+        with self._database.transaction():
+            self._database.write("DELETE FROM requests WHERE asked_at < ?", (utc_text(at - KEPT),))
+            rows = self._database.write(
                 "INSERT INTO requests (kind, task_id, run_id, asked_by, asker, asked_at)"
                 " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
                 (kind, task_id, run_id, asked_by, asker, utc_text(at)),
@@ -86,27 +89,27 @@ class RequestTable(Database):
 
     def request(self, number: int) -> Request | None:
         """The request with that number; None if it was withdrawn."""
-        rows = self.read("SELECT * FROM requests WHERE id = ?", (number,))
+        rows = self._database.read("SELECT * FROM requests WHERE id = ?", (number,))
         return next(_readable(rows), None)
 
     def open_requests(self) -> list[Request]:
         """The requests that nobody has answered, the oldest first."""
-        rows = self.read("SELECT * FROM requests WHERE answered_at IS NULL ORDER BY id")
+        rows = self._database.read("SELECT * FROM requests WHERE answered_at IS NULL ORDER BY id")
         return [request for request in _readable(rows) if self._is_for_here(request)]
 
     def _is_for_here(self, request: Request) -> bool:
         """Whether this machine may do it: a task that runs on another one is asked for there."""
-        if self.machine is None or request.kind is not RequestKind.RUN:
+        if self._database.machine is None or request.kind is not RequestKind.RUN:
             return True
-        policy = self.value("SELECT policy FROM scheduled_tasks WHERE id = ?", (request.task_id,))
+        policy = self._database.value("SELECT policy FROM scheduled_tasks WHERE id = ?", (request.task_id,))
         try:
-            return task_policy(policy).on in (None, ANYWHERE, self.machine)
+            return task_policy(policy).on in (None, ANYWHERE, self._database.machine)
         except ScheduleError:
             return True
 
     def answer(self, number: int, at: datetime, *, run_id: int | None = None, refusal: str | None = None) -> bool:
         """Answer a request. Returns False, and changes nothing, if it was answered or withdrawn."""
-        answer = self.write(
+        answer = self._database.write(
             "UPDATE requests SET answered_at = ?, run_id = coalesce(?, run_id), refusal = ?"
             " WHERE id = ? AND answered_at IS NULL",
             (utc_text(at), run_id, refusal, number),
@@ -115,12 +118,12 @@ class RequestTable(Database):
 
     def withdraw(self, number: int) -> bool:
         """Take a request back. Returns False if it was answered already."""
-        return self.write("DELETE FROM requests WHERE id = ? AND answered_at IS NULL", (number,)).count > 0
+        return self._database.write("DELETE FROM requests WHERE id = ? AND answered_at IS NULL", (number,)).count > 0
 
     def stopped_by(self, run_id: int) -> str | None:
         """Who asked to stop a run, in words; None if nobody did."""
         query = "SELECT asked_by FROM requests WHERE run_id = ? AND kind = 'stop' ORDER BY id"
-        found: str | None = self.value(query, (run_id,))
+        found: str | None = self._database.value(query, (run_id,))
         return found
 
 

@@ -48,8 +48,11 @@ _JUST_NOW = timedelta(minutes=1)
 _logger = logging.getLogger(__name__)
 
 
-class RunTable(Database):
+class RunTable:
     """`task_runs`: one row for each attempt at each slot (law 3)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def claim_run(
         self,
@@ -68,7 +71,7 @@ class RunTable(Database):
         the task is alive.
         """
         run = (task.id, task.name, utc_text(slot), attempt, utc_text(started_at), trigger, collapsed)
-        rows = self.write(
+        rows = self._database.write(
             "INSERT INTO task_runs (task_id, task_name, scheduled_for, attempt, started_at, trigger, collapsed,"
             " status, owner, live) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, 1)"
             " ON CONFLICT (task_id, scheduled_for, attempt) DO NOTHING RETURNING id",
@@ -84,7 +87,7 @@ class RunTable(Database):
     ) -> bool:
         """Record a slot that is not run, and why. Returns whether it had no row before."""
         row = (task.id, task.name, utc_text(slot), utc_text(at), utc_text(at), status, reason, collapsed)
-        answer = self.write(
+        answer = self._database.write(
             "INSERT INTO task_runs (task_id, task_name, scheduled_for, attempt, started_at, finished_at, status,"
             " reason, collapsed) VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?)"
             " ON CONFLICT (task_id, scheduled_for, attempt) DO NOTHING",
@@ -100,7 +103,7 @@ class RunTable(Database):
         Another program's RAISE(IGNORE) drops our row in silence.
         """
         query = "SELECT 1 FROM task_runs WHERE task_id = ? AND scheduled_for = ? AND attempt = ?"
-        if not self.read(query, (task.id, utc_text(slot), attempt)):
+        if not self._database.read(query, (task.id, utc_text(slot), attempt)):
             raise ConflictError("a row of task_runs vanished as it was written", fix="look for a trigger on it")
 
     def finish_run(self, claim: Claim, outcome: Outcome, finished_at: datetime, *, note_in_task: bool = True) -> bool:
@@ -109,8 +112,8 @@ class RunTable(Database):
         Returns False, and writes nothing, if there is no such row any more: it was
         recovered, or the file was replaced by another one with other runs.
         """
-        with self.transaction():
-            answer = self.write(
+        with self._database.transaction():
+            answer = self._database.write(
                 "UPDATE task_runs SET status = ?, reason = ?, result = ?, finished_at = ?, live = ?"
                 " WHERE id = ? AND scheduled_for = ? AND started_at = ? AND status = 'running'",
                 (
@@ -132,21 +135,21 @@ class RunTable(Database):
 
     def _note_in_task(self, claim: Claim, outcome: Outcome) -> None:
         try:
-            self.write(
+            self._database.write(
                 "UPDATE scheduled_tasks SET last_run_at = ?, last_result = ?"
                 " WHERE id = (SELECT task_id FROM task_runs WHERE id = ?)",
-                (local_text(claim.started_at, self.clock.zone()), outcome.last_result, claim.run_id),
+                (local_text(claim.started_at, self._database.clock.zone()), outcome.last_result, claim.run_id),
             )
         except ConflictError as error:
-            if not self.connection.in_transaction:  # the trigger took back all of it
+            if not self._database.connection.in_transaction:  # the trigger took back all of it
                 raise
             _logger.error("The row of task %r does not take its result: %s", claim.task.name, error)
 
     def record_delivery(self, run_id: int, account: str) -> None:
         """Keep what became of a run's delivery (JSON text)."""
-        with self.transaction():
-            self.write("UPDATE task_runs SET delivery = ? WHERE id = ?", (account, run_id))
-            rows = self.read(
+        with self._database.transaction():
+            self._database.write("UPDATE task_runs SET delivery = ? WHERE id = ?", (account, run_id))
+            rows = self._database.read(
                 "SELECT t.id, t.last_result FROM task_runs r JOIN scheduled_tasks t ON t.id = r.task_id"
                 " WHERE r.id = ? AND NOT EXISTS (SELECT 1 FROM task_runs n WHERE n.task_id = r.task_id"
                 " AND n.id > r.id AND n.status IN ('executed', 'error', 'timeout', 'interrupted'))",
@@ -160,22 +163,22 @@ class RunTable(Database):
         result = json_value(last_result)
         if isinstance(result, dict):
             text = json.dumps(result | {"delivery": json.loads(account)})
-            self.write("UPDATE scheduled_tasks SET last_result = ? WHERE id = ?", (text, task_id))
+            self._database.write("UPDATE scheduled_tasks SET last_result = ? WHERE id = ?", (text, task_id))
 
     def rename_runs(self, task_id: int, name: str) -> None:
         """Have a task's history bear its new name."""
-        self.write("UPDATE task_runs SET task_name = ? WHERE task_id = ?", (name, task_id))
+        self._database.write("UPDATE task_runs SET task_name = ? WHERE task_id = ?", (name, task_id))
 
     def release_run(self, run_id: int) -> None:
         """A thread that outlived its time limit has ended: its task may start again.
 
         What still runs is not released: in a file that replaced ours, the number is another run's.
         """
-        self.write("UPDATE task_runs SET live = NULL WHERE id = ? AND status <> 'running'", (run_id,))
+        self._database.write("UPDATE task_runs SET live = NULL WHERE id = ? AND status <> 'running'", (run_id,))
 
     def live_runs_of_others(self, owner: str) -> list[Run]:
         """The runs that can still do something in other processes than `owner`."""
-        rows = self.read(
+        rows = self._database.read(
             f"SELECT {RUN} FROM task_runs r WHERE r.live = 1 AND (r.owner IS NULL OR r.owner <> ?)", (owner,)
         )
         return list(_readable(rows))
@@ -185,8 +188,10 @@ class RunTable(Database):
 
         Rows that cannot be read stay: nobody could end them, and they would block their task.
         """
-        for run in _readable(self.read(f"SELECT {RUN} FROM task_runs r WHERE r.status = 'running' AND r.live IS NULL")):
-            self.write(
+        for run in _readable(
+            self._database.read(f"SELECT {RUN} FROM task_runs r WHERE r.status = 'running' AND r.live IS NULL")
+        ):
+            self._database.write(
                 "UPDATE task_runs SET live = 1 WHERE id = ?"
                 " AND NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.task_id = task_runs.task_id AND r.live = 1)",
                 (run.id,),
@@ -198,7 +203,7 @@ class RunTable(Database):
         Returns False where the run is not as it was any more: its process ended it before
         it went, or another one was here first.
         """
-        answer = self.write(
+        answer = self._database.write(
             "UPDATE task_runs SET live = NULL, finished_at = coalesce(finished_at, ?),"
             " reason = CASE status WHEN 'running' THEN ? ELSE reason END,"
             " status = CASE status WHEN 'running' THEN 'interrupted' ELSE status END"
@@ -212,7 +217,7 @@ class RunTable(Database):
 
         Returns how many were deleted.
         """
-        return self.write(
+        return self._database.write(
             "DELETE FROM task_runs WHERE id IN (SELECT r.id FROM task_runs r WHERE r.started_at < ? AND r.live IS NULL"
             " AND r.id < (SELECT max(id) FROM task_runs WHERE task_id = r.task_id) ORDER BY r.started_at LIMIT ?)",
             (utc_text(before), limit),
@@ -220,12 +225,12 @@ class RunTable(Database):
 
     def tasks_with_more_runs(self, count: int) -> list[int]:
         """The numbers of the tasks that have more than `count` rows."""
-        rows = self.read("SELECT task_id FROM task_runs GROUP BY task_id HAVING count(*) > ?", (count,))
+        rows = self._database.read("SELECT task_id FROM task_runs GROUP BY task_id HAVING count(*) > ?", (count,))
         return [row["task_id"] for row in rows]
 
     def prune_surplus_runs(self, task_id: int, keep: int, limit: int) -> int:
         """Delete up to `limit` ended runs of a task beyond its newest `keep`. Returns how many."""
-        return self.write(
+        return self._database.write(
             "DELETE FROM task_runs WHERE id IN (SELECT id FROM task_runs WHERE task_id = ? AND live IS NULL AND id <="
             " (SELECT id FROM task_runs WHERE task_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?) ORDER BY id LIMIT ?)",
             (task_id, task_id, keep, limit),
@@ -234,7 +239,7 @@ class RunTable(Database):
     def slot_has_run(self, task_id: int, slot: datetime) -> bool:
         """Whether that slot has a row."""
         query = "SELECT 1 FROM task_runs WHERE task_id = ? AND scheduled_for = ? LIMIT 1"
-        return bool(self.read(query, (task_id, utc_text(slot))))
+        return bool(self._database.read(query, (task_id, utc_text(slot))))
 
     def is_slot_over(self, task: ScheduledTask, slot: datetime) -> bool:
         """Whether a task is done with the single slot that its schedule names.
@@ -243,7 +248,9 @@ class RunTable(Database):
         the assistant's that names no next run is done with it too if it has run since, or if it
         was made later than that.
         """
-        done = self.value("SELECT schedule FROM task_done WHERE task_id = ? AND task_name = ?", (task.id, task.name))
+        done = self._database.value(
+            "SELECT schedule FROM task_done WHERE task_id = ? AND task_name = ?", (task.id, task.name)
+        )
         if done == _schedule_of(task) or (task.id is not None and self.slot_has_run(task.id, slot)):
             return True
         if task.next_run_at is not None:
@@ -253,7 +260,7 @@ class RunTable(Database):
 
     def note_done(self, task: ScheduledTask) -> None:
         """Note that a task's single slot is over, whatever its zone's rules become."""
-        self.write(
+        self._database.write(
             "INSERT INTO task_done (task_id, task_name, schedule) VALUES (?, ?, ?) ON CONFLICT (task_id)"
             " DO UPDATE SET task_name = excluded.task_name, schedule = excluded.schedule",
             (task.id, task.name, _schedule_of(task)),
@@ -261,12 +268,12 @@ class RunTable(Database):
 
     def _is_from(self, text: str | None, slot: datetime, read: Callable[[str, tzinfo], datetime]) -> bool:
         with suppress(ScheduleError):
-            return text is not None and read(text, self.clock.zone()) >= slot
+            return text is not None and read(text, self._database.clock.zone()) >= slot
         return False
 
     def slots_with_run(self, task_id: int, start: datetime, end: datetime) -> list[datetime]:
         """The task's slots in [start, end) that have a row."""
-        rows = self.read(
+        rows = self._database.read(
             f"SELECT {RUN} FROM task_runs r WHERE task_id = ? AND attempt = 1"
             " AND scheduled_for >= ? AND scheduled_for < ? AND trigger = 'schedule'",
             (task_id, utc_text(start), utc_text(end)),
@@ -275,17 +282,17 @@ class RunTable(Database):
 
     def last_started_at(self) -> datetime | None:
         """When the newest run of any task started."""
-        rows = self.read(f"SELECT {RUN} FROM task_runs r ORDER BY r.id DESC LIMIT 1")
+        rows = self._database.read(f"SELECT {RUN} FROM task_runs r ORDER BY r.id DESC LIMIT 1")
         return next((run.started_at for run in _readable(rows)), None)
 
     def get_run(self, run_id: int) -> Run | None:
         """The run with that number, or None."""
-        rows = self.read(f"SELECT {RUN} FROM task_runs r WHERE r.id = ?", (run_id,))
+        rows = self._database.read(f"SELECT {RUN} FROM task_runs r WHERE r.id = ?", (run_id,))
         return next(_readable(rows), None)
 
     def run_numbers(self) -> set[int]:
         """The numbers of all runs."""
-        return {row["id"] for row in self.read("SELECT id FROM task_runs")}
+        return {row["id"] for row in self._database.read("SELECT id FROM task_runs")}
 
     def list_runs(
         self,
@@ -312,7 +319,9 @@ class RunTable(Database):
         where = "WHERE " + " AND ".join(condition for condition, _ in conditions) if conditions else ""
         values = [value for _, value in conditions]
         most, values = ("", values) if limit is None else ("LIMIT ?", [*values, limit])
-        rows = self.read(f"SELECT {RUN} FROM task_runs r {where} ORDER BY started_at DESC, id DESC {most}", values)
+        rows = self._database.read(
+            f"SELECT {RUN} FROM task_runs r {where} ORDER BY started_at DESC, id DESC {most}", values
+        )
         return list(_readable(rows))
 
     def task_of_run(self, run_id: int) -> ScheduledTask | None:
@@ -320,14 +329,14 @@ class RunTable(Database):
 
         Another task may bear its number by now.
         """
-        rows = self.read(
+        rows = self._database.read(
             f"SELECT {TASK} FROM task_runs r JOIN scheduled_tasks t ON t.id = r.task_id WHERE r.id = ?", (run_id,)
         )
         return to_task(rows[0]) if rows else None
 
     def last_runs(self) -> dict[int, Run]:
         """The newest run of each task, by the task's number."""
-        rows = self.read(
+        rows = self._database.read(
             f"SELECT {RUN} FROM scheduled_tasks t JOIN task_runs r"
             " ON r.id = (SELECT max(id) FROM task_runs WHERE task_id = t.id)"
         )

@@ -24,8 +24,11 @@ CONFIGURATIONS = ("schedule_config", "handler_config", "delivery_config", "polic
 """The columns that hold JSON."""
 
 
-class TaskTable(Database):
+class TaskTable:
     """`scheduled_tasks`: store, find, list, change, delete."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def store_scheduled_task(self, task: ScheduledTask) -> ScheduledTask:
         """Add `task`, or replace the definition of the one with its name.
@@ -40,7 +43,7 @@ class TaskTable(Database):
         values["updated_at"] = now
         names = [name for name in _COLUMNS if name != "id"]
         changed = [name for name in names if name not in ("name", "created_at", "last_run_at", "last_result")]
-        self.write(
+        self._database.write(
             f"INSERT INTO scheduled_tasks ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
             f" ON CONFLICT (name) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changed)}",
             [values[name] for name in names],
@@ -65,23 +68,26 @@ class TaskTable(Database):
     def list_scheduled_tasks(self, enabled_only: bool = False) -> list[ScheduledTask]:
         """All tasks by name, or those that are enabled."""
         condition = "WHERE enabled = 1" if enabled_only else ""
-        return [to_task(row) for row in self.read(f"SELECT {TASK} FROM scheduled_tasks t {condition} ORDER BY t.name")]
+        return [
+            to_task(row)
+            for row in self._database.read(f"SELECT {TASK} FROM scheduled_tasks t {condition} ORDER BY t.name")
+        ]
 
     def count_scheduled_tasks(self) -> int:
         """How many tasks there are."""
-        return int(self.value("SELECT count(*) FROM scheduled_tasks"))
+        return int(self._database.value("SELECT count(*) FROM scheduled_tasks"))
 
     def count_enabled_tasks(self, without: Collection[int] = ()) -> int:
         """How many tasks are enabled, but for those `without`."""
         others = f"AND id NOT IN ({', '.join(map(str, without))})" if without else ""
-        return int(self.value(f"SELECT count(*) FROM scheduled_tasks WHERE enabled = 1 {others}"))
+        return int(self._database.value(f"SELECT count(*) FROM scheduled_tasks WHERE enabled = 1 {others}"))
 
     def task_names(self, task_ids: Collection[int]) -> dict[int, str]:
         """The names of these tasks, by their number; those that are gone are left out."""
         if not task_ids:
             return {}
         numbers = ", ".join(map(str, task_ids))
-        rows = self.read(f"SELECT t.id, t.name FROM scheduled_tasks t WHERE t.id IN ({numbers})")
+        rows = self._database.read(f"SELECT t.id, t.name FROM scheduled_tasks t WHERE t.id IN ({numbers})")
         return {row[0]: str(row[1]) for row in rows}
 
     def get_due_tasks(self, now: datetime | str | None = None) -> list[ScheduledTask]:
@@ -89,8 +95,8 @@ class TaskTable(Database):
 
         `now` is an instant or its ISO text; naive ones are local time; None is the present.
         """
-        instant, zone = self._instant(now), self.clock.zone()
-        rows = self.read(
+        instant, zone = self._instant(now), self._database.clock.zone()
+        rows = self._database.read(
             f"SELECT {TASK} FROM task_queue q JOIN scheduled_tasks t ON t.id = q.task_id"
             " WHERE q.due_at <= ? AND q.attempt = 1 AND t.enabled = 1",
             (to_microseconds(instant),),
@@ -112,7 +118,7 @@ class TaskTable(Database):
             raise TaskError(f"cannot set {', '.join(unknown)}; the columns are {', '.join(sorted(_EDITABLE))}")
         values = _as_columns(changes | {"updated_at": self._now_text()})
         try:
-            self.write(
+            self._database.write(
                 f"UPDATE scheduled_tasks SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?",
                 [*values.values(), task_id],
             )
@@ -124,20 +130,20 @@ class TaskTable(Database):
 
     def delete_scheduled_task(self, task_id: int) -> bool:
         """Delete one task; its history stays. Returns whether there was one."""
-        return self.write("DELETE FROM scheduled_tasks WHERE id = ?", (task_id,)).count > 0
+        return self._database.write("DELETE FROM scheduled_tasks WHERE id = ?", (task_id,)).count > 0
 
     def _one_task(self, column: str, value: object) -> ScheduledTask | None:
-        rows = self.read(f"SELECT {TASK} FROM scheduled_tasks t WHERE t.{column} = ?", (value,))
+        rows = self._database.read(f"SELECT {TASK} FROM scheduled_tasks t WHERE t.{column} = ?", (value,))
         return to_task(rows[0]) if rows else None
 
     def _instant(self, moment: datetime | str | None) -> datetime:
         if moment is None:
-            return self.clock.now()
-        zone = self.clock.zone()
+            return self._database.clock.now()
+        zone = self._database.clock.zone()
         return parse_instant(moment, zone) if isinstance(moment, str) else as_utc(moment, zone)
 
     def _now_text(self) -> str:
-        return local_text(self.clock.now(), self.clock.zone())
+        return local_text(self._database.clock.now(), self._database.clock.zone())
 
 
 def to_task(row: Row) -> ScheduledTask:

@@ -22,12 +22,15 @@ class Trouble:
     reason: str
 
 
-class TroubleTable(Database):
+class TroubleTable:
     """A row for each trouble of a task. It begins once and ends once, however often it shows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def begin_trouble(self, task_id: int, kind: TroubleKind, reason: str, at: datetime) -> bool:
         """Note that a task is in trouble. Returns whether that is new."""
-        answer = self.write(
+        answer = self._database.write(
             "INSERT INTO task_troubles (task_id, kind, since, reason) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (task_id, kind) DO NOTHING",
             (task_id, kind, utc_text(at), reason),
@@ -37,16 +40,18 @@ class TroubleTable(Database):
     def end_troubles(self, task_id: int, kinds: Iterable[TroubleKind]) -> list[Trouble]:
         """Note that a task is out of these troubles. Returns those that it was in."""
         wanted = tuple(kinds)
-        with self.transaction():
-            ended = [trouble for trouble in self.troubles(task_id) if trouble.kind in wanted]
+        with self._database.transaction():
+            ended = [trouble for trouble in self.list_troubles(task_id) if trouble.kind in wanted]
             for trouble in ended:
-                self.write("DELETE FROM task_troubles WHERE task_id = ? AND kind = ?", (task_id, trouble.kind))
+                self._database.write(
+                    "DELETE FROM task_troubles WHERE task_id = ? AND kind = ?", (task_id, trouble.kind)
+                )
         return ended
 
-    def troubles(self, task_id: int | None = None) -> list[Trouble]:
+    def list_troubles(self, task_id: int | None = None) -> list[Trouble]:
         """What is wrong, with one task or with all, by task."""
         condition, values = ("", ()) if task_id is None else ("WHERE task_id = ?", (task_id,))
-        rows = self.read(f"SELECT * FROM task_troubles {condition} ORDER BY task_id, kind", values)
+        rows = self._database.read(f"SELECT * FROM task_troubles {condition} ORDER BY task_id, kind", values)
         return [
             Trouble(row["task_id"], TroubleKind(row["kind"]), parse_instant(row["since"]), row["reason"])
             for row in rows
@@ -54,35 +59,35 @@ class TroubleTable(Database):
 
     def is_in_trouble(self, task_id: int, kind: TroubleKind) -> bool:
         """Whether a task is in a trouble of that kind."""
-        return bool(self.read("SELECT 1 FROM task_troubles WHERE task_id = ? AND kind = ?", (task_id, kind)))
+        return bool(self._database.read("SELECT 1 FROM task_troubles WHERE task_id = ? AND kind = ?", (task_id, kind)))
 
     def tasks_in_trouble(self, kind: TroubleKind) -> list[ScheduledTask]:
         """The tasks that are in a trouble of that kind."""
-        rows = self.read(
+        rows = self._database.read(
             f"SELECT {TASK} FROM task_troubles d JOIN scheduled_tasks t ON t.id = d.task_id WHERE d.kind = ?", (kind,)
         )
         return [to_task(row) for row in rows]
 
     def reasons_set_aside(self) -> dict[int, str]:
         """The tasks that are set aside or held, each with its reason."""
-        return {trouble.task_id: trouble.reason for trouble in self.troubles() if trouble.kind in ASIDE}
+        return {trouble.task_id: trouble.reason for trouble in self.list_troubles() if trouble.kind in ASIDE}
 
     def held_tasks(self) -> set[int]:
         """The tasks that wait until a person resumes them."""
-        return {trouble.task_id for trouble in self.troubles() if trouble.kind is TroubleKind.HELD}
+        return {trouble.task_id for trouble in self.list_troubles() if trouble.kind is TroubleKind.HELD}
 
     def reason_set_aside(self, task_id: int) -> str | None:
         """Why that task is set aside, or None."""
         query = "SELECT reason FROM task_troubles WHERE task_id = ? AND kind = ?"
-        reason: str | None = self.value(query, (task_id, TroubleKind.SET_ASIDE))
+        reason: str | None = self._database.value(query, (task_id, TroubleKind.SET_ASIDE))
         return reason
 
     def set_deadline(self, task_id: int, due_at: datetime | None) -> None:
         """By when a task has to succeed next; None for no limit."""
         if due_at is None:
-            self.write("DELETE FROM task_deadlines WHERE task_id = ?", (task_id,))
+            self._database.write("DELETE FROM task_deadlines WHERE task_id = ?", (task_id,))
         else:
-            self.write(
+            self._database.write(
                 "INSERT INTO task_deadlines (task_id, due_at) VALUES (?, ?)"
                 " ON CONFLICT (task_id) DO UPDATE SET due_at = excluded.due_at",
                 (task_id, to_microseconds(due_at)),
@@ -90,7 +95,7 @@ class TroubleTable(Database):
 
     def passed_deadlines(self, now: datetime) -> list[ScheduledTask]:
         """The enabled tasks that should have succeeded by now."""
-        rows = self.read(
+        rows = self._database.read(
             f"SELECT {TASK} FROM task_deadlines d JOIN scheduled_tasks t ON t.id = d.task_id"
             " WHERE d.due_at <= ? AND t.enabled = 1",
             (to_microseconds(now),),

@@ -178,7 +178,7 @@ class Simulation:
 
     def history(self, name: str | None = None) -> list[Run]:
         """The runs, of one task or of all, the oldest first."""
-        return self.store.list_runs(task=name)[::-1]
+        return self.store.runs.list_runs(task=name)[::-1]
 
     def _boot(self) -> None:
         self._memory = CrashingStore(self._path, self.clock, in_memory=self._temporary is not None)

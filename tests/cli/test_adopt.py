@@ -261,4 +261,4 @@ def test_at_a_terminal_it_asks_for_each_approval_and_for_overdue_tasks(program: 
     unapproved = json.loads(program("adopt", "--json").out)["needs_approval"]
     assert "custom_echo" not in names(unapproved)
     with MemoryStore(program.data / "memory.db") as store:
-        assert store.held_tasks() == set()
+        assert store.troubles.held_tasks() == set()

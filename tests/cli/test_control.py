@@ -80,7 +80,7 @@ def test_a_task_that_was_set_aside_can_be_paused_and_then_stays_so(job: Cli) -> 
     job.ok("tick")
     job.ok("pause", "job")
     with MemoryStore(job.path) as store:
-        assert store.reasons_set_aside() == {}
+        assert store.troubles.reasons_set_aside() == {}
     job.change("job", schedule_config='{"minutes": 5}')
     job.ok("tick")
     assert not job.task("job").enabled

@@ -105,7 +105,7 @@ def test_a_task_that_was_set_aside_comes_back(job: Cli) -> None:
     assert job.task("job").enabled
     assert job.task("job").next_run_at == "2026-03-02T09:30:00+00:00"
     with MemoryStore(job.path) as store:
-        assert store.reasons_set_aside() == {}
+        assert store.troubles.reasons_set_aside() == {}
 
 
 def test_what_does_not_mend_a_task_that_was_set_aside_is_refused(job: Cli) -> None:

@@ -278,7 +278,7 @@ def test_no_line_of_a_table_ends_in_blanks(day: Cli, command: str) -> None:
 
 def test_status_counts_the_messages_that_wait(cli: Cli) -> None:
     with MemoryStore(cli.path, clock=cli.clock) as store:
-        store.post(Letter("email", None, "job", "error", None, "2026-03-02T09:00:00+00:00"), cli.clock.now())
+        store.outbox.post(Letter("email", None, "job", "error", None, "2026-03-02T09:00:00+00:00"), cli.clock.now())
     assert cli.json("status")["undelivered"] == 1
     assert re.search(r"^undelivered +1 message *$", cli.ok("status"), re.MULTILINE)
 

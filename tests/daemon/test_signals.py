@@ -229,8 +229,8 @@ async def test_what_is_in_flight_is_written_before_the_end(gate: Gate, store: Me
         os.kill(os.getpid(), signal.SIGTERM)
         await outside(lambda: daemon.stopped_by)
         gate.opened.set()
-    assert "running" not in {str(run.status) for run in store.list_runs()}
-    assert store.list_runs(task="job")[0].result is None
+    assert "running" not in {str(run.status) for run in store.runs.list_runs()}
+    assert store.runs.list_runs(task="job")[0].result is None
 
 
 def test_it_runs_beside_the_main_thread_without_signals() -> None:

@@ -454,10 +454,10 @@ def test_tasks_in_trouble_are_told_with_why(cli: Cli) -> None:
     cli.change("odd", schedule_config='{"minutes": 0}', next_run_at=None)
     cli.ok("tick")
     with MemoryStore(cli.path) as store:
-        task_id = store.require_task("failing one").id
+        task_id = store.tasks.require_task("failing one").id
         assert task_id is not None
-        store.begin_trouble(task_id, TroubleKind.FAILING, "exit code 2", START)
-        store.begin_trouble(task_id + 7, TroubleKind.FAILING, "of a task that is gone", START)
+        store.troubles.begin_trouble(task_id, TroubleKind.FAILING, "exit code 2", START)
+        store.troubles.begin_trouble(task_id + 7, TroubleKind.FAILING, "of a task that is gone", START)
     told = {says.split(":")[0]: (says, fix) for (subject, says), fix in problems(cli).items() if subject == "task"}
     assert set(told) == {"failing one", "odd"}
     assert told["failing one"] == (
@@ -559,7 +559,7 @@ def test_a_plain_apprise_url_in_the_database_is_a_warning_and_not_shown(cli: Cli
 
 def test_messages_that_wait_are_a_warning(cli: Cli) -> None:
     with MemoryStore(cli.path) as store:
-        store.post(Letter("email", None, "task", "error", None, "2026-03-02T09:00:00+00:00"), START)
+        store.outbox.post(Letter("email", None, "task", "error", None, "2026-03-02T09:00:00+00:00"), START)
     assert list(warnings(cli)) == [("delivery", "1 message could not be delivered yet, and will be tried again")]
 
 

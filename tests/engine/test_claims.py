@@ -78,11 +78,11 @@ def test_missed_slots_collapse_into_one_late_run_with_the_count_of_the_others(
     engine.evaluate_due_tasks()
     clock.set(minutes=33)
     assert tick(engine) == [("job", "executed")]
-    run = store.list_runs()[0]
+    run = store.runs.list_runs()[0]
     assert (run.scheduled_for, run.collapsed, run.started_at) == (START + 30 * MINUTE, 5, START + 33 * MINUTE)
     clock.advance(minutes=2)
     assert tick(engine) == [("job", "executed")]
-    assert store.list_runs()[0].scheduled_for == START + 35 * MINUTE
+    assert store.runs.list_runs()[0].scheduled_for == START + 35 * MINUTE
 
 
 @pytest.mark.law(3)
@@ -110,7 +110,7 @@ def test_slots_that_are_missed_while_a_late_run_waits_for_its_turn_are_counted_t
     with gate.holding(engine.evaluate_due_tasks):
         clock.advance(minutes=10)
         assert tick(engine) == [("job", "executed")]
-    run = store.list_runs(task="job")[0]
+    run = store.runs.list_runs(task="job")[0]
     assert (run.scheduled_for, run.collapsed) == (START + 40 * MINUTE, 7)
 
 
@@ -139,10 +139,10 @@ def test_late_is_useless_beyond_the_misfire_grace(
     assert tick(engine) == [("job", "executed")]
     clock.set(days=2, seconds=0.2)
     assert tick(engine) == [("job", "missed")]
-    run = store.list_runs()[0]
+    run = store.runs.list_runs()[0]
     assert (run.status, run.collapsed) == (RunStatus.MISSED, 1)
     assert run.reason == "10m1s late, beyond its grace of 10m"
-    assert [(trouble.kind, trouble.reason) for trouble in store.troubles()] == [("missed", run.reason)]
+    assert [(trouble.kind, trouble.reason) for trouble in store.troubles.list_troubles()] == [("missed", run.reason)]
     assert len(notes.calls) == 1
 
 
@@ -187,7 +187,7 @@ def test_engines_in_many_threads_and_connections_never_run_a_slot_twice(path: Pa
 
     finish(*[in_thread(lambda engine=engine: work(engine)) for engine in engines * 2])  # type: ignore[misc]  # bound
     assert Counter(notes.names) == Counter(f"t{number}" for number in range(25))
-    assert {run.status for run in stores[0].list_runs()} == {RunStatus.EXECUTED}
+    assert {run.status for run in stores[0].runs.list_runs()} == {RunStatus.EXECUTED}
     for store in stores:
         store.close()
 
@@ -239,7 +239,7 @@ def test_processes_that_share_a_database_run_each_slot_once_or_say_why_not(path:
         for worker in workers:
             worker.communicate(timeout=30)
             assert worker.returncode == 0
-        runs = store.list_runs()
+        runs = store.runs.list_runs()
     ran = trace.read_text().splitlines()
     assert len(ran) == len(set(ran))
     executed = [f"{run.task_name} {run.scheduled_for.isoformat()}" for run in runs if run.status is RunStatus.EXECUTED]
@@ -264,7 +264,9 @@ def test_a_slot_that_comes_due_while_its_task_runs_is_skipped_with_the_reason(
     with gate.holding(engine.evaluate_due_tasks):
         clock.advance(minutes=5)
         assert tick(engine) == [("job", "skipped")]
-        assert store.list_runs(status=RunStatus.SKIPPED)[0].reason == "still running since Mon 2026-03-02 02:05 MST"
+        assert (
+            store.runs.list_runs(status=RunStatus.SKIPPED)[0].reason == "still running since Mon 2026-03-02 02:05 MST"
+        )
     clock.advance(minutes=5)
     engine.evaluate_due_tasks()
     assert [status for _, _, status in history(store)] == ["executed", "skipped", "executed"]
@@ -332,7 +334,7 @@ def test_a_run_by_hand_first_ends_what_a_dead_process_left_behind(
     clock.advance(minutes=1)
     assert engine.run_now("job")["status"] == "executed"
     assert [status for _, _, status in history(store)] == ["interrupted", "executed"]
-    assert store.list_runs(status=RunStatus.INTERRUPTED)[0].finished_at == clock.now()
+    assert store.runs.list_runs(status=RunStatus.INTERRUPTED)[0].finished_at == clock.now()
 
 
 @pytest.mark.law(3)
@@ -359,7 +361,7 @@ def test_a_manual_run_at_the_latest_of_many_missed_slots_takes_nothing_from_it(
     clock.set(minutes=50)
     engine.run_now("job")
     assert tick(engine) == [("job", "executed")]
-    late = [(run.scheduled_for, run.collapsed) for run in store.list_runs() if run.trigger is Trigger.SCHEDULE]
+    late = [(run.scheduled_for, run.collapsed) for run in store.runs.list_runs() if run.trigger is Trigger.SCHEDULE]
     assert late == [(START + 50 * MINUTE, 9)]
 
 
@@ -376,7 +378,7 @@ def test_law_3_a_manual_run_has_the_first_instant_that_is_no_slot_and_no_whole_s
     engine.evaluate_due_tasks()
     clock.set(minutes=1, microseconds=now)
     engine.run_now("job")
-    assert store.list_runs()[0].scheduled_for - START == timedelta(microseconds=nominal)
+    assert store.runs.list_runs()[0].scheduled_for - START == timedelta(microseconds=nominal)
 
 
 @pytest.mark.law(4)
@@ -392,7 +394,7 @@ def test_a_manual_run_that_cannot_be_made_leaves_nothing_behind(
     assert outcome["status"] == "error"
     assert any(word in outcome["error"] for word in ("morning_brief", "Mars/Olympus"))
     assert engine.running() == []
-    assert not store.list_runs(status=RunStatus.RUNNING)
+    assert not store.runs.list_runs(status=RunStatus.RUNNING)
 
 
 @pytest.mark.law(2)
@@ -465,7 +467,7 @@ def test_a_run_whose_process_died_is_interrupted_and_its_slot_runs_again(
     clock.advance(seconds=10)
     assert tick(engine) == [("job", "executed")]
     assert history(store) == [(START + 5 * MINUTE, 1, "interrupted"), (START + 5 * MINUTE, 2, "executed")]
-    first = store.list_runs()[-1]
+    first = store.runs.list_runs()[-1]
     assert first.reason == "process dead 0, which ran it, ended before it was done"
     assert first.finished_at == START + 5 * MINUTE + timedelta(seconds=10)
 
@@ -494,7 +496,7 @@ def test_an_interrupted_slot_is_left_where_its_task_is_not_to_run_any_more(
     store.write(sql)
     engine.evaluate_due_tasks()
     assert [status for _, _, status in history(store)] == statuses
-    assert {trouble.kind for trouble in store.troubles()} == troubles
+    assert {trouble.kind for trouble in store.troubles.list_troubles()} == troubles
 
 
 @pytest.mark.law(3)
@@ -518,12 +520,12 @@ def test_a_retry_whose_process_died_is_interrupted_too(
 ) -> None:
     interrupted(attempts=2)
     assert tick(engine) == [("job", "executed")]
-    assert [run.reason for run in reversed(store.list_runs())] == [
+    assert [run.reason for run in reversed(store.runs.list_runs())] == [
         "process dead 0, which ran it, ended before it was done",
         "process dead 1, which ran it, ended before it was done",
         None,
     ]
-    assert {run.collapsed for run in store.list_runs()} == {0}
+    assert {run.collapsed for run in store.runs.list_runs()} == {0}
 
 
 @pytest.mark.law(3)
@@ -532,7 +534,7 @@ def test_a_slot_that_kills_its_process_is_tried_three_times(
 ) -> None:
     interrupted(attempts=3)
     assert tick(engine) == []
-    assert [trouble.kind for trouble in store.troubles()] == ["failing"]
+    assert [trouble.kind for trouble in store.troubles.list_troubles()] == ["failing"]
     assert [(attempt, status) for _, attempt, status in history(store)] == [(n, "interrupted") for n in (1, 2, 3)]
 
 
@@ -568,7 +570,7 @@ def test_an_interrupted_slot_is_left_where_its_task_says_skip(
     interrupted(on_interrupt="skip")
     assert tick(engine) == []
     assert history(store) == [(START + 5 * MINUTE, 1, "interrupted")]
-    assert "ended before it was done" in store.troubles()[0].reason
+    assert "ended before it was done" in store.troubles.list_troubles()[0].reason
 
 
 @pytest.mark.law(3)
@@ -645,4 +647,4 @@ def test_a_real_process_that_dies_in_a_handler_is_recovered(path: Path, tmp_path
         engine = SchedulerEngine(store, clock=SystemClock(), handlers={"note": notes})
         assert tick(engine) == [("job", "executed")]
         assert [(attempt, status) for _, attempt, status in history(store)] == [(1, "interrupted"), (2, "executed")]
-        assert current_owner().partition(":")[0] not in str(store.list_runs()[-1].reason)
+        assert current_owner().partition(":")[0] not in str(store.runs.list_runs()[-1].reason)

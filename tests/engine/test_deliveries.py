@@ -61,7 +61,9 @@ Post = Callable[..., int]
 @pytest.fixture
 def post(store: MemoryStore) -> Post:
     def post(name: str = "job", channel: str = "email", run_id: int | None = 1) -> int:
-        return store.post(Letter(channel, None, name, "executed", "fine", "2026-03-02T09:00:00+00:00", run_id), START)
+        return store.outbox.post(
+            Letter(channel, None, name, "executed", "fine", "2026-03-02T09:00:00+00:00", run_id), START
+        )
 
     return post
 
@@ -78,7 +80,7 @@ def test_letters_go_out_in_the_order_in_which_they_were_posted(
         post(name)
     work_off(Deliveries(store, clock, channel))
     assert [message.task_name for _, _, message in channel.sent] == ["one", "two", "three"]
-    assert store.letters_waiting() == 0
+    assert store.outbox.letters_waiting() == 0
 
 
 def test_a_process_that_dies_while_it_sends_leaves_the_message_to_the_next(
@@ -177,7 +179,7 @@ def test_a_message_that_gets_through_after_its_deadline_is_not_sent_again(
     assert deliveries.next_at() is not None
     hanging.let_go.set()
     finish(thread)
-    assert (len(hanging.sent), store.letters_waiting()) == (1, 0)
+    assert (len(hanging.sent), store.outbox.letters_waiting()) == (1, 0)
 
 
 def test_a_message_that_fails_after_its_deadline_was_counted_already(
@@ -249,7 +251,7 @@ def test_a_tick_without_a_daemon_waits_for_its_messages_no_longer_than_the_deadl
     post("good", "teams")
     Deliveries(store, clock, hanging, deadline=timedelta(seconds=0.3)).deliver_waiting(clock.now())
     assert [message.task_name for _, _, message in hanging.sent] == ["good"]
-    assert store.letters_waiting() == 1
+    assert store.outbox.letters_waiting() == 1
 
 
 def test_a_tick_in_a_hurry_leaves_its_messages_in_the_outbox(
@@ -257,7 +259,7 @@ def test_a_tick_in_a_hurry_leaves_its_messages_in_the_outbox(
 ) -> None:
     post()
     Deliveries(store, clock, hanging).deliver_waiting(clock.now(), lambda: True)
-    assert store.letters_waiting() == 1
+    assert store.outbox.letters_waiting() == 1
 
 
 def test_a_channel_that_breaks_in_an_unknown_way_is_free_again(
@@ -289,4 +291,4 @@ def test_a_delivery_error_is_kept_in_the_outbox_with_its_reason(
     with caplog.at_level(logging.WARNING):
         work_off(Deliveries(store, clock, refuse))
     assert caplog.messages == ["The message of task 'job' could not be delivered: email: the server is away"]
-    assert store.letters_waiting() == 1
+    assert store.outbox.letters_waiting() == 1

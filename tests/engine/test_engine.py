@@ -94,7 +94,7 @@ def test_a_handler_is_told_its_circumstances(
     assert context.timeout == timedelta(seconds=7)
     assert context.deadline == START + 5 * MINUTE + timedelta(seconds=10)
     assert str(context.zone) == "Asia/Tokyo"
-    assert context.store.require_task("job") == store.require_task("job")
+    assert context.store.tasks.require_task("job") == store.tasks.require_task("job")
 
 
 @pytest.mark.law(4)
@@ -105,7 +105,7 @@ def test_law_4_a_handler_that_closes_the_store_hurts_nobody(
 
     def close(task: ScheduledTask, context: HandlerContext) -> None:
         with context.store as at_hand:
-            at_hand.remember("seen", "by the handler")
+            at_hand.notes.remember("seen", "by the handler")
         context.store.close()
 
     store.store_scheduled_task(a_task("rude", handler="close"))
@@ -114,7 +114,7 @@ def test_law_4_a_handler_that_closes_the_store_hurts_nobody(
     for _ in range(2):
         assert sorted(tick(engine)) == [("good", "executed"), ("rude", "executed")]
         clock.advance(minutes=5)
-    assert store.note("seen") == "by the handler"
+    assert store.notes.note("seen") == "by the handler"
 
 
 @pytest.mark.law(5)
@@ -125,7 +125,7 @@ def test_the_instant_to_evaluate_at_may_be_given(store: MemoryStore, engine: Sch
     assert engine.evaluate_due_tasks(now - MINUTE) == []
     assert len(engine.evaluate_due_tasks(now)) == 1
     assert notes.slots == [START + 5 * MINUTE]
-    assert store.list_runs()[0].started_at == START + 5 * MINUTE
+    assert store.runs.list_runs()[0].started_at == START + 5 * MINUTE
 
 
 @pytest.mark.law(6)
@@ -135,7 +135,7 @@ def test_law_6_at_a_given_instant_time_stands_still(tmp_path: Path) -> None:
         store.store_scheduled_task(a_task("job", next_run_at="2026-02-20T09:00:00+00:00"))
         engine = SchedulerEngine(store, handlers={"note": lambda task, context: None})
         engine.evaluate_due_tasks(datetime(2026, 2, 20, 10, tzinfo=UTC))
-        (run,) = store.list_runs()
+        (run,) = store.runs.list_runs()
         assert run.started_at == run.finished_at == datetime(2026, 2, 20, 10, tzinfo=UTC)
 
 
@@ -186,8 +186,8 @@ def test_an_unknown_type_is_skipped_and_said_so_once(
     task = store.get_scheduled_task_by_name("job")
     assert task is not None
     assert (task.enabled, task.last_result) == (True, None)
-    assert [str(trouble.kind) for trouble in store.troubles()] == ["no handler", "no handler"]
-    assert [len(store.list_runs(task=name)) for name in ("another", "job")] == [1, 1]
+    assert [str(trouble.kind) for trouble in store.troubles.list_troubles()] == ["no handler", "no handler"]
+    assert [len(store.runs.list_runs(task=name)) for name in ("another", "job")] == [1, 1]
     assert [task.next_run_at for task in store.list_scheduled_tasks()][1:] == next_runs[1:]
 
 
@@ -206,8 +206,8 @@ def test_law_3_a_task_that_waited_for_its_handler_runs_late_once_that_is_there(
         (START + timedelta(minutes=5), 1, "skipped"),
         (START + timedelta(minutes=50), 1, "executed"),
     ]
-    assert store.list_runs()[0].collapsed == 8
-    assert store.troubles() == []
+    assert store.runs.list_runs()[0].collapsed == 8
+    assert store.troubles.list_troubles() == []
 
 
 @pytest.mark.parametrize("columns", [{"handler_type": "note"}, {"handler_type": "note", "enabled": True}])
@@ -336,7 +336,7 @@ def test_a_delivery_that_takes_long_holds_up_no_other_task(
     clock.advance(minutes=5)
     with gate.holding(engine.evaluate_due_tasks):
         assert notes.names == ["a", "b"]
-        assert store.list_runs(status=RunStatus.RUNNING) == []
+        assert store.runs.list_runs(status=RunStatus.RUNNING) == []
         assert tick(engine) == []
 
 
@@ -399,14 +399,14 @@ def test_a_run_starts_when_the_write_lock_was_had_and_not_when_it_was_asked_for(
     clock.advance(seconds=50)
     other.execute("COMMIT")
     finish(waiting)
-    assert store.list_runs()[0].started_at == START + 5 * MINUTE + timedelta(seconds=50)
+    assert store.runs.list_runs()[0].started_at == START + 5 * MINUTE + timedelta(seconds=50)
 
 
 def test_running_by_hand_tells_the_result(store: MemoryStore, engine: SchedulerEngine) -> None:
     task = store.store_scheduled_task(a_task(enabled=False))
     result = engine.run_now("job")
     assert (result["task_id"], result["status"], result["result"]) == (task.id, "executed", '{"ok": true}')
-    run = store.list_runs()[0]
+    run = store.runs.list_runs()[0]
     assert (run.trigger, run.attempt) == (Trigger.MANUAL, 1)
     with pytest.raises(UnknownTaskError):
         engine.run_now("nobody")
@@ -439,16 +439,16 @@ def test_history_is_pruned_by_its_age_and_by_its_length(
     store: MemoryStore, make_engine: MakeEngine, keep: dict[str, int], kept: int
 ) -> None:
     make_engine(limits=Limits(steady_clock=NOW, **keep)).evaluate_due_tasks()
-    assert len(store.list_runs()) == kept
+    assert len(store.runs.list_runs()) == kept
 
 
 @pytest.mark.usefixtures("ran_hourly")
 def test_the_output_of_a_run_goes_with_its_row(store: MemoryStore, make_engine: MakeEngine, tmp_path: Path) -> None:
     outputs = Outputs(tmp_path / "runs")
-    for run in store.list_runs():
+    for run in store.runs.list_runs():
         outputs.create(run.id).write(b"x")
     make_engine(limits=Limits(steady_clock=NOW, history_runs=5), outputs=outputs).evaluate_due_tasks()
-    left = {run.id for run in store.list_runs()}
+    left = {run.id for run in store.runs.list_runs()}
     assert {int(path.stem) for path in (tmp_path / "runs").iterdir()} == left
     assert len(left) == 5
 
@@ -467,7 +467,7 @@ def test_law_3_a_clock_that_is_a_year_ahead_for_a_moment_deletes_no_history(
     for _ in range(3):
         engine.evaluate_due_tasks()
         clock.advance(minutes=40)
-    assert len(store.list_runs()) >= 30
+    assert len(store.runs.list_runs()) >= 30
 
 
 @pytest.mark.usefixtures("ran_hourly")
@@ -478,7 +478,7 @@ def test_history_is_deleted_by_its_age_once_the_clock_has_been_steady(
     counts = []
     for _ in range(3):
         engine.evaluate_due_tasks()
-        counts.append(len(store.list_runs()))
+        counts.append(len(store.runs.list_runs()))
         clock.advance(minutes=31)
     assert counts[0] >= 30
     assert counts[2] < 30
@@ -490,7 +490,7 @@ def test_history_is_pruned_once_a_day(store: MemoryStore, make_engine: MakeEngin
     counts = []
     for _ in range(25):
         engine.evaluate_due_tasks()
-        counts.append(len(store.list_runs()))
+        counts.append(len(store.runs.list_runs()))
         clock.advance(hours=1)
     assert counts == [*range(5, 29), 5 + 1]  # pruned at the start of a tick, in which it runs once more
 
@@ -504,7 +504,7 @@ def test_much_history_is_pruned_in_parts_one_a_tick(
     counts = []
     for _ in range(4):
         engine.evaluate_due_tasks()
-        counts.append(len(store.list_runs()))
+        counts.append(len(store.runs.list_runs()))
     assert counts == [28, 26, 25, 25]
 
 
@@ -524,7 +524,7 @@ def test_the_history_of_several_tasks_is_pruned_in_parts_too(
     counts = []
     for _ in range(3):
         engine.evaluate_due_tasks()
-        counts.append(len(store.list_runs()))
+        counts.append(len(store.runs.list_runs()))
     assert counts == [5, 4, 4]
 
 
@@ -613,7 +613,7 @@ def test_the_engine_needs_no_other_clock_than_the_one_it_is_given(
     engine.evaluate_due_tasks()
     clock.advance(minutes=5)
     engine.evaluate_due_tasks()
-    run = store.list_runs()[0]
+    run = store.runs.list_runs()[0]
     assert (run.scheduled_for, run.started_at, run.finished_at) == (clock.now(), clock.now(), clock.now())
     task = store.get_scheduled_task(require_id(store.list_scheduled_tasks()[0]))
     assert task is not None
@@ -651,7 +651,7 @@ def test_law_3_an_outcome_is_kept_whatever_the_next_claim_meets(
     )
     engine.evaluate_due_tasks()
     assert notes.names == ["first"]
-    assert [run.status for run in store.list_runs(task="first")] == [RunStatus.EXECUTED]
+    assert [run.status for run in store.runs.list_runs(task="first")] == [RunStatus.EXECUTED]
 
 
 @pytest.mark.law(4)
@@ -713,4 +713,4 @@ def test_law_6_the_engine_runs_on_the_clock_of_its_store(store: MemoryStore, clo
     assert tick(engine) == []
     clock.advance(minutes=5)
     assert tick(engine) == [("job", "executed")]
-    assert store.list_runs()[0].started_at == clock.now()
+    assert store.runs.list_runs()[0].started_at == clock.now()

@@ -23,16 +23,16 @@ ASKER = "12:34"
 
 
 def ask_run(store: MemoryStore, task: ScheduledTask) -> int:
-    return store.ask(RequestKind.RUN, require_id(task), asked_by="alex", asker=ASKER, at=store.clock.now())
+    return store.requests.ask(RequestKind.RUN, require_id(task), asked_by="alex", asker=ASKER, at=store.clock.now())
 
 
 def ask_stop(store: MemoryStore, task: ScheduledTask, run_id: int) -> int:
     at = store.clock.now()
-    return store.ask(RequestKind.STOP, require_id(task), run_id=run_id, asked_by="alex", asker=ASKER, at=at)
+    return store.requests.ask(RequestKind.STOP, require_id(task), run_id=run_id, asked_by="alex", asker=ASKER, at=at)
 
 
 def answer(store: MemoryStore, number: int) -> Request:
-    found = store.request(number)
+    found = store.requests.request(number)
     assert found is not None
     return found
 
@@ -52,7 +52,7 @@ def test_a_task_that_somebody_asks_for_runs_and_its_row_says_manual(
     engine, number = willing(make_engine), ask_run(store, job)
     assert engine.is_asked()
     assert engine.obey_run()
-    (run,) = store.list_runs()
+    (run,) = store.runs.list_runs()
     assert (run.trigger, run.status) == ("manual", "executed")
     assert answer(store, number).run_id == run.id
     assert not engine.is_asked()
@@ -66,7 +66,7 @@ def test_a_task_that_runs_already_is_refused(store: MemoryStore, make_engine: Ma
     number = ask_run(store, job)
     assert not engine.obey_run()
     assert "runs already" in (answer(store, number).refusal or "")
-    assert len(store.list_runs()) == 1
+    assert len(store.runs.list_runs()) == 1
 
 
 def test_what_cannot_run_is_refused_and_leaves_no_row(store: MemoryStore, make_engine: MakeEngine) -> None:
@@ -74,20 +74,20 @@ def test_what_cannot_run_is_refused_and_leaves_no_row(store: MemoryStore, make_e
     number = ask_run(store, stranger)
     assert not willing(make_engine).obey_run()
     assert "no handler of type 'dance'" in (answer(store, number).refusal or "")
-    assert store.list_runs() == []
+    assert store.runs.list_runs() == []
 
 
 def test_a_withdrawn_request_runs_nothing(store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask) -> None:
-    store.withdraw(ask_run(store, job))
+    store.requests.withdraw(ask_run(store, job))
     assert not willing(make_engine).obey_run()
-    assert store.list_runs() == []
+    assert store.runs.list_runs() == []
 
 
 def test_a_request_does_not_outlive_its_asker(store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask) -> None:
     number = ask_run(store, job)
     assert not make_engine(is_alive=lambda owner: False).obey_run()
     assert answer(store, number).refusal == "nobody waits for it any more"
-    assert store.list_runs() == []
+    assert store.runs.list_runs() == []
 
 
 def test_a_request_ends_with_its_time_though_its_asker_may_live(
@@ -96,7 +96,7 @@ def test_a_request_ends_with_its_time_though_its_asker_may_live(
     ask_run(store, job)
     clock.advance(seconds=WAITED_FOR.total_seconds() + 1)
     assert not willing(make_engine).obey_run()
-    assert store.list_runs() == []
+    assert store.runs.list_runs() == []
 
 
 class Patient:
@@ -132,14 +132,14 @@ def test_a_stopped_run_is_interrupted_and_not_retried(store: MemoryStore, make_e
     handler, job = Patient(), due(store, policy={"retries": 3})
     engine = willing(make_engine, handlers={"patient": handler}, runner=run_in_thread)
     with running(engine, handler):
-        (run,) = store.list_runs()
+        (run,) = store.runs.list_runs()
         number = ask_stop(store, job, run.id)
         assert engine.obey_stop()
-    (run,) = store.list_runs()
+    (run,) = store.runs.list_runs()
     assert (run.status, run.reason) == ("interrupted", "stopped by alex")
     assert answer(store, number).answered_at is not None
-    assert store.troubles() == []
-    assert store.queued_slot(require_id(job)) != START
+    assert store.troubles.list_troubles() == []
+    assert store.queue.queued_slot(require_id(job)) != START
 
 
 def test_a_handler_that_does_not_listen_is_left_alone_and_holds_its_task(
@@ -149,15 +149,15 @@ def test_a_handler_that_does_not_listen_is_left_alone_and_holds_its_task(
     handler, job = Patient(deaf=True), due(store)
     engine = willing(make_engine, handlers={"patient": handler}, runner=run_in_thread)
     with running(engine, handler):
-        (run,) = store.list_runs()
+        (run,) = store.runs.list_runs()
         ask_stop(store, job, run.id)
         assert engine.obey_stop()
-    (run,) = store.list_runs()
+    (run,) = store.runs.list_runs()
     assert run.status == "interrupted"
     assert run.reason == "stopped by alex; its handler goes on, and the task starts again when it is over"
-    assert [run.id for run in store.live_runs_of_others("nobody")] == [run.id]
+    assert [run.id for run in store.runs.live_runs_of_others("nobody")] == [run.id]
     handler.released.set()
-    eventually(lambda: store.live_runs_of_others("nobody") == [])
+    eventually(lambda: store.runs.live_runs_of_others("nobody") == [])
 
 
 def test_a_stop_of_a_run_elsewhere_stays_open_for_whoever_has_it(
@@ -166,7 +166,7 @@ def test_a_stop_of_a_run_elsewhere_stays_open_for_whoever_has_it(
     claim = make_engine(owner="there").claim_now("job")
     ask_stop(store, job, claim.run_id)
     assert not willing(make_engine).obey_stop()
-    assert len(store.open_requests()) == 1
+    assert len(store.requests.open_requests()) == 1
 
 
 @pytest.mark.law(3)
@@ -177,10 +177,10 @@ def test_a_run_that_was_to_stop_and_died_is_not_run_again(
     dead = make_engine(owner="dead", runner=_dies)
     with pytest.raises(KeyboardInterrupt):
         dead.evaluate_due_tasks()
-    (run,) = store.list_runs()
+    (run,) = store.runs.list_runs()
     ask_stop(store, job, run.id)
     make_engine().evaluate_due_tasks()
-    (run,) = store.list_runs()
+    (run,) = store.runs.list_runs()
     assert (run.status, run.reason) == ("interrupted", "stopped by alex")
 
 
@@ -191,7 +191,7 @@ def test_a_run_that_ends_by_itself_as_it_is_stopped_from_elsewhere_keeps_its_suc
     claim = engine.claim_now("job")
     ask_stop(store, job, claim.run_id)
     engine.run_claimed(claim)
-    assert store.list_runs()[0].status == "executed"
+    assert store.runs.list_runs()[0].status == "executed"
 
 
 def _dies(*_: object) -> None:

@@ -39,7 +39,7 @@ def telling(make_engine: MakeEngine, store: MemoryStore, clock: FakeClock, chann
 
 def account(store: MemoryStore) -> dict[str, Any]:
     """What the newest run's row says of its delivery."""
-    told: dict[str, Any] = json.loads(store.list_runs(limit=1)[0].delivery or "{}")
+    told: dict[str, Any] = json.loads(store.runs.list_runs(limit=1)[0].delivery or "{}")
     return told
 
 
@@ -73,7 +73,7 @@ def test_a_message_that_cannot_be_sent_is_tried_again_with_growing_pauses_and_th
         clock.advance(seconds=1)
         telling.evaluate_due_tasks()
     assert (account(store)["status"], account(store)["attempts"]) == ("given up", len(PAUSES) + 1)
-    assert store.letters_waiting() == 0
+    assert store.outbox.letters_waiting() == 0
     assert caplog.messages[-1] == "The message of task 'job' is given up: email: the server is away"
 
 
@@ -187,7 +187,7 @@ def test_without_a_channel_for_alerts_troubles_are_noted_and_nobody_is_told(
 ) -> None:
     due(handler="fail")
     make_engine({"fail": fail}, notices=Notices(store, clock, channel)).evaluate_due_tasks()
-    assert [str(trouble.kind) for trouble in store.troubles()] == ["failing"]
+    assert [str(trouble.kind) for trouble in store.troubles.list_troubles()] == ["failing"]
     assert channel.sent == []
     assert clock.now() - START == timedelta(minutes=5)
 
@@ -253,6 +253,6 @@ def test_what_became_of_a_delivery_stands_in_the_last_result_too(
 ) -> None:
     due(delivery_channel="email", delivery_config='{"to": "me@example.org"}')
     telling.evaluate_due_tasks()
-    first = json.loads(store.require_task("job").last_result or "")
+    first = json.loads(store.tasks.require_task("job").last_result or "")
     assert first == {"ok": True, "delivery": account(store)}
     assert account(store)["status"] == "sent"

@@ -100,7 +100,7 @@ def test_a_retry_whose_handler_is_gone_is_an_error_and_blocks_nothing(
     clock.advance(seconds=30)
     assert [result["status"] for result in engine.evaluate_due_tasks()] == ["error", "executed"]
     assert engine.running() == []
-    assert "'gone'" in str(store.list_runs(task="job")[0].reason)
+    assert "'gone'" in str(store.runs.list_runs(task="job")[0].reason)
 
 
 @pytest.mark.law(4)
@@ -174,7 +174,7 @@ def test_an_outcome_that_cannot_be_written_is_kept_and_written_later(
         other.execute("COMMIT")
         engine.evaluate_due_tasks()
         assert history(store)[0] == (START + 5 * MINUTE, 1, "executed")
-        run = store.list_runs()[-1]
+        run = store.runs.list_runs()[-1]
         assert (run.result, run.finished_at) == ('{"ran": true}', START + 5 * MINUTE)
 
 
@@ -267,7 +267,7 @@ def test_an_outcome_is_not_written_into_a_file_that_does_not_know_its_run(
     with gate.holding(make_engine({"note": gate}).evaluate_due_tasks):
         with MemoryStore(tmp_path / "new.db", clock=clock) as new:
             other = new.store_scheduled_task(a_task("new"))
-            new.claim_run(other, START, 1, started_at=START, owner="another")
+            new.runs.claim_run(other, START, 1, started_at=START, owner="another")
         os.replace(tmp_path / "new.db", path)
         store.look_after()
-    assert [(run.task_name, str(run.status)) for run in store.list_runs()] == [("new", "running")]
+    assert [(run.task_name, str(run.status)) for run in store.runs.list_runs()] == [("new", "running")]

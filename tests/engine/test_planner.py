@@ -273,7 +273,7 @@ def test_law_3_a_slot_that_ran_before_the_clock_was_set_back_hands_on_the_count_
     for minutes in (0, 10, 5):  # 09:02, 09:12: due are 09:05 and again 09:10; then 09:15
         clock.advance(minutes=minutes)
         engine.evaluate_due_tasks()
-    assert [(run.scheduled_for - START, run.collapsed) for run in reversed(store.list_runs())] == [
+    assert [(run.scheduled_for - START, run.collapsed) for run in reversed(store.runs.list_runs())] == [
         (10 * MINUTE, 1),
         (15 * MINUTE, 1),
     ]
@@ -325,7 +325,7 @@ def test_law_3_a_late_run_does_not_count_slots_that_ran_before_the_clock_was_set
     engine.evaluate_due_tasks()
     clock.advance(minutes=45)
     engine.evaluate_due_tasks()
-    rows = [(run.scheduled_for - START, run.collapsed) for run in reversed(store.list_runs())]
+    rows = [(run.scheduled_for - START, run.collapsed) for run in reversed(store.runs.list_runs())]
     assert sorted(rows) == [(10 * MINUTE, 0), (20 * MINUTE, 0), (40 * MINUTE, 1)]  # the one that it counts is 09:30's
 
 
@@ -342,7 +342,7 @@ def test_law_3_a_late_run_after_the_clock_was_set_back_counts_only_slots_without
     engine.evaluate_due_tasks()
     clock.advance(minutes=30)
     engine.evaluate_due_tasks()
-    run = store.list_runs()[0]
+    run = store.runs.list_runs()[0]
     assert (run.scheduled_for - START, run.collapsed) == (40 * MINUTE, 1)  # the one that it counts is 09:20's
 
 
@@ -355,7 +355,7 @@ def test_law_3_a_late_run_does_not_count_the_slot_that_another_program_asked_for
         other.execute("UPDATE scheduled_tasks SET next_run_at = '2026-03-02T09:13:00+00:00'")
         clock.advance(minutes=minutes)
         engine.evaluate_due_tasks()
-    rows = [(run.scheduled_for - START, run.collapsed) for run in reversed(store.list_runs())]
+    rows = [(run.scheduled_for - START, run.collapsed) for run in reversed(store.runs.list_runs())]
     assert rows == [(13 * MINUTE, 0), (20 * MINUTE, 0)]
 
 
@@ -476,7 +476,7 @@ def test_a_clock_that_is_set_forward_runs_each_task_once_and_late(
     clock.set(days=3)
     assert sorted(tick(engine)) == [("cron", "executed"), ("interval", "executed")]
     assert tick(engine) == []
-    assert [run.collapsed for run in store.list_runs(task="interval")] == [3 * 24 * 12 - 1]
+    assert [run.collapsed for run in store.runs.list_runs(task="interval")] == [3 * 24 * 12 - 1]
 
 
 @pytest.mark.law(3)
@@ -565,7 +565,7 @@ def test_whatever_a_row_holds_the_good_task_beside_it_is_on_time(
         engine.evaluate_due_tasks()
         clock.advance(minutes=5)
     assert [slot for name, slot, _ in notes.calls if name == "good"] == [START + 5 * MINUTE, START + 10 * MINUTE]
-    for run in store.list_runs():
+    for run in store.runs.list_runs():
         assert run.status is RunStatus.EXECUTED or run.reason
         assert len(run.reason or "") < 2000
     assert len(store.list_scheduled_tasks()) == 2
@@ -583,10 +583,10 @@ def test_a_row_that_cannot_be_scheduled_is_set_aside_once_with_its_reason(
     for _ in range(4):
         engine.evaluate_due_tasks()
         clock.advance(minutes=5)
-    run = store.list_runs()[0]
+    run = store.runs.list_runs()[0]
     assert [status for _, _, status in history(store)] == ["skipped"]
     assert str(run.reason).startswith("set aside: interval")
-    assert store.reasons_set_aside() == {1: str(run.reason).removeprefix("set aside: ")}
+    assert store.troubles.reasons_set_aside() == {1: str(run.reason).removeprefix("set aside: ")}
     assert other.execute("SELECT enabled, schedule_config FROM scheduled_tasks").fetchone() == (1, "{}")
     assert len([record for record in caplog.records if "set aside" in record.message]) == 1
     assert engine.next_due_at() is None
@@ -615,9 +615,9 @@ def test_law_4_a_row_that_became_rubbish_unnoticed_is_set_aside_when_it_comes_du
     clock.advance(minutes=5)
     told = {report["name"]: report for report in engine.evaluate_due_tasks()}
     assert {name: report["status"] for name, report in told.items()} == {"job": "skipped", "good": "executed"}
-    run = store.list_runs(task="job")[0]
+    run = store.runs.list_runs(task="job")[0]
     assert (run.status, run.scheduled_for) == (RunStatus.SKIPPED, clock.now())
-    assert run.reason == told["job"]["error"] == f"set aside: {store.reasons_set_aside()[1]}"
+    assert run.reason == told["job"]["error"] == f"set aside: {store.troubles.reasons_set_aside()[1]}"
     assert "interval must be greater than zero" in run.reason
 
 
@@ -629,10 +629,10 @@ def test_what_was_set_aside_comes_back_when_another_program_mends_it(
     engine.evaluate_due_tasks()
     other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"minutes\": 0}'")
     engine.evaluate_due_tasks()
-    assert "interval must be greater" in store.reasons_set_aside()[1]
+    assert "interval must be greater" in store.troubles.reasons_set_aside()[1]
     other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"minutes\": 1}'")
     engine.evaluate_due_tasks()
-    assert store.reasons_set_aside() == {}
+    assert store.troubles.reasons_set_aside() == {}
     assert other.execute("SELECT enabled FROM scheduled_tasks").fetchone() == (1,)
     clock.advance(minutes=1)
     engine.evaluate_due_tasks()
@@ -658,7 +658,7 @@ def test_what_is_set_aside_is_not_told_again_when_its_row_is_written_as_bad_as_i
     clock.advance(minutes=1)
     other.execute("UPDATE scheduled_tasks SET schedule_config = '{\"minutes\":0}'")
     engine.evaluate_due_tasks()
-    assert len(store.list_runs()) == 1
+    assert len(store.runs.list_runs()) == 1
     assert engine.next_due_at() is None
 
 
@@ -672,7 +672,7 @@ def test_law_4_a_row_that_became_rubbish_unnoticed_keeps_no_other_from_following
     make_rubbish_unnoticed(other, "job")
     clock.machine_zone = TOKYO  # 18:00 there
     engine.evaluate_due_tasks()
-    assert store.require_task("good").next_run_at == "2026-03-03T10:00:00+09:00"
+    assert store.tasks.require_task("good").next_run_at == "2026-03-03T10:00:00+09:00"
 
 
 @pytest.mark.law(5)

@@ -24,6 +24,7 @@ from jarvis_trio.errors import HandlerError, StoreBusyError
 from jarvis_trio.handlers.inbox import LARGEST_FILE_BYTES, open_inbox
 from jarvis_trio.handlers.webhook_poll import Limits, WebhookPoll
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.assistant import AssistantTables
 from tests.support.handler_calls import NOON, a_context, a_task
 
 CHECKOUT = Path(__file__).parents[2]
@@ -486,7 +487,7 @@ class CrashPoint:
 
     def __init__(self, patch: pytest.MonkeyPatch, number: int) -> None:
         self.left = number
-        for owner, name in ((os, "rename"), (os, "fsync"), (MemoryStore, "add_webhook_events")):
+        for owner, name in ((os, "rename"), (os, "fsync"), (AssistantTables, "add_webhook_events")):
             patch.setattr(owner, name, self.wrapped(getattr(owner, name)))
 
     def wrapped(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -542,6 +543,7 @@ from pathlib import Path
 from tests.support.handler_calls import a_context, a_task
 from jarvis_trio.handlers.webhook_poll import Limits, WebhookPoll
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.assistant import AssistantTables
 store = MemoryStore(Path(sys.argv[1], "memory.db"))
 print("ready", flush=True)
 while True:

@@ -23,7 +23,7 @@ def world() -> Iterator[Simulation]:
 
 
 def ask(world: Simulation, name: str, day: str) -> DayExplanation:
-    task = world.store.require_task(name)
+    task = world.store.tasks.require_task(name)
     return explain_day(world.store, task, date.fromisoformat(day), world.clock.now(), daemon_runs=True)
 
 
@@ -93,7 +93,7 @@ def test_many_slots_are_counted_and_those_that_went_wrong_are_told(world: Simula
 
 def test_a_paused_task_will_not_run_on_a_day_to_come(world: Simulation) -> None:
     world.add("backup", cron="30 4 * * *")
-    task = world.store.require_task("backup")
+    task = world.store.tasks.require_task("backup")
     world.store.update_scheduled_task(task.id or 0, enabled=False)
     found = ask(world, "backup", "2026-03-07")
     assert found.counts == {"without a run": 1}
@@ -103,7 +103,7 @@ def test_a_paused_task_will_not_run_on_a_day_to_come(world: Simulation) -> None:
 
 def test_a_schedule_that_cannot_be_understood_is_the_reason(world: Simulation) -> None:
     world.add("odd", cron="30 4 * * *")
-    world.store.update_scheduled_task(world.store.require_task("odd").id or 0, schedule_config="{}")
+    world.store.update_scheduled_task(world.store.tasks.require_task("odd").id or 0, schedule_config="{}")
     assert "its schedule cannot be understood" in ask(world, "odd", "2026-03-07").answer
 
 

@@ -26,7 +26,7 @@ def world() -> Iterator[Simulation]:
 
 def ask(world: Simulation, name: str, at: str | None = None, *, daemon_runs: bool | None = True) -> Explanation:
     asked = None if at is None else datetime.fromisoformat(at)
-    return explain(world.store, world.store.require_task(name), asked, world.clock.now(), daemon_runs=daemon_runs)
+    return explain(world.store, world.store.tasks.require_task(name), asked, world.clock.now(), daemon_runs=daemon_runs)
 
 
 def said(world: Simulation, name: str, at: str | None = None) -> tuple[Verdict, str]:
@@ -35,7 +35,7 @@ def said(world: Simulation, name: str, at: str | None = None) -> tuple[Verdict, 
 
 
 def change(world: Simulation, name: str, **columns: object) -> None:
-    task = world.store.require_task(name)
+    task = world.store.tasks.require_task(name)
     assert task.id is not None
     world.store.update_scheduled_task(task.id, **columns)
 
@@ -219,11 +219,11 @@ def test_a_late_run_while_others_ran_does_not_blame_the_daemon(world: Simulation
     world.run(minutes=5)
     assert all("No task ran" in note for note in ask(world, "backup", "2026-03-06T02:30").notes)
     late = world.history("backup")[0]
-    claim = world.store.claim_run(
-        world.store.require_task("other"), late.scheduled_for, 2, started_at=late.scheduled_for, owner="test"
+    claim = world.store.runs.claim_run(
+        world.store.tasks.require_task("other"), late.scheduled_for, 2, started_at=late.scheduled_for, owner="test"
     )
     assert claim is not None
-    world.store.finish_run(claim, Outcome(RunStatus.EXECUTED), late.started_at)
+    world.store.runs.finish_run(claim, Outcome(RunStatus.EXECUTED), late.started_at)
     assert ask(world, "backup", "2026-03-06T02:30").notes == ()
 
 
@@ -291,7 +291,7 @@ def test_a_run_that_a_person_asked_for_says_so(world: Simulation) -> None:
 def test_a_running_task_says_since_when(world: Simulation) -> None:
     task = world.add("long", cron="0 1 * * *")
     slot = datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
-    world.store.claim_run(task, slot, 1, started_at=slot + timedelta(seconds=2), owner="test")
+    world.store.runs.claim_run(task, slot, 1, started_at=slot + timedelta(seconds=2), owner="test")
     world.clock.shift(timedelta(hours=1, minutes=10))
     assert said(world, "long", "2026-03-06T01:00") == (
         Verdict.RUNNING,
@@ -303,7 +303,7 @@ def test_a_running_task_says_since_when(world: Simulation) -> None:
 @pytest.mark.parametrize("at", [None, "2026-03-06T01:00"])
 def test_a_run_whose_daemon_is_gone_says_what_becomes_of_it(world: Simulation, at: str | None) -> None:
     slot = datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
-    world.store.claim_run(world.add("long", cron="0 1 * * *"), slot, 1, started_at=slot, owner="test")
+    world.store.runs.claim_run(world.add("long", cron="0 1 * * *"), slot, 1, started_at=slot, owner="test")
     world.clock.shift(timedelta(hours=1, minutes=10))
     assert "the next daemon records it as interrupted" in ask(world, "long", at, daemon_runs=False).notes[-1]
     assert not any("interrupted" in note for note in ask(world, "long", at).notes)
@@ -311,11 +311,13 @@ def test_a_run_whose_daemon_is_gone_says_what_becomes_of_it(world: Simulation, a
 
 def test_an_interrupted_run_says_so(world: Simulation) -> None:
     world.add("backup", cron="30 2 * * *")
-    task = world.store.require_task("backup")
+    task = world.store.tasks.require_task("backup")
     slot = datetime(2026, 3, 6, 9, 30, tzinfo=UTC)
-    claim = world.store.claim_run(task, slot, 1, started_at=slot, owner="test")
+    claim = world.store.runs.claim_run(task, slot, 1, started_at=slot, owner="test")
     assert claim is not None
-    world.store.finish_run(claim, Outcome(RunStatus.INTERRUPTED, reason="process 12 ended before it was done"), slot)
+    world.store.runs.finish_run(
+        claim, Outcome(RunStatus.INTERRUPTED, reason="process 12 ended before it was done"), slot
+    )
     world.clock.shift(timedelta(hours=3))
     assert ask(world, "backup", "2026-03-06T02:30").answer == (
         "backup ran at Fri 2026-03-06 02:30 MST; it was interrupted: process 12 ended before it was done."
@@ -324,9 +326,9 @@ def test_an_interrupted_run_says_so(world: Simulation) -> None:
 
 def test_a_run_that_took_too_long_says_so(world: Simulation) -> None:
     slot = datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
-    claim = world.store.claim_run(world.add("long", cron="0 1 * * *"), slot, 1, started_at=slot, owner="test")
+    claim = world.store.runs.claim_run(world.add("long", cron="0 1 * * *"), slot, 1, started_at=slot, owner="test")
     assert claim is not None
-    world.store.finish_run(claim, Outcome(RunStatus.TIMEOUT, reason="ended at its time limit of 5m"), slot)
+    world.store.runs.finish_run(claim, Outcome(RunStatus.TIMEOUT, reason="ended at its time limit of 5m"), slot)
     world.clock.shift(timedelta(hours=3))
     assert ask(world, "long", "2026-03-06T01:00").answer == (
         "long ran at Fri 2026-03-06 01:00 MST; it ran into its time limit: ended at its time limit of 5m."
@@ -337,8 +339,8 @@ def test_a_slot_that_a_run_in_progress_catches_up_says_so(world: Simulation) -> 
     task = world.add("beat", every="1h")
     world.run(minutes=1)
     slot = datetime(2026, 3, 6, 10, 0, tzinfo=UTC)
-    world.store.claim_run(task, slot, 1, started_at=slot, owner="test", collapsed=2)
-    world.store.set_next_run(task, slot + timedelta(hours=1))
+    world.store.runs.claim_run(task, slot, 1, started_at=slot, owner="test", collapsed=2)
+    world.store.queue.set_next_run(task, slot + timedelta(hours=1))
     world.clock.shift(timedelta(hours=3, minutes=10))
     assert ask(world, "beat", "2026-03-06T02:00").answer == (
         "beat did not run at Fri 2026-03-06 02:00 MST: it was caught up by the run for Fri 2026-03-06 03:00 MST, "

@@ -158,7 +158,7 @@ def test_a_next_run_that_was_put_off_is_what_the_daemon_runs() -> None:
         assert task.id is not None
         simulation.store.update_scheduled_task(task.id, next_run_at="2026-03-02T12:34:00")
         store, now = simulation.store, simulation.clock.now()
-        found = forecast(store, [store.require_task("hourly")], now, at("2026-03-02T14:30"), now)
+        found = forecast(store, [store.tasks.require_task("hourly")], now, at("2026-03-02T14:30"), now)
         expected = [slot.at for slot in found.slots]
         simulation.run(hours=5, minutes=30)
         assert [run.scheduled_for for run in simulation.history()] == expected

@@ -43,10 +43,10 @@ def add(store: MemoryStore, name: str, hours: float = 1000, **columns: object) -
 def ran(
     store: MemoryStore, task: ScheduledTask, start: datetime, took: timedelta, status: RunStatus = RunStatus.EXECUTED
 ) -> None:
-    claim = store.claim_run(task, start, 1, started_at=start, owner="test")
+    claim = store.runs.claim_run(task, start, 1, started_at=start, owner="test")
     assert claim is not None
     if status is not RunStatus.RUNNING:
-        store.finish_run(claim, Outcome(status), start + took)
+        store.runs.finish_run(claim, Outcome(status), start + took)
 
 
 def rows(chart: Timeline, width: int = 80) -> dict[str, str]:
@@ -87,7 +87,7 @@ def test_runs_that_reach_into_the_chart_are_in_it(store: MemoryStore) -> None:
 
 def test_a_slot_that_never_ran_stands_at_its_nominal_time(store: MemoryStore) -> None:
     task = add(store, "backup")
-    store.record_unrun(task, NOW - 9 * HOUR, RunStatus.MISSED, "9h late", at=NOW - HOUR)
+    store.runs.record_unrun(task, NOW - 9 * HOUR, RunStatus.MISSED, "9h late", at=NOW - HOUR)
     [bar] = timeline(store, DAY, NOW).lanes[0].bars
     assert (bar.start, bar.end) == (NOW - 9 * HOUR, NOW - 9 * HOUR)
 
@@ -163,16 +163,16 @@ def test_what_runs_is_drawn_up_to_now_and_not_beyond(store: MemoryStore) -> None
 
 def test_where_marks_meet_the_worst_is_shown(store: MemoryStore) -> None:
     task = add(store, "backup")
-    store.record_unrun(task, NOW - 5 * HOUR, RunStatus.SKIPPED, "still running", at=NOW)
+    store.runs.record_unrun(task, NOW - 5 * HOUR, RunStatus.SKIPPED, "still running", at=NOW)
     ran(store, task, NOW - 5 * HOUR + timedelta(seconds=1), timedelta(seconds=1), RunStatus.ERROR)
-    store.record_unrun(task, NOW - 5 * HOUR + timedelta(seconds=2), RunStatus.MISSED, "late", at=NOW)
+    store.runs.record_unrun(task, NOW - 5 * HOUR + timedelta(seconds=2), RunStatus.MISSED, "late", at=NOW)
     assert "".join(rows(timeline(store, DAY, NOW))["backup"].split()) == "backup✗│"
 
 
 def test_what_never_ran_has_a_mark(store: MemoryStore) -> None:
     task = add(store, "backup")
-    store.record_unrun(task, NOW - 9 * HOUR, RunStatus.MISSED, "late", at=NOW)
-    store.record_unrun(task, NOW - 5 * HOUR, RunStatus.SKIPPED, "still running", at=NOW)
+    store.runs.record_unrun(task, NOW - 9 * HOUR, RunStatus.MISSED, "late", at=NOW)
+    store.runs.record_unrun(task, NOW - 5 * HOUR, RunStatus.SKIPPED, "still running", at=NOW)
     assert "".join(rows(timeline(store, DAY, NOW))["backup"].split()) == "backup○◇│"
 
 

@@ -94,7 +94,7 @@ class Script:
 
     def _mend(self) -> None:
         store = self.simulation.store
-        task = store.require_task("broken")
+        task = store.tasks.require_task("broken")
         if task.schedule_config != MENDED:
             first = (START + timedelta(minutes=12)).isoformat()
             store.update_scheduled_task(task.id or 0, schedule_config=MENDED, next_run_at=first)
@@ -250,7 +250,7 @@ def test_a_real_process_killed_after_a_commit_is_taken_up_by_the_next(commits: i
     assert _live(database, trace, commits) == -signal.SIGKILL
     assert _live(database, trace, 0) == 0
     with MemoryStore(database) as store:
-        history = store.list_runs()
+        history = store.runs.list_runs()
     assert ends(history) == {(f"{slot:%H:%M}", slot): (RunStatus.EXECUTED, 0) for slot in slots}
     calls = trace.read_text().splitlines()
     assert len(calls) == len(set(calls)) <= len(history)

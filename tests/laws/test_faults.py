@@ -84,7 +84,7 @@ def live(engine: SchedulerEngine, clock: FakeClock, minutes: int = MINUTES) -> l
 
 def nothing_is_lost_or_doubled(store: MemoryStore, calls: list[tuple[str, datetime, int]]) -> None:
     """Assert laws 2 and 3 after `MINUTES` and two more ticks without a fault."""
-    runs = store.list_runs()
+    runs = store.runs.list_runs()
     assert max(Counter(calls).values()) == 1
     assert set(calls) <= {(run.task_name, run.scheduled_for, run.attempt) for run in runs}
     assert not [run for run in runs if run.status is RunStatus.RUNNING]
@@ -156,7 +156,7 @@ def test_an_outcome_that_the_lock_keeps_out_is_written_when_it_is_free(
         ended_at = clock.now()
         clock.advance(minutes=1)
         engine.evaluate_due_tasks()
-        (run,) = store.list_runs()
+        (run,) = store.runs.list_runs()
         assert (run.status, run.finished_at) == (RunStatus.EXECUTED, ended_at)
 
 
@@ -231,7 +231,7 @@ def test_an_outcome_is_not_written_into_another_run_of_a_file_that_took_the_plac
 ) -> None:
     with MemoryStore(tmp_path / "new.db", clock=clock) as new:
         theirs = new.store_scheduled_task(a_task("theirs"))
-        new.claim_run(theirs, START, 1, started_at=START, owner="another daemon")
+        new.runs.claim_run(theirs, START, 1, started_at=START, owner="another daemon")
     file = FaultyFile(path)
     with MemoryStore(file.path, clock=clock, connection=file) as store:
         store.store_scheduled_task(a_task())

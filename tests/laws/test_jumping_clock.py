@@ -121,7 +121,7 @@ def test_law_3_a_busy_daemon_whose_clock_jumps_runs_each_slot_once_and_never_fal
     often = [at for name, _, at in runs if name == "often"]
     assert max(later - earlier for earlier, later in pairwise(often)) < 4
     with MemoryStore(process.database) as store:
-        history = [run for run in store.list_runs() if run.trigger is Trigger.SCHEDULE]
+        history = [run for run in store.runs.list_runs() if run.trigger is Trigger.SCHEDULE]
     executed = [run for run in history if run.status is RunStatus.EXECUTED]
     assert sorted(slots) == sorted((run.task_name, run.scheduled_for.isoformat()) for run in executed)
     assert [run for run in history if run.started_at < run.scheduled_for] == []

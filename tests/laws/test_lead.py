@@ -48,7 +48,7 @@ def test_law_2_a_slot_is_claimed_within_the_lead_and_its_run_says_the_instant(
     engine = ahead()
     assert engine.next_due_at() == SLOT - LEAD
     assert tick(engine) == [("job", "executed")]
-    run = store.list_runs()[0]
+    run = store.runs.list_runs()[0]
     assert (run.scheduled_for, run.started_at) == (SLOT, SLOT)
     assert tick(engine) == []
 
@@ -127,9 +127,9 @@ def test_law_4_a_run_that_is_stopped_in_the_gap_never_calls_its_handler(
     thread = threading.Thread(target=engine.evaluate_due_tasks)
     thread.start()
     wait_until(engine.running)
-    assert engine.stop(store.list_runs()[0].id, "alex")
+    assert engine.stop(store.runs.list_runs()[0].id, "alex")
     thread.join(PATIENCE)
-    assert [(run.status, run.reason) for run in store.list_runs()] == [(RunStatus.INTERRUPTED, "stopped by alex")]
+    assert [(run.status, run.reason) for run in store.runs.list_runs()] == [(RunStatus.INTERRUPTED, "stopped by alex")]
     assert notes.calls == []
 
 
@@ -151,7 +151,7 @@ def test_law_3_a_task_that_still_runs_is_looked_at_when_its_slot_is_due_and_not_
     ahead: Callable[..., SchedulerEngine], store: MemoryStore, clock: FakeClock
 ) -> None:
     engine = ahead(is_alive=lambda owner: True)
-    running = store.claim_run(store.require_task("job"), START, 1, started_at=START, owner="another")
+    running = store.runs.claim_run(store.tasks.require_task("job"), START, 1, started_at=START, owner="another")
     assert running is not None
     assert tick(engine) == []
     assert engine.next_due_at() == SLOT  # the early look was in vain: at its time, not at once again
@@ -166,7 +166,7 @@ def test_the_engine_tells_what_is_due_next_once_its_first_claim_is_committed(
 ) -> None:
     told: list[tuple[datetime | None, int]] = []
     engine = make_engine()
-    engine.tell_due = lambda at: told.append((at, len(store.list_runs())))
+    engine.tell_due = lambda at: told.append((at, len(store.runs.list_runs())))
     for name in ("one", "two"):
         store.store_scheduled_task(a_task(name))
     engine.evaluate_due_tasks()

@@ -107,7 +107,7 @@ class Laws(RuleBasedStateMachine):
         self._change(name, schedule_type="interval", schedule_config=text, next_run_at=None)
 
     def _change(self, name: str, **columns: object) -> None:
-        task = self.simulation.store.require_task(name)
+        task = self.simulation.store.tasks.require_task(name)
         assert task.id is not None
         self.simulation.store.update_scheduled_task(task.id, **columns)
         self._new_epoch([name])

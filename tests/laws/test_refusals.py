@@ -74,7 +74,7 @@ def test_law_4_a_refused_task_is_named_with_the_reason_and_told_once(
     [told] = [message for message in caplog.messages if "passed over" in message]
     assert told.startswith("Task 'bad' is passed over")
     assert "not this one" in told
-    [trouble] = store.troubles()
+    [trouble] = store.troubles.list_troubles()
     assert (trouble.kind, "not this one" in trouble.reason) == (TroubleKind.REFUSED, True)
 
 
@@ -92,7 +92,7 @@ def test_a_refused_task_is_tried_again_later_and_its_slot_is_not_lost(
     clock.advance(minutes=1)
     assert ("bad", "executed") in tick(both)
     assert history(store, "bad") == [(START + timedelta(minutes=4), 1, "executed")]
-    assert store.troubles() == []
+    assert store.troubles.list_troubles() == []
 
 
 @pytest.mark.law(3)
@@ -125,7 +125,7 @@ def test_law_4_a_foreign_run_with_the_largest_number_stops_nobody(
         f" VALUES ({2**63 - 1}, 77, 'theirs', '2026-01-01T00:00:00+00:00', 1, '2026-01-01T00:00:00+00:00', 'executed')"
     )
     assert sorted(tick(both)) == [("also good", "executed"), ("bad", "executed"), ("good", "executed")]
-    assert sorted(run.id for run in store.list_runs()) == [1, 2, 3, 4]
+    assert sorted(run.id for run in store.runs.list_runs()) == [1, 2, 3, 4]
 
 
 @pytest.mark.law(4)
@@ -136,7 +136,7 @@ def test_law_4_a_dead_run_that_cannot_be_ended_stops_nobody(
         store.store_scheduled_task(a_task(name))
     make_engine().evaluate_due_tasks()
     clock.advance(minutes=5)
-    store.claim_run(store.require_task("bad"), START, 1, started_at=START, owner="dead")
+    store.runs.claim_run(store.tasks.require_task("bad"), START, 1, started_at=START, owner="dead")
     foreign_trigger(other, TABLES["its end"], "SELECT RAISE(ABORT, 'not this one')")
     make_engine().evaluate_due_tasks()
     assert notes.names == ["good"]
@@ -166,7 +166,7 @@ def test_law_4_whatever_is_raised_outside_of_the_handler_ends_the_run_as_an_erro
     for _ in range(3):
         engine.evaluate_due_tasks()
         clock.advance(minutes=5)
-    [latest, first] = store.list_runs()
+    [latest, first] = store.runs.list_runs()
     assert [str(latest.status), str(first.status)] == ["error", "error"]
     assert latest.reason == f"it could not be started: {type(error).__name__}: {error}"
 

@@ -106,7 +106,7 @@ def test_two_machines_share_the_slots_and_one_that_is_killed_loses_none(address:
                 store.delete_scheduled_task(require_id(task))
             laptop.start()
             server.start()
-            eventually(lambda: len(store.machines()) == 2)
+            eventually(lambda: len(store.machines.list_machines()) == 2)
             start = store.clock.now() + timedelta(seconds=2)
             for number in range(40):
                 place = ("any", "laptop", "server")[number % 3]
@@ -114,11 +114,11 @@ def test_two_machines_share_the_slots_and_one_that_is_killed_loses_none(address:
                 store.store_scheduled_task(
                     a_task(f"t{number}", at=at.isoformat(), handler="alert_eval", policy={"on": place})
                 )
-            eventually(lambda: len(store.list_runs()) >= 10)
+            eventually(lambda: len(store.runs.list_runs()) >= 10)
             server.kill()
             server.start()
-            eventually(lambda: len({run.task_name for run in store.list_runs(status=RunStatus.EXECUTED)}) == 40)
-            runs = store.list_runs()
+            eventually(lambda: len({run.task_name for run in store.runs.list_runs(status=RunStatus.EXECUTED)}) == 40)
+            runs = store.runs.list_runs()
         assert (laptop.stop(), server.stop()) == (0, 0)
     attempts = Counter((run.task_name, run.scheduled_for, run.attempt) for run in runs)
     assert max(attempts.values()) == 1
@@ -141,13 +141,13 @@ def test_daemons_live_through_a_restart_of_the_server(tmp_path: Path) -> None:
                 )
                 one.start()
                 two.start()
-                eventually(lambda: len(store.list_runs(task="job")) >= 3)
+                eventually(lambda: len(store.runs.list_runs(task="job")) >= 3)
             server.crash()
             server.start()
             with open_store(tmp_path / "unused", address) as store:
-                before = store.list_runs(task="job")[0].id
-                eventually(lambda: store.list_runs(task="job")[0].id > before + 2, 90)
-                runs = store.list_runs(task="job")
+                before = store.runs.list_runs(task="job")[0].id
+                eventually(lambda: store.runs.list_runs(task="job")[0].id > before + 2, 90)
+                runs = store.runs.list_runs(task="job")
             assert (one.stop(), two.stop()) == (0, 0)
     finally:
         server.stop()
@@ -167,17 +167,17 @@ def test_a_run_of_another_machine_is_left_alone_until_a_person_says_that_it_is_g
     laptop, of_laptop = engine_on(address, "laptop", clock, notes)
     with laptop:
         task = add(laptop, "job", START, "any")
-        laptop.check_in("server", "identity of server", START)
-        claim = laptop.claim_run(task, START, 1, started_at=START, owner="server/999999:1@boot")
+        laptop.machines.check_in("server", "identity of server", START)
+        claim = laptop.runs.claim_run(task, START, 1, started_at=START, owner="server/999999:1@boot")
         assert claim is not None
-        laptop.settle(task, START + timedelta(days=1))
+        laptop.queue.settle(task, START + timedelta(days=1))
         clock.advance(hours=5)
         of_laptop.evaluate_due_tasks()
-        assert [run.status for run in laptop.list_runs()] == [RunStatus.RUNNING]
+        assert [run.status for run in laptop.runs.list_runs()] == [RunStatus.RUNNING]
 
         SchedulerEngine(laptop, handlers={}, peers=forgotten("server")).recover()
         of_laptop.evaluate_due_tasks()
-        assert [(run.attempt, run.status) for run in laptop.list_runs()] == [
+        assert [(run.attempt, run.status) for run in laptop.runs.list_runs()] == [
             (2, RunStatus.EXECUTED),
             (1, RunStatus.INTERRUPTED),
         ]
@@ -189,10 +189,10 @@ def test_a_machine_ends_what_a_dead_process_of_its_own_left(address: str) -> Non
     store, engine = engine_on(address, "laptop", clock, notes)
     with store:
         task = add(store, "job", START, "laptop")
-        assert store.claim_run(task, START, 1, started_at=START, owner="laptop/999999:1@boot") is not None
-        store.settle(task, START + timedelta(days=1))
+        assert store.runs.claim_run(task, START, 1, started_at=START, owner="laptop/999999:1@boot") is not None
+        store.queue.settle(task, START + timedelta(days=1))
         engine.evaluate_due_tasks()
-        assert [run.status for run in store.list_runs()] == [RunStatus.EXECUTED, RunStatus.INTERRUPTED]
+        assert [run.status for run in store.runs.list_runs()] == [RunStatus.EXECUTED, RunStatus.INTERRUPTED]
 
 
 @pytest.mark.law(3)
@@ -221,7 +221,7 @@ def test_a_month_has_the_same_history_on_both_databases(address: str, tmp_path: 
             histories.append(
                 [
                     (run.task_name, run.scheduled_for, run.attempt, run.status, run.started_at)
-                    for run in store.list_runs()
+                    for run in store.runs.list_runs()
                 ]
             )
     assert histories[0] == histories[1]
@@ -236,12 +236,12 @@ def test_a_task_that_is_added_on_one_machine_runs_on_another_at_once(address: st
         assert laptop.command("init").returncode == 0
         server.start("60")
         with open_store(tmp_path / "unused", address, machine="laptop") as store:
-            eventually(lambda: store.machines())
+            eventually(lambda: store.machines.list_machines())
             for name in ("first", "second"):  # the first may still be seen by the tick at the start
                 now = store.clock.now()
                 task = a_task(name, at=now.isoformat(), handler="alert_eval", policy={"on": "server"})
                 store.store_scheduled_task(task)
-                eventually(lambda name=name: store.list_runs(task=name), 20)
-            (run,) = store.list_runs(task="second")
+                eventually(lambda name=name: store.runs.list_runs(task=name), 20)
+            (run,) = store.runs.list_runs(task="second")
         assert run.started_at - now < timedelta(seconds=15)
         assert server.stop() == 0

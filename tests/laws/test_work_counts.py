@@ -103,8 +103,8 @@ def test_the_work_is_the_same_among_10_000_tasks(
 
 def test_the_queue_is_read_by_its_indexes(store: MemoryStore) -> None:
     with statements_of(store) as questions:
-        store.look_ahead("me")
-        store.head(START)
+        store.queue.look_ahead("me")
+        store.queue.head(START)
     plans = [row[3] for sql, values in questions for row in store.read(f"EXPLAIN QUERY PLAN {sql}", values)]
     for index in ("task_queue_due", "task_runs_live", "outbox_due", "task_deadlines_due"):
         assert any(index in step for step in plans), (index, plans)

@@ -106,13 +106,13 @@ def simulated(start: datetime, end: datetime) -> list[Run]:
         for name, step in INTERVALS.items():
             simulation.add(name, every=step)
             first = grid(step, start, end + step)[0].isoformat()
-            simulation.store.update_scheduled_task(simulation.store.require_task(name).id or 0, next_run_at=first)
+            simulation.store.update_scheduled_task(simulation.store.tasks.require_task(name).id or 0, next_run_at=first)
         for name, (expression, _) in (WILD | FIXED).items():
             simulation.add(name, cron=expression)
         for name, at in ONCE.items():
             simulation.add(name, at=at)
             if not expected_in(at, start, end):
-                simulation.store.delete_scheduled_task(simulation.store.require_task(name).id or 0)
+                simulation.store.delete_scheduled_task(simulation.store.tasks.require_task(name).id or 0)
         simulation.run(end - start + MINUTE - timedelta(microseconds=1))
         return simulation.history()
 

@@ -92,7 +92,7 @@ def test_law_2_a_slot_follows_the_new_rules_of_its_zone_and_runs_once(
         clock.advance(hours=1)
         engine.evaluate_due_tasks()
     assert notes.slots == [slot]
-    assert store.list_runs()[0].started_at == slot
+    assert store.runs.list_runs()[0].started_at == slot
 
 
 @pytest.mark.law(2)
@@ -114,7 +114,7 @@ def test_law_2_what_runs_once_does_not_run_again_under_new_rules(
     engine = make_engine() if restarts else engine
     for _ in range(3):
         engine.evaluate_due_tasks()
-        store.unsettle(task)
+        store.queue.unsettle(task)
         clock.advance(hours=1)
     assert notes.slots == [SIX]
 
@@ -165,7 +165,7 @@ def test_law_2_a_single_time_that_another_program_moves_counts_also_if_it_leaves
         engine.evaluate_due_tasks()
         clock.advance(hours=1)
     assert notes.slots == [moved]
-    assert store.require_task(task.name).next_run_at is None
+    assert store.tasks.require_task(task.name).next_run_at is None
 
 
 @pytest.mark.law(2)

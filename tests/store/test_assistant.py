@@ -20,7 +20,7 @@ def event(file: bytes) -> WebhookEvent:
 
 
 def take_in(store: MemoryStore, *files: bytes, at_hand: set[bytes], inbox: bytes = INBOX) -> int:
-    return store.add_webhook_events(inbox, [event(file) for file in files], at_hand, NOW)
+    return store.assistant.add_webhook_events(inbox, [event(file) for file in files], at_hand, NOW)
 
 
 def test_an_event_is_pending_since_it_was_received(store: MemoryStore, other: sqlite3.Connection) -> None:
@@ -60,7 +60,7 @@ def test_events_are_added_all_together_or_not_at_all(store: MemoryStore, other: 
     )
     events = [event(b"a"), WebhookEvent(b"b", "no", "push", "{}")]
     with pytest.raises(ConflictError):
-        store.add_webhook_events(INBOX, events, {b"a", b"b"}, NOW)
+        store.assistant.add_webhook_events(INBOX, events, {b"a", b"b"}, NOW)
     assert store.value("SELECT count(*) FROM webhook_events") == 0
     assert take_in(store, b"a", at_hand={b"a"}) == 1
 
@@ -75,7 +75,7 @@ def test_enabled_rules_come_in_the_order_in_which_they_were_made(store: MemorySt
         add_rule(other, number, name, "stale_backup", None, None)
     add_rule(other, 4, "off", "stale_backup", None, None, enabled=0)
     add_rule(other, 5, "odd", "stale_backup", None, None, enabled="yes")
-    assert [rule.name for rule in store.enabled_alert_rules()] == ["c", "b", "a"]
+    assert [rule.name for rule in store.assistant.enabled_alert_rules()] == ["c", "b", "a"]
 
 
 @pytest.mark.law(4)
@@ -83,21 +83,24 @@ def test_a_rule_of_the_wrong_types_is_read_as_text(store: MemoryStore, other: sq
     add_rule(other, 1, ODD, ODD, ODD, ODD)
     add_rule(other, 2, "plain", "x", None, None)
     text = "a\ufffd"
-    assert store.enabled_alert_rules() == [AlertRule(1, text, text, text, text), AlertRule(2, "plain", "x", None, None)]
+    assert store.assistant.enabled_alert_rules() == [
+        AlertRule(1, text, text, text, text),
+        AlertRule(2, "plain", "x", None, None),
+    ]
 
 
 def test_a_stamp_is_that_rules_alone(store: MemoryStore, other: sqlite3.Connection) -> None:
     for number in (1, 2):
         add_rule(other, number, f"{number}", "stale_backup", None, None)
-    store.stamp_alert_rule(2, NOW)
-    assert [rule.last_triggered_at for rule in store.enabled_alert_rules()] == [None, NOW]
+    store.assistant.stamp_alert_rule(2, NOW)
+    assert [rule.last_triggered_at for rule in store.assistant.enabled_alert_rules()] == [None, NOW]
 
 
 def test_active_delegations_that_have_a_due_date_are_due(store: MemoryStore, other: sqlite3.Connection) -> None:
     for status, due in (("active", "2026-03-02"), ("completed", "2026-03-01"), ("active", ""), ("active", None)):
         other.execute("INSERT INTO delegations (task, status, due_date) VALUES ('t', ?, ?)", (status, due))
     other.execute("INSERT INTO delegations (task, due_date) VALUES ('t', ?)", (ODD,))
-    assert store.delegations_due() == ["2026-03-02", "a\ufffd"]
+    assert store.assistant.delegations_due() == ["2026-03-02", "a\ufffd"]
 
 
 def test_pending_decisions_are_told_with_when_they_were_made(store: MemoryStore, other: sqlite3.Connection) -> None:
@@ -105,11 +108,11 @@ def test_pending_decisions_are_told_with_when_they_were_made(store: MemoryStore,
     for status, made in ((pending, "2026-03-02"), ("executed", "2026-03-01"), (pending, ""), (pending, None)):
         other.execute("INSERT INTO decisions (title, status, created_at) VALUES ('t', ?, ?)", (status, made))
     other.execute("INSERT INTO decisions (title, created_at) VALUES ('t', ?)", (ODD,))
-    assert store.decisions_pending_since() == ["2026-03-02", "a\ufffd"]
+    assert store.assistant.decisions_pending_since() == ["2026-03-02", "a\ufffd"]
 
 
 def test_a_fact_is_found_by_category_and_key(store: MemoryStore, other: sqlite3.Connection) -> None:
     for row in (("work", "other", "1"), ("home", "backup", "2"), ("work", "backup", ODD), ("work", "nothing", None)):
         other.execute("INSERT INTO facts (category, key, value) VALUES (?, ?, ?)", row)
-    assert store.fact("work", "backup") == "a\ufffd"
-    assert [store.fact("work", "nothing"), store.fact("work", "unknown")] == [None, None]
+    assert store.assistant.fact("work", "backup") == "a\ufffd"
+    assert [store.assistant.fact("work", "nothing"), store.assistant.fact("work", "unknown")] == [None, None]

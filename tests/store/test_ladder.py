@@ -80,7 +80,7 @@ def test_a_file_of_every_older_version_becomes_like_a_new_one(tmp_path: Path, nu
     old, new = tmp_path / "old.db", tmp_path / "new.db"
     make_version(old, number)
     with MemoryStore(old) as store:
-        assert store.note("schema_version") == str(len(STEPS))
+        assert store.notes.note("schema_version") == str(len(STEPS))
     MemoryStore(new).close()
     assert columns(old) == columns(new)
     assert others(old) == others(new)
@@ -102,8 +102,8 @@ def test_no_row_of_an_older_file_is_lost(path: Path, number: int) -> None:
 def test_a_task_that_1_0_0_set_aside_is_enabled_as_its_owner_left_it(path: Path) -> None:
     write_release(path, 1)
     with MemoryStore(path) as store:
-        assert store.require_task("set aside").enabled
-        assert not store.require_task("paused").enabled
+        assert store.tasks.require_task("set aside").enabled
+        assert not store.tasks.require_task("paused").enabled
 
 
 @pytest.mark.law(3)
@@ -119,7 +119,7 @@ def test_what_a_1_0_0_file_left_to_do_is_done(tmp_path: Path, make_engine: MakeE
     with MemoryStore(path, clock=clock) as store:
         make_engine({"note": note}, store=store, clock=clock).evaluate_due_tasks()
         assert store.value("SELECT count(*) FROM task_runs WHERE live = 1") == 0
-        assert store.list_runs(status=RunStatus.RUNNING) == []
+        assert store.runs.list_runs(status=RunStatus.RUNNING) == []
     assert ("every 5 minutes", 1) in calls
     assert ("every 5 minutes", 2) in calls  # the file says that it ran: its process is gone
 
@@ -166,7 +166,7 @@ def test_a_step_that_fails_leaves_the_file_at_the_one_before(path: Path) -> None
     with pytest.raises(StoreError, match="nowhere"):
         climb(path, [*STEPS, replace(MACHINE, then=("UPDATE nowhere SET at = 1",)), Step("never reached")])
     with MemoryStore(path) as store:
-        assert store.note("schema_version") == str(len(STEPS))
+        assert store.notes.note("schema_version") == str(len(STEPS))
     assert "machine" not in {column[0] for column in columns(path)["task_runs"]}
 
 
@@ -188,13 +188,13 @@ def test_a_number_that_is_given_out_again_brings_no_history_with_it(path: Path, 
         theirs.executescript(ASSISTANTS)
     with MemoryStore(path, clock=clock) as store:
         old = store.store_scheduled_task(a_task("old"))
-        claim = store.claim_run(old, START, 1, started_at=START, owner="me")
+        claim = store.runs.claim_run(old, START, 1, started_at=START, owner="me")
         assert claim is not None
         with opened(path) as theirs:
             theirs.execute("DELETE FROM scheduled_tasks WHERE name = 'old'")
         new = store.store_scheduled_task(a_task("new"))
         assert new.id == old.id
-        assert new.id not in store.last_runs()
-        assert store.task_of_run(claim.run_id) is None
-        assert store.claim_run(new, START, 1, started_at=START, owner="me") is not None
-        assert [run.task_name for run in store.list_runs(task="old")] == ["old"]
+        assert new.id not in store.runs.last_runs()
+        assert store.runs.task_of_run(claim.run_id) is None
+        assert store.runs.claim_run(new, START, 1, started_at=START, owner="me") is not None
+        assert [run.task_name for run in store.runs.list_runs(task="old")] == ["old"]

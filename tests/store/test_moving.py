@@ -43,7 +43,7 @@ def test_a_file_moves_to_a_file(old: Path, tmp_path: Path) -> None:
         moved = {item.table: item.rows for item in move(source, target)}
         assert {table: rows(target, table) for table in before} == before
         assert moved["task_runs"] == len(before["task_runs"]) > 40
-        assert source.note(MOVED_TO) == str(tmp_path / "new.db")
+        assert source.notes.note(MOVED_TO) == str(tmp_path / "new.db")
 
 
 def test_a_file_that_was_moved_refuses_to_be_used_again(old: Path, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_file_that_was_moved_refuses_to_be_used_again(old: Path, tmp_path: Pat
     with pytest.raises(StoreError, match=f"was moved to {tmp_path / 'new.db'}; name that one in JARVIS_DATABASE_URL"):
         open_store(old)
     with open_store(old, read_only=True) as store:
-        assert store.count_scheduled_tasks() == 9
+        assert store.tasks.count_scheduled_tasks() == 9
     open_store(tmp_path / "new.db").close()
 
 
@@ -73,17 +73,17 @@ def test_a_database_in_use_is_no_target_and_stays_as_it_was(old: Path, tmp_path:
         target.store_scheduled_task(a_task())
         with pytest.raises(StoreError, match="holds scheduled_tasks already; name an empty one"):
             move(source, target)
-        assert target.count_scheduled_tasks() == 1
-        assert source.note(MOVED_TO) is None
+        assert target.tasks.count_scheduled_tasks() == 1
+        assert source.notes.note(MOVED_TO) is None
 
 
 def test_what_runs_is_not_moved(old: Path, tmp_path: Path) -> None:
     with MemoryStore(old) as source, MemoryStore(tmp_path / "new.db") as target:
-        task = source.require_task("paused")
-        assert source.claim_run(task, START, 1, started_at=START, owner="somebody") is not None
+        task = source.tasks.require_task("paused")
+        assert source.runs.claim_run(task, START, 1, started_at=START, owner="somebody") is not None
         with pytest.raises(StoreError, match=r"1 runs of .* are not over; move it when they are"):
             move(source, target)
-        assert target.count_scheduled_tasks() == 0
+        assert target.tasks.count_scheduled_tasks() == 0
 
 
 def test_a_value_that_no_column_can_hold_is_named_and_nothing_is_moved(old: Path, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_value_that_no_column_can_hold_is_named_and_nothing_is_moved(old: Path
         source.write("UPDATE task_runs SET attempt = 'one' WHERE id = 3")
         with pytest.raises(StoreError, match=r"task_runs.attempt holds 'one', which is not integer; repair"):
             move(source, target)
-        assert target.count_scheduled_tasks() == 0
+        assert target.tasks.count_scheduled_tasks() == 0
 
 
 @pytest.mark.postgres
@@ -111,11 +111,11 @@ def test_a_real_file_moves_to_a_server_and_back(
     with MemoryStore("unused", clock=clock, connection=PostgresDatabase(address), machine="laptop") as server:
         handlers = {"fail": lambda task, context: None}
         make_engine(handlers, store=server, clock=clock).evaluate_due_tasks()  # type: ignore[arg-type]  # a handler
-        assert len(server.list_runs()) > len(before["task_runs"])
+        assert len(server.runs.list_runs()) > len(before["task_runs"])
         with MemoryStore(old, clock=clock) as back:
             move(server, back)
             assert {table: rows(back, table) for table in KEPT} == {table: rows(server, table) for table in KEPT}
     with open_store(old, clock=clock) as store:
-        assert store.head(clock.now().replace(year=2027)) is not None
+        assert store.queue.head(clock.now().replace(year=2027)) is not None
     with pytest.raises(StoreError, match="was moved to"):
         open_store(tmp_path / "unused", address, machine="laptop")

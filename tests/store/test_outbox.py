@@ -19,8 +19,8 @@ LETTER = Letter("email", '{"to": "me"}', "job", "executed", "fine", "2026-03-02T
 
 def take(store: MemoryStore, now: datetime = START) -> Letter | None:
     """The next letter that is due, by whatever channel."""
-    for first in sorted(store.first_letters(), key=lambda first: first.due_at):
-        if (letter := store.take_letter(first, now, now + MINUTE)) is not None:
+    for first in sorted(store.outbox.first_letters(), key=lambda first: first.due_at):
+        if (letter := store.outbox.take_letter(first, now, now + MINUTE)) is not None:
             return letter
     return None
 
@@ -35,11 +35,11 @@ def names(store: MemoryStore, now: datetime = START) -> list[str]:
 
 def post(store: MemoryStore, name: str, due_at: datetime = START, run_id: int | None = None) -> int:
     config = None if run_id is None else LETTER.config
-    return store.post(replace(LETTER, config=config, task_name=name, run_id=run_id), due_at)
+    return store.outbox.post(replace(LETTER, config=config, task_name=name, run_id=run_id), due_at)
 
 
 def test_a_letter_comes_out_as_it_was_posted(store: MemoryStore) -> None:
-    number = store.post(replace(LETTER, run_id=7), START)
+    number = store.outbox.post(replace(LETTER, run_id=7), START)
     assert take(store) == replace(LETTER, run_id=7, id=number, attempt=1)
 
 
@@ -88,7 +88,7 @@ def test_each_try_is_counted(store: MemoryStore) -> None:
         letter = take(store)
         assert letter is not None
         assert letter.attempt == attempt
-        store.put_back(letter, START)
+        store.outbox.put_back(letter, START)
 
 
 def test_a_letter_that_is_put_back_is_due_when_it_says(store: MemoryStore) -> None:
@@ -96,7 +96,7 @@ def test_a_letter_that_is_put_back_is_due_when_it_says(store: MemoryStore) -> No
     post(store, "job")
     letter = take(store)
     assert letter is not None
-    store.put_back(letter, START + 5 * MINUTE)
+    store.outbox.put_back(letter, START + 5 * MINUTE)
     assert names(store, START + 4 * MINUTE) == []
     assert names(store, START + 5 * MINUTE) == ["job"]
 
@@ -106,9 +106,9 @@ def test_what_is_discarded_is_gone_and_nothing_else(store: MemoryStore) -> None:
     post(store, "another", START + MINUTE)
     letter = take(store)
     assert letter is not None
-    assert store.letters_waiting() == 2
-    store.discard(letter)
-    assert store.letters_waiting() == 1
+    assert store.outbox.letters_waiting() == 2
+    store.outbox.discard(letter)
+    assert store.outbox.letters_waiting() == 1
     assert names(store, START + MINUTE) == ["another"]
 
 
@@ -116,8 +116,8 @@ def test_each_channel_has_its_first_letter_and_alerts_have_one_of_their_own(stor
     post(store, "later", START + MINUTE, run_id=1)
     post(store, "first", run_id=2)
     post(store, "of the task", START + 2 * MINUTE)
-    store.post(replace(LETTER, channel="teams", run_id=3), START + 3 * MINUTE)
-    assert sorted(store.first_letters(), key=lambda first: first.due_at) == [
+    store.outbox.post(replace(LETTER, channel="teams", run_id=3), START + 3 * MINUTE)
+    assert sorted(store.outbox.first_letters(), key=lambda first: first.due_at) == [
         FirstLetter("email", True, START),
         FirstLetter("email", False, START + 2 * MINUTE),
         FirstLetter("teams", True, START + 3 * MINUTE),
@@ -127,23 +127,23 @@ def test_each_channel_has_its_first_letter_and_alerts_have_one_of_their_own(stor
 def test_only_letters_of_the_channel_that_is_asked_for_come_out(store: MemoryStore) -> None:
     post(store, "of the task")
     post(store, "of the run", run_id=1)
-    letter = store.take_letter(FirstLetter("email", True, START), START, START + MINUTE)
+    letter = store.outbox.take_letter(FirstLetter("email", True, START), START, START + MINUTE)
     assert letter is not None
     assert letter.task_name == "of the run"
-    assert store.take_letter(FirstLetter("teams", True, START), START, START + MINUTE) is None
+    assert store.outbox.take_letter(FirstLetter("teams", True, START), START, START + MINUTE) is None
 
 
 def test_the_next_letter_is_part_of_what_is_ahead(store: MemoryStore) -> None:
     post(store, "late", START + 2 * MINUTE)
     post(store, "early", START + MINUTE)
-    ahead = store.look_ahead("me")
+    ahead = store.queue.look_ahead("me")
     assert ahead.letter_at == ahead.next_at() == START + MINUTE
 
 
 def test_a_letter_that_nobody_has_tried_to_send_can_be_taken_back(store: MemoryStore) -> None:
     first, second = post(store, "first"), post(store, "second", START + MINUTE)
     assert take(store) is not None
-    assert not store.take_back(first)
-    assert store.take_back(second)
-    assert not store.take_back(second)
-    assert store.letters_waiting() == 1
+    assert not store.outbox.take_back(first)
+    assert store.outbox.take_back(second)
+    assert not store.outbox.take_back(second)
+    assert store.outbox.letters_waiting() == 1

@@ -55,31 +55,31 @@ def refusal(address: str) -> StoreError:
 @pytest.mark.law(2)
 def test_one_machine_writes_at_a_time(store: MemoryStore, address: str) -> None:
     with another(address) as other, store.transaction():
-        store.remember("key", "ours")
+        store.notes.remember("key", "ours")
         with pytest.raises(StoreBusyError, match="another machine keeps it locked; try again"):
-            other.remember("key", "theirs")
-        assert other.note("key") is None  # reading needs no lock
-    assert store.note("key") == "ours"
+            other.notes.remember("key", "theirs")
+        assert other.notes.note("key") is None  # reading needs no lock
+    assert store.notes.note("key") == "ours"
 
 
 @pytest.mark.law(2)
 def test_a_writer_waits_for_another_machine(store: MemoryStore, address: str) -> None:
     with another(address) as other:
         with other.transaction():
-            other.remember("key", "theirs")
-            waiting = in_thread(lambda: store.remember("key", "ours"))
+            other.notes.remember("key", "theirs")
+            waiting = in_thread(lambda: store.notes.remember("key", "ours"))
             waiting.join(0.1)
             assert waiting.is_alive()
         finish(waiting)
-        assert other.note("key") == "ours"
+        assert other.notes.note("key") == "ours"
 
 
 @pytest.mark.law(2)
 def test_the_server_itself_refuses_a_second_live_run(store: MemoryStore, address: str) -> None:
     task = store.store_scheduled_task(a_task())
-    assert store.claim_run(task, START, 1, started_at=START, owner="here/1") is not None
+    assert store.runs.claim_run(task, START, 1, started_at=START, owner="here/1") is not None
     with another(address) as other, pytest.raises(ConflictError):
-        other.claim_run(task, START + timedelta(hours=1), 1, started_at=START, owner="there/1")
+        other.runs.claim_run(task, START + timedelta(hours=1), 1, started_at=START, owner="there/1")
 
 
 @pytest.mark.law(3)
@@ -87,7 +87,7 @@ def test_what_another_machine_writes_is_noticed(store: MemoryStore, address: str
     before = store.write_marks()
     assert store.write_marks() == before
     with another(address) as other:
-        other.remember("key", "value")
+        other.notes.remember("key", "value")
     assert store.write_marks() != before
 
 
@@ -95,62 +95,62 @@ def test_what_another_machine_writes_is_noticed(store: MemoryStore, address: str
 def test_a_transaction_that_the_server_has_given_up_is_no_commit(store: MemoryStore) -> None:
     def go_on_regardless() -> None:
         with store.transaction():
-            store.remember("key", "value")
+            store.notes.remember("key", "value")
             with pytest.raises(StoreError):
                 store.write("INSERT INTO nowhere VALUES (1)")
 
     with pytest.raises(StoreError, match="undone"):
         go_on_regardless()
-    assert store.note("key") is None
+    assert store.notes.note("key") is None
 
 
 @pytest.mark.law(3)
 def test_a_server_that_restarts_is_reached_again(postgres: PostgresServer, path: Path) -> None:
     with MemoryStore(path, connection=PostgresDatabase(postgres.new_database())) as store:
-        store.remember("key", "value")
+        store.notes.remember("key", "value")
         postgres.crash()
         with pytest.raises(StoreError, match="the server is gone; nothing is lost") as gone:
-            store.note("key")
+            store.notes.note("key")
         assert "\n" not in str(gone.value)
         with pytest.raises(StoreError, match="cannot reach the database"):
             store.look_after()
         postgres.start()
         assert store.look_after()
-        assert store.note("key") == "value"
+        assert store.notes.note("key") == "value"
 
 
 @pytest.mark.law(3)
 def test_a_machine_runs_what_is_to_run_there_or_anywhere(store: MemoryStore, address: str) -> None:
     for name, place in (("mine", "here"), ("theirs", "there"), ("anybody's", "any"), ("unplaced", None)):
         task = store.store_scheduled_task(a_task(name, policy={"on": place} if place else {}))
-        store.settle(task, START)
+        store.queue.settle(task, START)
     with another(address) as other:
         heads = {}
         for name, machine in (("here", store), ("there", other)):
             heads[name] = set()
-            while (due := machine.head(START)) is not None:
+            while (due := machine.queue.head(START)) is not None:
                 heads[name].add(due.task.name)
-                machine.dequeue_slot(due.task.id or 0)
+                machine.queue.dequeue_slot(due.task.id or 0)
             for task in machine.list_scheduled_tasks():
                 machine.store_scheduled_task(task)
-                machine.settle(task, START)
+                machine.queue.settle(task, START)
     assert heads == {"here": {"mine", "anybody's", "unplaced"}, "there": {"theirs", "anybody's", "unplaced"}}
 
 
 def test_a_name_belongs_to_one_machine(store: MemoryStore) -> None:
-    store.check_in("here", "one", START)
-    store.check_in("here", "one", START + timedelta(minutes=1))
+    store.machines.check_in("here", "one", START)
+    store.machines.check_in("here", "one", START + timedelta(minutes=1))
     with pytest.raises(StoreError, match="another machine is named 'here'; set JARVIS_MACHINE"):
-        store.check_in("here", "two", START)
-    (machine,) = store.machines()
+        store.machines.check_in("here", "two", START)
+    (machine,) = store.machines.list_machines()
     assert machine.seen_at == START + timedelta(minutes=1)
-    store.forget_machine("here")
-    store.check_in("here", "two", START)
+    store.machines.forget_machine("here")
+    store.machines.check_in("here", "two", START)
 
 
 def test_a_machine_says_what_it_takes(store: MemoryStore) -> None:
-    store.check_in("here", "one", START, labels=["mac"], handlers=["custom", "brief"])
-    store.check_in("there", "two", START, labels=["mac", "big"], takes_any=False)
+    store.machines.check_in("here", "one", START, labels=["mac"], handlers=["custom", "brief"])
+    store.machines.check_in("there", "two", START, labels=["mac", "big"], takes_any=False)
     here, there = store.machines()
     assert here.handlers == {"custom", "brief"}
     assert [here.may_take(place) for place in (None, "here", "there", "mac", "big")] == [True, True, False, True, False]
@@ -158,9 +158,9 @@ def test_a_machine_says_what_it_takes(store: MemoryStore) -> None:
 
 
 def test_a_label_is_no_machines_name(store: MemoryStore) -> None:
-    store.check_in("here", "one", START)
+    store.machines.check_in("here", "one", START)
     with pytest.raises(StoreError, match="'here' is a label of the machine 'there' and the name of a machine"):
-        store.check_in("there", "two", START, labels=["here"])
+        store.machines.check_in("there", "two", START, labels=["here"])
     assert [machine.name for machine in store.machines()] == ["here"]
 
 
@@ -189,7 +189,7 @@ def test_only_init_makes_the_tables(address: str) -> None:
         MemoryStore("unused", connection=PostgresDatabase(address, read_only=True)) as store,
         pytest.raises(StoreError, match="readonly database"),
     ):
-        store.remember("key", "value")
+        store.notes.remember("key", "value")
 
 
 @pytest.mark.law(3)
@@ -204,8 +204,8 @@ def test_the_tables_climb_the_same_ladder(address: str) -> None:
 
 @pytest.mark.law(4)
 def test_text_that_a_server_does_not_take_is_changed_and_not_refused(store: MemoryStore) -> None:
-    store.remember("key", "a\0b")
-    assert store.note("key") == "a\ufffdb"
+    store.notes.remember("key", "a\0b")
+    assert store.notes.note("key") == "a\ufffdb"
 
 
 def test_two_machines_that_open_it_together_make_it_once(address: str) -> None:
@@ -294,7 +294,7 @@ def test_each_type_has_its_word_on_the_server() -> None:
 @pytest.mark.law(3)
 def test_a_run_on_another_machine_is_interrupted_by_that_machine_alone(store: MemoryStore, address: str) -> None:
     task = store.store_scheduled_task(a_task())
-    claim = store.claim_run(task, START, 1, started_at=START, owner="there/999999:1@boot")
+    claim = store.runs.claim_run(task, START, 1, started_at=START, owner="there/999999:1@boot")
     assert claim is not None
-    assert [run.owner for run in store.live_runs_of_others("here/1")] == ["there/999999:1@boot"]
-    assert store.list_runs(status=RunStatus.RUNNING)
+    assert [run.owner for run in store.runs.live_runs_of_others("here/1")] == ["there/999999:1@boot"]
+    assert store.runs.list_runs(status=RunStatus.RUNNING)

@@ -21,19 +21,19 @@ MINUTE = timedelta(minutes=1)
 def add(store: MemoryStore, name: str, slot: datetime) -> ScheduledTask:
     """A task whose row was read already, with that slot next."""
     task = store.store_scheduled_task(a_task(name))
-    store.settle(task, slot)
+    store.queue.settle(task, slot)
     return task
 
 
 def heads(store: MemoryStore, now: datetime) -> list[tuple[str, datetime, int]]:
     """What comes out of the queue, one after the other."""
     found = []
-    while (due := store.head(now)) is not None:
+    while (due := store.queue.head(now)) is not None:
         found.append((due.task.name, due.scheduled_for, due.attempt))
         if due.attempt == 1:
-            store.dequeue_slot(require_id(due.task))
+            store.queue.dequeue_slot(require_id(due.task))
         else:
-            store.dequeue_retry(require_id(due.task), due.scheduled_for, due.attempt)
+            store.queue.dequeue_retry(require_id(due.task), due.scheduled_for, due.attempt)
     return found
 
 
@@ -49,24 +49,24 @@ def test_what_is_due_comes_in_the_order_of_its_instants(store: MemoryStore) -> N
 def test_a_task_that_was_changed_comes_before_all_others(store: MemoryStore) -> None:
     add(store, "old", datetime(1600, 1, 1, tzinfo=UTC))
     store.store_scheduled_task(a_task("changed"))
-    due = store.head(START)
+    due = store.queue.head(START)
     assert due is not None
     assert (due.task.name, due.changed) == ("changed", True)
-    assert store.look_ahead("me").slot_at == datetime(1970, 1, 1, tzinfo=UTC)
+    assert store.queue.look_ahead("me").slot_at == datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def test_nothing_is_due_before_its_instant(store: MemoryStore) -> None:
     add(store, "a", START)
-    assert store.head(START - timedelta(microseconds=1)) is None
-    assert store.look_ahead("me").slot_at == START
+    assert store.queue.head(START - timedelta(microseconds=1)) is None
+    assert store.queue.look_ahead("me").slot_at == START
 
 
 def test_what_is_ahead_is_the_earliest_of_each_kind_and_then_of_all(store: MemoryStore) -> None:
     for name, minutes in (("late", 3), ("early", 2)):
         task = add(store, name, START + minutes * MINUTE)
-    assert store.look_ahead("me").next_at() == START + 2 * MINUTE
-    store.set_deadline(require_id(task), START + MINUTE)
-    ahead = store.look_ahead("me")
+    assert store.queue.look_ahead("me").next_at() == START + 2 * MINUTE
+    store.troubles.set_deadline(require_id(task), START + MINUTE)
+    ahead = store.queue.look_ahead("me")
     assert (ahead.slot_at, ahead.deadline_at, ahead.letter_at) == (START + 2 * MINUTE, START + MINUTE, None)
     assert ahead.next_at() == START + MINUTE
 
@@ -74,17 +74,17 @@ def test_what_is_ahead_is_the_earliest_of_each_kind_and_then_of_all(store: Memor
 @pytest.mark.law(2)
 def test_others_run_while_a_run_of_another_process_can_do_something(store: MemoryStore) -> None:
     ours, theirs = add(store, "ours", START), add(store, "theirs", START)
-    assert store.claim_run(ours, START, 1, started_at=START, owner="me") is not None
-    assert not store.look_ahead("me").others_run
-    claim = store.claim_run(theirs, START, 1, started_at=START, owner="you")
+    assert store.runs.claim_run(ours, START, 1, started_at=START, owner="me") is not None
+    assert not store.queue.look_ahead("me").others_run
+    claim = store.runs.claim_run(theirs, START, 1, started_at=START, owner="you")
     assert claim is not None
-    assert store.look_ahead("me").others_run
-    store.finish_run(claim, Outcome(RunStatus.EXECUTED), START)
-    assert not store.look_ahead("me").others_run
+    assert store.queue.look_ahead("me").others_run
+    store.runs.finish_run(claim, Outcome(RunStatus.EXECUTED), START)
+    assert not store.queue.look_ahead("me").others_run
 
 
 def test_an_empty_queue_has_nothing_ahead(store: MemoryStore) -> None:
-    ahead = store.look_ahead("me")
+    ahead = store.queue.look_ahead("me")
     assert ahead.next_at() is None
     assert not ahead.others_run
 
@@ -95,15 +95,15 @@ def test_the_next_run_is_local_text_in_the_row_and_an_instant_in_the_queue(
 ) -> None:
     clock.machine_zone = ZoneInfo("America/Denver")
     task = add(store, "a", START)
-    assert store.set_next_run(task, START + MINUTE) == "2026-03-02T02:01:00-07:00"
+    assert store.queue.set_next_run(task, START + MINUTE) == "2026-03-02T02:01:00-07:00"
     assert other.execute("SELECT next_run_at FROM scheduled_tasks").fetchone() == ("2026-03-02T02:01:00-07:00",)
-    assert store.look_ahead("me").slot_at == START + MINUTE
+    assert store.queue.look_ahead("me").slot_at == START + MINUTE
 
 
 def test_a_task_without_a_next_run_leaves_the_queue_and_keeps_its_retries(store: MemoryStore) -> None:
     task = add(store, "a", START)
-    store.enqueue_retry(task, START - MINUTE, 2, START)
-    store.set_next_run(task, None)
+    store.queue.enqueue_retry(task, START - MINUTE, 2, START)
+    store.queue.set_next_run(task, None)
     assert store.value("SELECT next_run_at FROM scheduled_tasks") is None
     assert heads(store, START) == [("a", START - MINUTE, 2)]
 
@@ -111,9 +111,9 @@ def test_a_task_without_a_next_run_leaves_the_queue_and_keeps_its_retries(store:
 @pytest.mark.law(3)
 def test_an_edit_keeps_the_retries(store: MemoryStore) -> None:
     task = add(store, "a", START)
-    store.enqueue_retry(task, START - MINUTE, 2, START)
+    store.queue.enqueue_retry(task, START - MINUTE, 2, START)
     store.update_scheduled_task(require_id(task), schedule_config='{"hours": 1}')
-    store.settle(task, START + MINUTE)
+    store.queue.settle(task, START + MINUTE)
     assert heads(store, START) == [("a", START - MINUTE, 2)]
 
 
@@ -121,33 +121,33 @@ def test_a_task_that_is_enabled_again_is_read_anew(store: MemoryStore) -> None:
     task = add(store, "a", START)
     store.update_scheduled_task(require_id(task), enabled=False)
     store.update_scheduled_task(require_id(task), enabled=True)
-    due = store.head(START)
+    due = store.queue.head(START)
     assert due is not None
     assert (due.task.enabled, due.changed) == (True, True)
 
 
 def test_a_dequeued_task_leaves_the_queue_with_its_retries(store: MemoryStore) -> None:
     task = add(store, "a", START)
-    store.enqueue_retry(task, START - MINUTE, 2, START)
+    store.queue.enqueue_retry(task, START - MINUTE, 2, START)
     add(store, "b", START)
-    store.dequeue(require_id(task))
+    store.queue.dequeue(require_id(task))
     assert heads(store, START) == [("b", START, 1)]
 
 
 @pytest.mark.law(2)
 def test_a_retry_waits_while_the_task_runs_and_a_slot_does_not(store: MemoryStore) -> None:
     task = add(store, "a", START)
-    claim = store.claim_run(task, START - MINUTE, 1, started_at=START, owner="me")
+    claim = store.runs.claim_run(task, START - MINUTE, 1, started_at=START, owner="me")
     assert claim is not None
-    store.enqueue_retry(task, START - 2 * MINUTE, 2, START - MINUTE)
-    due = store.head(START)
+    store.queue.enqueue_retry(task, START - 2 * MINUTE, 2, START - MINUTE)
+    due = store.queue.head(START)
     assert due is not None
     assert (due.attempt, due.running_since) == (1, START)
-    store.dequeue_slot(require_id(task))
-    assert store.head(START) is None
-    assert store.look_ahead("me").slot_at is None
-    store.finish_run(claim, Outcome(RunStatus.EXECUTED), START)
-    due = store.head(START)
+    store.queue.dequeue_slot(require_id(task))
+    assert store.queue.head(START) is None
+    assert store.queue.look_ahead("me").slot_at is None
+    store.runs.finish_run(claim, Outcome(RunStatus.EXECUTED), START)
+    due = store.queue.head(START)
     assert due is not None
     assert (due.attempt, due.scheduled_for, due.running_since) == (2, START - 2 * MINUTE, None)
 
@@ -155,9 +155,9 @@ def test_a_retry_waits_while_the_task_runs_and_a_slot_does_not(store: MemoryStor
 @pytest.mark.law(4)
 def test_a_live_run_whose_start_cannot_be_read_began_long_ago(store: MemoryStore, other: sqlite3.Connection) -> None:
     task = add(store, "a", START)
-    store.claim_run(task, START - MINUTE, 1, started_at=START, owner="me")
+    store.runs.claim_run(task, START - MINUTE, 1, started_at=START, owner="me")
     other.execute("UPDATE task_runs SET started_at = 'some day'")
-    due = store.head(START)
+    due = store.queue.head(START)
     assert due is not None
     assert due.running_since == datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -165,20 +165,20 @@ def test_a_live_run_whose_start_cannot_be_read_began_long_ago(store: MemoryStore
 @pytest.mark.law(4)
 def test_a_retry_waits_for_no_other_task(store: MemoryStore) -> None:
     running, waiting = add(store, "running", START + MINUTE), add(store, "waiting", START + MINUTE)
-    assert store.claim_run(running, START, 1, started_at=START, owner="me") is not None
-    store.enqueue_retry(waiting, START - MINUTE, 2, START)
-    due = store.head(START)
+    assert store.runs.claim_run(running, START, 1, started_at=START, owner="me") is not None
+    store.queue.enqueue_retry(waiting, START - MINUTE, 2, START)
+    due = store.queue.head(START)
     assert due is not None
     assert (due.task.name, due.running_since) == ("waiting", None)
-    assert store.look_ahead("me").slot_at == START
+    assert store.queue.look_ahead("me").slot_at == START
 
 
 @pytest.mark.law(2)
 def test_a_retry_that_is_asked_for_again_stands_there_once(store: MemoryStore) -> None:
     task = add(store, "a", START + 2 * MINUTE)
     for due_at in (START, START + MINUTE):
-        store.enqueue_retry(task, START - MINUTE, 2, due_at)
-    assert store.head(START) is None
+        store.queue.enqueue_retry(task, START - MINUTE, 2, due_at)
+    assert store.queue.head(START) is None
     assert heads(store, START + MINUTE) == [("a", START - MINUTE, 2)]
 
 
@@ -186,7 +186,7 @@ def test_a_retry_that_is_asked_for_again_stands_there_once(store: MemoryStore) -
 def test_retries_of_several_slots_stand_beside_each_other(store: MemoryStore) -> None:
     task = add(store, "a", START + MINUTE)
     for slot in (START - MINUTE, START - 2 * MINUTE):
-        store.enqueue_retry(task, slot, 2, START)
+        store.queue.enqueue_retry(task, slot, 2, START)
     assert sorted(slot for _, slot, _ in heads(store, START)) == [START - 2 * MINUTE, START - MINUTE]
 
 
@@ -198,40 +198,40 @@ def test_what_belongs_to_replaced_rows_is_forgotten(store: MemoryStore, other: s
         " VALUES ('a', 'interval', '{\"hours\": 1}', 'note')"
     )
     assert store.value("SELECT count(*) FROM task_queue") == 2
-    store.begin_trouble(1, TroubleKind.FAILING, "of the row before", START)
-    store.begin_trouble(2, TroubleKind.FAILING, "of the row now", START)
-    store.set_deadline(1, START)
-    store.drop_orphans()
+    store.troubles.begin_trouble(1, TroubleKind.FAILING, "of the row before", START)
+    store.troubles.begin_trouble(2, TroubleKind.FAILING, "of the row now", START)
+    store.troubles.set_deadline(1, START)
+    store.queue.drop_orphans()
     assert store.value("SELECT count(*) FROM task_queue") == 1
-    assert [trouble.reason for trouble in store.troubles()] == ["of the row now"]
+    assert [trouble.reason for trouble in store.troubles.list_troubles()] == ["of the row now"]
     assert store.value("SELECT count(*) FROM task_deadlines") == 0
 
 
 def test_a_tasks_next_slot_is_told_and_not_its_retries(store: MemoryStore) -> None:
     task = add(store, "a", START + MINUTE)
-    store.enqueue_retry(task, START - MINUTE, 2, START)
-    assert store.queued_slot(require_id(task)) == START + MINUTE
-    store.set_next_run(task, None)
-    assert store.queued_slot(require_id(task)) is None
+    store.queue.enqueue_retry(task, START - MINUTE, 2, START)
+    assert store.queue.queued_slot(require_id(task)) == START + MINUTE
+    store.queue.set_next_run(task, None)
+    assert store.queue.queued_slot(require_id(task)) is None
 
 
 def test_the_slots_of_all_tasks_that_were_read_are_told_with_their_origin(store: MemoryStore) -> None:
     for name, origin in (("a", None), ("b", START - MINUTE)):
         task = store.store_scheduled_task(a_task(name))
-        store.set_next_run(task, START + MINUTE, waits_from=origin)
-        store.enqueue_retry(task, START, 2, START)
+        store.queue.set_next_run(task, START + MINUTE, waits_from=origin)
+        store.queue.enqueue_retry(task, START, 2, START)
     store.store_scheduled_task(a_task("not read yet"))
     paused = store.store_scheduled_task(a_task("paused", enabled=False))
-    store.settle(paused, START)
-    told = sorted((task.name, slot, origin) for task, slot, origin in store.queued_slots())
+    store.queue.settle(paused, START)
+    told = sorted((task.name, slot, origin) for task, slot, origin in store.queue.queued_slots())
     assert told == [("a", START + MINUTE, None), ("b", START + MINUTE, START - MINUTE)]
 
 
 def test_a_note_is_remembered(store: MemoryStore) -> None:
-    assert store.note("zone") is None
-    store.remember("zone", "UTC")
-    store.remember("zone", "Asia/Tokyo")
-    assert store.note("zone") == "Asia/Tokyo"
+    assert store.notes.note("zone") is None
+    store.notes.remember("zone", "UTC")
+    store.notes.remember("zone", "Asia/Tokyo")
+    assert store.notes.note("zone") == "Asia/Tokyo"
 
 
 class Plans:
@@ -270,13 +270,13 @@ def test_no_question_of_the_queue_reads_the_whole_table(
         for name in ("b", "c"):
             add(store, name, START)
         other.execute("ANALYZE scheduled_tasks")
-    store.enqueue_retry(task, START - MINUTE, 2, START)
+    store.queue.enqueue_retry(task, START - MINUTE, 2, START)
     with Plans(store, other) as plans:
-        store.look_ahead("me")
-        store.head(START)
-        store.settle(task, START)
-        store.dequeue_slot(require_id(task))
-        store.dequeue_retry(require_id(task), START - MINUTE, 2)
+        store.queue.look_ahead("me")
+        store.queue.head(START)
+        store.queue.settle(task, START)
+        store.queue.dequeue_slot(require_id(task))
+        store.queue.dequeue_retry(require_id(task), START - MINUTE, 2)
     assert len(plans.queries) >= 5
     assert plans.scans() == []
 
@@ -284,14 +284,14 @@ def test_no_question_of_the_queue_reads_the_whole_table(
 @pytest.mark.law(3)
 def test_no_question_of_a_tick_reads_all_the_history(store: MemoryStore, other: sqlite3.Connection) -> None:
     with Plans(store, other) as plans:
-        store.adopt_running()
-        store.live_runs_of_others("me")
-        store.slot_has_run(1, START)
-        store.prune_old_runs(START, 10)
-        store.prune_surplus_runs(1, 10, 10)
-        store.list_runs(limit=1)
-        store.take_letter(FirstLetter("email", True, START), START, START)
-        store.passed_deadlines(START)
+        store.runs.adopt_running()
+        store.runs.live_runs_of_others("me")
+        store.runs.slot_has_run(1, START)
+        store.runs.prune_old_runs(START, 10)
+        store.runs.prune_surplus_runs(1, 10, 10)
+        store.runs.list_runs(limit=1)
+        store.outbox.take_letter(FirstLetter("email", True, START), START, START)
+        store.troubles.passed_deadlines(START)
     assert len(plans.queries) >= 8
     assert plans.scans() == []
 

@@ -59,10 +59,15 @@ def test_an_assistants_file_is_shown_as_if_it_had_our_tables_and_stays_as_it_was
         connection.executescript(ASSISTANTS)
     before = snapshot(path.parent)
     with look(path) as store:
-        task = store.require_task("backup")
+        task = store.tasks.require_task("backup")
         assert (task.policy, task.delivery_channel) == (None, None)
-        assert (store.list_runs(), store.last_runs(), store.troubles(), store.letters_waiting()) == ([], {}, [], 0)
-        assert store.note("schema_version") is None
+        assert (
+            store.runs.list_runs(),
+            store.runs.last_runs(),
+            store.troubles.list_troubles(),
+            store.outbox.letters_waiting(),
+        ) == ([], {}, [], 0)
+        assert store.notes.note("schema_version") is None
     assert snapshot(path.parent) == before
 
 
@@ -70,7 +75,7 @@ def test_an_empty_file_is_an_empty_database(path: Path) -> None:
     path.touch()
     with look(path) as store:
         assert store.list_scheduled_tasks() == []
-        assert store.list_runs() == []
+        assert store.runs.list_runs() == []
     assert path.stat().st_size == 0
 
 
@@ -85,8 +90,8 @@ def test_every_write_is_refused(path: Path, content: str) -> None:
     with look(path) as store:
         for write in (
             lambda: store.store_scheduled_task(a_task()),
-            lambda: store.remember("zone", "UTC"),
-            lambda: store.begin_trouble(1, TroubleKind.FAILING, "why", store.clock.now()),
+            lambda: store.notes.remember("zone", "UTC"),
+            lambda: store.troubles.begin_trouble(1, TroubleKind.FAILING, "why", store.clock.now()),
         ):
             with pytest.raises(StoreError, match="readonly database"):
                 write()
@@ -107,7 +112,7 @@ def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
 
 def test_a_newer_schema_is_refused(path: Path) -> None:
     with MemoryStore(path) as store:
-        store.remember("schema_version", "999")
+        store.notes.remember("schema_version", "999")
     with pytest.raises(StoreError, match="999"):
         look(path)
 

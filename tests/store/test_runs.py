@@ -26,20 +26,20 @@ def task(store: MemoryStore) -> ScheduledTask:
 def claim(
     store: MemoryStore, task: ScheduledTask, slot: datetime = START, attempt: int = 1, owner: str = "me"
 ) -> Claim:
-    claimed = store.claim_run(task, slot, attempt, started_at=slot, owner=owner)
+    claimed = store.runs.claim_run(task, slot, attempt, started_at=slot, owner=owner)
     assert claimed is not None
     return claimed
 
 
 def run(store: MemoryStore, task: ScheduledTask, slot: datetime, outcome: Outcome = DONE) -> int:
     claimed = claim(store, task, slot)
-    store.finish_run(claimed, outcome, slot)
+    store.runs.finish_run(claimed, outcome, slot)
     return claimed.run_id
 
 
 def test_a_claim_is_a_running_row(store: MemoryStore, task: ScheduledTask) -> None:
     claimed = claim(store, task)
-    stored = store.get_run(claimed.run_id)
+    stored = store.runs.get_run(claimed.run_id)
     assert stored is not None
     assert (stored.task_id, stored.task_name, stored.scheduled_for, stored.attempt) == (task.id, "job", START, 1)
     assert (stored.status, stored.finished_at, stored.trigger) == (RunStatus.RUNNING, None, Trigger.SCHEDULE)
@@ -47,23 +47,23 @@ def test_a_claim_is_a_running_row(store: MemoryStore, task: ScheduledTask) -> No
 
 @pytest.mark.law(2)
 def test_an_attempt_at_a_slot_is_claimed_once(store: MemoryStore, task: ScheduledTask) -> None:
-    store.finish_run(claim(store, task), DONE, START)
-    assert store.claim_run(task, START, 1, started_at=START, owner="other") is None
-    assert store.claim_run(task, START, 2, started_at=START, owner="other") is not None
+    store.runs.finish_run(claim(store, task), DONE, START)
+    assert store.runs.claim_run(task, START, 1, started_at=START, owner="other") is None
+    assert store.runs.claim_run(task, START, 2, started_at=START, owner="other") is not None
 
 
 @pytest.mark.law(2)
 def test_a_slot_is_the_same_in_every_zone(store: MemoryStore, task: ScheduledTask) -> None:
-    store.finish_run(claim(store, task), DONE, START)
-    assert store.claim_run(task, START.astimezone(ZoneInfo("Asia/Tokyo")), 1, started_at=START, owner="x") is None
+    store.runs.finish_run(claim(store, task), DONE, START)
+    assert store.runs.claim_run(task, START.astimezone(ZoneInfo("Asia/Tokyo")), 1, started_at=START, owner="x") is None
 
 
 @pytest.mark.law(2)
 def test_a_task_has_one_live_run(store: MemoryStore, task: ScheduledTask) -> None:
     claim(store, task)
     with pytest.raises(ConflictError):
-        store.claim_run(task, START + HOUR, 1, started_at=START, owner="other")
-    assert len(store.list_runs()) == 1
+        store.runs.claim_run(task, START + HOUR, 1, started_at=START, owner="other")
+    assert len(store.runs.list_runs()) == 1
 
 
 @pytest.mark.law(2)
@@ -81,8 +81,8 @@ def test_the_database_itself_refuses_a_second_row_for_an_attempt(
 @pytest.mark.law(3)
 def test_an_end_is_told_in_the_run_and_in_the_task(store: MemoryStore, task: ScheduledTask, clock: FakeClock) -> None:
     clock.machine_zone = ZoneInfo("America/Denver")
-    assert store.finish_run(claim(store, task), DONE, START + HOUR)
-    stored, told = store.list_runs()[0], store.get_scheduled_task(require_id(task))
+    assert store.runs.finish_run(claim(store, task), DONE, START + HOUR)
+    stored, told = store.runs.list_runs()[0], store.get_scheduled_task(require_id(task))
     assert (stored.status, stored.result, stored.finished_at) == (RunStatus.EXECUTED, '{"n": 1}', START + HOUR)
     assert told is not None
     assert (told.last_run_at, told.last_result) == ("2026-03-02T02:00:00-07:00", '{"n": 1}')
@@ -90,9 +90,9 @@ def test_an_end_is_told_in_the_run_and_in_the_task(store: MemoryStore, task: Sch
 
 @pytest.mark.law(8)
 def test_an_end_does_not_have_the_row_read_anew(store: MemoryStore, task: ScheduledTask) -> None:
-    store.settle(task, START)
+    store.queue.settle(task, START)
     run(store, task, START)
-    due = store.head(START)
+    due = store.queue.head(START)
     assert due is not None
     assert not due.changed
 
@@ -101,7 +101,7 @@ def test_an_end_does_not_have_the_row_read_anew(store: MemoryStore, task: Schedu
 def test_a_failure_is_told_with_its_reason(store: MemoryStore, task: ScheduledTask) -> None:
     run(store, task, START, Outcome(RunStatus.ERROR, reason="no net"))
     told = store.get_scheduled_task(require_id(task))
-    assert store.list_runs()[0].reason == "no net"
+    assert store.runs.list_runs()[0].reason == "no net"
     assert told is not None
     assert json.loads(told.last_result or "") == {"status": "error", "error": "no net"}
 
@@ -109,12 +109,12 @@ def test_a_failure_is_told_with_its_reason(store: MemoryStore, task: ScheduledTa
 @pytest.mark.law(2)
 def test_a_run_that_was_recovered_meanwhile_is_not_ours_to_end(store: MemoryStore, task: ScheduledTask) -> None:
     claimed = claim(store, task)
-    stored = store.get_run(claimed.run_id)
+    stored = store.runs.get_run(claimed.run_id)
     assert stored is not None
-    assert store.interrupt_run(stored, "gone", START)
-    assert not store.finish_run(claimed, DONE, START)
+    assert store.runs.interrupt_run(stored, "gone", START)
+    assert not store.runs.finish_run(claimed, DONE, START)
     told = store.get_scheduled_task(require_id(task))
-    assert store.list_runs()[0].status is RunStatus.INTERRUPTED
+    assert store.runs.list_runs()[0].status is RunStatus.INTERRUPTED
     assert told is not None
     assert told.last_result is None
 
@@ -126,59 +126,59 @@ def test_an_end_is_never_written_into_another_run_with_that_number(
     """As when the file was replaced by another one while a run was on."""
     claimed = claim(store, task)
     other.execute("UPDATE task_runs SET scheduled_for = '2026-01-01T00:00:00+00:00', owner = 'another'")
-    assert not store.finish_run(claimed, DONE, START)
-    assert store.list_runs()[0].status is RunStatus.RUNNING
+    assert not store.runs.finish_run(claimed, DONE, START)
+    assert store.runs.list_runs()[0].status is RunStatus.RUNNING
 
 
 @pytest.mark.law(2)
 def test_what_lingers_blocks_its_task_until_it_is_released(store: MemoryStore, task: ScheduledTask) -> None:
     claimed = claim(store, task)
-    store.finish_run(claimed, Outcome(RunStatus.TIMEOUT, reason="hangs", lingers=True), START)
+    store.runs.finish_run(claimed, Outcome(RunStatus.TIMEOUT, reason="hangs", lingers=True), START)
     with pytest.raises(ConflictError):
-        store.claim_run(task, START + HOUR, 1, started_at=START, owner="me")
-    store.release_run(claimed.run_id)
+        store.runs.claim_run(task, START + HOUR, 1, started_at=START, owner="me")
+    store.runs.release_run(claimed.run_id)
     claim(store, task, START + HOUR)
-    assert [str(found.status) for found in store.list_runs(limit=5)] == ["running", "timeout"]
+    assert [str(found.status) for found in store.runs.list_runs(limit=5)] == ["running", "timeout"]
 
 
 @pytest.mark.law(2)
 def test_what_runs_is_never_released_by_the_number_of_another_run(store: MemoryStore, task: ScheduledTask) -> None:
     """As when the file was replaced by another one while a thread was still at work."""
     running = claim(store, task)
-    store.release_run(running.run_id)
+    store.runs.release_run(running.run_id)
     with pytest.raises(ConflictError):
-        store.claim_run(task, START + HOUR, 1, started_at=START, owner="me")
+        store.runs.claim_run(task, START + HOUR, 1, started_at=START, owner="me")
 
 
 def test_live_runs_of_others_are_told_with_their_owner(store: MemoryStore, task: ScheduledTask) -> None:
     claim(store, task, owner="other")
     run(store, store.store_scheduled_task(a_task("b")), START)
     claim(store, store.store_scheduled_task(a_task("c")), owner="me")
-    assert [(run.task_name, run.owner) for run in store.live_runs_of_others("me")] == [("job", "other")]
+    assert [(run.task_name, run.owner) for run in store.runs.live_runs_of_others("me")] == [("job", "other")]
 
 
 @pytest.mark.law(3)
 def test_an_interrupted_run_says_why(store: MemoryStore, task: ScheduledTask) -> None:
-    stored = store.get_run(claim(store, task).run_id)
+    stored = store.runs.get_run(claim(store, task).run_id)
     assert stored is not None
-    assert store.interrupt_run(stored, "its process is gone", START + HOUR)
-    found = store.list_runs()[0]
+    assert store.runs.interrupt_run(stored, "its process is gone", START + HOUR)
+    found = store.runs.list_runs()[0]
     assert (found.status, found.reason, found.finished_at) == (
         RunStatus.INTERRUPTED,
         "its process is gone",
         START + HOUR,
     )
-    assert not store.interrupt_run(stored, "once more", START)
+    assert not store.runs.interrupt_run(stored, "once more", START)
 
 
 @pytest.mark.law(3)
 def test_what_lingered_in_a_process_that_is_gone_keeps_its_outcome(store: MemoryStore, task: ScheduledTask) -> None:
     claimed = claim(store, task)
-    store.finish_run(claimed, Outcome(RunStatus.TIMEOUT, reason="hangs", lingers=True), START)
-    stored = store.get_run(claimed.run_id)
+    store.runs.finish_run(claimed, Outcome(RunStatus.TIMEOUT, reason="hangs", lingers=True), START)
+    stored = store.runs.get_run(claimed.run_id)
     assert stored is not None
-    assert store.interrupt_run(stored, "its process is gone", START + HOUR)
-    found = store.list_runs()[0]
+    assert store.runs.interrupt_run(stored, "its process is gone", START + HOUR)
+    found = store.runs.list_runs()[0]
     assert (found.status, found.reason, found.finished_at) == (RunStatus.TIMEOUT, "hangs", START)
     claim(store, task, START + HOUR)
 
@@ -186,11 +186,11 @@ def test_what_lingered_in_a_process_that_is_gone_keeps_its_outcome(store: Memory
 @pytest.mark.law(3)
 def test_what_was_released_meanwhile_is_not_interrupted(store: MemoryStore, task: ScheduledTask) -> None:
     claimed = claim(store, task)
-    store.finish_run(claimed, Outcome(RunStatus.TIMEOUT, reason="hangs", lingers=True), START)
-    lingering = store.get_run(claimed.run_id)
+    store.runs.finish_run(claimed, Outcome(RunStatus.TIMEOUT, reason="hangs", lingers=True), START)
+    lingering = store.runs.get_run(claimed.run_id)
     assert lingering is not None
-    store.release_run(claimed.run_id)
-    assert not store.interrupt_run(lingering, "its process is gone", START + HOUR)
+    store.runs.release_run(claimed.run_id)
+    assert not store.runs.interrupt_run(lingering, "its process is gone", START + HOUR)
 
 
 def write_as_another(other: sqlite3.Connection, **columns: object) -> None:
@@ -211,9 +211,9 @@ def test_what_another_program_left_running_is_recovered_like_ours(
     store: MemoryStore, task: ScheduledTask, other: sqlite3.Connection
 ) -> None:
     write_as_another(other)
-    assert store.live_runs_of_others("me") == []
-    store.adopt_running()
-    assert [(run.task_name, run.owner) for run in store.live_runs_of_others("me")] == [("job", None)]
+    assert store.runs.live_runs_of_others("me") == []
+    store.runs.adopt_running()
+    assert [(run.task_name, run.owner) for run in store.runs.live_runs_of_others("me")] == [("job", None)]
 
 
 @pytest.mark.law(4)
@@ -221,7 +221,7 @@ def test_what_another_program_left_running_and_unreadable_blocks_nothing(
     store: MemoryStore, task: ScheduledTask, other: sqlite3.Connection
 ) -> None:
     write_as_another(other, started_at="some day")
-    store.adopt_running()
+    store.runs.adopt_running()
     claim(store, task, START + HOUR)
 
 
@@ -231,14 +231,14 @@ def test_a_run_of_ours_is_not_given_up_for_one_of_another_program(
 ) -> None:
     ours = claim(store, task, START + HOUR)
     write_as_another(other)
-    store.adopt_running()
-    assert [live.id for live in store.live_runs_of_others("another")] == [ours.run_id]
+    store.runs.adopt_running()
+    assert [live.id for live in store.runs.live_runs_of_others("another")] == [ours.run_id]
 
 
 def test_only_what_runs_is_adopted(store: MemoryStore, task: ScheduledTask) -> None:
     run(store, task, START)
-    store.adopt_running()
-    assert store.live_runs_of_others("another") == []
+    store.runs.adopt_running()
+    assert store.runs.live_runs_of_others("another") == []
 
 
 @pytest.mark.law(4)
@@ -247,25 +247,25 @@ def test_bytes_where_text_should_be_are_read_as_text(
 ) -> None:
     columns = {name: b"a\xff" for name in ("reason", "result", "delivery", "owner")}
     write_as_another(other, live=1, **columns)
-    live = store.live_runs_of_others("me")[0]
+    live = store.runs.live_runs_of_others("me")[0]
     assert {live.owner, live.reason, live.result, live.delivery} == {"a\ufffd"}
 
 
 @pytest.mark.law(3)
 def test_a_slot_that_is_not_run_is_recorded_once(store: MemoryStore, task: ScheduledTask) -> None:
-    assert store.record_unrun(task, START, RunStatus.MISSED, "too late", at=START + HOUR, collapsed=3)
-    assert not store.record_unrun(task, START, RunStatus.SKIPPED, "again", at=START + HOUR)
-    found = store.list_runs()
+    assert store.runs.record_unrun(task, START, RunStatus.MISSED, "too late", at=START + HOUR, collapsed=3)
+    assert not store.runs.record_unrun(task, START, RunStatus.SKIPPED, "again", at=START + HOUR)
+    found = store.runs.list_runs()
     assert [(one.status, one.reason, one.collapsed) for one in found] == [(RunStatus.MISSED, "too late", 3)]
-    assert store.slot_has_run(require_id(task), START)
-    assert not store.slot_has_run(require_id(task), START + HOUR)
+    assert store.runs.slot_has_run(require_id(task), START)
+    assert not store.runs.slot_has_run(require_id(task), START + HOUR)
 
 
 def test_a_slot_that_is_not_run_does_not_look_alive(store: MemoryStore, task: ScheduledTask) -> None:
     claim(store, task)
-    assert store.record_unrun(task, START + HOUR, RunStatus.SKIPPED, "still running", at=START + HOUR)
-    assert store.list_runs()[0].collapsed == 0
-    assert len(store.live_runs_of_others("another")) == 1
+    assert store.runs.record_unrun(task, START + HOUR, RunStatus.SKIPPED, "still running", at=START + HOUR)
+    assert store.runs.list_runs()[0].collapsed == 0
+    assert len(store.runs.live_runs_of_others("another")) == 1
 
 
 @pytest.fixture
@@ -279,68 +279,68 @@ def past(store: MemoryStore, task: ScheduledTask) -> ScheduledTask:
 
 
 def test_runs_are_listed_the_newest_first(store: MemoryStore, past: ScheduledTask) -> None:
-    assert [found.scheduled_for for found in store.list_runs(task="job")] == [
+    assert [found.scheduled_for for found in store.runs.list_runs(task="job")] == [
         START + n * HOUR for n in (5, 4, 3, 2, 1, 0)
     ]
 
 
 def test_of_runs_that_started_together_the_last_one_is_the_newest(store: MemoryStore, task: ScheduledTask) -> None:
     for hour in (1, 2):
-        store.record_unrun(task, START + hour * HOUR, RunStatus.MISSED, "too late", at=START)
-    assert [found.scheduled_for for found in store.list_runs()] == [START + 2 * HOUR, START + HOUR]
+        store.runs.record_unrun(task, START + hour * HOUR, RunStatus.MISSED, "too late", at=START)
+    assert [found.scheduled_for for found in store.runs.list_runs()] == [START + 2 * HOUR, START + HOUR]
 
 
 def test_runs_are_filtered(store: MemoryStore, past: ScheduledTask) -> None:
-    assert len(store.list_runs()) == 7
-    assert len(store.list_runs(limit=2)) == 2
-    assert len(store.list_runs(status=RunStatus.ERROR)) == 3
-    assert len(store.list_runs(since=START + 4 * HOUR)) == 2
-    assert len(store.list_runs(task="job", status=RunStatus.ERROR, since=START + HOUR, limit=1)) == 1
-    assert store.list_runs(task="b", status=RunStatus.ERROR) == []
-    assert store.list_runs(task="nobody") == []
-    assert store.get_run(999) is None
+    assert len(store.runs.list_runs()) == 7
+    assert len(store.runs.list_runs(limit=2)) == 2
+    assert len(store.runs.list_runs(status=RunStatus.ERROR)) == 3
+    assert len(store.runs.list_runs(since=START + 4 * HOUR)) == 2
+    assert len(store.runs.list_runs(task="job", status=RunStatus.ERROR, since=START + HOUR, limit=1)) == 1
+    assert store.runs.list_runs(task="b", status=RunStatus.ERROR) == []
+    assert store.runs.list_runs(task="nobody") == []
+    assert store.runs.get_run(999) is None
 
 
 def test_the_last_run_of_each_task(store: MemoryStore, past: ScheduledTask) -> None:
-    last = store.last_runs()
+    last = store.runs.last_runs()
     assert {found.task_name: found.scheduled_for for found in last.values()} == {"job": START + 5 * HOUR, "b": START}
-    assert store.last_started_at() == START
+    assert store.runs.last_started_at() == START
 
 
 def test_without_history_nothing_started(store: MemoryStore) -> None:
-    assert store.last_started_at() is None
+    assert store.runs.last_started_at() is None
 
 
 @pytest.mark.law(3)
 def test_history_is_pruned_by_age_and_never_the_last_run_of_a_task(store: MemoryStore, past: ScheduledTask) -> None:
-    assert store.prune_old_runs(START + 4 * HOUR, 100) == 4
-    assert len(store.list_runs(task="job")) == 2
-    assert store.prune_old_runs(START + 100 * HOUR, 100) == 1
-    assert [found.task_name for found in store.list_runs()] == ["job", "b"]
+    assert store.runs.prune_old_runs(START + 4 * HOUR, 100) == 4
+    assert len(store.runs.list_runs(task="job")) == 2
+    assert store.runs.prune_old_runs(START + 100 * HOUR, 100) == 1
+    assert [found.task_name for found in store.runs.list_runs()] == ["job", "b"]
 
 
 def test_history_is_pruned_by_count(store: MemoryStore, past: ScheduledTask) -> None:
-    assert store.tasks_with_more_runs(2) == [past.id]
-    assert store.prune_surplus_runs(require_id(past), 2, 100) == 4
-    assert [found.scheduled_for for found in store.list_runs(task="job")] == [START + 5 * HOUR, START + 4 * HOUR]
-    assert len(store.list_runs(task="b")) == 1
-    assert store.tasks_with_more_runs(2) == []
+    assert store.runs.tasks_with_more_runs(2) == [past.id]
+    assert store.runs.prune_surplus_runs(require_id(past), 2, 100) == 4
+    assert [found.scheduled_for for found in store.runs.list_runs(task="job")] == [START + 5 * HOUR, START + 4 * HOUR]
+    assert len(store.runs.list_runs(task="b")) == 1
+    assert store.runs.tasks_with_more_runs(2) == []
 
 
 @pytest.mark.law(2)
 def test_a_run_that_lives_is_not_pruned(store: MemoryStore, task: ScheduledTask) -> None:
     claimed = claim(store, task)
     for hour in (1, 2, 3):
-        store.record_unrun(task, START + hour * HOUR, RunStatus.SKIPPED, "still running", at=START + hour * HOUR)
-    store.prune_old_runs(START + 100 * HOUR, 1)
-    store.prune_surplus_runs(require_id(task), 1, 100)
-    assert {found.id for found in store.list_runs()} == {claimed.run_id, claimed.run_id + 3}
+        store.runs.record_unrun(task, START + hour * HOUR, RunStatus.SKIPPED, "still running", at=START + hour * HOUR)
+    store.runs.prune_old_runs(START + 100 * HOUR, 1)
+    store.runs.prune_surplus_runs(require_id(task), 1, 100)
+    assert {found.id for found in store.runs.list_runs()} == {claimed.run_id, claimed.run_id + 3}
 
 
 def test_pruning_takes_the_oldest_first_and_a_part_at_a_time(store: MemoryStore, past: ScheduledTask) -> None:
-    assert store.prune_old_runs(START + 100 * HOUR, 2) == 2
-    assert store.prune_surplus_runs(require_id(past), 1, 1) == 1
-    assert [found.scheduled_for for found in store.list_runs(task="job")] == [START + n * HOUR for n in (5, 4, 3)]
+    assert store.runs.prune_old_runs(START + 100 * HOUR, 2) == 2
+    assert store.runs.prune_surplus_runs(require_id(past), 1, 1) == 1
+    assert [found.scheduled_for for found in store.runs.list_runs(task="job")] == [START + n * HOUR for n in (5, 4, 3)]
 
 
 def test_the_oldest_run_is_pruned_first_also_where_the_clock_was_set_back(
@@ -348,14 +348,14 @@ def test_the_oldest_run_is_pruned_first_also_where_the_clock_was_set_back(
 ) -> None:
     for hour in (2, 1, 3):
         run(store, task, START + hour * HOUR)
-    assert store.prune_old_runs(START + 100 * HOUR, 1) == 1
-    assert [found.scheduled_for for found in store.list_runs()] == [START + 3 * HOUR, START + 2 * HOUR]
+    assert store.runs.prune_old_runs(START + 100 * HOUR, 1) == 1
+    assert [found.scheduled_for for found in store.runs.list_runs()] == [START + 3 * HOUR, START + 2 * HOUR]
 
 
 def test_an_account_of_the_delivery_is_kept(store: MemoryStore, task: ScheduledTask) -> None:
     run_id = run(store, task, START)
-    store.record_delivery(run_id, '{"status": "sent"}')
-    assert store.list_runs()[0].delivery == '{"status": "sent"}'
+    store.runs.record_delivery(run_id, '{"status": "sent"}')
+    assert store.runs.list_runs()[0].delivery == '{"status": "sent"}'
 
 
 @pytest.mark.sqlite
@@ -377,7 +377,7 @@ def test_a_row_that_makes_no_sense_is_passed_over_and_told(
     sound = run(store, task, START)
     senseless = claim(store, task, START + HOUR).run_id
     store.write(f"UPDATE task_runs SET {change} WHERE id = ?", (senseless,))
-    assert [found.id for found in store.list_runs()] == [sound]
-    assert (store.get_run(senseless), store.last_started_at(), store.last_runs()) == (None, None, {})
-    assert store.live_runs_of_others("somebody") == []
+    assert [found.id for found in store.runs.list_runs()] == [sound]
+    assert (store.runs.get_run(senseless), store.runs.last_started_at(), store.runs.last_runs()) == (None, None, {})
+    assert store.runs.live_runs_of_others("somebody") == []
     assert f"Row {senseless} of task_runs is passed over" in caplog.text

@@ -255,7 +255,7 @@ UPDATE scheduled_tasks SET schedule_config = '{{"minutes": 7}}' WHERE name = 'ol
 def test_what_an_assistant_drops_when_it_makes_its_table_anew_is_added_again(path: Path, kept: list[str]) -> None:
     build(path)
     with MemoryStore(path) as store:
-        store.settle(store.require_task("old style"), START)
+        store.queue.settle(store.tasks.require_task("old style"), START)
     columns, names = "".join(f", {name} TEXT" for name in kept), "".join(f", {name}" for name in kept)
     with closing(sqlite3.connect(path)) as theirs:
         theirs.executescript(REBUILT.format(columns=columns, names=names))
@@ -395,7 +395,7 @@ def test_each_way_to_change_a_row_marks_it_to_be_read_anew(path: Path, change: s
     build(path)
     with MemoryStore(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as theirs:
         store.write("UPDATE task_queue SET scheduled_for = 5, due_at = 5 WHERE task_id <> 0")
-        store.enqueue_retry(store.require_task("old style"), START, 2, START)
+        store.queue.enqueue_retry(store.tasks.require_task("old style"), START, 2, START)
         theirs.execute(change)
         assert to_be_read_anew(store) == 1
         rows = store.read("SELECT task_id, attempt, count(*) FROM task_queue GROUP BY task_id, attempt")

@@ -238,29 +238,29 @@ def test_a_row_with_the_highest_number_does_not_stop_the_history(path: Path, clo
         clock.advance(minutes=5)
         tick()
         assert notes.names == ["old"]
-        assert [run.id for run in store.list_runs()][-1] < HIGHEST
-        assert {run.task_name for run in store.list_runs()} == {"old", "theirs"}
+        assert [run.id for run in store.runs.list_runs()][-1] < HIGHEST
+        assert {run.task_name for run in store.runs.list_runs()} == {"old", "theirs"}
 
 
 @pytest.mark.law(4)
 def test_a_savepoint_undoes_its_part_alone(store: MemoryStore) -> None:
     def refused() -> None:
         with store.savepoint():
-            store.remember("inside", "b")
+            store.notes.remember("inside", "b")
             raise ConflictError("no")
 
     with store.transaction():
-        store.remember("before", "a")
+        store.notes.remember("before", "a")
         with pytest.raises(ConflictError):
             refused()
         with store.savepoint():
-            store.remember("after", "c")
-    assert [store.note(key) for key in ("before", "inside", "after")] == ["a", None, "c"]
+            store.notes.remember("after", "c")
+    assert [store.notes.note(key) for key in ("before", "inside", "after")] == ["a", None, "c"]
 
 
 def test_a_savepoint_alone_is_a_transaction(store: MemoryStore, other: sqlite3.Connection) -> None:
     with store.savepoint():
-        store.remember("key", "value")
+        store.notes.remember("key", "value")
         assert other.execute("SELECT count(*) FROM jarvis_meta WHERE key = 'key'").fetchone() == (0,)
     assert other.execute("SELECT count(*) FROM jarvis_meta WHERE key = 'key'").fetchone() == (1,)
 
@@ -274,16 +274,16 @@ def test_after_the_database_has_undone_a_transaction_nothing_of_it_is_written_al
 
     def go_on_regardless() -> None:
         with store.transaction():
-            store.remember("before", "a")
+            store.notes.remember("before", "a")
             with pytest.raises(ConflictError), store.savepoint():
                 store.write("INSERT INTO facts (category, key) VALUES ('a', 'b')")
-            store.remember("after", "b")
+            store.notes.remember("after", "b")
 
     with pytest.raises(StoreError, match="undone"):
         go_on_regardless()
-    assert [store.note(key) for key in ("before", "after")] == [None, None]
-    store.remember("later", "c")
-    assert store.note("later") == "c"
+    assert [store.notes.note(key) for key in ("before", "after")] == [None, None]
+    store.notes.remember("later", "c")
+    assert store.notes.note("later") == "c"
 
 
 def test_the_engine_runs_on_the_clock_of_its_store(path: Path) -> None:
@@ -307,5 +307,5 @@ def test_errors_say_what_they_are(path: Path) -> None:
         with opened(path) as theirs, MemoryStore(path, busy_timeout=timedelta(0)) as impatient:
             theirs.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreBusyError) as busy:
-                impatient.remember("a", "b")
+                impatient.notes.remember("a", "b")
         assert busy.value.says.endswith("another program keeps it locked")

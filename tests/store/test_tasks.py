@@ -39,7 +39,7 @@ def test_what_is_not_there_is_none(store: MemoryStore) -> None:
 
 def test_a_required_task_that_is_not_there_is_an_error(store: MemoryStore) -> None:
     with pytest.raises(UnknownTaskError, match="'job'"):
-        store.require_task("job")
+        store.tasks.require_task("job")
 
 
 def test_configurations_may_be_mappings(store: MemoryStore) -> None:
@@ -69,7 +69,7 @@ def test_storing_a_name_again_replaces_its_definition_and_keeps_its_past(
     assert json.loads(second.schedule_config) == {"hours": 2}
     assert second.created_at == first.created_at
     assert second.last_result == '{"ok": true}'
-    assert len(store.list_runs(task="job")) == 1
+    assert len(store.runs.list_runs(task="job")) == 1
 
 
 def test_tasks_are_listed_by_name(store: MemoryStore) -> None:
@@ -77,7 +77,7 @@ def test_tasks_are_listed_by_name(store: MemoryStore) -> None:
         store.store_scheduled_task(a_task(name, enabled=name != "c"))
     assert [task.name for task in store.list_scheduled_tasks()] == ["a", "b", "c"]
     assert [task.name for task in store.list_scheduled_tasks(enabled_only=True)] == ["a", "b"]
-    assert store.count_scheduled_tasks() == 3
+    assert store.tasks.count_scheduled_tasks() == 3
 
 
 @pytest.mark.parametrize("column", ["schedule_config", "handler_config", "delivery_config", "policy"])
@@ -134,7 +134,7 @@ def test_deleting_a_task_keeps_its_history(store: MemoryStore, engine: Scheduler
     engine.evaluate_due_tasks()
     assert store.delete_scheduled_task(require_id(stored))
     assert store.list_scheduled_tasks() == []
-    assert len(store.list_runs(task="job")) == 1
+    assert len(store.runs.list_runs(task="job")) == 1
 
 
 @pytest.mark.law(3)
@@ -174,7 +174,7 @@ def test_the_longest_overdue_comes_first(store: MemoryStore) -> None:
 
 def test_a_due_task_is_told_once_whatever_retries_it_has(store: MemoryStore) -> None:
     task = store.store_scheduled_task(a_task(next_run_at=START.isoformat()))
-    store.enqueue_retry(task, START - timedelta(hours=1), 2, START)
+    store.queue.enqueue_retry(task, START - timedelta(hours=1), 2, START)
     assert store.get_due_tasks(START) == [task]
 
 

@@ -27,68 +27,75 @@ def names(tasks: list[ScheduledTask]) -> list[str]:
 
 
 def test_a_trouble_begins_once_and_keeps_its_first_reason(store: MemoryStore) -> None:
-    assert store.begin_trouble(1, FAILING, "no net", START.astimezone(ZoneInfo("Asia/Tokyo")))
-    assert not store.begin_trouble(1, FAILING, "no disk", START + MINUTE)
-    assert store.troubles() == [Trouble(1, FAILING, START, "no net")]
+    assert store.troubles.begin_trouble(1, FAILING, "no net", START.astimezone(ZoneInfo("Asia/Tokyo")))
+    assert not store.troubles.begin_trouble(1, FAILING, "no disk", START + MINUTE)
+    assert store.troubles.list_troubles() == [Trouble(1, FAILING, START, "no net")]
 
 
 def test_troubles_of_two_kinds_and_of_two_tasks_are_told_apart(store: MemoryStore) -> None:
     for task_id, kind in ((2, STALE), (1, MISSED), (2, FAILING)):
-        assert store.begin_trouble(task_id, kind, "why", START)
-    assert [(trouble.task_id, trouble.kind) for trouble in store.troubles()] == [(1, MISSED), (2, FAILING), (2, STALE)]
-    assert [trouble.kind for trouble in store.troubles(1)] == [MISSED]
+        assert store.troubles.begin_trouble(task_id, kind, "why", START)
+    assert [(trouble.task_id, trouble.kind) for trouble in store.troubles.list_troubles()] == [
+        (1, MISSED),
+        (2, FAILING),
+        (2, STALE),
+    ]
+    assert [trouble.kind for trouble in store.troubles.list_troubles(1)] == [MISSED]
 
 
 def test_a_trouble_ends_once_and_the_others_go_on(store: MemoryStore) -> None:
     for task_id, kind in ((1, FAILING), (1, SET_ASIDE), (2, FAILING)):
-        store.begin_trouble(task_id, kind, "why", START)
-    assert store.end_troubles(1, iter([FAILING, STALE])) == [Trouble(1, FAILING, START, "why")]
-    assert store.end_troubles(1, [FAILING, STALE]) == []
-    assert [(trouble.task_id, trouble.kind) for trouble in store.troubles()] == [(1, SET_ASIDE), (2, FAILING)]
+        store.troubles.begin_trouble(task_id, kind, "why", START)
+    assert store.troubles.end_troubles(1, iter([FAILING, STALE])) == [Trouble(1, FAILING, START, "why")]
+    assert store.troubles.end_troubles(1, [FAILING, STALE]) == []
+    assert [(trouble.task_id, trouble.kind) for trouble in store.troubles.list_troubles()] == [
+        (1, SET_ASIDE),
+        (2, FAILING),
+    ]
 
 
 def test_what_is_set_aside_is_told_with_its_reason(store: MemoryStore) -> None:
-    store.begin_trouble(1, FAILING, "no net", START)
-    store.begin_trouble(2, SET_ASIDE, "no such zone", START)
-    store.begin_trouble(3, SET_ASIDE, "no such day", START)
-    assert store.reasons_set_aside() == {2: "no such zone", 3: "no such day"}
-    assert [store.reason_set_aside(number) for number in (1, 2, 3)] == [None, "no such zone", "no such day"]
+    store.troubles.begin_trouble(1, FAILING, "no net", START)
+    store.troubles.begin_trouble(2, SET_ASIDE, "no such zone", START)
+    store.troubles.begin_trouble(3, SET_ASIDE, "no such day", START)
+    assert store.troubles.reasons_set_aside() == {2: "no such zone", 3: "no such day"}
+    assert [store.troubles.reason_set_aside(number) for number in (1, 2, 3)] == [None, "no such zone", "no such day"]
 
 
 def test_a_deadline_passes_at_its_instant(store: MemoryStore) -> None:
-    store.set_deadline(add(store, "job"), START)
-    assert store.passed_deadlines(START - timedelta(microseconds=1)) == []
-    assert names(store.passed_deadlines(START)) == ["job"]
+    store.troubles.set_deadline(add(store, "job"), START)
+    assert store.troubles.passed_deadlines(START - timedelta(microseconds=1)) == []
+    assert names(store.troubles.passed_deadlines(START)) == ["job"]
 
 
 def test_a_task_has_one_deadline_the_last_that_was_set(store: MemoryStore) -> None:
     task_id = add(store, "job")
-    store.set_deadline(task_id, START)
-    store.set_deadline(task_id, START + MINUTE)
-    assert store.passed_deadlines(START) == []
-    assert names(store.passed_deadlines(START + MINUTE)) == ["job"]
+    store.troubles.set_deadline(task_id, START)
+    store.troubles.set_deadline(task_id, START + MINUTE)
+    assert store.troubles.passed_deadlines(START) == []
+    assert names(store.troubles.passed_deadlines(START + MINUTE)) == ["job"]
 
 
 def test_a_deadline_that_is_taken_away_is_that_tasks_alone(store: MemoryStore) -> None:
     for name in ("job", "other"):
-        store.set_deadline(add(store, name), START)
-    store.set_deadline(require_id(store.require_task("job")), None)
-    assert names(store.passed_deadlines(START)) == ["other"]
+        store.troubles.set_deadline(add(store, name), START)
+    store.troubles.set_deadline(require_id(store.tasks.require_task("job")), None)
+    assert names(store.troubles.passed_deadlines(START)) == ["other"]
 
 
 def test_a_paused_task_has_no_deadline_to_keep(store: MemoryStore) -> None:
-    store.set_deadline(add(store, "paused", enabled=False), START)
-    store.set_deadline(add(store, "job"), START + MINUTE)
-    assert names(store.passed_deadlines(START + MINUTE)) == ["job"]
-    assert store.look_ahead("me").deadline_at == START + MINUTE
+    store.troubles.set_deadline(add(store, "paused", enabled=False), START)
+    store.troubles.set_deadline(add(store, "job"), START + MINUTE)
+    assert names(store.troubles.passed_deadlines(START + MINUTE)) == ["job"]
+    assert store.queue.look_ahead("me").deadline_at == START + MINUTE
 
 
 def test_the_next_deadline_is_part_of_what_is_ahead(store: MemoryStore) -> None:
     for name, minutes in (("late", 2), ("early", 1)):
         task_id = add(store, name)
-        store.dequeue(task_id)
-        store.set_deadline(task_id, START + minutes * MINUTE)
-    ahead = store.look_ahead("me")
+        store.queue.dequeue(task_id)
+        store.troubles.set_deadline(task_id, START + minutes * MINUTE)
+    ahead = store.queue.look_ahead("me")
     assert ahead.deadline_at == ahead.next_at() == START + MINUTE
 
 
@@ -98,17 +105,17 @@ def test_the_troubles_and_the_deadline_of_a_deleted_task_go_with_it(
 ) -> None:
     for name in ("job", "other"):
         task_id = add(store, name)
-        store.begin_trouble(task_id, FAILING, name, START)
-        store.set_deadline(task_id, START)
+        store.troubles.begin_trouble(task_id, FAILING, name, START)
+        store.troubles.set_deadline(task_id, START)
     other.execute("DELETE FROM scheduled_tasks WHERE name = 'job'")
-    assert [trouble.reason for trouble in store.troubles()] == ["other"]
+    assert [trouble.reason for trouble in store.troubles.list_troubles()] == ["other"]
     assert store.value("SELECT count(*) FROM task_deadlines") == 1
 
 
 def test_a_held_task_is_held_until_that_ends_and_counts_as_set_aside(store: MemoryStore) -> None:
-    store.begin_trouble(1, HELD, "until told", START)
-    assert store.held_tasks() == {1}
-    assert store.reasons_set_aside() == {1: "until told"}
-    assert store.reason_set_aside(1) is None, "only what cannot be scheduled comes back when it is edited"
-    store.end_troubles(1, [HELD])
-    assert store.held_tasks() == set()
+    store.troubles.begin_trouble(1, HELD, "until told", START)
+    assert store.troubles.held_tasks() == {1}
+    assert store.troubles.reasons_set_aside() == {1: "until told"}
+    assert store.troubles.reason_set_aside(1) is None, "only what cannot be scheduled comes back when it is edited"
+    store.troubles.end_troubles(1, [HELD])
+    assert store.troubles.held_tasks() == set()

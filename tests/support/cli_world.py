@@ -73,7 +73,7 @@ class Cli:
     def task(self, name: str) -> ScheduledTask:
         """The task as its row is now."""
         with MemoryStore(self.path) as store:
-            return store.require_task(name)
+            return store.tasks.require_task(name)
 
     def names(self) -> list[str]:
         """The names of all tasks."""
@@ -83,12 +83,12 @@ class Cli:
     def runs(self, name: str) -> list[Run]:
         """The runs of a task, the newest first."""
         with MemoryStore(self.path) as store:
-            return store.list_runs(task=name)
+            return store.runs.list_runs(task=name)
 
     def change(self, name: str, /, **columns: object) -> None:
         """Change a row as another program would."""
         with MemoryStore(self.path, clock=self.clock) as store:
-            task_id = store.require_task(name).id
+            task_id = store.tasks.require_task(name).id
             assert task_id is not None
             store.update_scheduled_task(task_id, **columns)
 

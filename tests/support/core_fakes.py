@@ -161,7 +161,7 @@ def told(runs: list[Run]) -> list[tuple[datetime, int, str]]:
 
 def history(store: MemoryStore, name: str = "job") -> list[tuple[datetime, int, str]]:
     """A task's runs as (slot, attempt, status), the oldest first."""
-    return told(store.list_runs(task=name))
+    return told(store.runs.list_runs(task=name))
 
 
 def tick(engine: SchedulerEngine) -> list[tuple[str, str]]:

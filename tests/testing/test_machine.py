@@ -66,14 +66,14 @@ def a_store(folder: Path, *, in_memory: bool) -> SimulatedStore:
 
 def test_stores_in_memory_share_their_rows_and_leave_the_disk_alone(tmp_path: Path) -> None:
     with a_store(tmp_path, in_memory=True) as one, a_store(tmp_path, in_memory=True) as other:
-        one.remember("key", "value")
-        assert other.note("key") == "value"
+        one.notes.remember("key", "value")
+        assert other.notes.note("key") == "value"
     assert [(path.name, path.stat().st_size) for path in tmp_path.iterdir()] == [("memory.db", 0)]
 
 
 def test_an_old_sqlite_keeps_the_store_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 35, 5))
     with a_store(tmp_path, in_memory=True) as store:
-        store.remember("key", "value")
+        store.notes.remember("key", "value")
     with a_store(tmp_path, in_memory=False) as again:
-        assert again.note("key") == "value"
+        assert again.notes.note("key") == "value"

@@ -292,7 +292,7 @@ def test_the_database_may_be_kept(tmp_path: Path) -> None:
         simulation.add("job", every="1h")
         simulation.run(hours=1)
     with MemoryStore(tmp_path / "memory.db") as store:
-        assert len(store.list_runs()) == 1
+        assert len(store.runs.list_runs()) == 1
 
 
 def test_leaving_it_ends_its_thread_and_removes_its_folder() -> None:

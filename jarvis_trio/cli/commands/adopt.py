@@ -90,7 +90,7 @@ def _go_on(session: Session, seen: Survey, overdue: Overdue, *, ask: bool) -> li
 
 
 def _say_overdue(session: Session, seen: Survey) -> None:
-    held, zone = session.store.held_tasks(), session.zone()
+    held, zone = session.store.troubles.held_tasks(), session.zone()
     for found in seen.at_once:
         task = session.task(found.task)
         if task.id in held:

@@ -133,7 +133,7 @@ def _of_daemon(session: CommandSession) -> Iterator[Finding]:
 def _latest_on_record(session: CommandSession, daemon: Holder | None) -> datetime | None:
     known = [daemon.last_tick_at if daemon else None]
     with suppress(JarvisError), session.look() as store:
-        known.append(store.last_started_at())
+        known.append(store.runs.last_started_at())
     return max((instant for instant in known if instant is not None), default=None)
 
 
@@ -170,7 +170,7 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
     tasks = store.list_scheduled_tasks()
     enabled = [task for task in tasks if task.enabled]
     yield from check_troubles(store, tasks, zone)
-    yield from check_schedules(enabled, zone, now, store.is_slot_over)
+    yield from check_schedules(enabled, zone, now, store.runs.is_slot_over)
     yield from guarded("inbox", _PERMISSION, partial(check_inbox, settings.webhook_inbox_dir, tasks))
     running = application_of(daemon_words(settings.lock_file))
     if not isinstance(running, WrappedEngine):  # whose handlers are its own

@@ -48,7 +48,7 @@ def init(session: Session, as_json: bool) -> None:
     is_new = bool(settings.database_url) or not os.path.lexists(settings.memory_db_path)
     if is_new:
         with session.make_store() as store:
-            store.remember(ADOPTED, utc_text(session.now()))  # no assistant's: nothing in it can be a surprise
+            store.notes.remember(ADOPTED, utc_text(session.now()))  # no assistant's: nothing in it can be a surprise
     added, present = _add_usual_tasks(session)
     session.changed()
 

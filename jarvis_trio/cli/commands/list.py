@@ -52,7 +52,7 @@ def list_tasks(session: Session, /, text: str | None, failing: bool, due: bool, 
     if as_json:
         print_json([views.task_view(state, zone) for state in states])
         return
-    if not states and session.store.count_scheduled_tasks():
+    if not states and session.store.tasks.count_scheduled_tasks():
         say("There are no such tasks; --all shows also those that are finished.")
         return
     if not states:

@@ -103,7 +103,12 @@ def _parts(session: CommandSession, application: Application | None) -> tuple[An
         ours = session.engine
         beside = "" if application is None else f", handlers of {application.folder}"
         _logger.info(
-            "%s %s, %s, %d tasks%s", head, session.store.place, every, session.store.count_scheduled_tasks(), beside
+            "%s %s, %s, %d tasks%s",
+            head,
+            session.store.place,
+            every,
+            session.store.tasks.count_scheduled_tasks(),
+            beside,
         )
         return session.store, ours
     store, engine = application.build(settings.memory_db_path)
