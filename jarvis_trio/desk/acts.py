@@ -35,12 +35,11 @@ from jarvis_trio.errors import (
     ScheduleError,
     TaskError,
 )
-from jarvis_trio.insight.warnings import schedule_warnings
 from jarvis_trio.models import HELD_REASON, RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
 from jarvis_trio.notation.instants import local_text
 from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.notation.text import printable, shortened
-from jarvis_trio.schedules.schedule import stored_next_run, task_schedule
+from jarvis_trio.schedules.schedule import schedule_warnings, stored_next_run, task_schedule
 
 if TYPE_CHECKING:
     from jarvis_trio.handlers.commands import Command

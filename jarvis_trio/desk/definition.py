@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 from jarvis_trio.desk.requests import DEFAULT, NONE, TaskRequest
@@ -18,12 +18,11 @@ from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.notation.moments import read_moment
 from jarvis_trio.notation.text import nearest
 from jarvis_trio.schedules.cron import CronExpression
+from jarvis_trio.schedules.interval import interval_config
 from jarvis_trio.schedules.schedule import task_schedule, task_zone
 
 COMMAND_TYPE = "custom"
 """The handler type of a task that runs a command."""
-
-_UNITS = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
 
 
 def changed_columns(request: TaskRequest, task: ScheduledTask, session: Session) -> dict[str, Any]:
@@ -88,7 +87,7 @@ def _schedule(request: TaskRequest, now: datetime, zone: tzinfo) -> dict[str, st
         case []:
             return {}
         case [("every", text)]:
-            kind, config = ScheduleType.INTERVAL, _interval(parse_duration(text))
+            kind, config = ScheduleType.INTERVAL, interval_config(parse_duration(text))
         case [("cron", text)]:
             kind, config = ScheduleType.CRON, {"expression": _expression(text)}
         case [("at", text)]:
@@ -96,14 +95,6 @@ def _schedule(request: TaskRequest, now: datetime, zone: tzinfo) -> dict[str, st
         case _:
             raise RequestError("a task has one schedule", fix="give one of `every`, `cron` and `at`")
     return {"schedule_type": str(kind), "schedule_config": json.dumps(config)}
-
-
-def _interval(step: timedelta) -> dict[str, float]:
-    """The step in the largest unit that it is a whole number of, as existing rows have it."""
-    for unit, seconds in _UNITS:
-        if not step % timedelta(seconds=seconds):
-            return {unit: step // timedelta(seconds=seconds)}
-    return {"seconds": step.total_seconds()}
 
 
 def _expression(text: str) -> str:

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,12 @@ from jarvis_trio.desk.names import composed
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import ScheduleError, TaskError
-from jarvis_trio.models import POLICY_OPTIONS, Policy, ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.models import POLICY_OPTIONS, Policy, ScheduledTask, task_policy
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.notation.text import nearest
 from jarvis_trio.schedules.cron import CronExpression
-from jarvis_trio.schedules.schedule import Interval, task_schedule
+from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store.tasks import CONFIGURATIONS
 
 _COMMAND: Mapping[str, type] = {"command": list, "env": dict, "secrets": list, "cwd": str}
@@ -96,12 +96,10 @@ def _schedule_words(task: ScheduledTask) -> dict[str, Any]:
         schedule = task_schedule(task, UTC)
     except ScheduleError:  # nobody can read it: as the row has it
         return {"schedule_type": task.schedule_type, "schedule_config": _plain(task.schedule_config)}
-    if isinstance(schedule, Interval):
-        return {"every": duration_text(schedule.step)}
-    config = json_object(task.schedule_config, "schedule_config")
-    if task.schedule_type == ScheduleType.ONCE:
-        return {"at": config["run_at"]}
-    return {"cron": _with_names(config["expression"])}
+    option, value = schedule.as_option()
+    if isinstance(value, timedelta):
+        return {option: duration_text(value)}
+    return {option: _with_names(value) if option == "cron" else value}
 
 
 def _with_names(text: str) -> str:

@@ -18,11 +18,11 @@ from jarvis_trio.insight.days import DayExplanation
 from jarvis_trio.insight.explain import Explanation
 from jarvis_trio.insight.forecast import Upcoming
 from jarvis_trio.insight.timeline import Timeline
-from jarvis_trio.models import Run, RunStatus, ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.models import Run, RunStatus, ScheduledTask, task_policy
 from jarvis_trio.notation.instants import local_text
 from jarvis_trio.notation.jsontext import json_value
 from jarvis_trio.process.lock import Holder
-from jarvis_trio.schedules.schedule import Interval, task_schedule
+from jarvis_trio.schedules.schedule import task_schedule
 
 View = dict[str, Any]
 
@@ -211,13 +211,11 @@ def _schedule_view(task: ScheduledTask, zone: tzinfo) -> View | None:
         schedule = task_schedule(task, zone)
     except ScheduleError:
         return None
-    if isinstance(schedule, Interval):
-        seconds = schedule.step.total_seconds()
-        return {"every_seconds": int(seconds) if seconds.is_integer() else seconds}
-    config = json_value(task.schedule_config)
-    if task.schedule_type == ScheduleType.CRON:
-        return {"cron": config["expression"]}
-    return {"at": config["run_at"]}
+    option, value = schedule.as_option()
+    if isinstance(value, str):
+        return {option: value}
+    seconds = value.total_seconds()
+    return {f"{option}_seconds": int(seconds) if seconds.is_integer() else seconds}
 
 
 def _policy_view(text: str | None) -> View | None:

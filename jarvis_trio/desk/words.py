@@ -10,10 +10,8 @@ from typing import Any
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import POLICY_OPTIONS, Policy, Run, ScheduledTask, task_policy
-from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.jsontext import json_value
-from jarvis_trio.notation.text import moment_words
-from jarvis_trio.schedules.schedule import Cron, Interval, Once, task_schedule, task_zone
+from jarvis_trio.schedules.schedule import task_schedule, task_zone
 
 _OF_COMMANDS = {"env": "variables", "secrets": "secrets", "cwd": "folder"}
 
@@ -21,17 +19,9 @@ _OF_COMMANDS = {"env": "variables", "secrets": "secrets", "cwd": "folder"}
 def schedule_words(task: ScheduledTask, machine_zone: tzinfo) -> str:
     """When a task runs, as in `every 5m`; the row's own text if it cannot be parsed."""
     try:
-        schedule = task_schedule(task, machine_zone)
+        return task_schedule(task, machine_zone).words()
     except ScheduleError:
         return f"{task.schedule_type} {task.schedule_config}"
-    match schedule:
-        case Interval(step):
-            return f"every {duration_text(step)}"
-        case Once(at):
-            return f"once, {moment_words(at, task_zone(task, machine_zone))}"
-        case Cron(expression):
-            return expression.words()
-    raise AssertionError(schedule)
 
 
 def zone_of(task: ScheduledTask, machine_zone: tzinfo) -> tzinfo:

@@ -61,7 +61,8 @@ from jarvis_trio.models import (
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.text import moment_words
 from jarvis_trio.process.identity import owner_pid
-from jarvis_trio.schedules.schedule import Plan, Schedule, plan, task_schedule
+from jarvis_trio.schedules.kind import Schedule
+from jarvis_trio.schedules.schedule import Plan, plan, task_schedule
 from jarvis_trio.store import MemoryStore
 
 MAX_ATTEMPTS_AFTER_INTERRUPT = 3

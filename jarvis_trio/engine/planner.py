@@ -18,7 +18,8 @@ from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import ConflictError, ScheduleError
 from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
 from jarvis_trio.notation.instants import parse_instant
-from jarvis_trio.schedules.schedule import Schedule, SetBack, task_schedule
+from jarvis_trio.schedules.kind import Schedule, SetBack
+from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store import MemoryStore
 
 CLOCK_SLACK = timedelta(seconds=5)

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.insight.firing import YEARS, Firing, Moment, firing_of, moment_of
 from jarvis_trio.models import FAILED, HELD_REASON, UNRUN, Run, RunStatus, ScheduledTask, Trigger, task_policy
 from jarvis_trio.notation.instants import parse_stamp
 from jarvis_trio.notation.text import counted, duration_words, moment_words, printable
-from jarvis_trio.schedules.schedule import Schedule
+from jarvis_trio.schedules.firing import YEARS, Firing, Moment, moment_of
+from jarvis_trio.schedules.kind import Schedule
 
 _LATE = timedelta(minutes=1)
 
@@ -174,7 +174,7 @@ def _next(case: Case) -> Answer:
     sentence = f"runs next at {case.when(case.next_run)}, in {duration_words(case.next_run - case.now)}"
     if case.next_run.year not in YEARS:
         return Answer(Verdict.WILL_RUN, sentence, notes=_daemon_note(case))
-    then = firing_of(case.schedule, moment_of(case.next_run, case.moment.zone), next_run=case.next_run)
+    then = case.schedule.firing(moment_of(case.next_run, case.moment.zone), next_run=case.next_run)
     why = f": {then.why}" if then.by_clock_change else ""
     return Answer(Verdict.WILL_RUN, sentence + why, notes=[then.note, *_daemon_note(case)])
 

@@ -10,11 +10,11 @@ from itertools import islice
 
 from jarvis_trio.insight.answers import Answer, Case, Verdict, at_moment
 from jarvis_trio.insight.explain import case_at, first_slot
-from jarvis_trio.insight.firing import firing_of, moment_of
 from jarvis_trio.models import Run, RunStatus, ScheduledTask
 from jarvis_trio.notation.instants import as_utc
 from jarvis_trio.notation.text import counted, date_words, joined, printable
-from jarvis_trio.schedules.schedule import Cron, Interval, slots_between
+from jarvis_trio.schedules.firing import mismatch_words, moment_of
+from jarvis_trio.schedules.schedule import slots_between
 from jarvis_trio.store import MemoryStore
 
 _MOST_TOLD = 12
@@ -85,13 +85,8 @@ def _slots(case: Case, start: datetime, end: datetime) -> Iterator[datetime]:
     schedule, next_run = case.schedule, case.next_run
     if next_run is not None and start <= next_run < end:
         yield next_run
-    if isinstance(schedule, Interval):
-        if next_run is not None:
-            first = max(first_slot(schedule, case.runs) or next_run, start)
-            back = (next_run - first) // schedule.step
-            yield from slots_between(schedule, next_run - back * schedule.step, first, end)
-    elif schedule is not None:
-        yield from slots_between(schedule, None, start, end)
+    if schedule is not None:
+        yield from slots_between(schedule, next_run, start, end, first_slot(schedule, case.runs))
 
 
 def _outcome(case: Case, slot: datetime, run: Run | None) -> str:
@@ -113,7 +108,7 @@ def _told(case: Case, slot: datetime) -> tuple[datetime, Answer]:
     firing = case.firing
     if case.schedule is not None:
         earliest = first_slot(case.schedule, case.runs)
-        firing = firing_of(case.schedule, moment, next_run=case.next_run, first_slot=earliest)
+        firing = case.schedule.firing(moment, next_run=case.next_run, first_slot=earliest)
     if firing.slot is not None:
         firing = replace(firing, slot=slot)  # of several in one minute, this one is meant
     return slot, at_moment(replace(case, moment=moment, firing=firing))
@@ -122,15 +117,13 @@ def _told(case: Case, slot: datetime) -> tuple[datetime, Answer]:
 def _sentence(case: Case, day: date, counts: Counter[str]) -> str:
     name, when = printable(case.task.name), date_words(day)
     if not counts:
-        return f"{name} has no slot on {when}: {_why_none(case, day)}."
+        return f"{name} has no slot on {when}: {_why_none(case)}."
     parts = [f"{counts[outcome]:,} {outcome}" for outcome in _ORDER if counts[outcome]]
     return f"{name} has {counted(counts.total(), 'slot')} on {when}: {joined(parts, most=len(parts))}."
 
 
-def _why_none(case: Case, day: date) -> str:
-    if not isinstance(case.schedule, Cron):
+def _why_none(case: Case) -> str:
+    """What the expression's fields of the date say; an interval and a single time have none."""
+    if not case.firing.fields:
         return case.firing.why
-    checks = case.schedule.expression.describe(datetime.combine(day, time(12)))[2:]  # those of the date
-    unmatched = [check for check in reversed(checks) if not check.matches]
-    mismatch = ", and ".join(f"the {check.field} is {check.value}, not {check.text}" for check in unmatched)
-    return mismatch or "the clock skips its times that day"
+    return mismatch_words(case.firing.fields[2:]) or "the clock skips its times that day"

@@ -8,10 +8,11 @@ from datetime import datetime
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.insight.answers import Case, Verdict, as_it_stands, at_moment
-from jarvis_trio.insight.firing import Firing, Moment, firing_of, moment_of
 from jarvis_trio.models import Run, ScheduledTask, Trigger, require_id
 from jarvis_trio.notation.text import printable
-from jarvis_trio.schedules.schedule import Interval, Schedule, stored_next_run, task_schedule, task_zone
+from jarvis_trio.schedules.firing import Firing, Moment, moment_of
+from jarvis_trio.schedules.kind import Schedule
+from jarvis_trio.schedules.schedule import stored_next_run, task_schedule, task_zone
 from jarvis_trio.store import MemoryStore
 
 
@@ -78,7 +79,7 @@ def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime
         firing = Firing(None, f"its schedule cannot be understood: {printable(str(error))}", None, None)
     else:
         moment = moment_of(at, zone)
-        firing = firing_of(schedule, moment, next_run=next_run, first_slot=first_slot(schedule, runs))
+        firing = schedule.firing(moment, next_run=next_run, first_slot=first_slot(schedule, runs))
 
     def anything_ran(start: datetime, end: datetime) -> bool:
         return any(run.started_at < end for run in store.runs.list_runs(since=start))
@@ -100,6 +101,4 @@ def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime
 def first_slot(schedule: Schedule, runs: Sequence[Run]) -> datetime | None:
     """The first slot of an interval in the history; the oldest row may stand for earlier ones."""
     slots = [run for run in runs if run.trigger is Trigger.SCHEDULE]
-    if not slots or not isinstance(schedule, Interval):
-        return None
-    return slots[0].scheduled_for - slots[0].collapsed * schedule.step
+    return schedule.back_from(slots[0].scheduled_for, slots[0].collapsed) if slots else None

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import ScheduledTask, aside_words, require_id
-from jarvis_trio.schedules.schedule import Schedule, slots_between, stored_next_run, task_schedule, task_zone
+from jarvis_trio.schedules.kind import Schedule
+from jarvis_trio.schedules.schedule import slots_between, stored_next_run, task_schedule, task_zone
 from jarvis_trio.store import MemoryStore
 
 _TICK = timedelta(microseconds=1)

@@ -26,9 +26,10 @@ from jarvis_trio.doctor.findings import Finding, Level, failed, size_words
 from jarvis_trio.doctor.machine import check_clock, check_extras, check_program, check_zone
 from jarvis_trio.doctor.tasks import check_schedules
 from jarvis_trio.errors import JarvisError
-from jarvis_trio.insight.warnings import ScheduleWarning, schedule_warnings
 from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.process.lock import DaemonLock, Holder
+from jarvis_trio.schedules.schedule import schedule_warnings
+from jarvis_trio.schedules.warnings import ScheduleWarning
 from jarvis_trio.service.launchd.operations import AgentState
 from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS
 from jarvis_trio.store import MemoryStore

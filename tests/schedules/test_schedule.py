@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from jarvis_trio.errors import CronError, ScheduleError
 from jarvis_trio.schedules.cron import CronExpression
+from jarvis_trio.schedules.cron_slots import Cron
+from jarvis_trio.schedules.interval import Interval
+from jarvis_trio.schedules.kind import Schedule
+from jarvis_trio.schedules.once import Once
 from jarvis_trio.schedules.schedule import (
-    Cron,
-    Interval,
-    Once,
-    Schedule,
     calculate_next_run,
     parse_schedule,
     plan,

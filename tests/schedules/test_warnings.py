@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jarvis_trio.insight.warnings import Code, ScheduleWarning, schedule_warnings
 from jarvis_trio.models import ScheduledTask
+from jarvis_trio.schedules.schedule import schedule_warnings
+from jarvis_trio.schedules.warnings import Code, ScheduleWarning
 
 NOW = datetime(2026, 11, 21, 20, tzinfo=UTC)
 EARLIER = datetime(2024, 11, 21, 20, tzinfo=UTC)

@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.insight.firing import Firing, firing_of, moment_of
-from jarvis_trio.schedules.schedule import Interval, Once, parse_schedule
+from jarvis_trio.schedules.firing import Firing, moment_of
+from jarvis_trio.schedules.interval import Interval
+from jarvis_trio.schedules.once import Once
+from jarvis_trio.schedules.schedule import parse_schedule
 
 DENVER = ZoneInfo("America/Denver")
 ZONES = [DENVER, ZoneInfo("Australia/Lord_Howe"), ZoneInfo("America/Havana"), ZoneInfo("Europe/Berlin")]
@@ -24,7 +26,7 @@ ZONES = [DENVER, ZoneInfo("Australia/Lord_Howe"), ZoneInfo("America/Havana"), Zo
 
 def fires(expression: str, asked: str, zone: ZoneInfo = DENVER) -> Firing:
     schedule = parse_schedule("cron", json.dumps({"expression": expression}), zone)
-    return firing_of(schedule, moment_of(datetime.fromisoformat(asked), zone))
+    return schedule.firing(moment_of(datetime.fromisoformat(asked), zone))
 
 
 def utc(text: str) -> datetime:
@@ -117,7 +119,7 @@ def test_a_time_that_comes_twice_says_in_which_pass_it_runs(
 def test_a_minute_has_a_slot_exactly_where_the_schedule_says_so(zone: ZoneInfo, expression: str, minutes: int) -> None:
     instant = utc("2026-01-01T00:00") + timedelta(minutes=minutes)
     schedule = parse_schedule("cron", json.dumps({"expression": expression}), zone)
-    found = firing_of(schedule, moment_of(instant, zone))
+    found = schedule.firing(moment_of(instant, zone))
     assert (found.slot is not None) == (schedule.next_after(instant - timedelta(seconds=1)) == instant)
     assert found.slot in (None, instant)
     assert found.before is not None
@@ -130,14 +132,14 @@ HALF_HOURS = Interval(timedelta(minutes=30))
 
 def test_an_interval_says_how_far_the_nearest_slots_are() -> None:
     moment = moment_of(utc("2026-03-02T08:42:15"), UTC)
-    found = firing_of(HALF_HOURS, moment, next_run=ANCHOR, first_slot=utc("2026-03-01T00:00"))
+    found = HALF_HOURS.firing(moment, next_run=ANCHOR, first_slot=utc("2026-03-01T00:00"))
     assert found.slot is None
     assert found.why == "that is 12 minutes after its slot of 08:30:15 and 18 minutes before the next, 09:00:15"
     assert (found.before, found.after) == (utc("2026-03-02T08:30:15"), utc("2026-03-02T09:00:15"))
 
 
 def test_an_interval_of_days_says_on_which_days_the_nearest_slots_are() -> None:
-    found = firing_of(Interval(timedelta(days=2)), moment_of(utc("2026-03-03T09:30:15"), UTC), next_run=ANCHOR)
+    found = Interval(timedelta(days=2)).firing(moment_of(utc("2026-03-03T09:30:15"), UTC), next_run=ANCHOR)
     assert found.why == (
         "that is 1 day after its slot of Mon 2026-03-02 09:30:15 UTC "
         "and 1 day before the next, Wed 2026-03-04 09:30:15 UTC"
@@ -145,52 +147,52 @@ def test_an_interval_of_days_says_on_which_days_the_nearest_slots_are() -> None:
 
 
 def test_an_interval_fires_in_the_minute_that_holds_a_slot() -> None:
-    found = firing_of(HALF_HOURS, moment_of(utc("2026-03-02T10:00"), UTC), next_run=ANCHOR)
+    found = HALF_HOURS.firing(moment_of(utc("2026-03-02T10:00"), UTC), next_run=ANCHOR)
     assert found.slot == utc("2026-03-02T10:00:15")
     assert (found.before, found.after) == (ANCHOR, utc("2026-03-02T10:30:15"))
 
 
 def test_an_interval_of_seconds_fires_at_the_slot_up_to_the_second_asked_for() -> None:
     tens = Interval(timedelta(seconds=10))
-    found = firing_of(tens, moment_of(utc("2026-03-02T10:00:38"), UTC), next_run=ANCHOR)
+    found = tens.firing(moment_of(utc("2026-03-02T10:00:38"), UTC), next_run=ANCHOR)
     assert found.slot == utc("2026-03-02T10:00:35")
 
 
 def test_an_interval_has_no_slot_before_its_first() -> None:
-    found = firing_of(HALF_HOURS, moment_of(utc("2026-03-02T09:00:15"), UTC), next_run=ANCHOR, first_slot=ANCHOR)
+    found = HALF_HOURS.firing(moment_of(utc("2026-03-02T09:00:15"), UTC), next_run=ANCHOR, first_slot=ANCHOR)
     assert (found.slot, found.before, found.after) == (None, None, ANCHOR)
     assert found.why == "its first slot is that of Mon 2026-03-02 09:30:15 UTC"
 
 
 def test_an_interval_that_was_moved_past_its_first_slot_has_only_the_one_after() -> None:
     asked, first = moment_of(utc("2026-03-02T09:10"), UTC), utc("2026-03-02T09:05")
-    found = firing_of(HALF_HOURS, asked, next_run=ANCHOR, first_slot=first)
+    found = HALF_HOURS.firing(asked, next_run=ANCHOR, first_slot=first)
     assert (found.slot, found.before, found.after) == (None, None, ANCHOR)
     assert found.why == "that is 20 minutes and 15 seconds before the next, 09:30:15"
 
 
 def test_an_interval_longer_than_the_calendar_has_no_slot_around() -> None:
-    found = firing_of(Interval(timedelta(days=999_999_999)), moment_of(utc("2026-03-02T10:00"), UTC), next_run=ANCHOR)
+    found = Interval(timedelta(days=999_999_999)).firing(moment_of(utc("2026-03-02T10:00"), UTC), next_run=ANCHOR)
     assert (found.slot, found.before, found.after) == (None, ANCHOR, None)
 
 
 def test_an_interval_that_nobody_has_seen_yet_has_no_slots() -> None:
-    found = firing_of(HALF_HOURS, moment_of(ANCHOR, UTC))
+    found = HALF_HOURS.firing(moment_of(ANCHOR, UTC))
     assert found.slot is None
     assert found.why == "it has a slot every 30 minutes, and the daemon has not seen it yet"
 
 
 def test_a_single_time_fires_once() -> None:
     once = Once(utc("2026-03-02T12:00"))
-    assert firing_of(once, moment_of(utc("2026-03-02T12:00"), UTC)).slot == once.at
-    after = firing_of(once, moment_of(utc("2026-03-02T12:01"), UTC))
+    assert once.firing(moment_of(utc("2026-03-02T12:00"), UTC)).slot == once.at
+    after = once.firing(moment_of(utc("2026-03-02T12:01"), UTC))
     assert (after.slot, after.before, after.after) == (None, once.at, None)
     assert after.why == "it runs once, at Mon 2026-03-02 12:00 UTC"
 
 
 def test_a_single_time_in_the_gap_answers_to_the_time_it_was_written_with() -> None:
     once = parse_schedule("once", '{"run_at": "2026-03-08T02:30"}', DENVER)
-    found = firing_of(once, moment_of(datetime.fromisoformat("2026-03-08T02:30"), DENVER))
+    found = once.firing(moment_of(datetime.fromisoformat("2026-03-08T02:30"), DENVER))
     assert found.slot == utc("2026-03-08T09:30")
     assert found.why == "02:30 does not exist that day; it runs once, at Sun 2026-03-08 03:30 MDT"
 
