@@ -50,7 +50,7 @@ class Schedule(Protocol):
         """
 
     def back_from(self, slot: datetime, count: int) -> datetime | None:
-        """The slot that is `count` slots before `slot`; None if it does not count from slot to slot."""
+        """The slot that is `count` slots before `slot`; None if its slots are not counted."""
 
     def moved_to_zone(self, slot: datetime, now: datetime) -> datetime | None:
         """What a queued slot after `now` becomes if this schedule's zone has just changed."""
