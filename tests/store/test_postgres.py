@@ -151,7 +151,7 @@ def test_a_name_belongs_to_one_machine(store: MemoryStore) -> None:
 def test_a_machine_says_what_it_takes(store: MemoryStore) -> None:
     store.machines.check_in("here", "one", START, labels=["mac"], handlers=["custom", "brief"])
     store.machines.check_in("there", "two", START, labels=["mac", "big"], takes_any=False)
-    here, there = store.machines()
+    here, there = store.machines.list_machines()
     assert here.handlers == {"custom", "brief"}
     assert [here.may_take(place) for place in (None, "here", "there", "mac", "big")] == [True, True, False, True, False]
     assert [there.may_take(place) for place in (None, "here", "there", "mac")] == [False, False, True, True]
@@ -161,7 +161,7 @@ def test_a_label_is_no_machines_name(store: MemoryStore) -> None:
     store.machines.check_in("here", "one", START)
     with pytest.raises(StoreError, match="'here' is a label of the machine 'there' and the name of a machine"):
         store.machines.check_in("there", "two", START, labels=["here"])
-    assert [machine.name for machine in store.machines()] == ["here"]
+    assert [machine.name for machine in store.machines.list_machines()] == ["here"]
 
 
 @pytest.mark.law(5)
