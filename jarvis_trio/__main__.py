@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from jarvis_trio.cli import main
 from jarvis_trio.process.first import leave_the_work_to_a_child
+from jarvis_trio.process.offspring import bind_offspring
 from jarvis_trio.process.signals import undo_inherited
 
 
@@ -20,6 +21,7 @@ def run() -> NoReturn:
     _open_missing_streams()
     undo_inherited()
     leave_the_work_to_a_child()
+    bind_offspring()
     code = main()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # it is full or closed, which `main` has told

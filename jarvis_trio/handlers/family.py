@@ -35,9 +35,7 @@ from datetime import timedelta
 import psutil
 
 from jarvis_trio.handlers.patience import Patience
-
-MARKER = "JARVIS_RUN"
-"""The environment variable that marks the processes of a run."""
+from jarvis_trio.process.offspring import MARKER
 
 _POLL_SECONDS = 0.05
 

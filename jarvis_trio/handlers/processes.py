@@ -21,12 +21,13 @@ from typing import Self
 import psutil
 
 from jarvis_trio.errors import HandlerError
-from jarvis_trio.handlers.family import MARKER, Family, is_alive
+from jarvis_trio.handlers.family import Family, is_alive
 from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.streams import Streams
 from jarvis_trio.notation.text import printable
 from jarvis_trio.process.children import Child
 from jarvis_trio.process.identity import current_owner
+from jarvis_trio.process.offspring import MARKER
 
 _KEPT_BYTES = 6 * 1024
 """Kept of the beginning, and of the end, of each output for the history."""

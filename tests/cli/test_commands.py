@@ -210,17 +210,37 @@ def fork(task, context):
 @pytest.mark.slow
 @pytest.mark.law(4)
 def test_law_4_what_a_handler_forked_ends_with_the_process(program: Program, tmp_path: Path) -> None:
-    package = tmp_path / "plugin"
+    mark = {"MARK_OF_THIS_TEST": str(tmp_path)}
+    install_forking(program, tmp_path / "plugin", mark)
+    assert program("run-now", "job", **mark).code == 0
+    assert [process for process in psutil.process_iter() if is_marked(process, mark)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.law(2)
+def test_law_2_what_a_handler_forked_ends_with_a_daemon_that_is_killed(program: Program, tmp_path: Path) -> None:
+    mark = {"MARK_OF_THIS_TEST": str(tmp_path)}
+    install_forking(program, tmp_path / "plugin", mark)
+    daemon = program.daemon(**mark)
+    assert program("run-now", "job").code == 0
+
+    def children() -> list[psutil.Process]:
+        return [process for process in psutil.process_iter() if is_marked(process, mark) and process.pid != daemon.pid]
+
+    assert len(children()) == 1
+    daemon.kill()
+    eventually(lambda: not children())
+
+
+def install_forking(program: Program, package: Path, mark: dict[str, str]) -> None:
+    """A task with a handler that leaves a forked process behind."""
     (package / "forking-1.dist-info").mkdir(parents=True)
     (package / "forking.py").write_text(FORKING)
     (package / "forking-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: forking\nVersion: 1\n")
     (package / "forking-1.dist-info" / "entry_points.txt").write_text("[jarvis_trio.handlers]\nfork = forking:fork\n")
     program.environment["PYTHONPATH"] += f"{os.pathsep}{package}"
-    mark = {"MARK_OF_THIS_TEST": str(tmp_path)}
     program("init")
     assert program("add", "job", "--every", "1h", "--handler", "fork", **mark).code == 0
-    assert program("run-now", "job", **mark).code == 0
-    assert [process for process in psutil.process_iter() if is_marked(process, mark)] == []
 
 
 def is_marked(process: psutil.Process, mark: dict[str, str]) -> bool:

@@ -22,11 +22,11 @@ from jarvis_trio.errors import HandlerError, HandlerTimeoutError, NotApprovedErr
 from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.commands import command_of
 from jarvis_trio.handlers.custom import Custom
-from jarvis_trio.handlers.family import MARKER
 from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.processes import end_orphans
 from jarvis_trio.process.identity import current_owner
+from jarvis_trio.process.offspring import MARKER
 from tests.support.handler_calls import NOON, a_context, a_task
 
 PYTHON = shlex.quote(sys.executable)  # as a shell reads it

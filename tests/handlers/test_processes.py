@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from jarvis_trio.errors import HandlerError
-from jarvis_trio.handlers.family import MARKER
 from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.processes import Completed, end_orphans, processes_of, run_command
 from jarvis_trio.process.identity import current_owner
+from jarvis_trio.process.offspring import MARKER
 
 HASTE = Patience(term=timedelta(seconds=2), kill=timedelta(seconds=2))
 
