@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -42,7 +42,7 @@ from math import ceil
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
-from jarvis_trio.engine.peers import Peers
+from jarvis_trio.engine.peers import Peers, Survivor
 from jarvis_trio.engine.planner import Planner
 from jarvis_trio.engine.refusals import Refusals
 from jarvis_trio.errors import ConflictError, ScheduleError, TaskRunningError
@@ -156,6 +156,7 @@ class Claims:
         self._limits = limits
         self._refusals = refusals
         self._unended: set[int] = set()
+        self._survivors: dict[str, Sequence[Survivor]] = {}
         self._recovering = threading.Lock()
 
     def step(self, now: datetime, started_at: datetime, lead: timedelta = timedelta(0)) -> Step:
@@ -359,19 +360,38 @@ class Claims:
 
         Runs of processes that live (another `tick`, a `run-now`) are not touched. Commands
         that outlived their process are ended first, so that no attempt overlaps them; that
-        can take as long as a command may resist SIGTERM.
+        can take as long as a command may resist SIGTERM. If one cannot be ended, because it hangs
+        in the kernel, its run goes on until it is gone.
         """
         if not self._recovering.acquire(timeout=self._limits.recovery_patience.total_seconds()):
             return
         try:
             others = self._store.runs.live_runs_of_others(self._peers.owner)
             dead = [run for run in others if not self._peers.is_alive(run.owner)]
-            for owner in {run.owner for run in dead if run.owner is not None}:
-                self._peers.end_orphans(owner)
+            left = {owner: self._survivors_of(owner) for owner in {run.owner for run in dead} if owner is not None}
             for run in dead:
-                self._end(run, now)
+                if not any(survivor.holds(run) for survivor in left.get(run.owner or "", ())):
+                    self._end(run, now)
         finally:
             self._recovering.release()
+
+    def _survivors_of(self, owner: str) -> Sequence[Survivor]:
+        """End what a dead process has left, and return what lives on.
+
+        To hunt takes seconds, so as long as one of them lives there is no further hunt.
+        """
+        living = [survivor for survivor in self._survivors.pop(owner, ()) if survivor.is_alive()]
+        if not living:
+            living = list(self._peers.end_orphans(owner))
+            for survivor in living:
+                _logger.error(
+                    "PID %d, which process %s left, cannot be ended; until it is gone its task does not start again",
+                    survivor.pid,
+                    owner_pid(owner),
+                )
+        if living:
+            self._survivors[owner] = living
+        return living
 
     def _end(self, run: Run, now: datetime) -> None:
         try:

@@ -20,9 +20,10 @@ The races that it is made for:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from jarvis_trio.engine.peers import Peers
+from jarvis_trio.engine.peers import Peers, Survivor
 from jarvis_trio.store import MemoryStore
 
 CHECKS_IN_EVERY = timedelta(seconds=30)
@@ -51,10 +52,9 @@ def shared_peers(store: MemoryStore, machine: str, identity: str, local: Peers |
         at, process = _split(owner)
         return at != machine or is_alive_here(process)
 
-    def end_orphans(owner: str) -> None:
+    def end_orphans(owner: str) -> Sequence[Survivor]:
         at, process = _split(owner)
-        if at == machine:
-            end_orphans_here(process)
+        return end_orphans_here(process) if at == machine else ()
 
     return Peers(f"{machine}/{local.owner}", is_alive, end_orphans, check_in)
 
@@ -64,7 +64,7 @@ def forgotten(machine: str) -> Peers:
     return Peers(
         owner="nobody",
         is_alive=lambda owner: _split(owner)[0] != machine,
-        end_orphans=lambda owner: None,
+        end_orphans=lambda owner: (),
     )
 
 

@@ -147,14 +147,36 @@ def run_command(
     return Completed(command.exit_code, in_time, stopped, stdout, stderr, len(family.ended), survivors)
 
 
-def end_orphans(owner: str, patience: Patience = PATIENCE) -> int:
+@dataclass(frozen=True, slots=True)
+class Hunted:
+    """What came of a hunt for the processes of one that is gone.
+
+    Attributes:
+        ended: how many were told to end.
+        survivors: those that even SIGKILL did not end in time.
+    """
+
+    ended: int
+    survivors: tuple[psutil.Process, ...]
+
+
+def end_orphans(owner: str, patience: Patience = PATIENCE) -> Hunted:
     """End what a process that is gone has left of its commands.
 
-    `owner` is what `current_owner` said in that process. Returns how many were ended.
+    `owner` is what `current_owner` said in that process.
     """
     family = Family(f"{owner}/")
-    family.end(time.sleep, patience)
-    return len(family.ended)
+    survivors = family.end(time.sleep, patience)
+    return Hunted(len(family.ended), survivors)
+
+
+def mark_of(process: psutil.Process, owner: str) -> str | None:
+    """The mark that a process of that owner runs with; None if that cannot be seen."""
+    with suppress(psutil.Error, OSError):
+        whole = process.environ().get(MARKER, "")
+        if whole.startswith(f"{owner}/"):
+            return whole.removeprefix(f"{owner}/").partition("/")[0]
+    return None
 
 
 def end_run(owner: str, mark: str, patience: Patience = PATIENCE) -> int:

@@ -201,7 +201,7 @@ class Simulation:
             store,
             handlers=self.handlers,
             runner=run_inline,
-            peers=Peers(owner, lambda other: other == self._owner, lambda other: None),
+            peers=Peers(owner, lambda other: other == self._owner, lambda other: ()),
             notices=Notices(store, self.clock, self._deliver, AlertChannel("simulated")),
             random=Random(0),
             limits=Limits(history_days=36_600, history_runs=1_000_000_000),

@@ -22,6 +22,7 @@ import pytest
 from jarvis_trio.clock import SystemClock
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.limits import Limits
+from jarvis_trio.engine.peers import Survivor
 from jarvis_trio.engine.runner import run_in_thread
 from jarvis_trio.errors import ScheduleError, TaskRunningError
 from jarvis_trio.models import RunStatus, Trigger, require_id
@@ -546,8 +547,49 @@ def test_law_2_what_a_dead_process_left_of_its_commands_is_ended_before_its_slot
     store.store_scheduled_task(a_task("other"))
     interrupted(attempts=2)  # of the one owner each of the two tasks
     store.write("UPDATE task_runs SET owner = 'dead'")
-    tick(make_engine({"note": lambda task, context: deeds.append(task.name)}, end_orphans=deeds.append))
+
+    def end_orphans(owner: str) -> list[Survivor]:
+        deeds.append(owner)
+        return []
+
+    tick(make_engine({"note": lambda task, context: deeds.append(task.name)}, end_orphans=end_orphans))
     assert deeds == ["dead", "other", "job"]
+
+
+@pytest.mark.law(2)
+@pytest.mark.parametrize("is_known", [True, False], ids=["whose run is known", "whose run cannot be seen"])
+def test_law_2_what_a_dead_process_left_and_cannot_be_ended_holds_its_task_until_it_is_gone(
+    store: MemoryStore, make_engine: MakeEngine, interrupted: Callable[..., None], clock: FakeClock, is_known: bool
+) -> None:
+    interrupted()
+    [run] = store.runs.list_runs()
+    alive, hunts = [True], []
+
+    def end_orphans(owner: str) -> list[Survivor]:
+        hunts.append(owner)
+        return [Survivor(17, run.id if is_known else None, lambda: alive[0])] if alive[0] else []
+
+    engine = make_engine(end_orphans=end_orphans)
+    for _ in range(3):
+        clock.advance(minutes=1)
+        assert [status for _, status in tick(engine)] in ([], ["skipped"])
+    assert len(hunts) == 1
+    assert store.runs.list_runs(status=RunStatus.EXECUTED) == []
+    alive[0] = False
+    clock.advance(minutes=1)
+    assert ("job", "executed") in tick(engine)
+
+
+@pytest.mark.law(4)
+def test_law_4_what_cannot_be_ended_holds_no_other_run_of_its_dead_process(
+    store: MemoryStore, make_engine: MakeEngine, interrupted: Callable[..., None]
+) -> None:
+    store.store_scheduled_task(a_task("other"))
+    interrupted(attempts=2)
+    store.write("UPDATE task_runs SET owner = 'dead'")
+    stuck = next(run.id for run in store.runs.list_runs() if run.task_name == "other")
+    tick(make_engine(end_orphans=lambda owner: [Survivor(17, stuck, lambda: True)]))
+    assert [run.id for run in store.runs.live_runs_of_others("nobody")] == [stuck]
 
 
 @pytest.mark.law(4)
@@ -557,7 +599,9 @@ def test_law_4_a_tick_does_not_wait_long_for_another_one_that_ends_what_a_dead_p
     gate = Gate()
     interrupted()
     store.store_scheduled_task(a_task("good", at="2026-03-02T09:00", next_run_at="2026-03-02T09:00"))
-    engine = make_engine(end_orphans=gate, limits=Limits(recovery_patience=timedelta(milliseconds=20)))
+    engine = make_engine(
+        end_orphans=lambda owner: gate(owner) or (), limits=Limits(recovery_patience=timedelta(milliseconds=20))
+    )
     with gate.holding(engine.evaluate_due_tasks):
         assert tick(engine) == [("good", "executed")]
     assert history(store) == [(START + 5 * MINUTE, 1, "interrupted"), (START + 5 * MINUTE, 2, "executed")]

@@ -430,10 +430,10 @@ def test_what_a_dead_process_left_of_its_commands_is_ended_and_nothing_else() ->
         for owner in ("17:1234@boot", "17:123@boot")
     }
     try:
-        assert end_orphans("17:123@boot") == 1
+        assert end_orphans("17:123@boot").ended == 1
         assert not lives(commands["17:123@boot"].pid)
         assert lives(commands["17:1234@boot"].pid)
-        assert end_orphans("17:123@boot") == 0
+        assert end_orphans("17:123@boot").ended == 0
     finally:
         for process in commands.values():
             process.kill()

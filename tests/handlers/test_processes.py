@@ -16,7 +16,7 @@ import pytest
 
 from jarvis_trio.errors import HandlerError
 from jarvis_trio.handlers.patience import PATIENCE, Patience
-from jarvis_trio.handlers.processes import Completed, end_orphans, processes_of, run_command
+from jarvis_trio.handlers.processes import Completed, end_orphans, mark_of, processes_of, run_command
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.process.offspring import MARKER
 
@@ -130,6 +130,18 @@ def test_an_end_that_somebody_else_took_is_not_taken_for_success() -> None:
     assert done.in_time
 
 
+def test_what_outlives_its_hunt_is_named_with_its_mark() -> None:
+    owner = "17:99@boot"
+    process = subprocess.Popen(["sleep", "60"], env={**os.environ, MARKER: f"{owner}/12/x"})
+    try:
+        found = end_orphans(owner, Patience(term=timedelta(0), kill=timedelta(0)))
+        assert [(survivor.pid, mark_of(survivor, owner)) for survivor in found.survivors] == [(process.pid, "12")]
+        assert mark_of(found.survivors[0], "17:9@boot") is None
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_script_whose_interpreter_is_missing_names_it(tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("#! /no/such/python2.7 -u\n")
@@ -183,7 +195,7 @@ def test_law_2_what_a_dead_process_left_is_ended_also_if_it_cleared_its_environm
     )
     pids = [written_pid(tmp_path / name) for name in ("child", "orphan")]
     try:
-        assert end_orphans(owner) == 3
+        assert end_orphans(owner).ended == 3
         assert [pid for pid in pids if lives(pid)] == []
     finally:
         parent.kill()

@@ -118,5 +118,5 @@ def test_law_2_a_program_that_a_handler_started_is_found_when_its_process_is_dea
     [child] = parent.children
     parent.kill()
     assert is_alive(child)
-    assert end_orphans(parent.owner) == 1
+    assert end_orphans(parent.owner).ended == 1
     assert not is_alive(child)
