@@ -224,6 +224,27 @@ def test_the_pauses_of_a_channel_that_hangs_grow_and_end_with_a_success(
     assert [pause.rpartition(" ")[2] for pause in pauses] == ["1m", "2m", "5m", "1m"]
 
 
+def test_a_restart_tries_a_channel_that_hung_once_and_keeps_the_pause_of_each_message(
+    store: MemoryStore, clock: FakeClock, channel: Channel, hanging: Hanging, post: Post
+) -> None:
+    """Whoever has put the server right starts the daemon again, and expects messages to go out."""
+    for name in ("one", "two", "three"):
+        post(name)
+    threads = []
+    for tried in ([1, 0, 0], [1, 1, 0]):  # by one process after the other
+        restarted = Deliveries(store, clock, hanging)
+        threads.append(in_thread(restarted.deliver_due))
+        hanging.wait()
+        clock.advance(seconds=DEADLINE.total_seconds())
+        assert not restarted.deliver_due()
+        assert [row["attempt"] for row in store.read("SELECT attempt FROM outbox ORDER BY id")] == tried
+    work_off(Deliveries(store, clock, channel))
+    assert [message.task_name for _, _, message in channel.sent] == ["three"]
+    hanging.let_go.set()
+    for thread in threads:
+        finish(thread)
+
+
 def test_a_channel_with_many_threads_that_hang_gets_no_other(
     store: MemoryStore, clock: FakeClock, hanging: Hanging, post: Post
 ) -> None:
