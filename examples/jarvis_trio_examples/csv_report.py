@@ -31,7 +31,7 @@ def csv_report(task: ScheduledTask, context: HandlerContext) -> dict[str, Any]:
     except KeyError as error:
         raise HandlerError(f"no {error} in the handler_config or among the columns; add it") from error
     except InvalidOperation as error:
-        raise HandlerError(f"an amount of {day} is no number; mend {config['file']}") from error
+        raise HandlerError(f"an amount of {day} is not a number; fix {config['file']}") from error
     # A missing file is left to raise: FileNotFoundError with its name says enough by itself.
     context.logger.info("%d groups on %s", len(totals), day)
     return {"day": day.isoformat(), "totals": {group: str(total) for group, total in sorted(totals.items())}}

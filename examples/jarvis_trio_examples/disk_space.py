@@ -18,7 +18,7 @@ def disk_space(task: ScheduledTask, context: HandlerContext) -> dict[str, Any]:
     try:
         disk = shutil.disk_usage(path)
     except OSError as error:
-        # What was wrong, the value, the mend: this sentence is what `history` shows.
+        # What was wrong, the value, the fix: this sentence is what `history` shows.
         raise HandlerError(f"cannot look at {path!r}: {error.strerror}; give the task another path") from error
     free = 100 * disk.free / disk.total
     measured = {"path": path, "free_percent": round(free, 1), "free_gigabytes": round(disk.free / 1e9, 1)}

@@ -42,6 +42,7 @@ from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.jsontext import json_value
 from jarvis_trio.notation.text import moment_words
+from jarvis_trio.store import MemoryStore
 
 __all__ = ["Engine", "JarvisDaemon"]
 
@@ -60,7 +61,7 @@ class JarvisDaemon:
         memory_store: given to `SchedulerEngine` if no engine is given.
         tick_interval: seconds, the longest sleep between two ticks.
         engine: the engine to tick.
-        clock: what the time is, for the sleep until the next slot and for the log.
+        clock: another clock than the store's, for the sleep until the next slot and for the log.
         max_concurrent_ticks: how many ticks of a willing engine may overlap.
         run_sync: how an engine call is awaited, by default in a worker thread.
             Simulations run it inline: trio's autojump clock does not see threads
@@ -81,7 +82,7 @@ class JarvisDaemon:
     ) -> None:
         self.engine: Any = SchedulerEngine(memory_store) if engine is None else engine
         self.tick_interval = tick_interval
-        self._clock = clock or SystemClock()
+        self._clock = clock or _clock_of(memory_store)
         self._asked = TotalEngine(self.engine, self._clock.zone)
         places = max_concurrent_ticks if self._asked.overlaps else 1
         # One thread more than ticks, for the question what is due next.
@@ -243,6 +244,11 @@ class JarvisDaemon:
         zone = self._clock.zone()
         runs = [f"{name!r} since {moment_words(at, zone)}" for name, at in self._asked.running()]
         return ", ".join(runs or [f"the tick since {moment_words(at, zone)}" for at in self._ticks.pace.running_since])
+
+
+def _clock_of(store: object) -> Clock:
+    """The store's clock (law 6); the machine's if the store is another program's."""
+    return store.clock if isinstance(store, MemoryStore) else SystemClock()
 
 
 def _in_loop(token: trio.lowlevel.TrioToken, call: Callable[[datetime | None], None], at: datetime | None) -> None:

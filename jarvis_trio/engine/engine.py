@@ -134,7 +134,8 @@ class SchedulerEngine:
         self._clock = clock or memory_store.clock
         if handlers is None or notices is None:
             default = equip(memory_store)
-            handlers, notices = handlers or default.handlers, notices or default.notices
+            handlers = default.handlers if handlers is None else handlers
+            notices = notices or default.notices
             outputs = outputs or default.outputs
         self._outputs = outputs
         self._handlers = handlers

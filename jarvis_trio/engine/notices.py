@@ -76,7 +76,7 @@ class Notices:
         if self._store.troubles.begin_trouble(require_id(task), kind, reason, at):
             self._alert(task, kind, reason, at)
 
-    def mended(self, task: ScheduledTask, at: datetime) -> None:
+    def scheduled_again(self, task: ScheduledTask, at: datetime) -> None:
         """Note that a task that was set aside can be scheduled again."""
         if ended := self._store.troubles.end_troubles(require_id(task), [TroubleKind.SET_ASIDE]):
             self._alert(task, "scheduled again", f"set aside since {self._first(ended)}", at)

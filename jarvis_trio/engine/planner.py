@@ -77,7 +77,7 @@ class Planner:
             return
         self._notices.watch(task, now)
         if set_aside is not None:
-            self._notices.mended(task, now)
+            self._notices.scheduled_again(task, now)
             _logger.info("Task %r was fixed and is scheduled again", task.name, extra={"task": task.name})
         origin = None if slot is None else schedule.origin(slot, now)
         if slot is None or slot != stored:

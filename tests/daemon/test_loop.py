@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 from zoneinfo import ZoneInfo
@@ -90,6 +91,16 @@ async def test_an_engine_with_one_method_is_ticked_at_once_and_then_at_the_inter
     engine = Bare([])
     await run_for(JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=inline), 121)
     assert engine.times == [0, 60, 120]
+
+
+@pytest.mark.law(6)
+async def test_without_a_clock_it_sleeps_and_wakes_by_its_stores(
+    autojump_clock: MockClock, world: SimulatedClock, tmp_path: Path
+) -> None:
+    engine = Planned(world, 90)
+    with MemoryStore(tmp_path / "memory.db", clock=world) as store:
+        await run_for(JarvisDaemon(store, 3600, engine=engine, run_sync=inline), 100)
+    assert engine.started == [90]
 
 
 @pytest.mark.parametrize("again", range(20))

@@ -54,7 +54,7 @@ def report(cli: Cli) -> dict[str, Any]:
 
 
 def found(cli: Cli, level: Level) -> dict[tuple[str, str], str]:
-    """The mends of the findings of that level, by subject and text; that no daemon runs is left out."""
+    """The fixes of the findings of that level, by subject and text; that no daemon runs is left out."""
     findings = [(it["subject"], it["says"], it["fix"]) for it in report(cli)["findings"] if it["level"] == level]
     return {(subject, says): fix for subject, says, fix in findings if (subject, says) != NO_DAEMON}
 

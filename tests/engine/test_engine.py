@@ -620,6 +620,14 @@ def test_the_engine_needs_no_other_clock_than_the_one_it_is_given(
     assert str(task.last_run_at).startswith("2100-01-01")
 
 
+def test_an_engine_with_no_handlers_at_all_runs_nothing(store: MemoryStore, clock: FakeClock) -> None:
+    store.store_scheduled_task(a_task("inbox", handler="webhook_poll"))
+    engine = SchedulerEngine(store, handlers={})
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    assert [result["status"] for result in engine.evaluate_due_tasks()] == ["skipped"]
+
+
 def test_without_handlers_it_has_those_that_come_with_the_program_with_their_files_beside_the_database(
     store: MemoryStore, tmp_path: Path
 ) -> None:

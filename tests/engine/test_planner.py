@@ -639,7 +639,7 @@ def test_what_was_set_aside_comes_back_when_another_program_mends_it(
     assert notes.slots == [START + MINUTE]
 
 
-def test_what_was_set_aside_and_is_mended_has_to_succeed_within_its_time_again(
+def test_what_was_set_aside_and_is_fixed_has_to_succeed_within_its_time_again(
     store: MemoryStore, engine: SchedulerEngine, other: sqlite3.Connection
 ) -> None:
     other.execute(INSERT, ("job", "interval", "{}", "note", None, '{"alert_after_seconds": 3600}'))
@@ -690,7 +690,7 @@ def test_a_tick_that_waited_long_does_not_take_the_clock_for_set_back(
     assert "set back" not in caplog.text
 
 
-def test_the_log_tells_when_a_task_is_set_aside_and_when_it_is_mended(
+def test_the_log_tells_when_a_task_is_set_aside_and_when_it_is_fixed(
     store: MemoryStore, engine: SchedulerEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     task = store.store_scheduled_task(a_task("odd", every={"minutes": 0}))

@@ -261,7 +261,7 @@ def test_a_recovery_is_told_once_with_its_beginning_in_words() -> None:
     assert told == [("failing", "ValueError: no net"), ("well again", "in trouble since Mon 2026-03-02 01:00 MST")]
 
 
-def test_a_task_that_was_set_aside_and_mended_is_told_with_both_moments() -> None:
+def test_a_task_that_was_set_aside_and_fixed_is_told_with_both_moments() -> None:
     with Simulation("2026-03-02T00:00") as simulation:
         number = require_id(simulation.add("job", cron="0 * * * *"))
         simulation.store.update_scheduled_task(number, schedule_config='{"expression": "oops"}')
