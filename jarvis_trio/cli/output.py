@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -34,6 +34,7 @@ STYLES = {
 }
 """How a run's status is shown; the word is always there too."""
 
+_Item = TypeVar("_Item")
 _WIDE = 120
 _LONGEST_CELL = 500  # --json has all of it
 
@@ -118,6 +119,24 @@ def _text(cell: Cell, fit: Fit = Fit.FOLD) -> Text:
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
     """Draw a table on stdout."""
     draw(table(columns, rows, console().width))
+
+
+def print_list(
+    found: Sequence[_Item],
+    *,
+    view: Callable[[_Item], object],
+    columns: Sequence[Column],
+    row: Callable[[_Item], Sequence[Cell]],
+    nothing: str,
+    as_json: bool,
+) -> None:
+    """Print what was found: as JSON, or as a table; `nothing` is said if there is nothing."""
+    if as_json:
+        print_json([view(item) for item in found])
+    elif found:
+        print_table(columns, map(row, found))
+    else:
+        say(nothing)
 
 
 def draw(drawing: Table) -> None:

@@ -64,12 +64,12 @@ def forecast(
         if reason is not None or not task.enabled:
             left_out[task.name] = "paused" if reason is None else aside_words(reason)
             continue
-        slots = _slots(schedule, _next_run(store, task, schedule, now), start, end, now)
+        slots = _slots(schedule, queued_slot(store, task, schedule, now), start, end, now)
         streams.append(_named(slots, task.name, zone))
     return Forecast(heapq.merge(*streams), left_out)
 
 
-def _next_run(store: MemoryStore, task: ScheduledTask, schedule: Schedule, now: datetime) -> datetime | None:
+def queued_slot(store: MemoryStore, task: ScheduledTask, schedule: Schedule, now: datetime) -> datetime | None:
     """The stored next run, or what the daemon will store as soon as it sees the task."""
     return schedule.first(now, partial(store.runs.is_slot_over, task), stored_next_run(task, store.clock.zone()))
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from jarvis_trio.errors import HandlerError, ScheduleError
 from jarvis_trio.handlers.commands import command_words
+from jarvis_trio.insight.forecast import queued_slot
 from jarvis_trio.models import ScheduledTask, require_id
 from jarvis_trio.moving.readings import CheckDelivery, Reading, delivery_readings, rule_readings, task_readings
-from jarvis_trio.schedules.schedule import stored_next_run, task_schedule
+from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store import MemoryStore
 
 ADOPTED = "adopted"
@@ -146,10 +146,8 @@ def is_adopted(store: MemoryStore) -> bool:
 
 def _next_slot(store: MemoryStore, task: ScheduledTask, now: datetime) -> datetime | None:
     """The slot that the daemon will queue; None without one, or if the schedule cannot be read."""
-    zone = store.clock.zone()
     try:
-        schedule = task_schedule(task, zone)
-        return schedule.first(now, partial(store.runs.is_slot_over, task), stored_next_run(task, zone))
+        return queued_slot(store, task, task_schedule(task, store.clock.zone()), now)
     except ScheduleError:
         return None  # it is set aside; the readings say so
 

@@ -97,7 +97,7 @@ def mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mac:
     monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
     monkeypatch.setenv("HOME", str(mac.home))
     monkeypatch.setenv("FAKE_LAUNCHCTL_STATE", str(mac.state_file))
-    monkeypatch.setattr("jarvis_trio.cli.commands.launchd.time", Clock())
+    monkeypatch.setattr("jarvis_trio.cli.services.time", Clock())
     return mac
 
 
@@ -255,7 +255,7 @@ def selftest(mac: Mac, **state: object) -> Result:
 
 @pytest.mark.slow
 def test_the_selftest_sees_an_agent_live_and_end_and_leaves_nothing(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jarvis_trio.cli.commands.launchd.time", time)
+    monkeypatch.setattr("jarvis_trio.cli.services.time", time)
     before = mac.snapshot()
     result = selftest(mac)
     assert result.exit_code == 0, result.output
@@ -279,7 +279,7 @@ def test_the_selftest_sees_an_agent_live_and_end_and_leaves_nothing(mac: Mac, mo
 def test_the_selftest_tells_what_failed_and_leaves_nothing(
     mac: Mac, state: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jarvis_trio.cli.commands.launchd.time", time)
+    monkeypatch.setattr("jarvis_trio.cli.services.time", time)
     before = mac.snapshot()
     result = selftest(mac, **state)
     assert result.exit_code == 1
@@ -291,7 +291,7 @@ def test_the_selftest_tells_what_failed_and_leaves_nothing(
 
 @pytest.mark.slow
 def test_the_selftest_tells_what_it_could_not_remove(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jarvis_trio.cli.commands.launchd.time", time)
+    monkeypatch.setattr("jarvis_trio.cli.services.time", time)
     faults = [{"verb": "bootout", "label": "selftest", "code": 1, "times": 2, "late": True}]
     result = selftest(mac, faults=faults)
     assert result.exit_code == 1

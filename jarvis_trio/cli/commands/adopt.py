@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from jarvis_trio.cli.application import handler_options
-from jarvis_trio.cli.commands.launchd import find_launchctl
 from jarvis_trio.cli.definition import person_is_there
 from jarvis_trio.cli.output import json_option, note, print_json, say
+from jarvis_trio.cli.services import find_launchctl
 from jarvis_trio.desk import acts
 from jarvis_trio.desk import adoption as desk
 from jarvis_trio.desk.adoption import Overdue

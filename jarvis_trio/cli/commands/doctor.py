@@ -15,11 +15,10 @@ from pathlib import Path
 import click
 
 from jarvis_trio.cli.application import WrappedEngine, application_of, handler_options
-from jarvis_trio.cli.commands.launchd import agent_as_installed, find_launchctl
-from jarvis_trio.cli.commands.service import has_unit, state
-from jarvis_trio.cli.commands.settings import print_settings
 from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say
+from jarvis_trio.cli.services import agent_as_installed, find_launchctl, has_unit, state
 from jarvis_trio.cli.session import CommandSession
+from jarvis_trio.cli.settings_table import print_settings
 from jarvis_trio.doctor.application import check_application
 from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_daemon, check_unit, daemon_words
 from jarvis_trio.doctor.database import RESTORE, check_database, check_integrity, check_users

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from jarvis_trio.cli.application import handler_options
-from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, say
+from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_list
 from jarvis_trio.desk import acts, views
 from jarvis_trio.desk.names import short_name
 from jarvis_trio.desk.session import Session
@@ -39,12 +39,7 @@ def tick(session: Session, as_json: bool) -> None:
     """
     with _finishing(session):
         reports = acts.tick(session)
-    if as_json:
-        print_json([views.report_view(report) for report in reports])
-    elif reports:
-        print_table(_COLUMNS, map(_row, reports))
-    else:
-        say("Nothing is due.")
+    print_list(reports, view=views.report_view, columns=_COLUMNS, row=_row, nothing="Nothing is due.", as_json=as_json)
 
 
 @contextmanager

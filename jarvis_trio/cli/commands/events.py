@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say, say_text
+from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_list, say, say_text
 from jarvis_trio.cli.session import pass_looking_session
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.desk import assistant
@@ -47,12 +47,14 @@ def list_events(session: Session, /, status: str | None, limit: int | None, as_j
       jarvis-trio events list --status pending
     """
     found = assistant.events(session, status, limit or (None if as_json else _SCREEN))
-    if as_json:
-        print_json([assistant.event_view(row) for row in found])
-    elif found:
-        print_table(_COLUMNS, map(_row, found))
-    else:
-        say("There are no such events.")
+    print_list(
+        found,
+        view=assistant.event_view,
+        columns=_COLUMNS,
+        row=_row,
+        nothing="There are no such events.",
+        as_json=as_json,
+    )
 
 
 @events.command()

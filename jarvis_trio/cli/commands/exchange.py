@@ -6,8 +6,8 @@ import json
 
 import click
 
-from jarvis_trio.cli.commands.moving import plan_crontab, plan_plists
 from jarvis_trio.cli.definition import person_is_there, tell_approval
+from jarvis_trio.cli.old_schedulers import plan_crontab, plan_plists
 from jarvis_trio.cli.output import json_option, note, print_json, say
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.cli.tasksfile import say_difference, toml_text
@@ -86,24 +86,35 @@ def import_tasks(
     _note_left_out(plan.left_out)
     if as_json:
         if not dry_run:
-            for approval in exchange.carry_out(session, plan, by_person=False):
-                tell_approval(approval, as_json=True)
+            _carry_out(session, plan, by_person=False, as_json=True)
         print_json(views.import_view(plan, session.zone()) | {"done": not dry_run})
         return
+
+    _say_plan(plan, session)
+    if dry_run or not (plan.changes or plan.pruned):
+        return
+
+    by_person = person_is_there() and not yes
+    if by_person and not click.confirm("Do it?"):
+        raise TaskError("nothing was imported")
+    _carry_out(session, plan, by_person=by_person)
+    say("Done.")
+
+
+def _say_plan(plan: exchange.Import, session: Session) -> None:
     for change in plan.changes:
         say_difference(change, session)
     say(f"{len(plan.changes)} of {plan.total} tasks are to be added or changed.")
+
     for task in plan.pruned:
         say(f"- {task.name}")
     if plan.pruned:
         say(f"{counted(len(plan.pruned), 'task')} to be removed.")
-    if dry_run or not (plan.changes or plan.pruned):
-        return
-    if not yes and person_is_there() and not click.confirm("Do it?"):
-        raise TaskError("nothing was imported")
-    for approval in exchange.carry_out(session, plan, by_person=person_is_there() and not yes):
-        tell_approval(approval)
-    say("Done.")
+
+
+def _carry_out(session: Session, plan: exchange.Import, *, by_person: bool, as_json: bool = False) -> None:
+    for approval in exchange.carry_out(session, plan, by_person=by_person):
+        tell_approval(approval, as_json=as_json)
 
 
 def _plan(

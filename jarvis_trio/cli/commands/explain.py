@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import click
 
-from jarvis_trio.cli.commands.history import print_runs
 from jarvis_trio.cli.output import Cell, Column, Fit, console, json_option, print_json, print_table, say
+from jarvis_trio.cli.runs import print_runs
 from jarvis_trio.cli.session import name_argument, pass_looking_session
 from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.session import Session

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
-
 import click
 
-from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, say
+from jarvis_trio.cli.output import json_option, print_json, say
+from jarvis_trio.cli.runs import print_runs
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.desk import looks, views
-from jarvis_trio.desk.names import short_name
 from jarvis_trio.desk.requests import RunsRequest
 from jarvis_trio.desk.session import Session
-from jarvis_trio.desk.words import run_summary
-from jarvis_trio.models import Run, RunStatus
-from jarvis_trio.notation.text import relative, short_duration
+from jarvis_trio.models import RunStatus
 
 _SCREEN = 20
-_COLUMNS = (
-    Column("RUN"),
-    Column("TASK", Fit.FOLD),
-    Column("SCHEDULED FOR", only_wide=True),
-    Column("STARTED"),
-    Column("STATUS"),
-    Column("TOOK"),
-    Column("WHAT CAME OF IT", Fit.CUT),
-)
 
 
 @click.command()
@@ -68,27 +55,3 @@ def history(
         print_runs(runs, session.now(), session.zone())
     else:
         say("There are no such runs.")
-
-
-def print_runs(runs: list[Run], now: datetime, zone: tzinfo) -> None:
-    """Draw a table of runs."""
-    print_table(_COLUMNS, (_row(run, now, zone) for run in runs))
-
-
-def _row(run: Run, now: datetime, zone: tzinfo) -> list[Cell]:
-    return [
-        Cell(str(run.id), "dim"),
-        Cell(short_name(run.task_name), "bold"),
-        Cell(f"{run.scheduled_for.astimezone(zone):%Y-%m-%d %H:%M:%S}"),
-        Cell(relative(run.started_at, now)),
-        Cell(run.status if run.attempt == 1 else f"{run.status} ({run.attempt})", STYLES[run.status]),
-        Cell(took(run, now)),
-        Cell(run_summary(run)),
-    ]
-
-
-def took(run: Run, now: datetime) -> str:
-    """How long a run took, or has taken until now."""
-    duration = (run.finished_at or now) - run.started_at
-    milliseconds = round(duration.total_seconds() * 1000)
-    return f"{milliseconds} ms" if milliseconds < 1000 else short_duration(duration)

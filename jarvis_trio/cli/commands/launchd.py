@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
-import shutil
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,18 +13,27 @@ from typing import Any
 import click
 
 from jarvis_trio import __version__
-from jarvis_trio.cli.application import Application, WrappedEngine, application_of, application_options
+from jarvis_trio.cli.application import Application, application_options
 from jarvis_trio.cli.definition import person_is_there
 from jarvis_trio.cli.output import json_option, print_json
+from jarvis_trio.cli.services import (
+    agent_as_installed,
+    anyway_option,
+    asked_for,
+    bare_agent,
+    carry_out,
+    check_tasks,
+    dry_run_option,
+    find_launchctl,
+    say_short,
+)
 from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.desk import acts
-from jarvis_trio.desk.adoption import refuse_surprises
 from jarvis_trio.desk.requests import TaskRequest
-from jarvis_trio.errors import JarvisError, LaunchdError, StoreError
+from jarvis_trio.errors import JarvisError
 from jarvis_trio.models import ScheduledTask, ScheduleType
 from jarvis_trio.service.launchd.ability import MESSAGE_SCRIPT, MessageCommand
 from jarvis_trio.service.launchd.checks import check
-from jarvis_trio.service.launchd.launchctl import Launchctl
 from jarvis_trio.service.launchd.operations import (
     AgentState,
     inherited_command,
@@ -37,17 +42,12 @@ from jarvis_trio.service.launchd.operations import (
     status,
     uninstall_steps,
 )
-from jarvis_trio.service.launchd.plist import LABEL, Agent, installed_arguments, property_list, render
+from jarvis_trio.service.launchd.plist import LABEL, Agent, property_list, render
 from jarvis_trio.service.launchd.selftest import about_launchd, report, run_selftest, selftest_agent
-from jarvis_trio.service.programs import run_program
 from jarvis_trio.service.state import Standing
-from jarvis_trio.service.steps import Step, perform
-from jarvis_trio.service.waiting import Patience
 from jarvis_trio.store import MemoryStore
 
-NO_LAUNCHCTL = "launchctl is not on PATH: launchd is macOS's"
 MESSAGE_TASK = "imessage_commands"
-ON_LINUX = "on Linux a systemd user unit runs the daemon: jarvis-trio service install (docs/systemd.md)"
 
 
 @click.group()
@@ -58,10 +58,6 @@ def launchd() -> None:
     Example:
       jarvis-trio launchd install --dry-run
     """
-
-
-anyway_option = click.option("--anyway", is_flag=True, help="Install although the database was not adopted.")
-dry_run_option = click.option("--dry-run", is_flag=True, help="Print each step and do nothing.")
 
 
 @launchd.command("render")
@@ -101,17 +97,6 @@ def install_command(session: CommandSession, /, application: Application | None,
       jarvis-trio launchd install
     """
     install(session, application, dry_run=dry_run, anyway=anyway)
-
-
-def check_tasks(session: CommandSession, application: Application | None, *, anyway: bool) -> None:
-    """Raise JarvisError if tasks could not run, or would surprise their owner.
-
-    With `anyway`, the owner has accepted the surprises.
-    """
-    if session.application is not None:
-        session.application.require_usable()
-    if not anyway and not isinstance(application, WrappedEngine):
-        refuse_surprises(session)
 
 
 def install(session: CommandSession, application: Application | None, *, dry_run: bool, anyway: bool) -> None:
@@ -243,90 +228,6 @@ def _make_selftest_database(path: Path) -> None:
     )
     with MemoryStore(path) as store:
         store.store_scheduled_task(task)
-
-
-def daemon_fields(session: CommandSession, application: Application | None) -> dict[str, Any]:
-    """What a service is told of the daemon: the fields of `Daemon`.
-
-    The tasks of an application's own engine have no time limits of ours.
-    """
-    if isinstance(application, WrappedEngine) and application.folder is not None:
-        session.use_application(application.folder)
-    longest = 0.0
-    with suppress(StoreError):  # a check tells of the database; the service's state does not depend on it
-        longest = 0.0 if isinstance(application, WrappedEngine) else session.longest_timeout_seconds()
-    return {
-        "home": Path.home(),
-        "python": Path(sys.executable),
-        "working_directory": _checkout() or session.settings.data_dir,
-        "settings": session.settings.environment(),
-        "environment": session.settings.carried(session.environment),
-        "longest_timeout_seconds": math.ceil(longest),
-        "arguments": () if application is None else ("run", *application.arguments),
-    }
-
-
-def asked_for(session: CommandSession, application: Application | None) -> dict[str, Any]:
-    """The daemon that the options ask for."""
-    if not isinstance(application, WrappedEngine):
-        session.source = application
-    return daemon_fields(session, application)
-
-
-def as_installed(session: CommandSession, arguments: Sequence[str]) -> dict[str, Any]:
-    """The daemon that `install` would set up now with the options that are installed.
-
-    If they run an application, the session is that application's from then on. Raises JarvisError.
-    """
-    application = application_of(arguments)
-    if not isinstance(application, WrappedEngine):
-        session.source = session.source or application
-    return daemon_fields(session, application)
-
-
-def agent_as_installed(session: CommandSession) -> Agent:
-    """The agent that `install` would write now. Raises JarvisError."""
-    return Agent(**as_installed(session, installed_arguments(Path.home()) or ()))
-
-
-def bare_agent(session: CommandSession) -> Agent:
-    """The agent without its application.
-
-    It can be removed, stopped or restarted even if the application is gone.
-    """
-    return Agent(**daemon_fields(session, None))
-
-
-def _checkout() -> Path | None:
-    """The project's folder; None for an installed wheel, whose package needs none."""
-    folder = Path(__file__).parents[3]
-    return folder if (folder / "pyproject.toml").is_file() else None
-
-
-def find_launchctl() -> Launchctl:
-    """launchd's own program. Raises LaunchdError if it is not on PATH."""
-    program = shutil.which("launchctl")
-    if program is None:
-        raise LaunchdError(NO_LAUNCHCTL, fix=ON_LINUX)
-    return Launchctl(program, os.getuid(), run_program, Patience(time.sleep, time.monotonic, say_short))
-
-
-def carry_out(steps: list[Step], dry_run: bool) -> bool:
-    """Show the steps and, unless it is a dry run, do them; return whether they were done."""
-    if not steps:
-        click.echo("Nothing to do.")
-        return False
-    click.echo("These are the steps:")
-    for step in steps:
-        say_short(f"  {step.says}")
-    if not dry_run:
-        perform(steps, say_short)
-    return not dry_run
-
-
-def say_short(line: str) -> None:
-    """Print a line, with the home folder as `~`, which a shell takes too."""
-    click.echo(line.replace(f"{Path.home()}/", "~/"))
 
 
 def _as_json(seen: AgentState) -> dict[str, Any]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-import shlex
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import click
 
 from jarvis_trio.agent.calls import Calls
 from jarvis_trio.agent.setup import client_config
 from jarvis_trio.agent.streams import take_streams
+from jarvis_trio.cli.extras import import_extra
 from jarvis_trio.cli.output import note, say_text
 from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.desk.session import Session, require_database
-from jarvis_trio.errors import JarvisError
 
 _AT_A_TERMINAL = "this is an MCP server, which an AI assistant's client starts; see: jarvis-trio mcp --print-config"
 
@@ -47,7 +44,8 @@ def mcp(session: Session, read_only: bool, print_config: bool) -> None:
 
     streams = take_streams()  # before the server's libraries are imported, as those may print
     environment, clock = session.environment, session.clock
-    _import_server().serve(Calls(lambda: CommandSession(environment, clock), read_only=read_only), streams)
+    server = import_extra("jarvis_trio.agent.server", "the MCP server", "mcp", "mcp>=2.3,<3")
+    server.serve(Calls(lambda: CommandSession(environment, clock), read_only=read_only), streams)
 
 
 def _program() -> list[str]:
@@ -61,12 +59,3 @@ def _settings(session: Session) -> dict[str, str]:
     settings = session.settings
     shared = {"JARVIS_DATABASE_URL": settings.database_url} if settings.database_url else {}
     return {"JARVIS_DATA_DIR": str(settings.data_dir), "MEMORY_DB_PATH": str(settings.memory_db_path), **shared}
-
-
-def _import_server() -> ModuleType:
-    """The server, whose libraries are an extra. Raises JarvisError if they are not installed."""
-    try:
-        return importlib.import_module("jarvis_trio.agent.server")
-    except ImportError as error:
-        fix = f"install it with: {shlex.quote(sys.executable)} -m pip install 'mcp>=2.3,<3'"
-        raise JarvisError(f"the MCP server needs the extra `mcp` ({error})", fix=fix) from None

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say
+from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_list, say
 from jarvis_trio.cli.session import completing, pass_looking_session
 from jarvis_trio.desk import assistant
 from jarvis_trio.desk.session import Session
@@ -51,13 +51,14 @@ def list_rules(session: Session, as_json: bool) -> None:
     Example:
       jarvis-trio rules list
     """
-    found = assistant.rules(session)
-    if as_json:
-        print_json([assistant.rule_view(row) for row in found])
-    elif found:
-        print_table(_COLUMNS, map(_row, found))
-    else:
-        say("There are no rules yet. To add one: jarvis-trio rules add NAME --type overdue_delegation")
+    print_list(
+        assistant.rules(session),
+        view=assistant.rule_view,
+        columns=_COLUMNS,
+        row=_row,
+        nothing="There are no rules yet. To add one: jarvis-trio rules add NAME --type overdue_delegation",
+        as_json=as_json,
+    )
 
 
 @rules.command()

@@ -11,8 +11,8 @@ import click
 
 from jarvis_trio.cli import NOTES
 from jarvis_trio.cli.application import handler_options
-from jarvis_trio.cli.commands.history import took
 from jarvis_trio.cli.output import json_option, print_json, say, say_text
+from jarvis_trio.cli.runs import took
 from jarvis_trio.cli.session import names_argument
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.desk import errands, looks, views

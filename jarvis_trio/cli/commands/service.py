@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,28 +13,32 @@ import click
 
 from jarvis_trio.cli.application import Application, application_options
 from jarvis_trio.cli.commands import launchd as mac
-from jarvis_trio.cli.commands.launchd import (
+from jarvis_trio.cli.output import json_option, print_json
+from jarvis_trio.cli.services import (
     anyway_option,
-    as_installed,
     asked_for,
+    bare_agent,
+    bare_unit,
     carry_out,
     check_tasks,
-    daemon_fields,
+    config_home,
     dry_run_option,
+    find_launchctl,
+    find_systemctl,
+    has_unit,
+    on_mac,
     say_short,
+    state,
 )
-from jarvis_trio.cli.output import json_option, print_json
 from jarvis_trio.cli.session import CommandSession
-from jarvis_trio.errors import ServiceError, SystemdError
+from jarvis_trio.errors import ServiceError
 from jarvis_trio.process.lock import holder
 from jarvis_trio.service.launchd.operations import restart_steps as restart_agent
 from jarvis_trio.service.launchd.operations import rollback_steps as rollback_agent
-from jarvis_trio.service.launchd.operations import status as status_of_agent
 from jarvis_trio.service.launchd.operations import stop_steps as stop_agent
 from jarvis_trio.service.launchd.operations import uninstall_steps as uninstall_agent
 from jarvis_trio.service.launchd.plist import Agent
 from jarvis_trio.service.launchd.plist import render as render_agent
-from jarvis_trio.service.programs import run_program
 from jarvis_trio.service.purge import Purge, plan_purge, purge
 from jarvis_trio.service.state import Standing, State
 from jarvis_trio.service.steps import Step
@@ -47,16 +48,11 @@ from jarvis_trio.service.systemd.operations import (
     install_steps,
     restart_steps,
     rollback_steps,
-    status,
     stop_steps,
     uninstall_steps,
 )
-from jarvis_trio.service.systemd.systemctl import Systemctl
-from jarvis_trio.service.systemd.unit import UNIT, Unit, arguments_of, render
-from jarvis_trio.service.waiting import Patience
+from jarvis_trio.service.systemd.unit import UNIT, Unit, render
 
-_NO_MANAGER = "neither launchctl nor systemctl is on PATH"
-_RUN_IT = "keep `jarvis-trio run` alive with the supervisor that this machine has"
 _LINGER = "It runs while you are logged in. To have it from boot on: loginctl enable-linger"
 
 
@@ -83,7 +79,7 @@ def render_command(session: CommandSession, /, application: Application | None) 
     Example:
       jarvis-trio service render
     """
-    if _on_mac():
+    if on_mac():
         click.echo(render_agent(Agent(**asked_for(session, application))), nl=False)
     else:
         click.echo(render(_unit_to_be(session, application)), nl=False)
@@ -106,10 +102,10 @@ def install_command(session: CommandSession, /, application: Application | None,
       jarvis-trio service install --dry-run
       jarvis-trio service install
     """
-    if _on_mac():
+    if on_mac():
         mac.install(session, application, dry_run=dry_run, anyway=anyway)
         return
-    unit, systemctl = _unit_to_be(session, application), _find_systemctl()
+    unit, systemctl = _unit_to_be(session, application), find_systemctl()
     check(unit, systemctl)
     check_tasks(session, application, anyway=anyway)
     if carry_out(install_steps(unit, systemctl), dry_run):
@@ -204,72 +200,34 @@ def status_command(session: CommandSession, as_json: bool) -> None:
         say_short(line)
 
 
-def state(session: CommandSession) -> State:
-    """How the service stands on this machine. Raises ServiceError."""
-    if _on_mac():
-        return status_of_agent(mac.agent_as_installed(session), mac.find_launchctl())
-    return status(_unit_as_installed(session), _find_systemctl())
-
-
-def _unit_as_installed(session: CommandSession) -> Unit:
-    file = _config_home() / "systemd/user" / UNIT
-    arguments = arguments_of(file.read_text(errors="replace")) if file.is_file() else None
-    return Unit(config_home=_config_home(), **as_installed(session, arguments or ()))
-
-
 def _unit_to_be(session: CommandSession, application: Application | None) -> Unit:
-    return Unit(config_home=_config_home(), **asked_for(session, application))
-
-
-def _bare_unit(session: CommandSession) -> Unit:
-    """The unit without its application.
-
-    It can be removed, stopped or restarted even if the application is gone.
-    """
-    return Unit(config_home=_config_home(), **daemon_fields(session, None))
-
-
-def _config_home() -> Path:
-    named = Path(os.environ.get("XDG_CONFIG_HOME", ""))
-    return named if named.is_absolute() else Path.home() / ".config"
-
-
-def _on_mac() -> bool:
-    """Whether launchd is here. The program decides, not the platform: tests have a stand-in."""
-    return shutil.which("launchctl") is not None
-
-
-def _find_systemctl() -> Systemctl:
-    program = shutil.which("systemctl")
-    if program is None:
-        raise SystemdError(_NO_MANAGER, fix=_RUN_IT)
-    return Systemctl(program, os.getuid(), run_program, Patience(time.sleep, time.monotonic, say_short))
+    return Unit(config_home=config_home(), **asked_for(session, application))
 
 
 def _steps(session: CommandSession, what: str) -> list[Step]:
     """The steps of `what` on this machine."""
-    if what == "uninstall" and not _on_mac() and not has_unit():
+    if what == "uninstall" and not on_mac() and not has_unit():
         return []  # there may be no service manager to ask, as in a container
-    if _on_mac():
-        on_mac = {
+    if on_mac():
+        steps_on_mac = {
             "uninstall": uninstall_agent,
             "rollback": rollback_agent,
             "restart": restart_agent,
             "stop": stop_agent,
         }
-        return on_mac[what](mac.bare_agent(session), mac.find_launchctl())
-    on_linux = {"uninstall": uninstall_steps, "rollback": rollback_steps, "restart": restart_steps, "stop": stop_steps}
-    return on_linux[what](_bare_unit(session), _find_systemctl())
+        return steps_on_mac[what](bare_agent(session), find_launchctl())
+    steps_on_linux = {
+        "uninstall": uninstall_steps,
+        "rollback": rollback_steps,
+        "restart": restart_steps,
+        "stop": stop_steps,
+    }
+    return steps_on_linux[what](bare_unit(session), find_systemctl())
 
 
 def _runs(session: CommandSession) -> bool:
     """Whether a service of ours runs; not on a machine without a service manager."""
-    return (_on_mac() or has_unit()) and state(session).running
-
-
-def has_unit() -> bool:
-    """Whether there is a systemd unit of our name."""
-    return (_config_home() / "systemd/user" / UNIT).is_file()
+    return (on_mac() or has_unit()) and state(session).running
 
 
 def _show_purge(plan: Purge) -> None:

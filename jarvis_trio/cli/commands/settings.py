@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say
+from jarvis_trio.cli.output import json_option, print_json, say
+from jarvis_trio.cli.settings_table import print_settings
 from jarvis_trio.desk.session import Session
 from jarvis_trio.settings import Settings, settings_file
 
@@ -34,12 +35,6 @@ def settings(session: Session, as_toml: bool, as_json: bool) -> None:
         print_settings(in_force)
         say("")
         say(f"Settings file: {in_force.file or f'{usual} (not there)'}")
-
-
-def print_settings(in_force: Settings) -> None:
-    """The table that `doctor` begins with, too."""
-    rows = [[Cell(name), Cell(it["value"] or "-"), Cell(it["source"], "dim")] for name, it in in_force.shown().items()]
-    print_table((Column("SETTING"), Column("VALUE", Fit.FOLD), Column("FROM")), rows)
 
 
 def _toml(in_force: Settings) -> str:

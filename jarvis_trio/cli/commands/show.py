@@ -7,9 +7,9 @@ from datetime import datetime, tzinfo
 
 import click
 
-from jarvis_trio.cli.commands.history import print_runs, took
 from jarvis_trio.cli.outlook import say_outlook
 from jarvis_trio.cli.output import json_option, print_json, say, say_text
+from jarvis_trio.cli.runs import print_runs, took
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.desk import looks, views

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import shlex
 import sys
-from types import ModuleType
 
 import click
 
+from jarvis_trio.cli.extras import import_extra
 from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.desk.session import Session, require_database
-from jarvis_trio.errors import JarvisError
 
 
 @click.command()
@@ -31,14 +28,6 @@ def watch(session: Session) -> None:
     require_database(session.settings)
 
     environment, clock = session.environment, session.clock
-    app = _import_app().WatchApp(lambda: CommandSession(environment, clock))
+    screen = import_extra("jarvis_trio.cli.watch.app", "the live screen", "watch", "textual>=8,<9")
+    app = screen.WatchApp(lambda: CommandSession(environment, clock))
     app.run()
-
-
-def _import_app() -> ModuleType:
-    """The screen, whose library is an extra. Raises JarvisError if it is not installed."""
-    try:
-        return importlib.import_module("jarvis_trio.cli.watch.app")
-    except ImportError as error:
-        fix = f"install it with: {shlex.quote(sys.executable)} -m pip install 'textual>=8,<9'"
-        raise JarvisError(f"the live screen needs the extra `watch` ({error})", fix=fix) from None
