@@ -163,9 +163,24 @@ def _text(name: str, value: object) -> str:
 
 def _database_url(name: str, value: object) -> str:
     text = _text(name, value)
-    if text and not text.startswith(("postgresql://", "postgres://")):
-        raise SettingError(f"{name} must begin with postgresql://, not {text!r:.100}")
-    if re.match(r"\w+://[^/@]*:[^/@]*@", text) or "password=" in text:
+    return require_address(name, text) if text else text
+
+
+def require_address(name: str, text: str) -> str:
+    """The address of a PostgreSQL server, if it is one and holds no password.
+
+    People print and copy addresses.
+
+    Args:
+        name: what to call it in a message, which shows no more than the address's scheme.
+
+    Raises SettingError.
+    """
+    scheme, separator, _ = text.partition("://")
+    if not separator or scheme not in ("postgresql", "postgres"):
+        found = f"{scheme}://" if separator else "what it holds"
+        raise SettingError(f"{name} must begin with postgresql://, not {found:.100}")
+    if re.search(r"://[^@:]*:[^@]*@", text) or "password=" in text:
         raise SettingError(f"{name} holds a password", fix="put it into ~/.pgpass (mode 0600) instead")
     return text
 

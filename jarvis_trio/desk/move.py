@@ -7,6 +7,7 @@ from pathlib import Path
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import StoreError, TaskError
 from jarvis_trio.process.machine import machine_name
+from jarvis_trio.settings import require_address
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.moving import Moved, move
 from jarvis_trio.store.opening import open_store
@@ -18,7 +19,8 @@ def move_to(session: Session, place: str) -> list[Moved]:
     Args:
         place: `postgresql://...`, or the path of a file that is made.
 
-    Raises TaskError while a daemon runs here, StoreError if something does not fit.
+    Raises TaskError while a daemon runs here, SettingError if the address cannot be right, and
+    StoreError if something does not fit.
     """
     if session.daemon() is not None:
         raise TaskError("the daemon is running", fix="stop it on every machine, then move")
@@ -31,7 +33,8 @@ def move_to(session: Session, place: str) -> list[Moved]:
 
 def _open(session: Session, place: str) -> MemoryStore:
     settings = session.settings
-    if place.startswith(("postgresql://", "postgres://")):
+    if "://" in place:
+        address = require_address("the address", place)
         machine = machine_name(settings.machine)
-        return open_store(settings.memory_db_path, place, machine=machine, moved=True)
+        return open_store(settings.memory_db_path, address, machine=machine, moved=True)
     return open_store(Path(place).expanduser().absolute(), moved=True)

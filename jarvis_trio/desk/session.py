@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from jarvis_trio.clock import Clock, ForeignZoneClock, SystemClock
 from jarvis_trio.desk.names import composed
-from jarvis_trio.errors import JarvisError, ScheduleError, StoreMissingError, UnknownTaskError
+from jarvis_trio.errors import JarvisError, ScheduleError, StoreError, StoreMissingError, UnknownTaskError
 from jarvis_trio.models import Handler, ScheduledTask, task_policy
 from jarvis_trio.notation.text import nearest
 from jarvis_trio.process.lock import Holder, holder, wake
@@ -77,6 +77,7 @@ class Session:
         self.only_looks = only_looks
         self.asked_by = asked_by or _user(environment)
         self._looking_timeout = looking_timeout or LOOKING_TIMEOUT
+        self._refused: StoreError | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -118,16 +119,29 @@ class Session:
         return self._open()
 
     def _open(self, **options: Any) -> MemoryStore:
+        if self.settings.database_url:
+            return self._connect(**options)
+        return open_store(self.settings.memory_db_path, clock=self.clock, **options)
+
+    def _connect(self, **options: Any) -> MemoryStore:
+        """The database on a server. If it cannot be used, this is found once.
+
+        Another try can take 10 s.
+        """
+        if self._refused is not None:
+            raise self._refused
         settings = self.settings
-        if not settings.database_url:
-            return open_store(settings.memory_db_path, clock=self.clock, **options)
-        return open_store(
-            settings.memory_db_path,
-            settings.database_url,
-            machine=machine_name(settings.machine),
-            clock=self._given_clock,
-            **options,
-        )
+        try:
+            return open_store(
+                settings.memory_db_path,
+                settings.database_url,
+                machine=machine_name(settings.machine),
+                clock=self._given_clock,
+                **options,
+            )
+        except StoreError as error:
+            self._refused = error
+            raise
 
     # Import the four below on use: they cost 20 to 40 ms, which `list` need not pay.
 

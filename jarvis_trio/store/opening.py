@@ -36,12 +36,12 @@ def open_store(
         busy_timeout: how long a write waits for another one.
         read_only: only look.
         create: whether a server's tables are made if there are none. A file is always made.
-        moved: whether one is opened, too, that was moved elsewhere. Reading it is always allowed.
+        moved: whether one is opened, too, that was moved elsewhere.
 
     Raises StoreError if it cannot be used, or what is needed for a server is not installed.
     """
     store = _open(path, address, machine, clock, busy_timeout=busy_timeout, read_only=read_only, create=create)
-    return store if moved or read_only else require_here(store)
+    return store if moved else require_here(store)
 
 
 def _open(
@@ -57,7 +57,8 @@ def _connect(address: str, **options: Any) -> tuple[Connection, Clock]:
     try:
         from jarvis_trio.store.postgres import PostgresDatabase  # noqa: PLC0415  # an extra, and 150 ms of import
     except ImportError as error:
-        says = f"JARVIS_DATABASE_URL needs psycopg, which is not installed ({error})"
+        # Without libpq the import fails in five lines, which end with the same advice.
+        says = f"a server needs psycopg, which is not installed ({str(error).partition(chr(10))[0]})"
         raise StoreError(
             says, fix=f"install it with: {shlex.quote(sys.executable)} -m pip install 'psycopg[binary]>=3.2,<4'"
         ) from None

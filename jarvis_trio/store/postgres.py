@@ -23,6 +23,7 @@ The races that it is made for:
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -49,7 +50,7 @@ from jarvis_trio.store.news import CHANNEL, ServerWatch
 from jarvis_trio.store.schema import STEPS, shape
 
 OLDEST_SERVER = 14
-"""The oldest major version of the server that is accepted; 15 is what was tried."""
+"""The oldest major version of a server that is accepted; 15 is what was tried."""
 
 _LOCK = 0x6A61_7276
 """The advisory lock of a writer. Its second number tells the schemas of a database apart."""
@@ -95,6 +96,7 @@ class PostgresDatabase:
         create: whether tables are made if there are none of ours.
         connect_timeout: how long the server may take to answer at the start.
         steps: what the tables are to be.
+        oldest_server: the oldest major version of the server that is accepted.
 
     Raises StoreError in one line if the server cannot be used, and StoreMissingError if there
     are no tables of ours that may be used or made.
@@ -111,6 +113,7 @@ class PostgresDatabase:
         create: bool = True,
         connect_timeout: timedelta = timedelta(seconds=10),
         steps: Steps = STEPS,
+        oldest_server: int = OLDEST_SERVER,
     ) -> None:
         self._address = address
         self._busy_timeout = busy_timeout
@@ -118,6 +121,7 @@ class PostgresDatabase:
         self._create = create and not read_only
         self._connect_timeout = connect_timeout
         self._steps = steps
+        self._oldest_server = oldest_server
         self.place = _place_of(address)
         self.trace: Trace | None = None
         self._wrote = False
@@ -208,7 +212,7 @@ class PostgresDatabase:
         try:
             session = psycopg.connect(self._address, autocommit=True, row_factory=_rows_of, **self._options())
         except (psycopg.Error, UnicodeError) as error:
-            raise _unreachable(self.place, error) from None
+            raise _unreachable(self.place, str(error).replace(self._address, "...")) from None
         self._session = session
         try:
             self._check_server()
@@ -220,8 +224,8 @@ class PostgresDatabase:
         return session
 
     def _options(self) -> dict[str, Any]:
-        """What makes a dead cable known after about 20 s, and a commit last."""
-        return {
+        """What makes a dead cable known after about 20 s. The address itself may say otherwise."""
+        ours = {
             "application_name": "jarvis-trio",
             "client_encoding": "UTF8",
             "connect_timeout": max(int(self._connect_timeout.total_seconds()), 2),
@@ -230,12 +234,13 @@ class PostgresDatabase:
             "keepalives_count": 2,
             "tcp_user_timeout": 20_000,
         }
+        return {name: value for name, value in ours.items() if name not in _parts_of(self._address)}
 
     def _check_server(self) -> None:
-        if self._session.info.server_version < OLDEST_SERVER * 10_000:
-            found = self._session.info.server_version // 10_000
+        found = self._session.info.server_version // 10_000
+        if found < self._oldest_server:
             says = f"the server of {self.place} is PostgreSQL {found}"
-            raise StoreError(says, fix=f"use PostgreSQL {OLDEST_SERVER} or newer")
+            raise StoreError(says, fix=f"use PostgreSQL {self._oldest_server} or newer")
         row = self._run("SELECT current_setting('server_encoding'), current_schema(), clock_timestamp()").rows[0]
         if row[0] != "UTF8":
             says = f"the database {self.place} has the encoding {row[0]}"
@@ -296,7 +301,12 @@ class PostgresDatabase:
 
 
 _TAKE_LOCK = "SELECT clock_timestamp() FROM pg_advisory_xact_lock({lock}, hashtext(current_schema()))"
-_COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+# Not `information_schema`: tables that this user may not read would look missing.
+_COLUMNS = (
+    "SELECT c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+    " WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace"
+    " AND a.attnum > 0 AND NOT a.attisdropped"
+)
 _INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
 _TRIGGERS = (
     "SELECT t.tgname, coalesce(obj_description(t.oid, 'pg_trigger'), '') FROM pg_trigger t"
@@ -320,12 +330,18 @@ def _value(value: Any) -> Any:
     return value
 
 
+def _parts_of(address: str) -> dict[str, Any]:
+    """What the address says, by libpq's names; nothing if it cannot be read."""
+    with suppress(psycopg.Error):
+        return psycopg.conninfo.conninfo_to_dict(address)
+    return {}
+
+
 def _place_of(address: str) -> str:
     """The address without a password, for messages."""
-    try:
-        parts = psycopg.conninfo.conninfo_to_dict(address)
-    except psycopg.Error:
-        return "JARVIS_DATABASE_URL"
+    parts = _parts_of(address)
+    if not parts:
+        return "at that address"
     host = parts.get("host") or parts.get("hostaddr") or ""
     port = f":{parts['port']}" if parts.get("port") else ""
     return f"postgresql://{host}{port}/{parts.get('dbname') or ''}"
@@ -335,28 +351,37 @@ def _first_line(error: BaseException) -> str:
     return on_one_line(str(error).partition("\n")[0]) or type(error).__name__
 
 
-def _unreachable(place: str, error: Exception) -> StoreError:
+def _unreachable(place: str, text: str) -> StoreError:
     """Why no session could be had, in one line with what to do."""
-    text = on_one_line(str(error))
-    for words, fix in _CONNECT_FIXES:
-        if words in text:
-            return StoreError(f"cannot reach the database {place}: {_last_cause(text)}", fix=fix)
-    return StoreError(f"cannot reach the database {place}: {_last_cause(text)}", fix="see whether the server runs")
+    cause = _last_cause(on_one_line(text))
+    fix = next((fix for words, fix in _CONNECT_FIXES if re.search(words, cause)), "see whether the server runs")
+    return StoreError(f"cannot reach the database {place}: {cause}", fix=fix)
 
 
+_PASSWORD = "put the password into ~/.pgpass (mode 0600), or name a service file"
+_ADDRESS = "give the address as postgresql://USER@HOST/DATABASE"
 _CONNECT_FIXES = (
-    ("password authentication failed", "put the password into ~/.pgpass (mode 0600), or name a service file"),
-    ("no password supplied", "put the password into ~/.pgpass (mode 0600), or name a service file"),
+    ("password authentication failed|no password supplied", _PASSWORD),
     ("no pg_hba.conf entry", "let this machine in: pg_hba.conf on the server"),
-    ("does not exist", "make it on the server: createuser, createdb"),
-    ("could not translate host name", "give the right host in JARVIS_DATABASE_URL"),
-    ("invalid", "give JARVIS_DATABASE_URL as postgresql://USER@HOST/DATABASE"),
-    ('missing "="', "give JARVIS_DATABASE_URL as postgresql://USER@HOST/DATABASE"),
+    ("permission denied for database", "GRANT CONNECT on it to this user"),
+    ("^role .* does not exist", "make it on the server: createuser NAME"),
+    ("^database .* does not exist", "make it on the server: createdb NAME"),
+    ("too many (clients|connections)", "end sessions that nobody needs, or raise max_connections on the server"),
+    ("starting up", "try again in a moment"),
+    ("SSL|certificate", "set sslmode and sslrootcert in the address as the server wants it"),
+    ("resolve host", "give the right host in the address"),
+    ("definition of service", "write it into ~/.pg_service.conf, or name another one"),
+    ("timeout expired", "see whether the server runs, and whether a firewall is between"),
+    ('invalid|in URI|missing "="', _ADDRESS),
 )
+"""What to do about what libpq or the server said last; the first pattern that fits decides."""
 
 
 def _last_cause(text: str) -> str:
-    return text.rpartition("FATAL: ")[2].strip() or text
+    """What was said last: without what failed because of it, and without questions."""
+    for words in ("FATAL: ", "failed: ", "connection is bad: "):
+        text = text.rpartition(words)[2]
+    return text.partition(" Is the server running")[0].strip()
 
 
 def _meaning(error: psycopg.Error) -> tuple[type[StoreError], str, str]:
@@ -366,7 +391,7 @@ def _meaning(error: psycopg.Error) -> tuple[type[StoreError], str, str]:
         case errors.DiskFull() | errors.OutOfMemory() | errors.InsufficientResources():
             return StoreFullError, "the server has no room", "make room; what could not be written is kept until then"
         case errors.InsufficientPrivilege():
-            return StoreError, "this user may not", "GRANT it, or make the tables with their owner: jarvis-trio init"
+            return StoreError, "", "GRANT it to this user, or run `jarvis-trio init` as the owner"
         case errors.ReadOnlySqlTransaction():
             return StoreError, "it cannot be written (readonly database)", "name the primary server, not a standby"
         case psycopg.OperationalError():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -21,7 +22,7 @@ from jarvis_trio.store.opening import open_store
 from jarvis_trio.store.postgres import PostgresDatabase
 from jarvis_trio.store.schema import NUMBERED, STEPS, Step
 from tests.support.core_fakes import PATIENCE, START, FakeClock, a_task, finish, in_thread
-from tests.support.postgres_server import PostgresServer
+from tests.support.postgres_server import PostgresServer, pooler
 
 needs_server = [pytest.mark.postgres, pytest.mark.slow]
 pytestmark = needs_server
@@ -44,9 +45,9 @@ def another(address: str, machine: str = "there") -> MemoryStore:
     return MemoryStore("unused", clock=FakeClock(), connection=database, machine=machine)
 
 
-def refusal(address: str) -> StoreError:
+def refusal(address: str, **options: Any) -> StoreError:
     with pytest.raises(StoreError) as refused:
-        PostgresDatabase(address, connect_timeout=timedelta(seconds=2))
+        PostgresDatabase(address, connect_timeout=timedelta(seconds=2), **options)
     assert "\n" not in str(refused.value)
     assert refused.value.fix
     return refused.value
@@ -251,9 +252,25 @@ def test_a_user_who_may_not_is_told_so(address: str) -> None:
     assert "permission denied" in refusal(guest).says
 
 
-def test_an_old_server_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jarvis_trio.store.postgres.OLDEST_SERVER", 99)
-    assert "use PostgreSQL 99 or newer" in refusal(address).fix
+def test_an_old_server_is_refused(address: str) -> None:
+    refused = refusal(address, oldest_server=99)
+    assert refused.says.startswith("the server of postgresql://127.0.0.1:")
+    assert refused.fix == "use PostgreSQL 99 or newer"
+
+
+@pytest.mark.law(2)
+def test_a_pooler_in_transaction_mode_is_refused(postgres: PostgresServer, address: str) -> None:
+    with pooler(postgres, "transaction") as through:
+        refused = refusal(through(address))
+    assert refused.says.endswith("is a pooler that gives each transaction another session")
+    assert refused.fix == "name the server itself, or a pool in session mode"
+
+
+@pytest.mark.law(2)
+def test_a_pooler_in_session_mode_is_as_good_as_the_server(postgres: PostgresServer, address: str) -> None:
+    with pooler(postgres, "session") as through, another(through(address)) as store:
+        store.notes.remember("key", "value")
+        assert store.notes.note("key") == "value"
 
 
 def test_without_psycopg_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

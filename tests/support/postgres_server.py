@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 
 _SETTINGS = (
     "fsync=off",
@@ -47,14 +51,14 @@ class PostgresServer:
         bin_folder = programs()
         assert bin_folder is not None
         self._bin = bin_folder
-        self._user = "postgres" if os.geteuid() == 0 else None
+        self.user = "postgres" if os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="jarvis-postgres-"))
-        if self._user is not None:
-            shutil.chown(self.folder, self._user)
+        if self.user is not None:
+            shutil.chown(self.folder, self.user)
         self._data = self.folder / "data"
         initdb = [self._bin / "initdb", "--no-sync", "--auth=trust", "--username=jarvis", "--encoding=UTF8"]
         subprocess.run(
-            [*initdb, "--locale=C", self._data], check=True, capture_output=True, user=self._user, cwd="/", timeout=60
+            [*initdb, "--locale=C", self._data], check=True, capture_output=True, user=self.user, cwd="/", timeout=60
         )
         self.port = _free_port()
         self.start()
@@ -71,7 +75,7 @@ class PostgresServer:
             [self._bin / "postgres", "-D", self._data, *settings],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            user=self._user,
+            user=self.user,
             cwd="/",
             start_new_session=True,
         )
@@ -96,12 +100,29 @@ class PostgresServer:
             self.crash()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def new_database(self) -> str:
-        """The address of a new, empty database."""
+    def new_database(self, options: str = "") -> str:
+        """The address of a new, empty database, made with these options of CREATE DATABASE."""
         name = f"test_{next(_numbers)}"
         with psycopg.connect(self.address, autocommit=True) as session:
-            session.execute(f"CREATE DATABASE {name}".encode())
+            session.execute(f"CREATE DATABASE {name} {options}".encode())
         return f"postgresql://jarvis@127.0.0.1:{self.port}/{name}"
+
+    def new_user(self) -> str:
+        """The name of a new user, who may log in and has no other right."""
+        name = f"user_{next(_numbers)}"
+        with psycopg.connect(self.address, autocommit=True) as session:
+            session.execute(f"CREATE ROLE {name} LOGIN".encode())
+        return name
+
+    def ask_for_password(self) -> str:
+        """The name of a new user who must give a password, which nobody knows."""
+        name = self.new_user()
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"host all {name} 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        with psycopg.connect(self.address, autocommit=True) as session:
+            session.execute(f"ALTER ROLE {name} PASSWORD '{secrets.token_hex()}'".encode())
+            session.execute("SELECT pg_reload_conf()")
+        return name
 
     def new_schema(self) -> str:
         """The address of a new, empty schema: quicker to make than a database, and as good."""
@@ -109,6 +130,51 @@ class PostgresServer:
         with psycopg.connect(self.address, autocommit=True) as session:
             session.execute(f"CREATE SCHEMA {name}".encode())
         return f"{self.address}?options=-csearch_path%3D{name}"
+
+
+@contextmanager
+def pooler(server: PostgresServer, mode: str) -> Iterator[Callable[[str], str]]:
+    """PgBouncer before the server, in a pool mode; yields what makes an address lead through it.
+
+    Skips the test if it is not installed.
+    """
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("no PgBouncer is installed (Debian: apt-get install pgbouncer)")
+    port, settings = _free_port(), server.folder / f"pgbouncer-{mode}.ini"
+    settings.write_text(
+        f"[databases]\n* = host=127.0.0.1 port={server.port}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = trust\nauth_file = {_users(server.folder)}\npool_mode = {mode}\n"
+    )
+    settings.chmod(0o644)
+    # As root it refuses to run; its log is on stderr.
+    process = subprocess.Popen([program, "-q", settings], stderr=subprocess.DEVNULL, user=server.user, cwd="/")
+    try:
+        _await_listener(port, process)
+        yield lambda address: address.replace(f":{server.port}/", f":{port}/")
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _users(folder: Path) -> Path:
+    users = folder / "users.txt"
+    users.write_text('"jarvis" ""\n')
+    users.chmod(0o644)
+    return users
+
+
+def _await_listener(port: int, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=2).close()
+            return
+        except OSError:
+            if time.monotonic() > until or process.poll() is not None:
+                raise
+            time.sleep(0.05)
 
 
 def _free_port() -> int:
