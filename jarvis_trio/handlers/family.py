@@ -40,6 +40,14 @@ from jarvis_trio.process.offspring import MARKER
 _POLL_SECONDS = 0.05
 
 _EMPTY_LOOKS = 2
+
+_OUTSIDE = 0
+"""The session of the kernel's own threads, and of what was started outside of our container.
+
+No command is among them, because each starts in a session of its own. A question for the
+environment of a kernel thread fails as if it had just ended, so every look would be doubtful.
+"""
+
 _DOUBT = timedelta(seconds=1)
 _DOUBT_AFTER_A_NORMAL_END = timedelta(seconds=0.1)
 """How long a look is doubtful if a listed process vanished during it: it may have forked.
@@ -168,6 +176,9 @@ class Family:
             self._dismissed.add(process.pid)
             return False
         session = os.getsid(process.pid)
+        if session == _OUTSIDE != os.getsid(0):
+            self._dismissed.add(process.pid)
+            return False
         if session not in self._sessions and process.ppid() not in parents and not self._is_marked(process):
             return False
         self._members.add(process)

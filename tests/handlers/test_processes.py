@@ -104,6 +104,14 @@ def test_law_4_what_forks_and_changes_its_session_over_and_over_is_ended(tmp_pat
     assert file.stat().st_size == hops > 0
 
 
+@pytest.mark.skipif(not psutil.pid_exists(2) or os.getsid(2) != 0, reason="the kernel's threads are not shown here")
+def test_the_kernels_own_threads_are_no_reason_to_look_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[None] = []
+    monkeypatch.setattr(psutil, "pids", lambda: looks.append(None) or [2])
+    assert end_orphans("nobody/1/2") == 0
+    assert len(looks) == 2
+
+
 @pytest.mark.usefixtures("children_are_reaped_by_nobody")
 def test_an_end_that_nobody_knows_is_not_taken_for_success() -> None:
     assert shell("exit 3").exit_code is None
