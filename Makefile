@@ -3,7 +3,8 @@
 # make run           the daemon in the foreground, with all that it needs; Ctrl-C stops it
 # make install       the program in .venv: .venv/bin/jarvis-trio works from anywhere
 # make upgrade       the newest version in the same .venv; what you installed beside it stays
-# make test          the tests
+# make test          the tests, in two minutes on two processors
+# make thorough      the tests that take longer: real daemons, servers, guides; two minutes more
 # make year          a simulated year, minute by minute; a minute on two processors
 # make coverage      the tests, and which lines and branches of the package they miss
 # make mutants       which changes to the code no test notices; 45 minutes, or for ONLY='jarvis_trio.schedules.cron.*' less
@@ -28,7 +29,7 @@ VENV_PYTHON := .venv/bin/python
 PIP := -m pip --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install upgrade test year coverage mutants lint bench bench-quick torture wheel docs pictures lock clean again
+.PHONY: help run install upgrade test thorough year coverage mutants lint bench bench-quick torture wheel docs pictures lock clean again
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -48,7 +49,10 @@ upgrade:
 	@$(VENV_PYTHON) -m jarvis_trio service restart --if-running
 
 test: .venv/dev.stamp
-	@$(VENV_PYTHON) -m pytest -q -n auto --dist loadgroup -m "not long"
+	@$(VENV_PYTHON) -m pytest -q -n auto --dist loadgroup -m "not thorough and not long"
+
+thorough: .venv/dev.stamp
+	@$(VENV_PYTHON) -m pytest -q -n auto --dist loadgroup -m thorough
 
 year: .venv/dev.stamp
 	@$(VENV_PYTHON) -m pytest -q -n auto -m long

@@ -199,6 +199,7 @@ async def test_a_task_runs_in_the_daemon_with_progress(home: Program) -> None:
     assert told[:1] == [0.0]
 
 
+@pytest.mark.thorough
 async def test_a_cancelled_run_ends_and_says_so(home: Program) -> None:
     add_sleeper(home)
     home.daemon()

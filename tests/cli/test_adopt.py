@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 
 from jarvis_trio.store import MemoryStore
-from tests.support import fake_launchctl
 from tests.support.assistant_app import HANDLERS, STORE, copy_database, make_application
 from tests.support.cli_world import Cli, Program, execute
-from tests.support.launchd_world import GUI
+from tests.support.launchd_world import GUI, fake_launchd
 
 TWO_WEEKS_LATER = datetime(2026, 12, 12, 9, 0, 30, tzinfo=UTC)
 ORPHANS = {"auto_skill", "kb_lint", "morning_brief", "proactive", "skill_analysis", "webhook_dispatch"}
@@ -204,12 +203,9 @@ def mac(adopting: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         words = ["/usr/bin/python3", f"/Users/me/chief_of_staff/scripts/{script}"]
         plist.write_bytes(plistlib.dumps({"Label": f"com.chg.{label}", "ProgramArguments": words}))
         services[f"{GUI}/com.chg.{label}"] = {"path": str(plist), "state": "not running", "pid": None, "left": 0}
-    state = tmp_path / "launchd.json"
-    state.write_text(json.dumps({"services": services}))
-    fake_launchctl.install(tmp_path / "bin")
-    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("FAKE_LAUNCHCTL_STATE", str(state))
+    fake_launchd(monkeypatch, tmp_path).write_text(json.dumps({"services": services}))
     return home
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import plistlib
 import shlex
 import subprocess
@@ -21,7 +20,7 @@ from jarvis_trio.errors import LaunchdError, ServiceError
 from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS, SEARCH_PATH
 from jarvis_trio.settings import read_settings
 from tests.support import fake_launchctl
-from tests.support.launchd_world import GUI, OURS, PROJECT
+from tests.support.launchd_world import GUI, OURS, PROJECT, fake_launchd, real_launchctl
 
 COMMANDS = ["render", "install", "uninstall", "rollback", "status"]
 
@@ -74,30 +73,12 @@ class Mac(CommandSession):
         return files, sorted(self.state["services"])
 
 
-class Clock:
-    """Stands for the module `time`: nobody waits."""
-
-    now = 0.0
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-    def monotonic(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mac:
     mac = Mac(tmp_path / "home")
     mac.add_old_agents()
-    program = tmp_path / "bin/launchctl"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{fake_launchctl.__file__}" "$@"\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    assert fake_launchd(monkeypatch, tmp_path) == mac.state_file
     monkeypatch.setenv("HOME", str(mac.home))
-    monkeypatch.setenv("FAKE_LAUNCHCTL_STATE", str(mac.state_file))
-    monkeypatch.setattr("jarvis_trio.cli.services.time", Clock())
     return mac
 
 
@@ -253,9 +234,10 @@ def selftest(mac: Mac, **state: object) -> Result:
     return mac.call("selftest")
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_selftest_sees_an_agent_live_and_end_and_leaves_nothing(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jarvis_trio.cli.services.time", time)
+    real_launchctl(monkeypatch)
     before = mac.snapshot()
     result = selftest(mac)
     assert result.exit_code == 0, result.output
@@ -267,6 +249,7 @@ def test_the_selftest_sees_an_agent_live_and_end_and_leaves_nothing(mac: Mac, mo
     assert mac.snapshot() == before
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "says"),
@@ -279,7 +262,7 @@ def test_the_selftest_sees_an_agent_live_and_end_and_leaves_nothing(mac: Mac, mo
 def test_the_selftest_tells_what_failed_and_leaves_nothing(
     mac: Mac, state: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jarvis_trio.cli.services.time", time)
+    real_launchctl(monkeypatch)
     before = mac.snapshot()
     result = selftest(mac, **state)
     assert result.exit_code == 1
@@ -289,9 +272,10 @@ def test_the_selftest_tells_what_failed_and_leaves_nothing(
     assert mac.snapshot() == before
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_selftest_tells_what_it_could_not_remove(mac: Mac, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jarvis_trio.cli.services.time", time)
+    real_launchctl(monkeypatch)
     faults = [{"verb": "bootout", "label": "selftest", "code": 1, "times": 2, "late": True}]
     result = selftest(mac, faults=faults)
     assert result.exit_code == 1

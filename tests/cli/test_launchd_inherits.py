@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import plistlib
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support import fake_launchctl
 from tests.support.cli_world import Cli
-from tests.support.launchd_world import GUI
+from tests.support.launchd_world import GUI, fake_launchd
 
 pytestmark = pytest.mark.slow
 
@@ -21,13 +19,9 @@ LABEL = "com.chg.inbox-monitor"
 @pytest.fixture
 def script(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The assistant's script, run by an agent that launchd holds."""
-    home, programs = tmp_path / "home", tmp_path / "bin"
+    home = tmp_path / "home"
     agents = home / "Library/LaunchAgents"
     agents.mkdir(parents=True)
-    programs.mkdir()
-    launchctl = programs / "launchctl"
-    launchctl.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{fake_launchctl.__file__}" "$@"\n')
-    launchctl.chmod(0o755)
     script = home / "chief/scripts/run_inbox_monitor.py"
     script.parent.mkdir(parents=True)
     script.touch()
@@ -40,11 +34,10 @@ def script(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     plist.write_bytes(plistlib.dumps(listed))
     service = {"path": str(plist), "state": "not running", "pid": None, "left": 0}
-    state = tmp_path / "launchd.json"
-    state.write_text(json.dumps({"services": {f"{GUI}/{LABEL}": service}}))
-    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("FAKE_LAUNCHCTL_STATE", str(state))
+    state = fake_launchd(monkeypatch, tmp_path)
+    state.write_text(json.dumps({"services": {f"{GUI}/{LABEL}": service}}))
     return script
 
 

@@ -222,6 +222,7 @@ def test_a_log_that_is_no_regular_file_is_refused_before_the_lock_is_held(home: 
     assert holder(home.data / "jarvis-daemon.lock") is None
 
 
+@pytest.mark.thorough
 @pytest.mark.law(1)
 @pytest.mark.law(4)
 def test_a_terminal_that_takes_nothing_stops_neither_a_task_nor_the_end(home: Program) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from jarvis_trio.process.lock import DaemonLock
 from jarvis_trio.service.systemd.unit import UNIT
-from tests.support import fake_launchctl, fake_systemctl
+from tests.support import fake_systemctl
 from tests.support.cli_world import Cli, Program, eventually
+from tests.support.launchd_world import fake_launchd
 
 
 class Linux:
@@ -120,10 +121,9 @@ def test_without_any_service_manager_it_is_one_line(linux: Linux, monkeypatch: p
 def test_on_a_mac_it_is_the_launchd_agent(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    stand_in(tmp_path / "bin", "launchctl", fake_launchctl.__file__)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("PATH", "/nowhere")  # no systemctl
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("FAKE_LAUNCHCTL_STATE", str(tmp_path / "launchd.json"))
+    fake_launchd(monkeypatch, tmp_path)
     cli.ok("service", "install")
     assert cli.json("service", "status")["standing"] == "running"
     cli.ok("service", "restart")

@@ -108,6 +108,7 @@ async def test_a_tick_notices_what_is_asked_for_without_a_wake(nursery: trio.Nur
     await until(lambda: engine.under_way == 1)
     engine.wanted_stops = 1
     daemon.wake()
+    await until(lambda: engine.done == 1)
     daemon.shutdown()
 
 

@@ -34,10 +34,9 @@ from jarvis_trio.service.launchd.operations import AgentState
 from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
-from tests.support import fake_launchctl
 from tests.support.cli_world import Cli, Program, execute
 from tests.support.core_fakes import ASSISTANTS, START, a_task
-from tests.support.launchd_world import GUI
+from tests.support.launchd_world import GUI, fake_launchd
 
 ZONE_FILE = str(Path(tzdata.__file__).parent / "zoneinfo/Europe/Berlin")
 NO_DAEMON = ("daemon", "none is running, so no task runs")
@@ -595,15 +594,10 @@ def test_alerts_that_cannot_be_read_are_told_without_their_text(cli: Cli, monkey
 @pytest.fixture
 def mac(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder, and launchd's program with a file for its state."""
-    home, state, program = tmp_path / "home", tmp_path / "launchd.json", tmp_path / "bin/launchctl"
+    home, state = tmp_path / "home", fake_launchd(monkeypatch, tmp_path)
     home.mkdir()
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{fake_launchctl.__file__}" "$@"\n')
-    program.chmod(0o755)
     state.write_text("{}")
-    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("FAKE_LAUNCHCTL_STATE", str(state))
     return state
 
 

@@ -58,7 +58,7 @@ def follow(reader: Program, heading: str) -> str:
     return done.stdout
 
 
-pytestmark = pytest.mark.slow  # each starts the program four times
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]  # each starts the program four times
 
 
 def test_a_program_of_a_venv_with_a_key(reader: Program) -> None:

@@ -300,6 +300,7 @@ def test_the_readme_names_each_example() -> None:
     assert [name for name in (*REGISTERED, "ledger.sh") if f"[`{name}`]" not in text] == []
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_package_is_installed_and_a_task_runs_its_handler(tmp_path: Path, program: Program) -> None:
     # What the project's file asks for; the development requirements have it.

@@ -45,12 +45,14 @@ def run(venv: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_wheel_owns_one_top_level_name(wheel: Path) -> None:
     names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"jarvis_trio"}
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_every_module_is_in_the_wheel(wheel: Path) -> None:
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("jarvis_trio/")}
     there = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "jarvis_trio").rglob("*.py")}
@@ -58,6 +60,7 @@ def test_every_module_is_in_the_wheel(wheel: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_an_installed_program_keeps_its_data_in_the_users_place(installed: Path, tmp_path: Path) -> None:
     done = run(installed, tmp_path, "-m", "jarvis_trio", "init")
     assert (done.returncode, done.stderr) == (0, "")
@@ -65,6 +68,7 @@ def test_an_installed_program_keeps_its_data_in_the_users_place(installed: Path,
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_another_programs_config_is_neither_run_nor_read_nor_hidden(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text("print('it ran')\nDATA_DIR = '/elsewhere'\n")
     done = run(installed, tmp_path, "-m", "jarvis_trio", "settings")

@@ -25,7 +25,7 @@ from tests.support.assistant_app import make_application
 from tests.support.cli_world import eventually, execute
 from tests.support.launchd_world import BYSTANDERS, GUI
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 PROJECT = Path(__file__).parents[2]
 GUIDE = (PROJECT / "docs/migration.md").read_text()

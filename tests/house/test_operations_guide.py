@@ -41,6 +41,7 @@ def home(program: Program, tmp_path: Path) -> Program:
     return program
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="the guide needs SQLite's shell")
 def test_every_command_of_the_guide_does_what_it_says(home: Program, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_the_picture_of_the_live_screen_names_no_host() -> None:
     assert "thumbnails" in text
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_day_can_be_lived_and_drawn(tmp_path: Path) -> None:
     # In a process of its own: it sets the environment, and signals go to its main thread. The day takes two seconds.

@@ -85,6 +85,7 @@ def test_the_blocks_survive_being_pasted_into_a_shell() -> None:
             assert not command.startswith(("$", "...")), command
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_tour_shows_what_a_reader_sees(program: Program) -> None:
     said = program("init").out

@@ -236,7 +236,7 @@ with MemoryStore(sys.argv[1], connection=MortalFile(sys.argv[1])) as store:
 
 @pytest.mark.law(3)
 @pytest.mark.slow
-@pytest.mark.parametrize("commits", [1, 3, 5, 7, 9])
+@pytest.mark.parametrize("commits", [3, *(pytest.param(count, marks=pytest.mark.thorough) for count in (1, 5, 7, 9))])
 def test_a_real_process_killed_after_a_commit_is_taken_up_by_the_next(commits: int, tmp_path: Path) -> None:
     database, trace = tmp_path / "memory.db", tmp_path / "trace"
     slots = [START + timedelta(minutes=minute) for minute in range(4)]

@@ -19,7 +19,7 @@ import pytest
 from tests.support.cli_world import Program, eventually
 from tests.support.dripping import Dripping
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 LATEST = timedelta(seconds=2)
 STOP_SECONDS = 5.0

@@ -26,7 +26,7 @@ from jarvis_trio.store import MemoryStore
 from tests.support.cli_world import eventually
 from tests.support.core_fakes import a_task
 
-pytestmark = [pytest.mark.slow, pytest.mark.law(2), pytest.mark.law(3)]
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.law(2), pytest.mark.law(3)]
 
 SOURCE = Path(__file__).parents[1] / "support" / "jumping_clock.c"
 JUMPS = [timedelta(hours=2), timedelta(0), timedelta(days=-40), timedelta(minutes=3), timedelta(days=400), timedelta(0)]

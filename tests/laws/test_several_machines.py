@@ -96,6 +96,7 @@ def add(store: MemoryStore, name: str, at: datetime, place: str, handler: str = 
     return store.store_scheduled_task(a_task(name, at=at.isoformat(), handler=handler, policy=policy))
 
 
+@pytest.mark.thorough
 @pytest.mark.law(2)
 @pytest.mark.law(3)
 def test_two_machines_share_the_slots_and_one_that_is_killed_loses_none(address: str, tmp_path: Path) -> None:
@@ -128,6 +129,7 @@ def test_two_machines_share_the_slots_and_one_that_is_killed_loses_none(address:
     assert {owners[f"t{number}"] for number in range(2, 40, 3)} == {"server"}
 
 
+@pytest.mark.thorough
 @pytest.mark.law(3)
 def test_daemons_live_through_a_restart_of_the_server(tmp_path: Path) -> None:
     server = PostgresServer()

@@ -72,7 +72,11 @@ def can_inject(fault: str) -> bool:
 @pytest.mark.law(3)
 @pytest.mark.parametrize(
     ("name", "when"),
-    [(name, when) for name in FAULTS for when in MOMENTS.get(name, ("40+9", "120+5"))],
+    [
+        pytest.param(name, when, marks=[] if name == "no descriptor" else [pytest.mark.thorough])
+        for name in FAULTS
+        for when in MOMENTS.get(name, ("40+9", "120+5"))
+    ],
 )
 def test_a_tick_whose_system_calls_fail_loses_nothing(home: Program, tmp_path: Path, name: str, when: str) -> None:
     fault = FAULTS[name]
@@ -111,6 +115,7 @@ def test_a_tick_whose_system_calls_fail_loses_nothing(home: Program, tmp_path: P
     assert all(count == 1 for count in executed.values())
 
 
+@pytest.mark.thorough
 @pytest.mark.law(1)
 @pytest.mark.law(4)
 def test_a_daemon_without_threads_now_and_then_lives_on_and_ends_when_asked(home: Program, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.laws.torture.arena import GENTLE, Arena
 from tests.laws.torture.checker import check
 from tests.laws.torture.havoc import Havoc, calm_down
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torture")]  # one costly fixture for all
+pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.xdist_group("torture")]  # one costly fixture for all
 
 STOPS = 10
 

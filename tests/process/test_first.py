@@ -48,6 +48,7 @@ def zombies(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.thorough
 def test_as_the_first_process_it_reaps_orphans_and_hands_sigterm_on(
     program: Program, container: subprocess.Popen[str]
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_transaction_that_the_server_has_given_up_is_no_commit(store: MemorySt
     assert store.notes.note("key") is None
 
 
+@pytest.mark.thorough
 @pytest.mark.law(3)
 def test_a_server_that_restarts_is_reached_again(postgres: PostgresServer, path: Path) -> None:
     with MemoryStore(path, connection=PostgresDatabase(postgres.new_database())) as store:

@@ -10,8 +10,9 @@ import select
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from jarvis_trio.cli import NOTES, main
 from jarvis_trio.models import Run, ScheduledTask
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import PATIENCE, FakeClock
+from tests.support.fork_server import ForkServer
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -107,23 +109,44 @@ def cli(
     logging.getLogger("jarvis_trio").setLevel(logging.NOTSET)
 
 
+def base_environment() -> dict[str, str]:
+    """What every program of the tests is given, beside its folders."""
+    coverage = {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
+    return coverage | {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH")))),
+        "TZ": "UTC",
+        "PYTHONTZPATH": "",  # as in conftest.py
+    }
+
+
+def _of_the_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that Python reads as it starts: a forked process would not heed others."""
+    kinds = ("PYTHON", "COVERAGE_", "LANG", "LC_", "LD_")
+    return {name: text for name, text in environment.items() if name.startswith(kinds)}
+
+
 class Program:
     """Runs the real program in processes of its own; ends what is left of them."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, fork_server: ForkServer | None = None) -> None:
         self.data = data
-        coverage = {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
-        self.environment = coverage | {
-            "PATH": os.environ["PATH"],
-            "HOME": str(data.parent),
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH")))),
-            "JARVIS_DATA_DIR": str(data),
-            "TZ": "UTC",
-            "PYTHONTZPATH": "",  # as in conftest.py
-        }
+        self.environment = base_environment() | {"HOME": str(data.parent), "JARVIS_DATA_DIR": str(data)}
+        self._fork_server = fork_server
         self._started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str, **environment: str) -> Done:
+        """Run a command to its end, in a process that is forked; `anew` tells when that does not do."""
+        variables = self.environment | environment
+        if self._fork_server is None or _of_the_interpreter(variables) != _of_the_interpreter(base_environment()):
+            return self.anew(*arguments, **environment)
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            streams = (out.fileno(), err.fileno())
+            code = self._fork_server.run(arguments, variables, self.data.parent, streams, seconds=60)
+            return Done(code, *(stream.seek(0) or stream.read() for stream in (out, err)))
+
+    def anew(self, *arguments: str, **environment: str) -> Done:
+        """Run a command to its end, in an interpreter of its own: for what is about its start."""
         done = subprocess.run(
             self._command(arguments),
             env=self.environment | environment,
@@ -186,10 +209,18 @@ def _until_closed(descriptor: int) -> Iterator[bytes]:
             yield chunk
 
 
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """What runs short commands; one for each process of tests."""
+    server = ForkServer(base_environment())
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
+def program(tmp_path: Path, fork_server: ForkServer) -> Iterator[Program]:
     """The real program, on a data folder that `init` has not made yet."""
-    program = Program(tmp_path / "data")
+    program = Program(tmp_path / "data", fork_server)
     yield program
     program.end()
 

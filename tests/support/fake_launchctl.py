@@ -185,10 +185,16 @@ def install(folder: Path) -> None:
     program.chmod(0o755)
 
 
-def main(state_file: Path) -> int:
+def answer_from(state_file: Path, arguments: list[str]) -> tuple[int, str, str]:
+    """One call on the state in a file."""
     state = deepcopy(EMPTY) | (json.loads(state_file.read_text()) if state_file.exists() else {})
-    code, out, err = answer(state, sys.argv[1:])
+    answered = answer(state, arguments)
     state_file.write_text(json.dumps(state, indent=1))
+    return answered
+
+
+def main(state_file: Path) -> int:
+    code, out, err = answer_from(state_file, sys.argv[1:])
     sys.stdout.write(out)
     sys.stderr.write(err)
     return code

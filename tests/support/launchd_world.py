@@ -1,7 +1,7 @@
 """A home folder with agents in it, a launchd that holds them, and a clock: what the launchd tests share.
 
-`launchctl` is `fake_launchctl`, called in this process; each wait is on a clock
-that moves only when somebody sleeps.
+`launchctl` is `fake_launchctl`, called in this process; each wait is on a clock that moves only
+when somebody sleeps. Tests of the commands get the same by `fake_launchd`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import plistlib
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from jarvis_trio.service.launchd.launchctl import Launchctl
 from jarvis_trio.service.launchd.operations import install_steps
@@ -32,6 +35,45 @@ OURS = f"{GUI}/{LABEL}"
 BYSTANDERS = ("com.chg.imessage-daemon", "com.chg.jarvis-backup")
 Operation = Callable[[Agent, Launchctl], list[Step]]
 Snapshot = dict[str, Any]
+
+
+class FakeTime:
+    """Stands for the module `time`: nobody waits."""
+
+    now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def fake_launchd(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
+    """Put a launchd before the commands that never starts anything; returns the file of its state.
+
+    `launchctl` is on PATH, as a program; the commands' own calls of it are answered in this
+    process, at once.
+    """
+    state = folder / "launchd.json"
+    fake_launchctl.install(folder / "bin")
+    monkeypatch.setenv("PATH", str(folder / "bin"), prepend=os.pathsep)
+    monkeypatch.setenv("FAKE_LAUNCHCTL_STATE", str(state))
+
+    def run(argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        if Path(argv[0]).name != "launchctl":
+            return run_program(argv, **options)
+        return subprocess.CompletedProcess(argv, *fake_launchctl.answer_from(state, list(argv[1:])))
+
+    monkeypatch.setattr("jarvis_trio.cli.services.run_program", run)
+    monkeypatch.setattr("jarvis_trio.cli.services.time", FakeTime())
+    return state
+
+
+def real_launchctl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the commands call the program on PATH, and wait in earnest."""
+    monkeypatch.setattr("jarvis_trio.cli.services.run_program", run_program)
+    monkeypatch.setattr("jarvis_trio.cli.services.time", time)
 
 
 class World:

@@ -55,7 +55,9 @@ def nothing(simulation: Simulation) -> None:
 
 @pytest.mark.law(6)
 @pytest.mark.parametrize("simulate", [a_week, nothing])
-@pytest.mark.parametrize("interval", [60, 59.3, 3600])
+@pytest.mark.parametrize(
+    "interval", [60, *(pytest.param(seconds, marks=pytest.mark.thorough) for seconds in (59.3, 3600))]
+)
 def test_law_6_idle_ticks_in_a_row_are_the_same_ticks_with_the_same_history(
     simulate: Callable[[Simulation], None], interval: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

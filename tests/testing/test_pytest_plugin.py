@@ -35,6 +35,7 @@ def test_both_are_gone_afterwards():
 OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:trio")
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_what_the_fixture_made_ends_with_its_test_also_where_that_fails(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
