@@ -60,7 +60,7 @@ class PostgresServer:
         subprocess.run(
             [*initdb, "--locale=C", self._data], check=True, capture_output=True, user=self.user, cwd="/", timeout=60
         )
-        self.port = _free_port()
+        self.port = free_port()
         self.start()
 
     @property
@@ -141,7 +141,7 @@ def pooler(server: PostgresServer, mode: str) -> Iterator[Callable[[str], str]]:
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("no PgBouncer is installed (Debian: apt-get install pgbouncer)")
-    port, settings = _free_port(), server.folder / f"pgbouncer-{mode}.ini"
+    port, settings = free_port(), server.folder / f"pgbouncer-{mode}.ini"
     settings.write_text(
         f"[databases]\n* = host=127.0.0.1 port={server.port}\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
@@ -151,7 +151,7 @@ def pooler(server: PostgresServer, mode: str) -> Iterator[Callable[[str], str]]:
     # As root it refuses to run; its log is on stderr.
     process = subprocess.Popen([program, "-q", settings], stderr=subprocess.DEVNULL, user=server.user, cwd="/")
     try:
-        _await_listener(port, process)
+        await_listener(port, process)
         yield lambda address: address.replace(f":{server.port}/", f":{port}/")
     finally:
         process.terminate()
@@ -165,7 +165,8 @@ def _users(folder: Path) -> Path:
     return users
 
 
-def _await_listener(port: int, process: subprocess.Popen[bytes]) -> None:
+def await_listener(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server that was started answers on its port."""
     until = time.monotonic() + 30
     while True:
         try:
@@ -177,7 +178,8 @@ def _await_listener(port: int, process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody has just now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
