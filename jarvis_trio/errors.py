@@ -68,6 +68,10 @@ class StoreMissingError(StoreError, FileNotFoundError):
     """The database is not there."""
 
 
+class StoreClosedError(StoreError):
+    """The database was closed: the process ends, or whoever opened it is done with it."""
+
+
 class StoreBusyError(StoreError):
     """Another program held the database's write lock for too long."""
 

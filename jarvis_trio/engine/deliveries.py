@@ -32,7 +32,7 @@ from typing import Any
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.delivery import Message, read_config
-from jarvis_trio.errors import DeliveryError
+from jarvis_trio.errors import DeliveryError, StoreClosedError
 from jarvis_trio.notation.instants import duration_text, local_text
 from jarvis_trio.notation.text import error_text
 from jarvis_trio.store import MemoryStore
@@ -163,6 +163,8 @@ class Deliveries:
         try:
             while self.deliver_due(now):
                 pass
+        except StoreClosedError:  # the process ends; the letter stays in the outbox
+            return
         except BaseException as error:  # noqa: BLE001  # the end of this thread; the letter stays in the outbox
             _logger.error("A message could not be dealt with: %s", error_text(error))
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from jarvis_trio.engine.notices import Notices
-from jarvis_trio.errors import ConflictError, StoreError
+from jarvis_trio.errors import ConflictError, StoreClosedError, StoreError
 from jarvis_trio.models import FAILED, Claim, Outcome, Trigger, task_policy
 from jarvis_trio.store import MemoryStore
 
@@ -117,6 +117,8 @@ class Outcomes:
     def _release(self, claim: Claim) -> None:
         try:
             self._store.runs.release_run(claim.run_id)
+        except StoreClosedError:  # the process ends; the next one finds it gone
+            return
         except StoreError as error:
             _logger.error("Task %r stays blocked, as that cannot be written now: %s", claim.task.name, error)
             with self._guard:

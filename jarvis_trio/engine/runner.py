@@ -32,7 +32,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError
+from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError, StoreClosedError
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, Outcome, RunStatus, ScheduledTask
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.jsontext import RESULT_LIMIT, result_text
@@ -206,7 +206,7 @@ def _ending(handler: Handler, task: ScheduledTask, context: HandlerContext) -> O
         return Outcome(RunStatus.TIMEOUT, reason=error_text(error) or "it stopped at its time limit")
     except HandlerSkippedError as error:
         return Outcome(RunStatus.SKIPPED, reason=error_text(error) or "its handler did nothing, and does not say why")
-    except HandlerError as error:
+    except (HandlerError, StoreClosedError) as error:  # closed: it outlived its limit, and the process ends
         return Outcome(RunStatus.ERROR, reason=error_text(error) or "it failed and does not say why")
     except BaseException as error:  # border of law 4: SystemExit, KeyboardInterrupt, anything, is the task's
         context.logger.error("The handler raised %s", type(error).__name__, exc_info=error)

@@ -3,6 +3,7 @@
 Guarantees:
 
 - A transaction is all of its block, or nothing of it, whatever ends it.
+- After `close` everything raises StoreClosedError, whatever a thread is about to do.
 - No statement of a block is ever written alone. If the database undoes a transaction by itself (a
   full disk, another program's trigger), what follows in the block is refused.
 
@@ -14,7 +15,9 @@ The races that it is made for:
    follow the other; between processes the database's own lock decides.
 2. A thread reads while another is in a block. It waits, since one connection would show it what
    is not committed.
-3. A block goes on after the database has undone its transaction. SQLite would take each further
+3. A thread that outlived its time limit comes back after `close`. It finds a flag, and never the
+   connection.
+4. A block goes on after the database has undone its transaction. SQLite would take each further
    statement for one of its own and write it. The depth that we count ourselves tells.
 """
 
@@ -29,7 +32,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from jarvis_trio.clock import Clock, SystemClock
-from jarvis_trio.errors import StoreError
+from jarvis_trio.errors import StoreClosedError, StoreError
 from jarvis_trio.store.connection import Answer, Connection, Row
 from jarvis_trio.store.sqlite import SqliteFile
 
@@ -67,6 +70,7 @@ class Database:
         self.machine = machine
         self._lock = threading.RLock()
         self._depth = 0
+        self._is_closed = False
 
     @property
     def place(self) -> str:
@@ -82,6 +86,7 @@ class Database:
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
         with self._lock:
+            self._is_closed = True
             self.connection.close()
 
     @contextmanager
@@ -96,6 +101,7 @@ class Database:
             if self._depth:
                 yield
                 return
+            self._require_open()
             self.connection.begin()
             try:
                 with self._deeper():
@@ -170,6 +176,7 @@ class Database:
     def write_marks(self) -> Hashable:
         """A value that changes with each write of anybody, other programs included."""
         with self._lock:
+            self._require_open()
             return self.connection.marks()
 
     def look_after(self) -> bool:
@@ -180,6 +187,7 @@ class Database:
         that was open. Raises StoreMissingError, StoreError.
         """
         with self._lock:
+            self._require_open()
             return self.connection.same()
 
     def find_damage(self) -> str | None:
@@ -188,11 +196,17 @@ class Database:
         Raises StoreError.
         """
         with self._lock:
+            self._require_open()
             return self.connection.find_damage()
 
     def _execute(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
+        self._require_open()
         self._check_open()
         return self.connection.execute(sql, parameters)
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise StoreClosedError(f"the database {self.connection.place} is closed")
 
     def _check_open(self) -> None:
         if self._depth and not self.connection.in_transaction:

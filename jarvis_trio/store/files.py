@@ -33,6 +33,11 @@ def several_names(path: Path, links: int) -> StoreError:
     return StoreError(says, fix=f"find the other name with `find / -xdev -samefile {path}`, and remove it")
 
 
+def used_by_two_names(path: Path) -> StoreError:
+    says = f"the database {path} is open by another name as well, with another log: each would overwrite the other"
+    return StoreError(says, fix=f"see who has it open with `fuser -v {path}`, and have all use one name")
+
+
 def _is_mount_point(path: Path) -> bool:
     try:
         mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")

@@ -4,7 +4,8 @@ Guarantees:
 
 - What was committed is on the disk.
 - One file is used under one name. A second name (a hard link, a file that is mounted somewhere
-  else) has a log of its own, and two programs that use one name each would not see each other.
+  else) has a log of its own, and two programs that use one name each would not see each other. What
+  a name is refused for shows in the file (`files.second_name`) or in who has it open (`names`).
 - A file that is replaced, or whose log is deleted, under the open connection is noticed at the
   next tick.
 
@@ -52,7 +53,9 @@ from jarvis_trio.store.files import (
     read_only_uri,
     second_name,
     several_names,
+    used_by_two_names,
 )
+from jarvis_trio.store.names import used_by_another_name
 from jarvis_trio.store.schema import NUMBERED, STEPS, shape
 
 _LOCKED = (StoreBusyError, "another program keeps it locked", "try again, or see who has it open")
@@ -136,7 +139,10 @@ class SqliteFile:
 
     @property
     def in_transaction(self) -> bool:
-        return self.sqlite.in_transaction
+        try:
+            return self.sqlite.in_transaction
+        except sqlite3.ProgrammingError:  # it is closed
+            return False
 
     def begin(self) -> None:
         """Take the write lock at once: later, half-way, waiting for it would not help."""
@@ -146,7 +152,7 @@ class SqliteFile:
         self.execute("COMMIT")
 
     def roll_back(self) -> None:
-        if self.sqlite.in_transaction:  # SQLite may have rolled back by itself, on a full disk for one
+        if self.in_transaction:  # SQLite may have rolled back by itself, on a full disk for one
             self.execute("ROLLBACK")
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
@@ -334,6 +340,8 @@ class SqliteFile:
                 self._stand_in()
                 self.sqlite.execute("PRAGMA query_only=ON")
             else:
+                if not self._in_memory and used_by_another_name(self.path):
+                    raise used_by_two_names(self.path)
                 self._prepare()
                 self._set_durability()
         except BaseException:

@@ -5,6 +5,7 @@ Through the engine, on a clock that tests set.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from datetime import timedelta
@@ -251,6 +252,27 @@ def test_a_thread_that_ends_while_nothing_can_be_written_releases_its_task_later
         clock.advance(minutes=5)
         engine.evaluate_due_tasks()
         assert [status for _, _, status in history(store)] == ["timeout", "executed"]
+
+
+@pytest.mark.law(4)
+def test_a_handler_that_comes_back_after_the_database_was_closed_ends_without_a_complaint(
+    path: Path, clock: FakeClock, make_engine: MakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate()
+
+    def late(task: ScheduledTask, context: HandlerContext) -> None:
+        gate()
+        context.store.get_due_tasks(clock.now())
+
+    with MemoryStore(path, clock=clock) as store:
+        engine = make_engine({"note": late}, store=store, runner=run_in_thread)
+        store.store_scheduled_task(a_task(policy={"timeout_seconds": 0.02}))
+        engine.run_now("job")
+    gate.opened.set()
+    wait_until(lambda: "The handler has ended at last" in caplog.text)
+    assert [record.levelname for record in caplog.records if record.levelno >= logging.ERROR] == []
+    with MemoryStore(path, clock=clock) as store:
+        assert [run.status for run in store.runs.list_runs()] == ["timeout"]
 
 
 @pytest.mark.law(3)

@@ -8,13 +8,22 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jarvis_trio.errors import ConflictError, StoreBusyError, StoreError, StoreFullError, StoreMissingError
+from jarvis_trio.errors import (
+    ConflictError,
+    StoreBusyError,
+    StoreClosedError,
+    StoreError,
+    StoreFullError,
+    StoreMissingError,
+)
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import FakeClock, Gate, a_task, finish, in_thread
 
@@ -56,6 +65,37 @@ def test_leaving_the_context_closes_it(path: Path) -> None:
     store.close()  # once more does nothing
     with pytest.raises(StoreError):
         store.list_scheduled_tasks()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        MemoryStore.list_scheduled_tasks,
+        MemoryStore.write_marks,
+        MemoryStore.look_after,
+        MemoryStore.find_damage,
+        lambda store: store.transaction().__enter__(),
+        lambda store: store.savepoint().__enter__(),
+        lambda store: store.write("DELETE FROM task_runs"),
+    ],
+)
+def test_whatever_comes_after_the_close_is_told_so(path: Path, use: Callable[[MemoryStore], Any]) -> None:
+    store = MemoryStore(path)
+    store.close()
+    with pytest.raises(StoreClosedError, match=f"^the database {path} is closed$"):
+        use(store)
+
+
+def test_a_transaction_in_which_the_database_is_closed_says_so(path: Path) -> None:
+    store = MemoryStore(path)
+
+    def close_and_go_on() -> None:
+        with store.transaction():
+            store.close()
+            store.list_scheduled_tasks()
+
+    with pytest.raises(StoreClosedError):
+        close_and_go_on()
 
 
 def test_a_transaction_is_all_or_nothing(store: MemoryStore) -> None:

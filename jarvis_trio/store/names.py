@@ -1,0 +1,97 @@
+"""By which name this process uses a database: two names of one file must not be used at once.
+
+SQLite's log lies beside the name by which the file was opened. Who opens it by another name (a hard
+link, a file that was renamed while it is open, a single file that is mounted somewhere else) has
+another log, and each of the two overwrites what the other one has written.
+
+Guarantees:
+
+- Whoever opens the file sees whether another process has it open by another name, in whatever
+  folder or container that process lives, if one kernel serves both.
+- Of two that open it at the same moment by two names, at most one goes on.
+
+This code assumes that the kernel knows locks of open files (Linux 3.15, fcntl(2), F_OFD_SETLK). On
+other systems, and on a file system without them, nothing is seen here.
+
+How: each process locks one byte of the file, far behind its end, whose number comes from the place
+of the log. The locks are shared, so all that use one name get on; a lock on any other byte of that
+range is somebody with another name. They lie on the descriptors that SQLite itself has open, so
+that none of ours is ever closed: that would drop SQLite's own locks (sqlite.org/howtocorrupt.html,
+2.2). An ordinary record lock was rejected, because SQLite unlocks all of a file at once, and
+flock(2), because it has no bytes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import struct
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+_FIRST = 1 << 62
+"""Where the range begins: behind all that SQLite locks (sqlite.org/fileformat2.html, 1.5)."""
+
+_LENGTH = (1 << 62) - 1
+
+_FLOCK = "hhqqi4x"
+"""`struct flock` of 64-bit Linux: kind, whence, start, length, PID."""
+
+
+def used_by_another_name(path: Path) -> bool:
+    """Tell other processes by which name this one has the database open, and look at theirs.
+
+    Call it when SQLite has opened the file. Returns whether another name of it is in use.
+    """
+    if sys.platform != "linux" or not hasattr(fcntl, "F_OFD_SETLK") or struct.calcsize("P") != 8:
+        return False
+    byte = _FIRST + _number(path)
+    descriptors = _open_descriptors(path)
+    _set(descriptors, fcntl.F_RDLCK, byte)
+    others = (_FIRST, byte), (byte + 1, _FIRST + _LENGTH)
+    if not any(_is_locked(one, start, end - start) for one in descriptors for start, end in others):
+        return False
+    _set(descriptors, fcntl.F_UNLCK, byte)  # else the other name would be the one that is refused from now on
+    return True
+
+
+def _number(path: Path) -> int:
+    """A number below the range's length, made from where the log lies: its folder and its name."""
+    place = path.resolve()
+    status = os.stat(place.parent)
+    text = f"{status.st_dev}:{status.st_ino}/{place.name}"
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:7])
+
+
+def _open_descriptors(path: Path) -> list[int]:
+    """The descriptors of this process that mean the file: those of all its connections."""
+    wanted = os.stat(path)
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # one that is closed meanwhile
+            status = os.fstat(int(name))
+            if (status.st_dev, status.st_ino) == (wanted.st_dev, wanted.st_ino):
+                found.append(int(name))
+    return found
+
+
+def _set(descriptors: Iterable[int], kind: int, byte: int) -> None:
+    for descriptor in descriptors:
+        with suppress(OSError):  # a file system without such locks, or a descriptor that is closed meanwhile
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _lock(kind, byte, 1))
+
+
+def _is_locked(descriptor: int, start: int, length: int) -> bool:
+    if length <= 0:
+        return False
+    with suppress(OSError):
+        answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _lock(fcntl.F_WRLCK, start, length))
+        return bool(struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK)
+    return False
+
+
+def _lock(kind: int, start: int, length: int) -> bytes:
+    return struct.pack(_FLOCK, kind, os.SEEK_SET, start, length, 0)

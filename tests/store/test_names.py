@@ -1,0 +1,142 @@
+"""One file by two names, as real processes see it: whoever comes second with another name is refused (laws 1, 2)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jarvis_trio.errors import StoreError
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.names import used_by_another_name
+from tests.support.core_fakes import a_task
+
+pytestmark = [
+    pytest.mark.law(2),
+    pytest.mark.skipif(sys.platform != "linux", reason="locks of open files are Linux's"),
+]
+
+OPEN = """
+import sys
+from jarvis_trio.errors import StoreError
+from jarvis_trio.store import MemoryStore
+try:
+    with MemoryStore(sys.argv[1]) as store:
+        print(len(store.list_scheduled_tasks()), "tasks")
+except StoreError as error:
+    print(error)
+"""
+REFUSED = "is open by another name as well"
+
+
+def opened_elsewhere(path: Path, *before: str) -> str:
+    """What another process says that opens the file by that name."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [*before, sys.executable, "-c", OPEN, str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def open_store(path: Path) -> MemoryStore:
+    store = MemoryStore(path)
+    store.store_scheduled_task(a_task())
+    return store
+
+
+def test_law_2_a_file_that_was_renamed_while_it_is_open_is_refused_until_it_is_closed(
+    open_store: MemoryStore, path: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "elsewhere" / "renamed.db"
+    other.parent.mkdir()
+    path.rename(other)
+    assert REFUSED in opened_elsewhere(other)
+    with pytest.raises(StoreError, match=REFUSED):
+        MemoryStore(other)
+    other.rename(path)
+    open_store.close()
+    path.rename(other)
+    assert opened_elsewhere(other) == "1 tasks"
+
+
+def test_law_2_whoever_comes_second_is_refused_and_the_first_goes_on(
+    open_store: MemoryStore, path: Path, tmp_path: Path
+) -> None:
+    path.rename(tmp_path / "renamed.db")
+    for _ in range(2):
+        assert REFUSED in opened_elsewhere(tmp_path / "renamed.db")
+    (tmp_path / "renamed.db").rename(path)
+    assert open_store.look_after()
+    assert not used_by_another_name(path)
+    open_store.store_scheduled_task(a_task("second"))
+    assert opened_elsewhere(path) == "2 tasks"
+    open_store.close()
+
+
+def test_law_2_the_name_is_seen_also_after_the_databases_own_locks_came_and_went(
+    open_store: MemoryStore, path: Path, tmp_path: Path
+) -> None:
+    for number in range(3):
+        open_store.store_scheduled_task(a_task(f"more {number}"))
+    open_store.read("PRAGMA wal_checkpoint(TRUNCATE)")
+    path.rename(tmp_path / "renamed.db")
+    assert REFUSED in opened_elsewhere(tmp_path / "renamed.db")
+    open_store.close()
+
+
+def test_all_that_lead_to_one_log_get_on(open_store: MemoryStore, path: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(path)
+    (tmp_path / "folder").symlink_to(tmp_path)
+    for name in (path, tmp_path / "link.db", tmp_path / "folder" / path.name):
+        assert opened_elsewhere(name) == "1 tasks"
+    with MemoryStore(path) as second:
+        assert second.tasks.count_scheduled_tasks() == 1
+    assert not used_by_another_name(path)
+    open_store.close()
+
+
+def in_a_mount_namespace(script: str, *arguments: Path) -> list[str]:
+    """What begins a command that runs behind mounts of its own; skips where they are not allowed."""
+    unshare = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
+    script = f'{script}; shift {len(arguments)}; exec "$@"'
+    command = [*unshare, "sh", "-ec", script, "sh", *map(str, arguments)]
+    if shutil.which("unshare") is None or subprocess.run([*command, "true"], check=False).returncode != 0:
+        pytest.skip("nothing can be mounted in a namespace here (unshare)")
+    return command
+
+
+def test_law_2_a_single_file_that_is_mounted_elsewhere_is_refused(
+    open_store: MemoryStore, path: Path, tmp_path: Path
+) -> None:
+    inside = tmp_path / "container" / "memory.db"
+    inside.parent.mkdir()
+    inside.touch()
+    mount = in_a_mount_namespace('mount --bind "$1" "$2"', path, inside)
+    assert "is mounted here as a single file" in opened_elsewhere(inside, *mount)
+    open_store.close()
+
+
+def test_law_2_a_second_name_is_seen_also_by_one_that_does_not_see_the_mount(
+    open_store: MemoryStore, path: Path, tmp_path: Path
+) -> None:
+    """The kernel's list of mounts can be hidden from a container; the locks of the file cannot."""
+    inside = tmp_path / "container" / "memory.db"
+    inside.parent.mkdir()
+    inside.touch()
+    mount = in_a_mount_namespace('mount --bind "$1" "$2"; mount --bind /dev/null /proc/$$/mountinfo', path, inside)
+    assert REFUSED in opened_elsewhere(inside, *mount)
+    open_store.close()
+
+
+def test_a_folder_that_is_mounted_elsewhere_leads_to_the_same_log(
+    open_store: MemoryStore, path: Path, tmp_path: Path
+) -> None:
+    inside = tmp_path / "container"
+    inside.mkdir()
+    mount = in_a_mount_namespace('mount --bind "$1" "$2"', path.parent, inside)
+    assert opened_elsewhere(inside / path.name, *mount) == "1 tasks"
+    open_store.close()
