@@ -222,7 +222,7 @@ def status(session: Session) -> Status:
         names = store.tasks.task_names({trouble.task_id for trouble in troubled})
         aside = {trouble.task_id for trouble in troubled if trouble.kind in ASIDE}
         total, enabled = store.tasks.count_scheduled_tasks(), store.tasks.count_enabled_tasks(aside)
-        standing = store.queue.standing(now, aside)
+        standing = store.queue.backlog(now, aside)
         under_way = sorted(store.runs.live_runs_of_others(""), key=lambda run: run.started_at)
 
     troubles = {(trouble.kind, names.get(trouble.task_id, "")) for trouble in troubled}

@@ -8,7 +8,7 @@ Guarantees:
 - A task is claimed only while no run of it is alive, in any process.
 - Every slot that comes due is claimed, recorded as missed or skipped, or counted by a later one.
 
-This code assumes that `step` is called in a write transaction of the store, which SQLite grants
+This code assumes that `decide` is called in a write transaction of the store, which SQLite grants
 to one connection at a time, and that `task_runs` refuses a second row for one attempt at one slot
 and a second live row for one task.
 
@@ -62,7 +62,7 @@ from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.text import moment_words
 from jarvis_trio.process.identity import owner_pid
 from jarvis_trio.schedules.kind import Schedule
-from jarvis_trio.schedules.schedule import Plan, plan, task_schedule
+from jarvis_trio.schedules.schedule import CatchUp, catch_up, task_schedule
 from jarvis_trio.store import MemoryStore
 
 MAX_ATTEMPTS_AFTER_INTERRUPT = 3
@@ -108,7 +108,7 @@ class TaskRefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Decision:
     """What was decided.
 
     `claim` is what is to run, if anything; `unrun` what is not run; `more` says whether more may
@@ -159,7 +159,7 @@ class Claims:
         self._survivors: dict[str, Sequence[Survivor]] = {}
         self._recovering = threading.Lock()
 
-    def step(self, now: datetime, started_at: datetime, lead: timedelta = timedelta(0)) -> Step:
+    def decide(self, now: datetime, started_at: datetime, lead: timedelta = timedelta(0)) -> Decision:
         """Claim what has been due the longest at `now`; call it in a transaction.
 
         A slot whose time comes within the `lead` is claimed ahead of it, unless there is a reason
@@ -173,18 +173,18 @@ class Claims:
         for _ in range(self._limits.decided_at_once):
             due = self._store.queue.head(now + lead, self._refusals.passed_over())
             if due is None:
-                return Step(None, unrun)
+                return Decision(None, unrun)
 
-            match self._decide_alone(due, now, started_at):
+            match self._decide_on(due, now, started_at):
                 case Claim() as claim:
-                    return Step(claim, unrun)
+                    return Decision(claim, unrun)
                 case Unrun() as slot:
                     unrun.append(slot)
                 case Passed.EARLY:
-                    return Step(None, unrun, early_at=due.due_at)
-        return Step(None, unrun, more=True)
+                    return Decision(None, unrun, early_at=due.due_at)
+        return Decision(None, unrun, more=True)
 
-    def _decide_alone(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
+    def _decide_on(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
         """Decide, so that a row that is refused hurts its own task only (law 4).
 
         Raises TaskRefusedError; the caller must then roll back the transaction. A savepoint for
@@ -192,14 +192,14 @@ class Claims:
         A trigger that rolls back the whole transaction needs this way in any case.
         """
         try:
-            decided = self._decide(due, now, started_at)
+            decided = self._judge(due, now, started_at)
             self._refusals.end(due.task)
         except ConflictError as error:
             self._refusals.add(due.task, error)
             raise TaskRefusedError(error.says) from error
         return decided
 
-    def _decide(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
+    def _judge(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
         if due.changed:
             self._planner.settle(due.task, now)
             return Passed.SETTLED
@@ -211,7 +211,7 @@ class Claims:
             schedule = task_schedule(due.task, self._clock.zone())
             if due.origin is not None and (slot := schedule.reread(due.scheduled_for)) != due.scheduled_for:
                 return self._move(due, slot)
-            planned = plan(schedule, due.scheduled_for, max(now, due.scheduled_for))
+            planned = catch_up(schedule, due.scheduled_for, max(now, due.scheduled_for))
         except ScheduleError as error:
             self._planner.set_aside(due.task, str(error), now)
             return Unrun(due.task, RunStatus.SKIPPED, f"set aside: {error}")
@@ -227,9 +227,7 @@ class Claims:
         return self._claim_slot(due, planned, now, started_at)
 
     def _move(self, due: Due, slot: datetime | None) -> Passed:
-        self._store.queue.set_next_run(due.task, slot, waits_from=slot)
-        if slot is not None and due.collapsed:
-            self._store.queue.settle(due.task, slot, collapsed=due.collapsed, waits_from=slot)
+        self._store.queue.set_next_run(due.task, slot, collapsed=due.collapsed, origin=slot)
         return Passed.MOVED
 
     def _park(self, due: Due, now: datetime) -> Unrun | Passed:
@@ -254,7 +252,7 @@ class Claims:
         )
         return claim or Passed.HAS_RUN
 
-    def _collapsed(self, due: Due, schedule: Schedule, planned: Plan) -> int:
+    def _collapsed(self, due: Due, schedule: Schedule, planned: CatchUp) -> int:
         """How many earlier slots the planned one stands for.
 
         A slot with a row of its own does not count.
@@ -264,9 +262,9 @@ class Claims:
         counted = sum(slot == first or schedule.latest(first, slot)[0] == slot for slot in recorded)
         return due.collapsed + planned.collapsed - counted
 
-    def _claim_slot(self, due: Due, planned: Plan, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
+    def _claim_slot(self, due: Due, planned: CatchUp, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
         """Move the queue on to the next slot, and claim this one or record why it is not run."""
-        next_run_at = self._store.queue.set_next_run(due.task, planned.next, waits_from=planned.slot)
+        next_run_at = self._store.queue.set_next_run(due.task, planned.next, origin=planned.slot)
         task = replace(due.task, next_run_at=next_run_at)
 
         decided: Claim | Unrun | None
@@ -282,7 +280,7 @@ class Claims:
                 collapsed=due.collapsed,
             )
         if decided is None and planned.next is not None:
-            self._store.queue.settle(task, planned.next, collapsed=due.collapsed, waits_from=planned.slot)
+            self._store.queue.settle(task, planned.next, collapsed=due.collapsed, origin=planned.slot)
         return decided or Passed.HAS_RUN
 
     def _record_unrun(self, due: Due, slot: Unrun, now: datetime) -> Unrun | None:
@@ -352,7 +350,7 @@ class Claims:
         if queued is None:
             return False
         with suppress(ScheduleError):
-            return plan(task_schedule(task, self._clock.zone()), queued, instant).slot == instant
+            return catch_up(task_schedule(task, self._clock.zone()), queued, instant).slot == instant
         return False
 
     def recover(self, now: datetime) -> None:

@@ -15,7 +15,7 @@ runner never raises.
 
 The races, each with what decides it:
 
-1. Two ticks see one slot due. `Claims.step` decides inside the write transaction; see there.
+1. Two ticks see one slot due. `Claims.decide` decides inside the write transaction; see there.
 2. Somebody writes between the look at the queue and the sleep. The write counter is read before
    the queue is, so the next look sees another counter and asks again.
 3. Two ticks notice one change of the zone or of the clock. Under the guard the first one takes
@@ -37,7 +37,7 @@ from random import Random
 from typing import Any, Self, cast
 
 from jarvis_trio.clock import Clock
-from jarvis_trio.engine.claims import Claims, Step, TaskRefusedError, Unrun
+from jarvis_trio.engine.claims import Claims, Decision, TaskRefusedError, Unrun
 from jarvis_trio.engine.equipment import equip
 from jarvis_trio.engine.errands import Errands
 from jarvis_trio.engine.limits import Limits
@@ -69,7 +69,7 @@ from jarvis_trio.notation.text import error_text
 from jarvis_trio.process.watch import Watch, database_files
 from jarvis_trio.schedules.schedule import task_zone
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.store.queue import Outlook
+from jarvis_trio.store.queue import Ahead
 
 DEFAULT_TIMEOUT = timedelta(seconds=300)
 DELIVERY_GRACE = timedelta(seconds=3)
@@ -163,7 +163,7 @@ class SchedulerEngine:
         self._running = Running(memory_store)
         self._errands = Errands(memory_store, self._claims, self._running, self._peers, handlers)
         self._guard = threading.Lock()
-        self._seen: tuple[Hashable, Outlook | None] = (None, None)
+        self._seen: tuple[Hashable, Ahead | None] = (None, None)
         self._told_unknown: set[str] = set()
         self._zone: str | None = None
         self._zero: datetime | None = None  # what the wall clock read when the monotonic one read 0
@@ -325,7 +325,7 @@ class SchedulerEngine:
         """What runs in this process, and since when."""
         return self._running.names()
 
-    def _wanted_at(self, ahead: Outlook, lead: timedelta) -> datetime | None:
+    def _wanted_at(self, ahead: Ahead, lead: timedelta) -> datetime | None:
         """When to come for the head of the queue: ahead of its time, unless that was in vain."""
         if ahead.slot_at is None or ahead.slot_at == self._early_at:
             return ahead.slot_at
@@ -363,26 +363,26 @@ class SchedulerEngine:
         except Exception as error:  # noqa: BLE001  # border of law 4: whatever the loop does, the claim is run
             _logger.error("The loop could not be told what is due next: %s", error_text(error))
 
-    def _record_and_claim(self, ended: Ended | None, instant: datetime, present: Present, lead: timedelta) -> Step:
+    def _record_and_claim(self, ended: Ended | None, instant: datetime, present: Present, lead: timedelta) -> Decision:
         try:
             with self.memory_store.transaction():
                 if ended is not None:
                     self._outcomes.write(ended)
                 if self._stopped_at is not None:
-                    return Step(None, [], more=False)
+                    return Decision(None, [], more=False)
                 now = present()  # the wait for the write lock is over
                 # The clock may have been set back since the tick began, so cap the instant at the
                 # present.
-                return self._claims.step(min(instant, now), now, lead)
+                return self._claims.decide(min(instant, now), now, lead)
         except Exception as error:
             # What is in hand is kept whatever the claim met; it was rolled back with it.
             if ended is not None:
                 self._outcomes.record(ended)
             if isinstance(error, TaskRefusedError):
-                return Step(None, [], more=True)
+                return Decision(None, [], more=True)
             if ended is None or not isinstance(error, StoreError):
                 raise
-            return Step(None, [], more=isinstance(error, ConflictError))
+            return Decision(None, [], more=isinstance(error, ConflictError))
 
     def _is_in_a_hurry(self) -> bool:
         stopped = self._stopped_at
@@ -410,7 +410,7 @@ class SchedulerEngine:
         except ConflictError as error:
             _logger.error("Something is not done in this tick: %s", error)
 
-    def _look_ahead(self) -> Outlook:
+    def _look_ahead(self) -> Ahead:
         """What is to be done next, asked again only if somebody has written.
 
         So an idle tick reads one counter, however many tasks there are.

@@ -81,9 +81,9 @@ class Planner:
             _logger.info("Task %r was fixed and is scheduled again", task.name, extra={"task": task.name})
         origin = None if slot is None else schedule.origin(slot, now)
         if slot is None or slot != stored:
-            self._store.queue.set_next_run(task, slot, waits_from=origin)
+            self._store.queue.set_next_run(task, slot, origin=origin)
         else:
-            self._store.queue.settle(task, slot, waits_from=origin)
+            self._store.queue.settle(task, slot, origin=origin)
 
     def _watch_zone(self, task: ScheduledTask) -> None:
         if (name := task_policy(task.policy).timezone) is not None:
@@ -139,20 +139,20 @@ class Planner:
         No interval waits longer than it says, and no slot runs twice.
         """
         with self._store.transaction():
-            for task, schedule, slot, waits_from in self._queued():
+            for task, schedule, slot, origin in self._queued():
                 has_run = partial(self._store.runs.slot_has_run, require_id(task))
-                moved = schedule.set_back(slot, SetBack(now, back, waits_from, has_run))
+                moved = schedule.set_back(slot, SetBack(now, back, origin, has_run))
                 if moved != slot:
                     self._move(task, moved, schedule.origin(moved, now))
 
     def _move(self, task: ScheduledTask, slot: datetime | None, origin: datetime | None) -> None:
         try:
             with self._store.savepoint():
-                self._store.queue.set_next_run(task, slot, waits_from=origin)
+                self._store.queue.set_next_run(task, slot, origin=origin)
         except ConflictError as error:
             _logger.error("Task %r keeps its next run: %s", task.name, error, extra={"task": task.name})
 
     def _queued(self) -> Iterator[tuple[ScheduledTask, Schedule, datetime, datetime | None]]:
-        for task, slot, waits_from in self._store.queue.queued_slots():
+        for task, slot, origin in self._store.queue.queued_slots():
             with suppress(ScheduleError):  # it is set aside when it comes due
-                yield task, task_schedule(task, self._clock.zone()), slot, waits_from
+                yield task, task_schedule(task, self._clock.zone()), slot, origin

@@ -112,7 +112,7 @@ def calculate_next_run(
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CatchUp:
     """What to do about a due task: run `slot` for `collapsed` earlier ones too; then `next`."""
 
     slot: datetime
@@ -120,17 +120,17 @@ class Plan:
     next: datetime | None
 
 
-def plan(schedule: Schedule, first: datetime, now: datetime) -> Plan:
+def catch_up(schedule: Schedule, first: datetime, now: datetime) -> CatchUp:
     """Catch up: the slots from `first` (due, not yet dealt with) to `now` become one late run.
 
     Its nominal time is the latest of them, since that is the one a person waits for.
     """
     following = schedule.next_after(first)
     if following is None or following > now:  # nearly always; counting is dearer
-        return Plan(first, 0, following)
+        return CatchUp(first, 0, following)
     latest, count = schedule.latest(first, now)
     slot = latest or first
-    return Plan(slot, count, schedule.next_after(slot))
+    return CatchUp(slot, count, schedule.next_after(slot))
 
 
 def slots_between(

@@ -58,7 +58,7 @@ SELECT (SELECT q.due_at {queue} WHERE {ready} {others} ORDER BY q.due_at LIMIT 1
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Ahead:
     """When the next slot or retry, message and deadline are due; None where there is none.
 
     `slot_at` lies before every instant if a task was changed and must be read again. `others_run`
@@ -77,7 +77,7 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Backlog:
     """How many tasks are overdue, and whose slot comes first, with its instant (aware UTC)."""
 
     overdue: int
@@ -90,7 +90,7 @@ class TaskQueue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def look_ahead(self, owner: str, without: Collection[int] = ()) -> Outlook:
+    def look_ahead(self, owner: str, without: Collection[int] = ()) -> Ahead:
         """What is to be done next, and whether processes other than `owner` run something.
 
         The slots of the tasks `without` are passed over.
@@ -99,7 +99,7 @@ class TaskQueue:
         query = _LOOK_AHEAD.format(queue=_QUEUE, ready=ready, others=_others(without))
         row = self._database.read(query, (*here, owner))[0]
         slot_at, letter_at, deadline_at = map(_instant_or_none, (row[0], row[1], row[2]))
-        return Outlook(slot_at, letter_at, deadline_at, bool(row[3]), bool(row[4]))
+        return Ahead(slot_at, letter_at, deadline_at, bool(row[3]), bool(row[4]))
 
     def head(self, now: datetime, without: Collection[int] = ()) -> Due | None:
         """What has been due the longest at `now`; a task that was changed comes before all others.
@@ -127,7 +127,7 @@ class TaskQueue:
         return None if place == ANYWHERE else place
 
     def settle(
-        self, task: ScheduledTask, slot: datetime, *, collapsed: int = 0, waits_from: datetime | None = None
+        self, task: ScheduledTask, slot: datetime, *, collapsed: int = 0, origin: datetime | None = None
     ) -> None:
         """Settle the task's queue row, which a trigger made, on `slot`.
 
@@ -135,15 +135,15 @@ class TaskQueue:
             task: a stored task; the text in its own row stays as it is.
             slot: its next slot, aware UTC.
             collapsed: how many earlier slots this one stands for.
-            waits_from: the instant from which the schedule leads to `slot`, or None if `slot` was
+            origin: the instant from which the schedule leads to `slot`, or None if `slot` was
                 moved by hand.
         """
         instant = to_microseconds(slot)
-        origin = None if waits_from is None else to_microseconds(waits_from)
+        since = None if origin is None else to_microseconds(origin)
         self._database.write(
             "UPDATE task_queue SET scheduled_for = ?, due_at = ?, collapsed = ?, waits_from = ?, place = ?"
             " WHERE task_id = ? AND attempt = 1",
-            (instant, max(instant, UNSETTLED + 1), collapsed, origin, self._place(task), require_id(task)),
+            (instant, max(instant, UNSETTLED + 1), collapsed, since, self._place(task), require_id(task)),
         )
 
     def unsettle(self, task: ScheduledTask) -> None:
@@ -191,7 +191,7 @@ class TaskQueue:
         )
         return [(to_task(row), from_microseconds(row["q_slot"]), _instant_or_none(row["q_from"])) for row in rows]
 
-    def standing(self, now: datetime, without: Collection[int] = ()) -> Standing:
+    def backlog(self, now: datetime, without: Collection[int] = ()) -> Backlog:
         """How many enabled tasks are overdue at `now` (aware UTC), and which one is next.
 
         The tasks `without` do not count. By index: only the rows of tasks that the engine has
@@ -207,7 +207,7 @@ class TaskQueue:
             if (at := stored_next_run(task, self._database.clock.zone())) is not None:
                 overdue += at <= now
                 slots.append((task.name, at))
-        return Standing(overdue, min(slots, key=lambda slot: slot[1], default=None))
+        return Backlog(overdue, min(slots, key=lambda slot: slot[1], default=None))
 
     def _unsettled(self, others: str) -> Iterator[ScheduledTask]:
         rows = self._database.read(
@@ -227,14 +227,15 @@ class TaskQueue:
                 self._database.write(f"DELETE FROM {table} WHERE task_id NOT IN (SELECT id FROM scheduled_tasks)")
 
     def set_next_run(
-        self, task: ScheduledTask, slot: datetime | None, *, waits_from: datetime | None = None
+        self, task: ScheduledTask, slot: datetime | None, *, collapsed: int = 0, origin: datetime | None = None
     ) -> str | None:
         """Write a task's next run twice: in its row for other programs, and in the queue for us.
 
         Args:
             task: a stored task.
             slot: its next slot, aware UTC; None takes the slot out of the queue.
-            waits_from: as for `settle`.
+            collapsed: as for `settle`.
+            origin: as for `settle`.
 
         Returns the text. It is local, with the offset: programs that compare it as text with
         their naive local time stay right.
@@ -245,7 +246,7 @@ class TaskQueue:
             if slot is None:
                 self.dequeue_slot(require_id(task))
             else:
-                self.settle(task, slot, waits_from=waits_from)
+                self.settle(task, slot, collapsed=collapsed, origin=origin)
         return text
 
 

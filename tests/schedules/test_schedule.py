@@ -18,8 +18,8 @@ from jarvis_trio.schedules.kind import Schedule
 from jarvis_trio.schedules.once import Once
 from jarvis_trio.schedules.schedule import (
     calculate_next_run,
+    catch_up,
     parse_schedule,
-    plan,
     slots_between,
     task_schedule,
     task_zone,
@@ -196,20 +196,20 @@ def test_the_slots_of_any_schedule_are_in_utc() -> None:
 
 @pytest.mark.law(3)
 def test_catch_up_is_one_late_run_for_the_latest_slot_with_the_count_of_the_others() -> None:
-    planned = plan(Interval(HOUR), START, START + timedelta(hours=5, minutes=30))
+    planned = catch_up(Interval(HOUR), START, START + timedelta(hours=5, minutes=30))
     assert (planned.slot, planned.collapsed, planned.next) == (START + 5 * HOUR, 5, START + 6 * HOUR)
 
 
 @pytest.mark.law(3)
 def test_a_slot_on_time_stands_for_itself_alone() -> None:
-    planned = plan(Interval(HOUR), START, START)
+    planned = catch_up(Interval(HOUR), START, START)
     assert (planned.slot, planned.collapsed, planned.next) == (START, 0, START + HOUR)
 
 
 @pytest.mark.law(3)
 def test_cron_slots_collapse_too() -> None:
     schedule = parse_schedule("cron", '{"expression": "0 9 * * MON-FRI"}', UTC)
-    planned = plan(schedule, START, START + timedelta(days=8))
+    planned = catch_up(schedule, START, START + timedelta(days=8))
     assert planned.slot == START + timedelta(days=8)
     assert planned.collapsed == 6  # Monday to Friday, and Monday again
     assert planned.next == START + timedelta(days=9)
@@ -217,7 +217,7 @@ def test_cron_slots_collapse_too() -> None:
 
 @pytest.mark.law(3)
 def test_a_once_that_came_due_long_ago_is_due_once() -> None:
-    planned = plan(Once(START), START, START + timedelta(days=400))
+    planned = catch_up(Once(START), START, START + timedelta(days=400))
     assert (planned.slot, planned.collapsed, planned.next) == (START, 0, None)
 
 
@@ -225,7 +225,7 @@ def test_a_once_that_came_due_long_ago_is_due_once() -> None:
 @given(step=minutes, late=minutes)
 def test_no_slot_is_lost_or_counted_twice_by_catch_up(step: timedelta, late: timedelta) -> None:
     schedule, now = Interval(step), START + late
-    planned = plan(schedule, START, now)
+    planned = catch_up(schedule, START, now)
     due = [slot for slot in (START + k * step for k in range(planned.collapsed + 2)) if slot <= now]
     assert planned.collapsed + 1 == len(due)
     assert planned.slot == due[-1]
@@ -240,7 +240,7 @@ def test_no_slot_is_lost_or_counted_twice_by_catch_up(step: timedelta, late: tim
 )
 def test_a_slot_of_ages_ago_is_caught_up_with_in_any_zone(first: datetime, zone: tzinfo) -> None:
     schedule = parse_schedule("cron", '{"expression": "0 9 * * *"}', zone)
-    planned = plan(schedule, first, START)
+    planned = catch_up(schedule, first, START)
     assert START - timedelta(days=1) < planned.slot <= START
     assert planned.collapsed == pytest.approx((START - first).days, abs=1)
 

@@ -218,7 +218,7 @@ def test_a_tasks_next_slot_is_told_and_not_its_retries(store: MemoryStore) -> No
 def test_the_slots_of_all_tasks_that_were_read_are_told_with_their_origin(store: MemoryStore) -> None:
     for name, origin in (("a", None), ("b", START - MINUTE)):
         task = store.store_scheduled_task(a_task(name))
-        store.queue.set_next_run(task, START + MINUTE, waits_from=origin)
+        store.queue.set_next_run(task, START + MINUTE, origin=origin)
         store.queue.enqueue_retry(task, START, 2, START)
     store.store_scheduled_task(a_task("not read yet"))
     paused = store.store_scheduled_task(a_task("paused", enabled=False))
