@@ -137,7 +137,7 @@ def machine_zone(name: str = "") -> tzinfo:
 
 def _zone_named(name: str) -> tzinfo | None:
     try:
-        if os.path.isabs(name):
+        if name.startswith("/"):
             return _zone_in_file(Path(name))
         return named_zone(name)
     except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError

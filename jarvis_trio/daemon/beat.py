@@ -44,10 +44,12 @@ class Beat:
 
     def due(self, at: datetime | None) -> None:
         """Somebody knows when the next call is wanted (aware UTC, or None for never)."""
-        self.pace.due(at)
+        is_news = self.pace.due(at)
         if at is not None and at <= self._clock.now():
             self.pace.woken()
-        self._bell.ring()
+            is_news = True
+        if is_news:
+            self._bell.ring()
 
     def stop(self) -> None:
         """Start no other call. `run` returns when those at work have ended."""
@@ -68,14 +70,20 @@ class Beat:
                     self.pace.asked()
                     self.pace.answered(await self._ask())
                 elif seconds <= 0:
-                    await calls.start(self._one_call)
+                    await self._start_call(calls)
                 elif self._works_off and not self.pace.running_since:
                     return
                 else:
                     await self._bell.sleep(seconds)
 
-    async def _one_call(self, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _start_call(self, calls: trio.Nursery) -> None:
         number = self.pace.started(self._now())
+        if self.pace.has_one_place:
+            await self._one_call(number)  # nothing is to be done beside it, so it needs no task
+        else:
+            await calls.start(self._one_call, number)
+
+    async def _one_call(self, number: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         task_status.started()
         fruitful, due_at = False, None
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -21,6 +21,7 @@ from jarvis_trio.process.watch import Watch
 
 _logger = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
+_NOT_SAID = "The engine could not say what is due next"
 
 Results = list[dict[str, Any]]
 
@@ -32,6 +33,8 @@ class Engine(Protocol):
 
     - `next_due_at() -> datetime | None` (aware UTC, naive ones are local). The daemon then
       sleeps until that instant if it comes before the interval is over.
+    - `known_due_at() -> datetime | None`, the same as of the engine's last look. The daemon asks
+      it after a tick that did nothing, and then does not have the engine look again.
     - `allows_concurrent_ticks = True`. Up to `max_concurrent_ticks` calls then overlap.
     - `tell_due = None`. The daemon sets it to a function, which the engine calls in each tick as
       soon as it has claimed work, with what is due next. Then it is not asked meanwhile.
@@ -42,8 +45,8 @@ class Engine(Protocol):
       hang, and sets the engine's `delivers_itself` to False meanwhile. With it come
       `next_delivery_at() -> datetime | None` and `delivery_deadline` (timedelta).
     - `obeys_requests = True`. The daemon then calls `obey_run() -> bool` and `obey_stop() -> bool`,
-      each of which does one thing that people ask for and says whether there was one; and
-      `is_asked() -> bool`, whether there is one.
+      each of which does one thing that people ask for and says whether there was one; and, after
+      `next_due_at`, `is_asked() -> bool`, whether there is one.
     - `logs_runs = True`. The daemon then logs nothing about what a tick did.
     """
 
@@ -78,6 +81,7 @@ class TotalEngine:
         self.delivers = callable(self._offered("deliver_due")) and callable(self._offered("next_delivery_at"))
         self.obeys = self._offered("obeys_requests") is True
         self.logs_runs = self._offered("logs_runs") is True
+        self._knows = callable(self._offered("known_due_at"))
         self.is_asked = False
         self.before_look: Callable[[], object] = lambda: None
         self.due_at: datetime | None = None
@@ -85,25 +89,33 @@ class TotalEngine:
 
     def evaluate(self) -> Results:
         """One tick. Returns what the engine returned as a list; an empty one if it raised."""
+        knows = self._knows
         try:
             results = list(self._engine.evaluate_due_tasks() or ())  # type: ignore[attr-defined]  # any object
         except BaseException as error:  # noqa: BLE001  # border of law 4: also SystemExit, which would end the nursery
             self.log_failed_tick(error)
-            results = []
+            results, knows = [], False
+
         # Asked here, since another change of threads costs more than an idle tick.
-        self.before_look()
-        self.look()
+        if knows and not results:
+            self._note_look(self._ask("known_due_at", self._instant, None, _NOT_SAID))
+        else:
+            self.before_look()
+            self.look()
         return results
 
     def look(self) -> None:
         """Ask the engine what is due, what it has to send, and whether there is a request."""
-        self.due_at = self.next_due_at()
+        self._note_look(self.next_due_at())
+
+    def _note_look(self, due_at: datetime | None) -> None:
+        self.due_at = due_at
         self.delivery_at = self.next_delivery_at()
-        self.is_asked = self.obeys and self.look_for_requests()
+        self.is_asked = self.obeys and self._says_it_is_asked()
 
     def next_due_at(self) -> datetime | None:
         """When the engine wants the next tick (aware UTC); None if it does not say."""
-        return self._ask("next_due_at", self._instant, None, "The engine could not say what is due next")
+        return self._ask("next_due_at", self._instant, None, _NOT_SAID)
 
     def tell(self, due: Callable[[datetime | None], object]) -> None:
         """Have `due` called with what is due next, in the engine's thread; it may raise."""
@@ -136,7 +148,8 @@ class TotalEngine:
 
     def look_for_requests(self) -> bool:
         """Whether somebody asks for something that nobody has taken on."""
-        return self._ask("is_asked", _is_true, False, None)
+        self.next_due_at()  # which looks at the queue; the answer is as of the last look
+        return self._says_it_is_asked()
 
     def obey_run(self) -> bool:
         """Make one run that somebody asks for, to its end. Returns whether there was one."""
@@ -180,6 +193,9 @@ class TotalEngine:
         self.due_at = None
         _logger.error("The tick failed: %s", text, exc_info=error if is_new else None)
 
+    def _says_it_is_asked(self) -> bool:
+        return self._ask("is_asked", _is_true, False, None)
+
     def _set_delivers_itself(self, value: bool) -> None:
         # border of law 4: an engine with slots refuses
         with suppress(BaseException):
@@ -217,7 +233,7 @@ class TotalEngine:
             return None
         if not isinstance(answer, datetime):
             raise TypeError(f"it answered {answer!r}, not a datetime")
-        return as_utc(answer, self._zone())
+        return answer if answer.tzinfo is UTC else as_utc(answer, self._zone())
 
     def _pairs(self, answer: Iterable[tuple[object, datetime]]) -> list[tuple[str, datetime]]:
         return [(str(name), as_utc(at, self._zone())) for name, at in answer]

@@ -112,9 +112,14 @@ class Pace:
         """Somebody wants a tick as soon as there is a place for one."""
         self._woken = True
 
-    def due(self, at: datetime | None) -> None:
-        """Take the next due time from somebody other than a tick (aware UTC, or None for never)."""
+    def due(self, at: datetime | None) -> bool:
+        """Take the next due time from somebody other than a tick (aware UTC, or None for never).
+
+        Returns whether that is news.
+        """
+        is_news = at != self._due_at
         self._due_at = at
+        return is_news
 
     def asked(self) -> None:
         """The engine is being asked what is due; `answered` follows."""
@@ -142,6 +147,11 @@ class Pace:
             return 0.0
         next_look = min(self._regular_at, self._question_at) - now.seconds
         return max(0.0, min(next_look, self._seconds_to_due(now)))
+
+    @property
+    def has_one_place(self) -> bool:
+        """Whether nothing can start while a tick runs."""
+        return self._places == 1
 
     @property
     def running_since(self) -> list[datetime]:

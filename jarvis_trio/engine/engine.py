@@ -31,7 +31,7 @@ import logging
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any, Self, cast
@@ -169,6 +169,7 @@ class SchedulerEngine:
         self._zero: datetime | None = None  # what the wall clock read when the monotonic one read 0
         self._steady_since = 0.0  # by the monotonic clock: since when the wall clock was not set
         self._pruned_at: dict[str, datetime] = {}
+        self._prune_at = datetime.min.replace(tzinfo=UTC)
         self._stopped_at: float | None = None
 
     def evaluate_due_tasks(self, now: datetime | None = None) -> list[dict[str, Any]]:
@@ -187,6 +188,9 @@ class SchedulerEngine:
         """
         present = self._clock.now if now is None else _standing(as_utc(now, self._clock.zone()))
         instant = present()
+        marks = self._look_after(instant)
+        if now is None and self._is_quiet(marks, instant):
+            return []
         self._prepare(instant, follows_clock=now is None)
 
         ahead = self._look_ahead()
@@ -245,19 +249,20 @@ class SchedulerEngine:
 
     def next_due_at(self) -> datetime | None:
         """When there is something to do next (aware UTC); in the past if there is now."""
-        ahead = self._look_ahead()
-        letter_at = ahead.letter_at if self.delivers_itself else None
-        next_try_at = self._refusals.next_try_at()
-        slot_at = self._wanted_at(ahead, self._lead)
-        return min(filter(None, (slot_at, ahead.deadline_at, letter_at, next_try_at)), default=None)
+        return self._earliest(self._look_ahead())
+
+    def known_due_at(self) -> datetime | None:
+        """As `next_due_at`, as of the last look at the queue: free, for a loop after a tick."""
+        _, ahead = self._seen
+        return self._earliest(ahead or self._look_ahead())
 
     def next_delivery_at(self) -> datetime | None:
         """When `deliver_due` has something to send (aware UTC); None if nothing waits.
 
-        As of the last look at the queue: a loop asks this right after `next_due_at`.
+        As of the last look at the queue, as `known_due_at`.
         """
-        _, outlook = self._seen
-        waits = (outlook or self._look_ahead()).letter_at is not None
+        _, ahead = self._seen
+        waits = (ahead or self._look_ahead()).letter_at is not None
         return self._deliveries.next_at() if waits else None
 
     def deliver_due(self) -> bool:
@@ -297,8 +302,12 @@ class SchedulerEngine:
         self._outcomes.write_kept()
 
     def is_asked(self) -> bool:
-        """Whether somebody has asked for something that `obey_stop` or `obey_run` would do."""
-        return self._look_ahead().asked
+        """Whether somebody has asked for something that `obey_stop` or `obey_run` would do.
+
+        As of the last look at the queue, as `known_due_at`.
+        """
+        _, ahead = self._seen
+        return (ahead or self._look_ahead()).asked
 
     def obey_stop(self) -> bool:
         """Tell one run of this process to stop, if somebody asks for that.
@@ -388,16 +397,46 @@ class SchedulerEngine:
         stopped = self._stopped_at
         return stopped is not None and self._clock.monotonic() - stopped > DELIVERY_GRACE.total_seconds()
 
-    def _prepare(self, now: datetime, *, follows_clock: bool) -> None:
-        if not self.memory_store.look_after():
+    def _look_after(self, now: datetime) -> Hashable | None:
+        """What every tick does first.
+
+        Returns the write marks; None if another database has taken the place of ours.
+        """
+        self._peers.check_in(now)
+        marks = self.memory_store.look_after()
+        if marks is None:
             _logger.warning("The database %s was replaced; the new one is used", self.memory_store.place)
             self._seen = (None, None)
-        self._peers.check_in(now)
+        return marks
+
+    def _is_quiet(self, marks: Hashable | None, now: datetime) -> bool:
+        """Whether nothing has changed since the last look at the queue, and no instant has come.
+
+        Most ticks end here. So whatever a tick has to notice must show in one of these: what is
+        written (the marks), what is kept in memory, an instant, the zones or the clocks.
+        """
+        seen, ahead = self._seen
+        if ahead is None or seen != (marks, self._refusals.passed_over()):
+            return False
+        if ahead.others_run or self._outcomes.keeps_some:
+            return False
+        if _is_due(self._earliest(ahead), now) or self._prune_at <= now:
+            return False
+        return self._zones.are_as_seen(self._clock.zone()) and self._is_steady(now)
+
+    def _earliest(self, ahead: Ahead) -> datetime | None:
+        """When a tick has something to do next; None for never."""
+        letter_at = ahead.letter_at if self.delivers_itself else None
+        instants = (self._wanted_at(ahead, self._lead), ahead.deadline_at, letter_at, self._refusals.next_try_at())
+        return min(filter(None, instants), default=None)
+
+    def _prepare(self, now: datetime, *, follows_clock: bool) -> None:
         self._outcomes.write_kept()
         if follows_clock:
             self._notice_zone(now)
             self._notice_clock()
-        self._unless_refused(lambda: self._prune(now))
+        if self._prune_at <= now:
+            self._unless_refused(lambda: self._prune(now))
 
     @staticmethod
     def _unless_refused(work: Callable[[], None]) -> None:
@@ -416,14 +455,15 @@ class SchedulerEngine:
         So an idle tick reads one counter, however many tasks there are.
         """
         seen = (self.memory_store.write_marks(), self._refusals.passed_over())
-        known, outlook = self._seen
-        if outlook is None or known != seen:
-            outlook = self.memory_store.queue.look_ahead(self._peers.owner, seen[1])
-            self._seen = (seen, outlook)
-        return outlook
+        known, ahead = self._seen
+        if ahead is None or known != seen:
+            ahead = self.memory_store.queue.look_ahead(self._peers.owner, seen[1])
+            self._seen = (seen, ahead)
+        return ahead
 
     def _notice_zone(self, now: datetime) -> None:
-        zone = str(self._clock.zone())
+        machine = self._clock.zone()
+        zone = str(machine)
         with self._guard:
             first, moved = self._zone is None, self._zone != zone
             self._zone = zone
@@ -435,7 +475,7 @@ class SchedulerEngine:
         if first or moved:
             self.memory_store.notes.remember("zone", zone)
             self._zones.use(zone)
-        changed = self._zones.changed()
+        changed = self._zones.changed(machine)
         if changed:
             _logger.info("The rules of %s changed; schedules are read again", ", ".join(changed))
             self._unless_refused(lambda: self._planner.reread(now))
@@ -454,11 +494,21 @@ class SchedulerEngine:
             zero = now - timedelta(seconds=monotonic)
             if self._zero is None or abs(self._zero - zero) > CLOCK_SLACK:
                 self._steady_since = monotonic
+                self._prune_at = now
             back = (self.memory_store.runs.last_started_at() or now) - now if self._zero is None else self._zero - zero
             self._zero = zero
         if back > CLOCK_SLACK:
             _logger.warning("The clock was set back by %s; schedules are read again", duration_text(back))
             self._unless_refused(lambda: self._planner.rewind(now, back))
+
+    def _is_steady(self, now: datetime) -> bool:
+        """Whether the wall clock goes on as the monotonic one does, but for small corrections."""
+        zero = now - timedelta(seconds=self._clock.monotonic())
+        with self._guard:
+            if self._zero is None or abs(self._zero - zero) > CLOCK_SLACK:
+                return False
+            self._zero = zero
+        return True
 
     def _run(self, claim: Claim, present: Present) -> Ended:
         with suppress(StoreError):  # nobody is told of a start that cannot be noted
@@ -512,7 +562,8 @@ class SchedulerEngine:
         What is old is known only by a clock that has not been set for a while.
         """
         deleted = 0
-        steady = self._clock.monotonic() - self._steady_since >= self._limits.steady_clock.total_seconds()
+        steady_in = self._limits.steady_clock - timedelta(seconds=self._clock.monotonic() - self._steady_since)
+        steady = steady_in <= timedelta(0)
         if steady and self._is_day_over("age", now):
             before = now - timedelta(days=self._limits.history_days)
             deleted += self._or_go_on("age", self.memory_store.runs.prune_old_runs(before, self._limits.pruned_at_once))
@@ -520,6 +571,9 @@ class SchedulerEngine:
             deleted += self._or_go_on("number", self._prune_surplus())
         if self._outputs is not None and (self._is_day_over("outputs", now) or deleted):
             self._outputs.sweep(self.memory_store.runs.run_numbers)
+
+        goes_on = "number" not in self._pruned_at or (steady and "age" not in self._pruned_at)
+        self._prune_at = now if goes_on else now + (_PRUNE_EVERY if steady else min(steady_in, _PRUNE_EVERY))
 
     def _or_go_on(self, kind: str, deleted: int) -> int:
         """How many rows were deleted; if there are more of that kind, the next tick goes on."""

@@ -83,9 +83,14 @@ class Outcomes:
         if outcome.lingers:
             outcome.when_over(lambda: self._release(claim))
 
+    @property
+    def keeps_some(self) -> bool:
+        """Whether something could not be written before."""
+        return bool(self._unwritten or self._unreleased)
+
     def write_kept(self) -> None:
         """Write what could not be written before."""
-        if not self._unwritten and not self._unreleased:
+        if not self.keeps_some:
             return
         with self._guard:
             kept, self._unwritten = self._unwritten, []

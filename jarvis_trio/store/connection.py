@@ -117,11 +117,11 @@ class Connection(Protocol):
     def marks(self) -> Hashable:
         """A value that changes with each write of anybody."""
 
-    def same(self) -> bool:
+    def look_after(self) -> Hashable | None:
         """Look after the connection before a tick: did anything happen to the database since?
 
-        What can be put right is put right, and told in the log. Returns False if another
-        database has taken its place, which is used now. Raises StoreError.
+        What can be put right is put right, and told in the log. Returns the marks as they are
+        now; None if another database has taken its place, which is used now. Raises StoreError.
         """
 
     def made(self) -> Made:

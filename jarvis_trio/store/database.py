@@ -179,16 +179,16 @@ class Database:
             self._require_open()
             return self.connection.marks()
 
-    def look_after(self) -> bool:
+    def look_after(self) -> Hashable | None:
         """Notice what happened to the database since the last call; call it before each tick.
 
         A file that was replaced is opened; tables that another program changed are put right, and
-        that is told in the log. Returns False if another database has taken the place of the one
-        that was open. Raises StoreMissingError, StoreError.
+        that is told in the log. Returns the `write_marks` of now; None if another database has
+        taken the place of the one that was open. Raises StoreMissingError, StoreError.
         """
         with self._lock:
             self._require_open()
-            return self.connection.same()
+            return self.connection.look_after()
 
     def find_damage(self) -> str | None:
         """The first damage that is found, in one line; None if the database is whole.

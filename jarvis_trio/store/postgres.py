@@ -178,10 +178,10 @@ class PostgresDatabase:
         """The server's snapshot: it changes when a transaction that wrote ends."""
         return str(self._run("SELECT pg_current_snapshot()::text").rows[0][0])
 
-    def same(self) -> bool:
+    def look_after(self) -> str:
         if self._session.closed or self._session.broken:
             self._session = self._open()
-        return True
+        return self.marks()
 
     def find_damage(self) -> None:
         """The server looks after its own files."""

@@ -160,7 +160,8 @@ class SqliteFile:
             self.trace(sql, parameters)
         try:
             cursor = self.sqlite.execute(sql, parameters)
-            return Answer(cursor.fetchall(), cursor.rowcount)  # a damaged page shows only when it is read
+            rows = cursor.fetchall() if cursor.description else ()  # a damaged page shows only when it is read
+            return Answer(rows, cursor.rowcount)
         except sqlite3.IntegrityError as error:
             raise _conflict(self.place, error) from error
         except sqlite3.DatabaseError as error:
@@ -210,9 +211,9 @@ class SqliteFile:
 
     # What can happen to the file while it is open.
 
-    def same(self) -> bool:
+    def look_after(self) -> tuple[int, int] | None:
         if self._in_memory:  # nobody replaces what lies in memory
-            return True
+            return self.marks()
         try:
             status = os.stat(self.place)
         except OSError as error:
@@ -221,12 +222,12 @@ class SqliteFile:
         if (status.st_dev, status.st_ino) != self._file:
             self._leave()
             self.sqlite = self._open()
-            return False
-        if not self._read_only:
-            self._tell_of_names(status)
-            self._keep_log()
-            self._keep_tables()
-        return True
+            return None
+        if self._read_only:
+            return self.marks()
+        self._tell_of_names(status)
+        self._keep_log()
+        return self._keep_tables(), self.sqlite.total_changes
 
     def _leave(self) -> None:
         """Empty the log into a file that is gone from its place, and close the connection."""
@@ -259,10 +260,13 @@ class SqliteFile:
         self.sqlite = self._open()
         _logger.error("The log %s was deleted under the open database; nothing is lost", self._log_name)
 
-    def _keep_tables(self) -> None:
-        """Add what another program took away of the tables; see that rows can still be numbered."""
+    def _keep_tables(self) -> int:
+        """Add what another program took away of the tables; see that rows can still be numbered.
+
+        Only if others have written. Returns the counter of their writes.
+        """
         if (writes := self._data_version()) == self._others_writes:
-            return
+            return writes
         if self._schema_version() != self._schema:
             words = ladder.missing(self, ladder.look(self, self._steps), self._steps)
             if words:
@@ -273,6 +277,7 @@ class SqliteFile:
             self._schema = self._schema_version()
         self._free_numbers()
         self._others_writes = writes
+        return writes
 
     def _schema_version(self) -> int:
         return int(self.execute("PRAGMA schema_version").rows[0][0])

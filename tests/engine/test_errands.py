@@ -52,6 +52,7 @@ def test_a_task_that_somebody_asks_for_runs_and_its_row_says_manual(
     engine, number = willing(make_engine), ask_run(store, job)
     assert engine.is_asked()
     assert engine.obey_run()
+    engine.next_due_at()
     (run,) = store.runs.list_runs()
     assert (run.trigger, run.status) == ("manual", "executed")
     assert answer(store, number).run_id == run.id
