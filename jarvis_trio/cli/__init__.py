@@ -143,20 +143,26 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
     try:
         code = _run_command(sys.argv[1:] if arguments is None else arguments, clock)
         sys.stdout.flush()  # a full disk shows here, where it can still be told
-    except click.exceptions.NoArgsIsHelpError as error:  # a group of which no command is named
-        click.echo(error.format_message(), err=True)
-        return error.exit_code
-    except click.ClickException as error:
-        return _complain(_usage(error), error.exit_code)
-    except RequestError as error:
-        return _complain(_in_options(str(error)), _WRONG_USAGE)
-    except JarvisError as error:
-        return _complain(str(error))
-    except OSError as error:
-        return _complain(_of_system(error))
-    except (click.Abort, KeyboardInterrupt):
-        return _complain("interrupted")
+    except (click.ClickException, click.Abort, JarvisError, OSError, KeyboardInterrupt) as error:
+        return _told(error)
     return code
+
+
+def _told(error: BaseException) -> int:
+    """Say on stderr why a command failed. Returns its exit code."""
+    match error:
+        case click.exceptions.NoArgsIsHelpError():  # a group of which no command is named
+            click.echo(error.format_message(), err=True)
+            return error.exit_code
+        case click.ClickException():
+            return _complain(_usage(error), error.exit_code)
+        case RequestError():
+            return _complain(_in_options(str(error)), _WRONG_USAGE)
+        case JarvisError():
+            return _complain(str(error))
+        case OSError():
+            return _complain(_of_system(error))
+    return _complain("interrupted")
 
 
 def _run_command(words: Sequence[str], clock: Clock | None) -> int:

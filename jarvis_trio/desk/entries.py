@@ -171,6 +171,23 @@ def _of_columns(entry: Mapping[str, Any], number: int) -> ScheduledTask:
 
 
 def _of_words(entry: Mapping[str, Any], number: int, session: Session) -> ScheduledTask:
+    _check_words(entry, number)
+    blank = ScheduledTask(
+        name=entry["name"],
+        schedule_type="",
+        schedule_config="",
+        handler_type="",
+        enabled=not entry.get("paused", False),
+        policy=json.dumps(entry["policy"]) if entry.get("policy") else None,
+    )
+
+    task = replace(blank, **changed_columns(_request_of(entry, session), blank, session))
+    if not task.handler_type:
+        raise TaskError(f"task {number} of the file has nothing to run", fix="give command, or handler")
+    return task
+
+
+def _check_words(entry: Mapping[str, Any], number: int) -> None:
     _require(entry, number, lambda key: key in entry, ("name",))
     for key, value in entry.items():
         if not isinstance(value, _KINDS.get(key, (str,))) or (isinstance(value, bool) and key != "paused"):
@@ -178,7 +195,9 @@ def _of_words(entry: Mapping[str, Any], number: int, session: Session) -> Schedu
     if not any(key in entry for key in _SCHEDULES):
         raise TaskError(f"task {number} of the file has no schedule", fix="give every, cron or at")
 
-    request = TaskRequest(
+
+def _request_of(entry: Mapping[str, Any], session: Session) -> TaskRequest:
+    return TaskRequest(
         every=entry.get("every"),
         cron=entry.get("cron"),
         at=entry.get("at"),
@@ -189,18 +208,6 @@ def _of_words(entry: Mapping[str, Any], number: int, session: Session) -> Schedu
         deliver_config=_config(entry, "deliver_config"),
         policy={name: str(entry[name]) for name in _OPTIONS if name in entry},
     )
-    blank = ScheduledTask(
-        name=entry["name"],
-        schedule_type="",
-        schedule_config="",
-        handler_type="",
-        enabled=not entry.get("paused", False),
-        policy=json.dumps(entry["policy"]) if entry.get("policy") else None,
-    )
-    task = replace(blank, **changed_columns(request, blank, session))
-    if not task.handler_type:
-        raise TaskError(f"task {number} of the file has nothing to run", fix="give command, or handler")
-    return task
 
 
 def _require(entry: object, number: int, has: Callable[[str], bool], keys: tuple[str, ...]) -> None:

@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jarvis_trio.delivery import read_config
+from jarvis_trio.engine.deliveries import AlertChannel
 from jarvis_trio.engine.engine import SchedulerEngine
 from jarvis_trio.engine.equipment import equip
 from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.machines import shared_peers
-from jarvis_trio.engine.notices import AlertChannel
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.errors import DeliveryError, SettingError
 from jarvis_trio.handlers.application.source import ENVIRONMENT_FILE, HandlerSource

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jarvis_trio.engine.notices import AlertChannel, Notices
+from jarvis_trio.engine.deliveries import AlertChannel
+from jarvis_trio.engine.notices import Notices
 from jarvis_trio.handlers.making import make_channels, make_handlers
 from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.models import Handler

@@ -24,8 +24,6 @@ from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
 from jarvis_trio.store.troubles import Trouble
 
-__all__ = ["AlertChannel", "Notices"]
-
 _WELL_AGAIN = (TroubleKind.FAILING, TroubleKind.MISSED, TroubleKind.STALE, TroubleKind.REFUSED, TroubleKind.NO_HANDLER)
 
 

@@ -141,33 +141,36 @@ class Family:
         if self._ancestor is not None:
             parents.add(self._ancestor)
         for pid in psutil.pids():
-            if pid in self._dismissed:
-                continue
-            try:
-                process = psutil.Process(pid)
-            except (psutil.Error, OSError):
-                self._vanished = True
-                continue
-            try:
-                is_ours = self._takes_in(process, parents)
-            except psutil.ZombieProcess:  # before its parent class: it stays in the list, and is doubtful once
-                self._vanished = True
-                self._dismissed.add(pid)
-                continue
-            except (psutil.NoSuchProcess, ProcessLookupError):
-                self._vanished = True
-                continue
-            except (psutil.Error, OSError):  # another user's, or a zombie: the kernel shows it to root alone
-                if _is_zombie(process):
-                    self._vanished = True
-                    self._dismissed.add(pid)
-                continue
-            if is_ours and is_alive(process):
+            process = None if pid in self._dismissed else self._member(pid, parents)
+            if process is not None and is_alive(process):
                 parents.add(pid)
                 living.append(process)
-            elif is_ours:
+            elif process is not None:
                 self._reap(process)
         return living
+
+    def _member(self, pid: int, parents: set[int]) -> psutil.Process | None:
+        """The process if it is one of ours. Notes if it vanished before that could be seen."""
+        try:
+            process = psutil.Process(pid)
+        except (psutil.Error, OSError):
+            self._vanished = True
+            return None
+        try:
+            return process if self._takes_in(process, parents) else None
+        except psutil.ZombieProcess:  # before its parent class: it stays in the list, and is doubtful once
+            self._dismiss(pid)
+        except (psutil.NoSuchProcess, ProcessLookupError):
+            self._vanished = True
+        except (psutil.Error, OSError):  # another user's, or a zombie: the kernel shows it to root alone
+            if _is_zombie(process):
+                self._dismiss(pid)
+        return None
+
+    def _dismiss(self, pid: int) -> None:
+        """A zombie tells nothing more: it counts as vanished once, and is not looked at again."""
+        self._vanished = True
+        self._dismissed.add(pid)
 
     def _takes_in(self, process: psutil.Process, parents: set[int]) -> bool:
         if process in self._members:

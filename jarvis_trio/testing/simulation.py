@@ -30,9 +30,10 @@ import trio.testing
 
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.delivery import Message
+from jarvis_trio.engine.deliveries import AlertChannel
 from jarvis_trio.engine.engine import SchedulerEngine
 from jarvis_trio.engine.limits import Limits
-from jarvis_trio.engine.notices import AlertChannel, Notices
+from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.runner import run_inline
 from jarvis_trio.errors import ScheduleError

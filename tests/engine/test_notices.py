@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.deliveries import PAUSES
-from jarvis_trio.engine.notices import AlertChannel, Notices
+from jarvis_trio.engine.deliveries import PAUSES, AlertChannel
+from jarvis_trio.engine.notices import Notices
 from jarvis_trio.models import ScheduledTask, require_id
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import START, Channel, FakeClock, MakeEngine, a_task, fail

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jarvis_trio.errors import ServiceError
-from jarvis_trio.service.launchd.launchctl import Launchctl
+from jarvis_trio.service.launchd.launchctl import Launchctl, Service
 from jarvis_trio.service.launchd.operations import last_words
 from jarvis_trio.service.launchd.plist import Agent, render
 
@@ -73,40 +73,55 @@ def run_selftest(agent: Agent, launchctl: Launchctl, prepare: Callable[[Path], o
 def _live(
     agent: Agent, launchctl: Launchctl, plist: Path, prepare: Callable[[Path], object], pids: list[int]
 ) -> Iterator[Check]:
-    monotonic = launchctl.patience.monotonic
     if launchctl.find_all(agent.label):
         raise ServiceError(f"{agent.label} is loaded already", fix="wait until another self-test has ended")
-    agent.logs.mkdir(parents=True)
-    prepare(agent.database)
-    plist.write_bytes(render(agent, background=launchctl.in_background))
-    plist.chmod(0o644)
-    yield Check("a folder, a database and a property list", True, str(plist))
+    yield _made(agent, launchctl, plist, prepare)
 
-    started = monotonic()
-    launchctl.bootstrap(launchctl.domain, plist)
-    launchctl.wait_until_running(launchctl.domain, agent.label)
-    service = launchctl.find(launchctl.domain, agent.label)
+    started = launchctl.patience.monotonic()
+    service = _loaded(agent, launchctl, plist)
     pid = service.pid if service else None
     pids += [pid] if pid else []
     yield Check("launchd loads it, and it stays up", pid is not None, f"PID {pid}, in {launchctl.domain}")
 
     if not launchctl.patience.until(lambda: _says(agent, "Task 'selftest': executed"), TICK_LIMIT_SECONDS, "a tick"):
         raise ServiceError(f"no tick within {TICK_LIMIT_SECONDS:.0f} s")
-    yield Check("it ticks", True, f"{monotonic() - started:.1f} s after it was loaded")
+    yield Check("it ticks", True, f"{launchctl.patience.monotonic() - started:.1f} s after it was loaded")
 
-    stopped = monotonic()
     if service is None:
         raise ServiceError("launchd does not know it")
+    yield _stopped(launchctl, service)
+    yield from _last_checks(agent)
+
+
+def _made(agent: Agent, launchctl: Launchctl, plist: Path, prepare: Callable[[Path], object]) -> Check:
+    agent.logs.mkdir(parents=True)
+    prepare(agent.database)
+    plist.write_bytes(render(agent, background=launchctl.in_background))
+    plist.chmod(0o644)
+    return Check("a folder, a database and a property list", True, str(plist))
+
+
+def _loaded(agent: Agent, launchctl: Launchctl, plist: Path) -> Service | None:
+    launchctl.bootstrap(launchctl.domain, plist)
+    launchctl.wait_until_running(launchctl.domain, agent.label)
+    return launchctl.find(launchctl.domain, agent.label)
+
+
+def _stopped(launchctl: Launchctl, service: Service) -> Check:
+    since = launchctl.patience.monotonic()
     launchctl.bootout(service)
     launchctl.wait_until_gone(service, STOP_LIMIT_SECONDS)
-    yield Check("launchd stops it", True, f"{monotonic() - stopped:.1f} s after bootout")
+    return Check("launchd stops it", True, f"{launchctl.patience.monotonic() - since:.1f} s after bootout")
 
+
+def _last_checks(agent: Agent) -> Iterator[Check]:
+    """How it ended, and what launchd wrote about it."""
     ending = next((line for line in reversed(_log(agent)) if "Stopped by " in line), "no such line")
     yield Check("it ended by itself, and not by SIGKILL", "Stopped by SIGTERM" in ending, ending)
-    said = _text(agent.standard_error) + _text(agent.standard_output)
-    yield Check(
-        "launchd's own logs are there and empty", _logs_exist(agent) and not said, said.strip()[:500] or "empty"
-    )
+
+    said = (_text(agent.standard_error) + _text(agent.standard_output)).strip()
+    empty = _logs_exist(agent) and not said
+    yield Check("launchd's own logs are there and empty", empty, said[:500] or "empty")
 
 
 def _clean_up(agent: Agent, launchctl: Launchctl, folder: Path, pids: list[int]) -> list[str]:

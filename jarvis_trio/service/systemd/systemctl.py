@@ -17,7 +17,7 @@ from jarvis_trio.service.programs import Runner
 from jarvis_trio.service.systemd.unit import UNIT
 from jarvis_trio.service.waiting import Patience
 
-PROPERTIES = "LoadState,ActiveState,SubState,MainPID,UnitFileState,ExecMainStatus,FragmentPath"
+PROPERTIES = "LoadState,ActiveState,SubState,MainPID,UnitFileState,ExecMainStatus"
 START_LIMIT_SECONDS = 20.0
 SETTLE_SECONDS = 2.0  # a daemon that cannot start is gone well before that
 STOP_MARGIN_SECONDS = 10.0
@@ -38,7 +38,6 @@ class Held:
     pid: int | None
     enabled: bool
     last_exit: str
-    fragment: str
 
     @property
     def running(self) -> bool:
@@ -74,7 +73,6 @@ class Systemctl:
             pid=int(pid) if pid.isdecimal() and pid != "0" else None,
             enabled=values.get("UnitFileState") == "enabled",
             last_exit=values.get("ExecMainStatus", ""),
-            fragment=values.get("FragmentPath", ""),
         )
 
     def daemon_reload(self) -> None:

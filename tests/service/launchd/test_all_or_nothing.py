@@ -13,6 +13,7 @@ from jarvis_trio.errors import ServiceError
 from jarvis_trio.service.launchd.operations import install_steps, rollback_steps, uninstall_steps
 from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS
 from jarvis_trio.service.steps import Step, Undo, perform
+from tests.support.failing_steps import assert_each_failure_is_taken_back
 from tests.support.launchd_world import BYSTANDERS, GUI, Operation, World, make_world
 
 
@@ -35,27 +36,11 @@ SCENES = [
 def test_a_step_that_fails_leaves_everything_as_it_was(
     tmp_path: Path, operation: Operation, installed: bool, late: bool, failure: BaseException
 ) -> None:
-    count = position = 0
-    while position <= count:
-        world = make_world(tmp_path / f"home-{position}", installed=installed)
-        steps = operation(world.agent, world.launchctl)
-        count = len(steps) - 1
-        before = world.snapshot()
-        steps[position] = _failing(steps[position], failure, late)
-        with pytest.raises(ServiceError, match="all that was done before has been taken back"):
-            perform(steps, world.said.append)
-        assert world.snapshot() == before, steps[position].says
-        position += 1
-    assert count >= 1
+    def make(home: Path) -> tuple[World, list[Step]]:
+        world = make_world(home, installed=installed)
+        return world, operation(world.agent, world.launchctl)
 
-
-def _failing(step: Step, failure: BaseException, late: bool) -> Step:
-    def do(undo: Undo) -> None:
-        if late:
-            step.do(undo)
-        raise failure
-
-    return Step(step.says, do)
+    assert_each_failure_is_taken_back(make, tmp_path, failure, late=late)
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["without its effect", "after its effect"])

@@ -18,7 +18,7 @@ import pytest
 from jarvis_trio.errors import ServiceError, SystemdError
 from jarvis_trio.service.programs import run_program
 from jarvis_trio.service.state import Standing
-from jarvis_trio.service.steps import Step, Undo, perform
+from jarvis_trio.service.steps import Step, perform
 from jarvis_trio.service.systemd.checks import check
 from jarvis_trio.service.systemd.operations import (
     install_steps,
@@ -32,6 +32,7 @@ from jarvis_trio.service.systemd.systemctl import Systemctl
 from jarvis_trio.service.systemd.unit import UNIT, Unit, arguments_of, render
 from jarvis_trio.service.waiting import Patience
 from tests.support import fake_systemctl
+from tests.support.failing_steps import assert_each_failure_is_taken_back
 
 PROJECT = Path(__file__).parents[3]
 Operation = Callable[[Unit, Systemctl], list[Step]]
@@ -228,27 +229,11 @@ SCENES = [
 def test_a_step_that_fails_leaves_everything_as_it_was(
     tmp_path: Path, operation: Operation, installed: bool, by_hand: bool, late: bool, failure: BaseException
 ) -> None:
-    count = position = 0
-    while position <= count:
-        world = make_world(tmp_path / f"home-{position}", installed=installed, by_hand=by_hand)
-        steps = operation(world.unit, world.systemctl)
-        count = len(steps) - 1
-        before = world.snapshot()
-        steps[position] = _failing(steps[position], failure, late)
-        with pytest.raises(ServiceError, match="all that was done before has been taken back"):
-            perform(steps, world.said.append)
-        assert world.snapshot() == before, steps[position].says
-        position += 1
-    assert count >= 1
+    def make(home: Path) -> tuple[World, list[Step]]:
+        world = make_world(home, installed=installed, by_hand=by_hand)
+        return world, operation(world.unit, world.systemctl)
 
-
-def _failing(step: Step, failure: BaseException, late: bool) -> Step:
-    def do(undo: Undo) -> None:
-        if late:
-            step.do(undo)
-        raise failure
-
-    return Step(step.says, do)
+    assert_each_failure_is_taken_back(make, tmp_path, failure, late=late)
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["without its effect", "after its effect"])
