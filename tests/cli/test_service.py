@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -100,6 +101,12 @@ def test_a_setting_that_changed_is_told_with_the_fix(linux: Linux, monkeypatch: 
     said = linux.cli.ok("service", "status")
     assert f"{UNIT} runs with other settings than are in force here\n" in said
     assert "to install it: jarvis-trio service install\n" in said
+
+
+def test_a_daemon_that_no_service_started_is_named_to_be_restarted_by_hand(linux: Linux) -> None:
+    with DaemonLock(linux.cli.data / "jarvis-daemon.lock", linux.cli.clock.now()):
+        said = linux.cli.ok("service", "restart", "--if-running")
+    assert f"But a daemon runs, PID {os.getpid()}, that you started yourself: stop it, and start it again." in said
 
 
 def test_without_a_systemd_of_the_user_it_is_one_line(linux: Linux) -> None:

@@ -14,12 +14,14 @@ import pytest
 from jarvis_trio.errors import StoreError
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.store.schema import STEPS, Step
+from jarvis_trio.store.schema import STEPS, TRIGGERS, Step
 from jarvis_trio.store.sqlite import SqliteFile
 from tests.support.core_fakes import ASSISTANTS, START, FakeClock, MakeEngine, a_task
 
 RELEASES = Path(__file__).parent.parent / "support" / "releases"
 """Dumps of files that older releases wrote, with rows of every kind; the name is the number of their last step."""
+
+WAY_BACK = Path(__file__).parents[2] / "docs/back-to-1.0.0.sql"
 
 MACHINE = Step(
     "The history says which machine ran it.",
@@ -104,6 +106,18 @@ def test_a_task_that_1_0_0_set_aside_is_enabled_as_its_owner_left_it(path: Path)
     with MemoryStore(path) as store:
         assert store.tasks.require_task("set aside").enabled
         assert not store.tasks.require_task("paused").enabled
+
+
+@pytest.mark.law(8)
+def test_a_file_that_went_back_to_1_0_0_comes_up_again_as_it_was(path: Path) -> None:
+    write_release(path, 1)
+    MemoryStore(path).close()
+    before = {table: rows(path, table) for table in ("task_runs", "scheduled_tasks")}
+    with opened(path) as connection:
+        connection.executescript(WAY_BACK.read_text())
+    assert not {name for name, _ in others(path)} & set(TRIGGERS)
+    MemoryStore(path).close()
+    assert {table: rows(path, table) for table in before} == before
 
 
 @pytest.mark.law(3)

@@ -53,6 +53,7 @@ from jarvis_trio.service.systemd.operations import (
 )
 from jarvis_trio.service.systemd.unit import UNIT, Unit, render
 
+_NOTHING_TO_RESTART = "No service of yours runs; nothing to restart."
 _LINGER = "It runs while you are logged in. To have it from boot on: loginctl enable-linger"
 
 
@@ -163,7 +164,7 @@ def restart_command(session: CommandSession, if_running: bool, dry_run: bool) ->
       jarvis-trio service restart
     """
     if if_running and not _runs(session):
-        click.echo("No service of yours runs; nothing to restart.")
+        click.echo(_NOTHING_TO_RESTART + _by_hand(session))
         return
     carry_out(_steps(session, "restart"), dry_run)
 
@@ -228,6 +229,14 @@ def _steps(session: CommandSession, what: str) -> list[Step]:
 def _runs(session: CommandSession) -> bool:
     """Whether a service of ours runs; not on a machine without a service manager."""
     return (on_mac() or has_unit()) and state(session).running
+
+
+def _by_hand(session: CommandSession) -> str:
+    """What to do about a daemon without a service, such as one in a terminal; or nothing."""
+    found = holder(session.settings.lock_file)
+    if found is None:
+        return ""
+    return f" But a daemon runs, PID {found.pid}, that you started yourself: stop it, and start it again."
 
 
 def _show_purge(plan: Purge) -> None:
