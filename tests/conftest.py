@@ -64,6 +64,19 @@ def _no_settings_of_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JARVIS_SETTINGS", os.devnull)
 
 
+@pytest.fixture(autouse=True)
+def _signals_stay_as_they_are() -> Iterator[None]:
+    """A test that leaves a signal ignored or blocked hands that on to the programs that later tests start."""
+    before = _signals()
+    yield
+    assert _signals() == before
+
+
+def _signals() -> tuple[object, ...]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+    return *map(signal.getsignal, numbers), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()

@@ -416,7 +416,7 @@ def test_a_command_that_takes_too_long_is_ended_at_its_limit(run: Command) -> No
     started = time.monotonic()
     with pytest.raises(HandlerTimeoutError, match=r"^ended at its time limit of 0\.3s \(processes ended: 1\)$"):
         run("sh -c 'exec sleep 60'", timeout=SHORT)
-    assert 0.3 <= time.monotonic() - started < 3
+    assert 0.3 <= time.monotonic() - started < 30
 
 
 def test_a_command_that_writes_without_end_is_ended_at_its_limit(run: Command) -> None:

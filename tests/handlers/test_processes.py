@@ -108,7 +108,7 @@ def test_law_4_what_forks_and_changes_its_session_over_and_over_is_ended(tmp_pat
 def test_the_kernels_own_threads_are_no_reason_to_look_again(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[None] = []
     monkeypatch.setattr(psutil, "pids", lambda: looks.append(None) or [2])
-    assert end_orphans("nobody/1/2") == 0
+    assert end_orphans("nobody/1/2").ended == 0
     assert len(looks) == 2
 
 

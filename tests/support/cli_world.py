@@ -7,6 +7,7 @@ import logging
 import os
 import pty
 import select
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 
 from jarvis_trio.cli import NOTES, main
 from jarvis_trio.models import Run, ScheduledTask
+from jarvis_trio.process.signals import ENDING_A_COMMAND
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import PATIENCE, FakeClock
 from tests.support.fork_server import ForkServer
@@ -47,7 +49,11 @@ class Cli:
     def __call__(self, *arguments: str) -> Done:
         sys.modules.pop("config", None)  # it has the settings of the test before
         self._capsys.readouterr()
+        # `run` leaves them ignored, since its process is to end.
+        before = {number: signal.getsignal(number) for number in ENDING_A_COMMAND}
         code = main(arguments, self.clock)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         return Done(code, *self._capsys.readouterr())
 
     def ok(self, *arguments: str) -> str:
