@@ -110,6 +110,10 @@ class SharedClock:
         """The server says that it is `instant` now (aware UTC)."""
         self._base = (instant, _steady_seconds())
 
+    def machine_ahead(self) -> timedelta:
+        """How far this machine's own clock is ahead of it; negative if it is behind."""
+        return datetime.now(UTC) - self.now()
+
     def set_zone(self, zone: tzinfo) -> None:
         """Read tasks without a zone of their own in `zone` from now on."""
         self._zone = zone

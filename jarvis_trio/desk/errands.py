@@ -15,6 +15,7 @@ from jarvis_trio.desk.definition import check_handler
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DaemonMissingError, TaskError
 from jarvis_trio.models import Run, RunStatus, ScheduledTask, require_id
+from jarvis_trio.process.identity import owner_machine, owner_process
 from jarvis_trio.store.requests import RequestKind
 
 
@@ -150,11 +151,16 @@ def stop_from_here(session: Session, stopping: Stopping) -> int:
 
     It takes as long as they resist SIGTERM. Returns how many were ended; a Python handler of
     another process cannot be told from here.
+
+    Raises TaskError if it runs on another machine, which is told when it is back.
     """
     from jarvis_trio.handlers.processes import end_run  # noqa: PLC0415  # psutil: 20 ms
 
     owner = stopping.run.owner or ""
-    ended = end_run(owner, str(stopping.run.id))
+    if (machine := owner_machine(owner)) not in (None, session.store.machine):
+        says = f"{stopping.run.task_name!r} runs on {machine}, which does not answer"
+        raise TaskError(says, fix="it is told when it is back; `jarvis-trio machines` says when it was last seen")
+    ended = end_run(owner_process(owner), str(stopping.run.id))
     session.store.requests.answer(stopping.number, session.now())
     if not session.peers.is_alive(owner):
         session.engine.recover()
@@ -180,7 +186,7 @@ def pids(run: Run) -> list[int]:
     """The processes of a run, the oldest first; none of a Python handler, which is a thread."""
     from jarvis_trio.handlers.processes import processes_of  # noqa: PLC0415  # psutil: 20 ms
 
-    return processes_of(run.owner or "", str(run.id))
+    return processes_of(owner_process(run.owner), str(run.id))
 
 
 def _ask(session: Session, kind: RequestKind, task_id: int, run_id: int | None, asked_by: str | None = None) -> int:

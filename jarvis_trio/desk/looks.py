@@ -16,6 +16,7 @@ from jarvis_trio.errors import JarvisError, ScheduleError, TaskError, UnknownTas
 from jarvis_trio.insight.days import DayExplanation, explain_day
 from jarvis_trio.insight.explain import Explanation, explain
 from jarvis_trio.insight.forecast import Upcoming, forecast
+from jarvis_trio.insight.machines import MachineState, machine_states
 from jarvis_trio.models import (
     ASIDE,
     Run,
@@ -72,6 +73,7 @@ class Status:
     Attributes:
         next: a task's name and its slot (aware UTC).
         runs: what runs now, the oldest first, each with its processes; a Python handler has none.
+        machines: those that share the database; none if it is this machine's alone.
     """
 
     daemon: Holder | None
@@ -83,6 +85,7 @@ class Status:
     next: tuple[str, datetime] | None
     undelivered: int
     runs: list[tuple[Run, list[int]]] = field(default_factory=list)
+    machines: list[MachineState] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +226,7 @@ def status(session: Session) -> Status:
         aside = {trouble.task_id for trouble in troubled if trouble.kind in ASIDE}
         total, enabled = store.tasks.count_scheduled_tasks(), store.tasks.count_enabled_tasks(aside)
         standing = store.queue.backlog(now, aside)
+        machines = machine_states(store, now)
         under_way = sorted(store.runs.live_runs_of_others(""), key=lambda run: run.started_at)
 
     troubles = {(trouble.kind, names.get(trouble.task_id, "")) for trouble in troubled}
@@ -236,6 +240,7 @@ def status(session: Session) -> Status:
         next=standing.next,
         undelivered=undelivered,
         runs=[(run, pids(run)) for run in under_way],
+        machines=machines,
     )
 
 

@@ -8,18 +8,19 @@ from dataclasses import replace
 
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import ScheduleError, TaskError
+from jarvis_trio.insight import machines
+from jarvis_trio.insight.machines import MachineState
 from jarvis_trio.models import ANYWHERE, ScheduledTask, task_policy
 from jarvis_trio.notation.text import nearest
-from jarvis_trio.store.machines import Machine
 
 
-def machines(session: Session) -> list[Machine]:
-    """The machines that have used the database.
+def machine_states(session: Session) -> list[MachineState]:
+    """The machines that have used the database, and how they stand.
 
     Raises TaskError if the database belongs to one machine, and StoreError.
     """
     _require_shared(session)
-    return session.store.machines.list_machines()
+    return machines.machine_states(session.store, session.now())
 
 
 def forget(session: Session, name: str) -> None:

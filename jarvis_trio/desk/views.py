@@ -17,10 +17,12 @@ from jarvis_trio.errors import ScheduleError
 from jarvis_trio.insight.days import DayExplanation
 from jarvis_trio.insight.explain import Explanation
 from jarvis_trio.insight.forecast import Upcoming
+from jarvis_trio.insight.machines import MachineState
 from jarvis_trio.insight.timeline import Timeline
 from jarvis_trio.models import Run, RunStatus, ScheduledTask, task_policy
 from jarvis_trio.notation.instants import local_text
 from jarvis_trio.notation.jsontext import json_value
+from jarvis_trio.process.identity import owner_machine
 from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import task_schedule
 
@@ -78,12 +80,35 @@ def run_view(run: Run, zone: tzinfo) -> View:
         "trigger": str(run.trigger),
         "collapsed": run.collapsed,
         "delivery": json_value(run.delivery),
+        **_on_machine(run),
     }
 
 
 def live_view(run: Run, zone: tzinfo) -> View:
     """A run that is under way."""
-    return {"run": run.id, "task": run.task_name, "started_at": local_text(run.started_at, zone)}
+    started = {"run": run.id, "task": run.task_name, "started_at": local_text(run.started_at, zone)}
+    return started | _on_machine(run)
+
+
+def _on_machine(run: Run) -> View:
+    """The machine of a run; nothing if the database is one machine's alone."""
+    machine = owner_machine(run.owner)
+    return {} if machine is None else {"machine": machine}
+
+
+def machine_view(state: MachineState, zone: tzinfo) -> View:
+    """A machine of those that share the database."""
+    machine = state.machine
+    return {
+        "machine": machine.name,
+        "seen_at": local_text(machine.seen_at, zone),
+        "away": state.away,
+        "version": machine.version,
+        "clock_ahead_seconds": machine.clock_ahead and machine.clock_ahead.total_seconds(),
+        "labels": list(machine.labels),
+        "takes_any": machine.takes_any,
+        "handlers": sorted(machine.handlers),
+    }
 
 
 def outcome_view(task: ScheduledTask, run: Run) -> View:
@@ -110,6 +135,7 @@ def report_view(report: View) -> View:
 def status_view(seen: Status, zone: tzinfo) -> View:
     """How the daemon and the tasks stand."""
     daemon = seen.daemon or Holder(None, None, None)
+    machines = {"machines": [machine_view(state, zone) for state in seen.machines]} if seen.machines else {}
     return {
         "running": seen.daemon is not None,
         "pid": daemon.pid,
@@ -125,6 +151,7 @@ def status_view(seen: Status, zone: tzinfo) -> View:
         "next": seen.next and {"task": seen.next[0], "at": local_text(seen.next[1], zone)},
         "undelivered": seen.undelivered,
         "runs": [live_view(run, zone) | {"pids": pids} for run, pids in seen.runs],
+        **machines,
     }
 
 

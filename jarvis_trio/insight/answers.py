@@ -15,6 +15,7 @@ from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import FAILED, HELD_REASON, UNRUN, Run, RunStatus, ScheduledTask, Trigger, task_policy
 from jarvis_trio.notation.instants import parse_stamp
 from jarvis_trio.notation.text import counted, duration_words, moment_words, printable
+from jarvis_trio.process.identity import owner_machine
 from jarvis_trio.schedules.firing import YEARS, Firing, Moment, moment_of
 from jarvis_trio.schedules.kind import Schedule
 
@@ -55,7 +56,9 @@ class Case:
         next_run: the next run in the task's row (aware UTC), if there is one.
         runs: the task's runs, the oldest first.
         set_aside: why the task was set aside, if it was.
-        daemon_runs: None if nobody knows.
+        daemon_runs: None if nobody knows. It says nothing if several machines share the database.
+        waits: why none of several machines can run it at present, as a clause; empty if one can.
+        away: the machine where it runs, with when it was last seen, if that machine is away.
         anything_ran: whether a run of any task started in [start, end).
     """
 
@@ -69,6 +72,8 @@ class Case:
     set_aside: str | None
     daemon_runs: bool | None
     anything_ran: Callable[[datetime, datetime], bool]
+    waits: str = ""
+    away: str = ""
 
     @property
     def state(self) -> str | None:
@@ -135,12 +140,13 @@ def as_it_stands(case: Case) -> Answer:
     if live:
         since = duration_words(case.now - live[-1].started_at)
         sentence = f"is running, since {case.when(live[-1].started_at)} ({since})"
-        return Answer(Verdict.RUNNING, sentence, live, _orphan_note(case))
+        return Answer(Verdict.RUNNING, sentence, live, [_machine_note(live[-1]), *_orphan_note(case)])
     answer = _next(case)
     if not case.runs:
         return answer
     last = case.runs[-1]
     notes = [f"Its last run was for {case.when(last.scheduled_for)}: {outcome_words(last)}.", _retry_note(case, last)]
+    notes.append(_machine_note(last))
     return Answer(answer.verdict, answer.sentence, [last], [*notes, *answer.notes])
 
 
@@ -167,27 +173,35 @@ def _next(case: Case) -> Answer:
     if case.next_run is None:
         if case.runs and (only := case.schedule.only) is not None:
             return Answer(Verdict.WILL_NOT_RUN, f"does not run again: its only time was {case.when(only)}")
-        reason = _no_daemon(case) or "the daemon sets it when it sees the task"
+        reason = _nobody(case) or "the daemon sets it when it sees the task"
         return Answer(Verdict.DUE, f"has no next run yet: {reason}")
     if case.next_run <= case.now:
         return _due(case, case.next_run)
     sentence = f"runs next at {case.when(case.next_run)}, in {duration_words(case.next_run - case.now)}"
     if case.next_run.year not in YEARS:
-        return Answer(Verdict.WILL_RUN, sentence, notes=_daemon_note(case))
+        return Answer(Verdict.WILL_RUN, sentence, notes=_nobody_note(case))
     then = case.schedule.firing(moment_of(case.next_run, case.moment.zone), next_run=case.next_run)
     why = f": {then.why}" if then.by_clock_change else ""
-    return Answer(Verdict.WILL_RUN, sentence + why, notes=[then.note, *_daemon_note(case)])
+    return Answer(Verdict.WILL_RUN, sentence + why, notes=[then.note, *_nobody_note(case)])
 
 
-def _no_daemon(case: Case) -> str:
+def _nobody(case: Case) -> str:
+    """Why nobody can run it at present, as a clause; empty if somebody can."""
+    if case.waits:
+        return case.waits
     return "no daemon is running; start it with `jarvis-trio run`" if case.daemon_runs is False else ""
 
 
-def _daemon_note(case: Case) -> list[str]:
+def _nobody_note(case: Case) -> list[str]:
+    if case.waits:
+        return [f"Now {case.waits}."]
     return ["No daemon is running now: nothing runs until `jarvis-trio run`."] if case.daemon_runs is False else []
 
 
 def _orphan_note(case: Case) -> list[str]:
+    if case.away:
+        forget = "`jarvis-trio machines forget` says that it never comes back"
+        return [f"That is on {case.away}: nobody else runs it meanwhile; {forget}."]
     note = "No daemon is running now: if the process of that run is gone, the next daemon records it as interrupted."
     return [note] if case.daemon_runs is False else []
 
@@ -203,7 +217,7 @@ def _rows(case: Case) -> list[Run]:
 
 def _recorded(case: Case, rows: Sequence[Run]) -> Answer:
     first, last = rows[0], rows[-1]
-    notes = [_collapsed_note(first), _idle_note(case, first), _retry_note(case, last)]
+    notes = [_collapsed_note(first), _idle_note(case, first), _retry_note(case, last), _machine_note(last)]
     if case.firing.slot is None and last.trigger is Trigger.SCHEDULE:
         notes.append(_changed_note(case) or "Its schedule, as it is now, has no slot then.")
     if last.status is RunStatus.RUNNING:
@@ -235,7 +249,7 @@ def _started(case: Case, started: Sequence[Run]) -> Answer:
     late = duration_words(run.started_at - run.scheduled_for)
     which = f"attempt {run.attempt}" if run.attempt > 1 else "the run"
     sentence = f"ran at {begun}: that was {which} for its slot of {slot}, {late} late; {outcome_words(run)}"
-    return Answer(Verdict.RAN, sentence, started, [_collapsed_note(run)])
+    return Answer(Verdict.RAN, sentence, started, [_collapsed_note(run), _machine_note(run)])
 
 
 def _collapsed_note(run: Run) -> str:
@@ -248,6 +262,13 @@ def _idle_note(case: Case, run: Run) -> str:
         return ""
     span = f"from {case.when(run.scheduled_for)} to {case.when(run.started_at)}"
     return f"No task ran {span}: the daemon was stopped, the machine slept, or its clock was set forward."
+
+
+def _machine_note(run: Run) -> str:
+    machine = owner_machine(run.owner)
+    if machine is None or run.status in UNRUN:
+        return ""
+    return f"It {'runs' if run.status is RunStatus.RUNNING else 'ran'} on {machine}."
 
 
 def _retry_note(case: Case, last: Run) -> str:
@@ -285,7 +306,7 @@ def _ahead(case: Case) -> Answer:
     if slot is None:
         why = ": its next run is set to that time, although its schedule has no slot then"
     in_words = duration_words(at - case.now)
-    return Answer(Verdict.WILL_RUN, f"will run at {case.when(at)}, in {in_words}{why}", notes=_daemon_note(case))
+    return Answer(Verdict.WILL_RUN, f"will run at {case.when(at)}, in {in_words}{why}", notes=_nobody_note(case))
 
 
 # The moment is past, and the history has no row for it.
@@ -311,7 +332,7 @@ def _is_only(case: Case, slot: datetime) -> bool:
 
 
 def _due(case: Case, slot: datetime) -> Answer:
-    reason = _no_daemon(case) or "the daemon has not come to it yet"
+    reason = _nobody(case) or "the daemon has not come to it yet"
     sentence = (
         f"has been due since {case.when(slot)}, {duration_words(case.now - slot)} ago, and has not started: {reason}"
     )

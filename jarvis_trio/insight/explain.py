@@ -8,8 +8,10 @@ from datetime import datetime
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.insight.answers import Case, Verdict, as_it_stands, at_moment
-from jarvis_trio.models import Run, ScheduledTask, Trigger, require_id
+from jarvis_trio.insight.machines import MachineState, machine_states, why_it_waits
+from jarvis_trio.models import Run, RunStatus, ScheduledTask, Trigger, require_id
 from jarvis_trio.notation.text import printable
+from jarvis_trio.process.identity import owner_machine
 from jarvis_trio.schedules.firing import Firing, Moment, moment_of
 from jarvis_trio.schedules.kind import Schedule
 from jarvis_trio.schedules.schedule import stored_next_run, task_schedule, task_zone
@@ -81,6 +83,8 @@ def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime
         moment = moment_of(at, zone)
         firing = schedule.firing(moment, next_run=next_run, first_slot=first_slot(schedule, runs))
 
+    states = machine_states(store, now)
+
     def anything_ran(start: datetime, end: datetime) -> bool:
         return any(run.started_at < end for run in store.runs.list_runs(since=start))
 
@@ -93,9 +97,17 @@ def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime
         next_run=next_run,
         runs=runs,
         set_aside=store.troubles.reasons_set_aside().get(require_id(task)),
-        daemon_runs=daemon_runs,
+        daemon_runs=None if states else daemon_runs,
         anything_ran=anything_ran,
+        waits=why_it_waits(states, task) if states else "",
+        away=_away(states, runs),
     )
+
+
+def _away(states: Sequence[MachineState], runs: Sequence[Run]) -> str:
+    """Where the task runs just now, if that machine is away."""
+    at = {owner_machine(run.owner) for run in runs if run.status is RunStatus.RUNNING}
+    return next((f"{state.name}, last seen {state.seen}" for state in states if state.away and state.name in at), "")
 
 
 def first_slot(schedule: Schedule, runs: Sequence[Run]) -> datetime | None:

@@ -137,7 +137,18 @@ def current_owner() -> str:
 
 def owner_pid(owner: str | None) -> str:
     """The PID in it, for messages."""
-    return (owner or "").partition(":")[0] or "unknown"
+    return (owner or "").partition(":")[0].rpartition("/")[2] or "unknown"
+
+
+def owner_machine(owner: str | None) -> str | None:
+    """The machine in it; None if the database is one machine's alone."""
+    return (owner or "").partition(":")[0].rpartition("/")[0] or None
+
+
+def owner_process(owner: str | None) -> str:
+    """It without the machine: as the process itself says (`current_owner`)."""
+    machine = owner_machine(owner)
+    return (owner or "") if machine is None else (owner or "").removeprefix(f"{machine}/")
 
 
 def _parse(owner: str | None) -> _Owner | None:

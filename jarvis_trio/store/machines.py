@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from jarvis_trio import __version__
+from jarvis_trio.clock import SharedClock
 from jarvis_trio.errors import StoreError, UnknownTaskError
 from jarvis_trio.notation.instants import parse_instant, utc_text
 from jarvis_trio.store.connection import Row
@@ -21,6 +23,8 @@ class Machine:
         labels: names that it shares with others; a task may be placed by one.
         takes_any: whether it runs what may run anywhere; if not, only what names it or a label.
         handlers: the types of handlers that it has.
+        version: of the program there.
+        clock_ahead: how far its own clock is ahead of the database's; negative if it is behind.
     """
 
     name: str
@@ -29,6 +33,8 @@ class Machine:
     labels: tuple[str, ...] = ()
     takes_any: bool = True
     handlers: frozenset[str] = frozenset()
+    version: str | None = None
+    clock_ahead: timedelta | None = None
 
     def may_take(self, place: str | None) -> bool:
         """Whether it may run what is to run at `place`: a machine or a label; None is anywhere."""
@@ -57,15 +63,26 @@ class MachineTable:
         runs for those of a dead process of its own, and run them again. The same holds for a
         name that is another one's label.
         """
-        texts = (json.dumps(sorted(labels)), "any" if takes_any else "own", json.dumps(sorted(handlers)))
+        values = {
+            "seen_at": utc_text(at),
+            "labels": json.dumps(sorted(labels)),
+            "takes": "any" if takes_any else "own",
+            "handlers": json.dumps(sorted(handlers)),
+            "version": __version__,
+            "clock_ahead_seconds": self._clock_ahead_seconds(),
+        }
+        changes = ", ".join(f"{column} = excluded.{column}" for column in values)
         with self._database.transaction():
             self._database.write(
-                "INSERT INTO machines (name, identity, seen_at, labels, takes, handlers) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, labels = excluded.labels,"
-                " takes = excluded.takes, handlers = excluded.handlers WHERE machines.identity = excluded.identity",
-                (name, identity, utc_text(at), *texts),
+                f"INSERT INTO machines (name, identity, {', '.join(values)}) VALUES (?, ?{', ?' * len(values)})"
+                f" ON CONFLICT (name) DO UPDATE SET {changes} WHERE machines.identity = excluded.identity",
+                (name, identity, *values.values()),
             )
             _require_own_name(name, identity, self.list_machines())
+
+    def _clock_ahead_seconds(self) -> float | None:
+        clock = self._database.clock
+        return clock.machine_ahead().total_seconds() if isinstance(clock, SharedClock) else None
 
     def list_machines(self) -> list[Machine]:
         """All machines by name."""
@@ -96,4 +113,6 @@ def _to_machine(row: Row) -> Machine:
         tuple(json.loads(row["labels"] or "[]")),
         row["takes"] != "own",
         frozenset(json.loads(row["handlers"] or "[]")),
+        row["version"],
+        None if row["clock_ahead_seconds"] is None else timedelta(seconds=row["clock_ahead_seconds"]),
     )

@@ -327,6 +327,10 @@ STEPS: tuple[Step, ...] = (
             "outbox": {"place": "TEXT"},
         },
     ),
+    Step(
+        "Several machines: what people are told of each.",
+        columns={"machines": {"version": "TEXT", "clock_ahead_seconds": "REAL"}},
+    ),
 )
 """Append here. A step's number is its place; a file says in `jarvis_meta` how many it has seen."""
 

@@ -25,6 +25,7 @@ from jarvis_trio.doctor.database import RESTORE, check_database, check_integrity
 from jarvis_trio.doctor.files import check_inbox, check_logs, check_permissions, check_secrets
 from jarvis_trio.doctor.findings import Finding, Level, failed, guarded, size_words
 from jarvis_trio.doctor.machine import check_clock, check_disk, check_extras, check_program, check_watch, check_zone
+from jarvis_trio.doctor.machines import check_machines
 from jarvis_trio.doctor.tasks import (
     check_alerts,
     check_commands,
@@ -35,6 +36,7 @@ from jarvis_trio.doctor.tasks import (
     check_undelivered,
 )
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.insight.machines import MachineState, machine_states, takers
 from jarvis_trio.models import ScheduledTask
 from jarvis_trio.notation.text import counted
 from jarvis_trio.process.lock import Holder, holder
@@ -141,7 +143,7 @@ def _of_database(session: CommandSession, agent: Agent | None) -> Iterator[Findi
         yield from check_database(store)
         if not session.settings.database_url:
             yield from check_users(store.path)
-        found = _integrity(store)
+        found = _integrity(store) if store.machine is None else []  # a server looks after its own files
         yield from found
         if not any(finding.level is Level.PROBLEM for finding in found):
             yield from _of_tasks(session, store, agent)
@@ -168,6 +170,10 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
     settings, now, zone = session.settings, session.now(), session.zone()
     tasks = store.list_scheduled_tasks()
     enabled = [task for task in tasks if task.enabled]
+    if store.machine is not None:
+        states = machine_states(store, now)
+        yield from check_machines(states, enabled)
+        enabled = _of_this_machine(store.machine, states, enabled)
     yield from check_troubles(store, tasks, zone)
     yield from check_schedules(enabled, zone, now, store.runs.is_slot_over)
     yield from guarded("inbox", _PERMISSION, partial(check_inbox, settings.webhook_inbox_dir, tasks))
@@ -183,6 +189,12 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
     yield from check_delivery(enabled, session.channels.check)
     yield from guarded("alerts", _SETTING, partial(check_alerts, settings, session.channels.check))
     yield from check_undelivered(store)
+
+
+def _of_this_machine(name: str, states: list[MachineState], tasks: list[ScheduledTask]) -> list[ScheduledTask]:
+    """The tasks that may run here: what the others need is installed and approved elsewhere."""
+    here = [state for state in states if state.name == name]
+    return [task for task in tasks if takers(here, task)] if here else tasks
 
 
 def _of_application(session: CommandSession, enabled: list[ScheduledTask]) -> Iterator[Finding]:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import click
 
-from jarvis_trio.cli.output import Cell, Column, json_option, print_json, print_table, say
+from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say
 from jarvis_trio.desk import machines as desk
+from jarvis_trio.desk import views
 from jarvis_trio.desk.session import Session
-from jarvis_trio.notation.instants import local_text
-from jarvis_trio.notation.text import relative
+from jarvis_trio.insight.machines import MachineState
 
-_COLUMNS = (Column("MACHINE"), Column("LAST SEEN"), Column("TASKS"))
+_COLUMNS = (
+    Column("MACHINE"),
+    Column("LAST SEEN"),
+    Column("TASKS"),
+    Column("VERSION"),
+    Column("TAKES", Fit.FOLD),
+    Column("REMARK", Fit.FOLD),
+)
 
 
 @click.group(invoke_without_command=True)
@@ -27,25 +34,26 @@ def machines(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     session: Session = context.obj
-    found, counts = desk.machines(session), desk.tasks_by_machine(session)
+    states, counts = desk.machine_states(session), desk.tasks_by_machine(session)
     if as_json:
-        print_json(
-            [
-                {
-                    "machine": machine.name,
-                    "seen_at": local_text(machine.seen_at, session.zone()),
-                    "tasks": counts.get(machine.name, 0),
-                }
-                for machine in found
-            ]
-        )
+        views_of = (views.machine_view(state, session.zone()) for state in states)
+        print_json([view | {"tasks": counts.get(view["machine"], 0)} for view in views_of])
         return
-    now = session.now()
-    rows = [
-        [Cell(machine.name), Cell(relative(machine.seen_at, now)), Cell(str(counts.get(machine.name, 0)))]
-        for machine in found
+    print_table(_COLUMNS, [_row(state, counts.get(state.name, 0)) for state in states])
+
+
+def _row(state: MachineState, tasks: int) -> list[Cell]:
+    machine = state.machine
+    takes = [*(["any"] if machine.takes_any else []), *machine.labels]
+    remarks = [*(["away"] if state.away else []), *filter(None, [state.clock_words])]
+    return [
+        Cell(machine.name, "bold"),
+        Cell(state.seen),
+        Cell(str(tasks)),
+        Cell(machine.version or ""),
+        Cell(", ".join(takes)),
+        Cell(", ".join(remarks), "yellow"),
     ]
-    print_table(_COLUMNS, rows)
 
 
 @machines.command()

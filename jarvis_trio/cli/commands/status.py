@@ -15,7 +15,9 @@ from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.looks import Status
 from jarvis_trio.desk.names import short_name
 from jarvis_trio.desk.session import Session
+from jarvis_trio.insight.machines import MachineState
 from jarvis_trio.notation.text import counted, moment_words, relative
+from jarvis_trio.process.identity import owner_machine
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -79,7 +81,10 @@ def _rows(seen: Status, now: datetime, zone: tzinfo) -> Iterator[tuple[str, Cell
             yield "last tick", Cell(_when(seen.daemon.last_tick_at, now, zone))
     for run, pids in seen.runs:
         processes = f", PID {', '.join(map(str, pids))}" if pids else ""
-        yield "runs", Cell(f"{short_name(run.task_name)} since {_when(run.started_at, now, zone)}{processes}", "cyan")
+        machine = owner_machine(run.owner)
+        place = "" if machine is None else f" on {machine}"
+        since = f"since {_when(run.started_at, now, zone)}"
+        yield "runs", Cell(f"{short_name(run.task_name)}{place} {since}{processes}", "cyan")
     yield "tasks", Cell(f"{seen.total}, of which {seen.enabled} enabled")
     if seen.overdue:
         yield "overdue", Cell(str(seen.overdue), "cyan" if seen.daemon else "bold yellow")
@@ -92,6 +97,15 @@ def _rows(seen: Status, now: datetime, zone: tzinfo) -> Iterator[tuple[str, Cell
     if seen.next is not None:
         name, slot = seen.next
         yield "next", Cell(f"{short_name(name)}, {_when(slot, now, zone)}")
+    for state in seen.machines:
+        yield "machine", _machine(state)
+
+
+def _machine(state: MachineState) -> Cell:
+    told = [f"{state.name} is away, last seen {state.seen}" if state.away else f"{state.name}, seen {state.seen}"]
+    told += [f"version {state.machine.version}"] if state.machine.version else []
+    told += [state.clock_words] if state.clock_words else []
+    return Cell(", ".join(told), "yellow" if state.away or state.clock_words else "")
 
 
 def _when(instant: datetime, now: datetime, zone: tzinfo) -> str:

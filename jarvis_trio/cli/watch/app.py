@@ -25,7 +25,7 @@ from jarvis_trio.desk.words import definition_words, run_summary, zone_of
 from jarvis_trio.errors import DaemonMissingError, JarvisError
 from jarvis_trio.insight.timeline_text import chart_lines
 from jarvis_trio.models import RunStatus
-from jarvis_trio.notation.text import counted, moment_words, printable, relative
+from jarvis_trio.notation.text import counted, joined, moment_words, printable, relative
 
 MARKS = {
     RunStatus.EXECUTED: ("●", "green"),
@@ -321,6 +321,10 @@ def _status_line(board: Board) -> Text:
     parts: list[tuple[str, str]] = [daemon, (counted(status.total, "task"), "")]
     if status.failing:
         parts.append((f"{len(status.failing)} failing", "bold red"))
+    if status.machines:
+        away = [state.name for state in status.machines if state.away]
+        parts.append((counted(len(status.machines), "machine"), ""))
+        parts += [(f"{joined(away)} away", "yellow")] if away else []
     if status.next is not None:
         name, at = status.next
         parts.append((f"next {printable(name)} {_until(board, at)}", ""))
@@ -341,9 +345,14 @@ def _cells(row: Row, board: Board, width: int) -> list[Text]:
         strip.append(*MARKS[status])
     name = Text(printable(row.name), "bold", no_wrap=True, overflow="ellipsis")
     name.truncate(max(16, width // 3), overflow="ellipsis")
-    says = Text(row.says, no_wrap=True, overflow="ellipsis")
+    says = Text(_says(row, board), no_wrap=True, overflow="ellipsis")
     says.truncate(max(width - 50, 20), overflow="ellipsis")
     return [name, _next(row, board), strip, says]
+
+
+def _says(row: Row, board: Board) -> str:
+    due = row.next_at is not None and row.next_at <= board.at
+    return row.waits if due and row.waits else row.says
 
 
 def _next(row: Row, board: Board) -> Text:
@@ -355,4 +364,6 @@ def _next(row: Row, board: Board) -> Text:
         return Text("paused", "yellow")
     if row.next_at is None:
         return Text("-", "dim")
+    if row.waits and row.next_at <= board.at:
+        return Text("waits", "yellow")
     return Text(_until(board, row.next_at), "cyan" if row.next_at <= board.at else "")

@@ -12,6 +12,7 @@ from jarvis_trio.desk.looks import Status, TaskDetail
 from jarvis_trio.desk.requests import RunsRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import run_summary, schedule_words
+from jarvis_trio.insight.machines import why_it_waits
 from jarvis_trio.insight.timeline import Timeline, timeline
 from jarvis_trio.models import Run, RunStatus
 from jarvis_trio.notation.text import printable
@@ -42,6 +43,7 @@ class Row:
         says: the most telling line of its last run, or the last line that it writes just now.
         enabled: whether it is scheduled; a task that is set aside is not.
         set_aside: why it was set aside.
+        waits: why no machine runs it at present, if several share the database.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Row:
     says: str
     enabled: bool
     set_aside: str | None
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ class Board:
 
 def read_board(session: Session) -> Board:
     """Read everything once. Raises JarvisError."""
-    zone, runs = session.zone(), _last_runs(session)
+    zone, runs, status = session.zone(), _last_runs(session), looks.status(session)
     rows = []
     for state in looks.tasks(session):
         task = state.task
@@ -84,10 +87,11 @@ def read_board(session: Session) -> Board:
                 says=_says(session, last[0], running) if last else "",
                 enabled=task.enabled,
                 set_aside=state.set_aside,
+                waits=why_it_waits(status.machines, task) if status.machines and shown else "",
             )
         )
     day = timeline(session.store, DAY, session.now())
-    return Board(at=session.now(), zone=zone, status=looks.status(session), rows=tuple(rows), day=day)
+    return Board(at=session.now(), zone=zone, status=status, rows=tuple(rows), day=day)
 
 
 def read_detail(session: Session, name: str) -> TaskDetail:

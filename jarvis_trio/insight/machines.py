@@ -1,0 +1,92 @@
+"""Which of the machines that share a database are there, and for which of them a task waits.
+
+Reads, and never writes. A database that is one machine's alone has none of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from jarvis_trio.errors import ScheduleError
+from jarvis_trio.models import ANYWHERE, ScheduledTask, task_policy
+from jarvis_trio.notation.text import duration_words, joined, relative
+from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.machines import Machine
+
+AWAY_AFTER = timedelta(seconds=90)
+"""A machine checks in each half minute; after three times that it is told of as away."""
+
+CLOCK_SLACK = timedelta(minutes=1)
+"""How far a machine's own clock may be off before people are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class MachineState:
+    """A machine as it stands at `now` (aware UTC)."""
+
+    machine: Machine
+    now: datetime
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.machine.name
+
+    @property
+    def away(self) -> bool:
+        """Whether no daemon of it has been seen for some time."""
+        return self.now - self.machine.seen_at > AWAY_AFTER
+
+    @property
+    def seen(self) -> str:
+        """When it was last seen: `12 s ago`."""
+        return relative(min(self.machine.seen_at, self.now), self.now)
+
+    @property
+    def clock_words(self) -> str:
+        """How its own clock is off: `its clock is 2 hours ahead`; empty if it is not."""
+        off = self.machine.clock_ahead
+        if off is None or abs(off) <= CLOCK_SLACK:
+            return ""
+        return f"its clock is {duration_words(abs(off))} {'ahead' if off > timedelta(0) else 'behind'}"
+
+
+def machine_states(store: MemoryStore, now: datetime) -> list[MachineState]:
+    """All machines by name; none if the database is one machine's alone."""
+    if store.machine is None:
+        return []
+    return [MachineState(machine, now) for machine in store.machines.list_machines()]
+
+
+def place_of(task: ScheduledTask) -> str | None:
+    """The machine or label where a task is to run; None for anywhere."""
+    try:
+        place = task_policy(task.policy).on
+    except ScheduleError:
+        return None
+    return None if place == ANYWHERE else place
+
+
+def takers(states: Sequence[MachineState], task: ScheduledTask) -> list[MachineState]:
+    """The machines that may run a task, there or away."""
+    place = place_of(task)
+    return [state for state in states if state.machine.may_take(place)]
+
+
+def why_it_waits(states: Sequence[MachineState], task: ScheduledTask) -> str:
+    """Why no machine runs a task at present, as a clause; empty if one can."""
+    able = takers(states, task)
+    if not able:
+        place = place_of(task)
+        lacks = "takes what may run anywhere" if place is None else f"is named {place} or has that label"
+        return f"no machine {lacks}; `jarvis-trio edit {task.name} --on MACHINE` gives it one"
+    there = [state for state in able if not state.away]
+    if not there:
+        last = max(able, key=lambda state: state.machine.seen_at)
+        return f"it waits for {' or '.join(state.name for state in able)}, last seen {last.seen}"
+    # A machine that says nothing of its handlers is an older one.
+    if all(state.machine.handlers and task.handler_type not in state.machine.handlers for state in there):
+        return f"no handler of type {task.handler_type} on {joined([state.name for state in there])}"
+    return ""
