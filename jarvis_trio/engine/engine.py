@@ -26,56 +26,50 @@ The races, each with what decides it:
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any, Self, cast
+from typing import Any
 
 from jarvis_trio.clock import Clock
-from jarvis_trio.engine.claims import Claims, Decision, TaskRefusedError, Unrun
+from jarvis_trio.engine.calls import Calls
+from jarvis_trio.engine.claims import Claims, Decision, TaskRefusedError
 from jarvis_trio.engine.equipment import equip
 from jarvis_trio.engine.errands import Errands
+from jarvis_trio.engine.history import History
 from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.outcomes import Ended, Outcomes
 from jarvis_trio.engine.peers import Peers
-from jarvis_trio.engine.planner import CLOCK_SLACK, Planner
-from jarvis_trio.engine.punctual import Punctual
+from jarvis_trio.engine.planner import Planner
 from jarvis_trio.engine.refusals import Refusals
-from jarvis_trio.engine.runlog import log_end, log_start
+from jarvis_trio.engine.results import Results
+from jarvis_trio.engine.runlog import log_start
 from jarvis_trio.engine.runner import Runner, run_in_thread
 from jarvis_trio.engine.running import Running
+from jarvis_trio.engine.wallclock import CLOCK_SLACK, WallClock
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import ConflictError, StoreError
 from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.models import (
     Claim,
     Handler,
-    HandlerContext,
-    HandlerStore,
     Outcome,
     RunStatus,
-    ScheduledTask,
-    Trigger,
-    task_policy,
 )
 from jarvis_trio.notation.instants import as_utc, duration_text
 from jarvis_trio.notation.text import error_text
 from jarvis_trio.process.watch import Watch, database_files
-from jarvis_trio.schedules.schedule import task_zone
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Ahead
 
 DEFAULT_TIMEOUT = timedelta(seconds=300)
 DELIVERY_GRACE = timedelta(seconds=3)
 """How long a tick that was stopped waits for its messages."""
-
-_PRUNE_EVERY = timedelta(days=1)
 
 _logger = logging.getLogger(__name__)
 
@@ -137,18 +131,15 @@ class SchedulerEngine:
             handlers = default.handlers if handlers is None else handlers
             notices = notices or default.notices
             outputs = outputs or default.outputs
-        self._outputs = outputs
         self._handlers = handlers
         self._notices = notices
-        self._timeout = timeout
-        self._limits = limits or Limits()
-        self._runner = runner
+        limits = limits or Limits()
         self._deliveries = notices.deliveries
         self._peers = peers or Peers.beside(memory_store.path)
         self._outcomes = Outcomes(memory_store, notices, random or Random())
         self._zones = ZoneWatch(memory_store)
         self._planner = Planner(memory_store, self._clock, notices, handlers, self._zones)
-        self._refusals = Refusals(memory_store, self._clock, notices, self._limits.refused_pause)
+        self._refusals = Refusals(memory_store, self._clock, notices, limits.refused_pause)
         self._claims = Claims(
             memory_store,
             self._clock,
@@ -156,20 +147,19 @@ class SchedulerEngine:
             handlers,
             notices,
             self._planner,
-            self._limits,
+            limits,
             self._refusals,
         )
 
+        self._calls = Calls(memory_store, self._clock, handlers, runner, timeout, lead)
+        self._results = Results(memory_store, handlers)
+        self._wall = WallClock(self._clock)
+        self._history = History(memory_store, limits, outputs)
         self._running = Running(memory_store)
         self._errands = Errands(memory_store, self._claims, self._running, self._peers, handlers)
         self._guard = threading.Lock()
         self._seen: tuple[Hashable, Ahead | None] = (None, None)
-        self._told_unknown: set[str] = set()
         self._zone: str | None = None
-        self._zero: datetime | None = None  # what the wall clock read when the monotonic one read 0
-        self._steady_since = 0.0  # by the monotonic clock: since when the wall clock was not set
-        self._pruned_at: dict[str, datetime] = {}
-        self._prune_at = datetime.min.replace(tzinfo=UTC)
         self._stopped_at: float | None = None
 
     def evaluate_due_tasks(self, now: datetime | None = None) -> list[dict[str, Any]]:
@@ -209,7 +199,7 @@ class SchedulerEngine:
             ahead = self._look_ahead()
         if self.delivers_itself and ahead.letter_at is not None and ahead.letter_at <= (at := present()):
             self._deliveries.deliver_waiting(at, self._is_in_a_hurry)
-        return [self._with_delivery(report) for report in results]
+        return [self._results.with_delivery(report) for report in results]
 
     def run_now(self, name: str) -> dict[str, Any]:
         """Run a task because a person asks for it; no slot moves, and no retry follows.
@@ -231,10 +221,10 @@ class SchedulerEngine:
         """Make a claimed run, to its end. Returns as `run_now` does."""
         ended = self._run(claim, self._clock.now)
         self._outcomes.record(ended)
-        report = self._report(ended)
+        report = self._results.of_run(ended, waits_for_delivery=self.delivers_itself)
         if self.delivers_itself:
             self._deliveries.deliver_waiting(self._clock.now(), self._is_in_a_hurry)
-        return self._with_delivery(report)
+        return self._results.with_delivery(report)
 
     def recover(self) -> None:
         """End the runs whose process is gone, as a tick does."""
@@ -353,8 +343,8 @@ class SchedulerEngine:
             self._early_at = step.early_at or self._early_at
             self._refusals.tell(present())
             if ended is not None:
-                results.append(self._report(ended))
-            results += [self._report_unrun(slot) for slot in step.unrun]
+                results.append(self._results.of_run(ended, waits_for_delivery=self.delivers_itself))
+            results += [self._results.of_unrun(slot) for slot in step.unrun]
 
             if step.claim is not None and not told:
                 self._tell()
@@ -420,9 +410,9 @@ class SchedulerEngine:
             return False
         if ahead.others_run or self._outcomes.keeps_some:
             return False
-        if _is_due(self._earliest(ahead), now) or self._prune_at <= now:
+        if _is_due(self._earliest(ahead), now) or self._history.is_wanted(now):
             return False
-        return self._zones.are_as_seen(self._clock.zone()) and self._is_steady(now)
+        return self._zones.are_as_seen(self._clock.zone()) and self._wall.is_steady(now)
 
     def _earliest(self, ahead: Ahead) -> datetime | None:
         """When a tick has something to do next; None for never."""
@@ -435,8 +425,8 @@ class SchedulerEngine:
         if follows_clock:
             self._notice_zone(now)
             self._notice_clock()
-        if self._prune_at <= now:
-            self._unless_refused(lambda: self._prune(now))
+        if self._history.is_wanted(now):
+            self._unless_refused(lambda: self._history.prune(now, self._wall.steady_for()))
 
     @staticmethod
     def _unless_refused(work: Callable[[], None]) -> None:
@@ -484,31 +474,12 @@ class SchedulerEngine:
             self._unless_refused(lambda: self._planner.rezone(now))
 
     def _notice_clock(self) -> None:
-        """Notice that the wall clock was set back.
-
-        It then lost time against the monotonic clock, or against the last run.
-        """
-        with self._guard:
-            now = self._clock.now()  # read again: the tick may have waited long for the database
-            monotonic = self._clock.monotonic()
-            zero = now - timedelta(seconds=monotonic)
-            if self._zero is None or abs(self._zero - zero) > CLOCK_SLACK:
-                self._steady_since = monotonic
-                self._prune_at = now
-            back = (self.memory_store.runs.last_started_at() or now) - now if self._zero is None else self._zero - zero
-            self._zero = zero
-        if back > CLOCK_SLACK:
-            _logger.warning("The clock was set back by %s; schedules are read again", duration_text(back))
-            self._unless_refused(lambda: self._planner.rewind(now, back))
-
-    def _is_steady(self, now: datetime) -> bool:
-        """Whether the wall clock goes on as the monotonic one does, but for small corrections."""
-        zero = now - timedelta(seconds=self._clock.monotonic())
-        with self._guard:
-            if self._zero is None or abs(self._zero - zero) > CLOCK_SLACK:
-                return False
-            self._zero = zero
-        return True
+        jump = self._wall.look(self.memory_store.runs.last_started_at)
+        if jump.was_set:
+            self._history.look_again(jump.now)
+        if jump.back > CLOCK_SLACK:
+            _logger.warning("The clock was set back by %s; schedules are read again", duration_text(jump.back))
+            self._unless_refused(lambda: self._planner.rewind(jump.now, jump.back))
 
     def _run(self, claim: Claim, present: Present) -> Ended:
         with suppress(StoreError):  # nobody is told of a start that cannot be noted
@@ -522,131 +493,15 @@ class SchedulerEngine:
         return Ended(claim, outcome, present())
 
     def _attempt(self, claim: Claim) -> Outcome:
-        context = self._context(claim)
+        context = self._calls.context(claim)
         log_start(claim)
         outcome = Outcome(RunStatus.ERROR, reason="the call could not be made")
         self._running.begin(claim, context)
         try:
-            outcome = self._call(claim, context)
+            outcome = self._calls.call(claim, context)
         finally:
             outcome = self._running.end(claim, outcome)
         return outcome
-
-    def _call(self, claim: Claim, context: HandlerContext) -> Outcome:
-        kind = claim.task.handler_type
-        if kind not in self._handlers:  # a run by hand, or a retry of a task that was edited meanwhile
-            return Outcome(RunStatus.ERROR, reason=f"no handler of type {kind!r} is installed")
-        handler = self._handlers[kind]
-        if (ahead := claim.scheduled_for - self._clock.now()) > timedelta(0) and claim.trigger is Trigger.SCHEDULE:
-            # No longer than the lead, whatever the wall clock says: it can be set in between.
-            wait = min(ahead, self._lead).total_seconds()
-            handler = Punctual(handler, self._clock.monotonic, self._clock.monotonic() + wait)
-        return self._runner(handler, claim.task, context)
-
-    def _context(self, claim: Claim) -> HandlerContext:
-        seconds = task_policy(claim.task.policy).timeout_seconds
-        return HandlerContext(
-            store=cast(HandlerStore, _LentStore(self.memory_store)),
-            scheduled_for=claim.scheduled_for,
-            attempt=claim.attempt,
-            started_at=claim.started_at,
-            timeout=self._timeout if seconds is None else timedelta(seconds=seconds),
-            logger=logging.LoggerAdapter(_logger, {"task": claim.task.name, "run_id": claim.run_id}),
-            zone=task_zone(claim.task, self._clock.zone()),
-            run_id=claim.run_id,
-        )
-
-    def _prune(self, now: datetime) -> None:
-        """Delete old history once a day, a part at each tick, so that no tick is held up by it.
-
-        What is old is known only by a clock that has not been set for a while.
-        """
-        deleted = 0
-        steady_in = self._limits.steady_clock - timedelta(seconds=self._clock.monotonic() - self._steady_since)
-        steady = steady_in <= timedelta(0)
-        if steady and self._is_day_over("age", now):
-            before = now - timedelta(days=self._limits.history_days)
-            deleted += self._or_go_on("age", self.memory_store.runs.prune_old_runs(before, self._limits.pruned_at_once))
-        if self._is_day_over("number", now):
-            deleted += self._or_go_on("number", self._prune_surplus())
-        if self._outputs is not None and (self._is_day_over("outputs", now) or deleted):
-            self._outputs.sweep(self.memory_store.runs.run_numbers)
-
-        goes_on = "number" not in self._pruned_at or (steady and "age" not in self._pruned_at)
-        self._prune_at = now if goes_on else now + (_PRUNE_EVERY if steady else min(steady_in, _PRUNE_EVERY))
-
-    def _or_go_on(self, kind: str, deleted: int) -> int:
-        """How many rows were deleted; if there are more of that kind, the next tick goes on."""
-        if deleted >= self._limits.pruned_at_once:
-            del self._pruned_at[kind]
-        return deleted
-
-    def _is_day_over(self, kind: str, now: datetime) -> bool:
-        with self._guard:
-            pruned_at = self._pruned_at.get(kind)
-            if pruned_at is not None and abs(now - pruned_at) < _PRUNE_EVERY:
-                return False
-            self._pruned_at[kind] = now
-        return True
-
-    def _prune_surplus(self) -> int:
-        deleted, keep, most = 0, self._limits.history_runs, self._limits.pruned_at_once
-        for task_id in self.memory_store.runs.tasks_with_more_runs(keep):
-            deleted += self.memory_store.runs.prune_surplus_runs(task_id, keep, max(most - deleted, 0))
-        return deleted
-
-    def _report(self, ended: Ended) -> dict[str, Any]:
-        claim, outcome = ended.claim, ended.outcome
-        report = self._describe(claim.task, outcome.status)
-        log_end(ended)
-        report |= {"result": outcome.result} if outcome.status is RunStatus.EXECUTED else {"error": outcome.reason}
-        return report | ({"run": claim.run_id} if claim.task.delivery_channel and self.delivers_itself else {})
-
-    def _with_delivery(self, report: dict[str, Any]) -> dict[str, Any]:
-        """The report, with what became of its run's message if one was sent."""
-        run_id = report.pop("run", None)
-        run = None if run_id is None else self.memory_store.runs.get_run(run_id)
-        return report if run is None or run.delivery is None else report | {"delivery": json.loads(run.delivery)}
-
-    def _report_unrun(self, slot: Unrun) -> dict[str, Any]:
-        kind = slot.task.handler_type
-        if slot.status is RunStatus.MISSED or kind not in self._told_unknown:
-            _logger.warning("Task %r %s: %s", slot.task.name, slot.status, slot.reason, extra={"task": slot.task.name})
-        if kind not in self._handlers:
-            self._told_unknown.add(kind)
-        return self._describe(slot.task, slot.status) | {"error": slot.reason}
-
-    @staticmethod
-    def _describe(task: ScheduledTask, status: RunStatus) -> dict[str, Any]:
-        return {
-            "task_id": task.id,
-            "name": task.name,
-            "handler_type": task.handler_type,
-            "status": str(status),
-            "next_run_at": task.next_run_at,
-        }
-
-
-class _LentStore:
-    """The store as a handler gets it: the handler cannot close it.
-
-    Every other task needs the store open (law 4).
-    """
-
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Nothing: it is not the handler's to close."""
 
 
 def _standing(instant: datetime) -> Present:

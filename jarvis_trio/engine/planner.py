@@ -22,12 +22,6 @@ from jarvis_trio.schedules.kind import Schedule, SetBack
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store import MemoryStore
 
-CLOCK_SLACK = timedelta(seconds=5)
-"""A clock set back by less than this is a correction, and no schedule is moved.
-
-ntpd steps the clock by parts of a second.
-"""
-
 _logger = logging.getLogger(__name__)
 
 

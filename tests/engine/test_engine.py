@@ -709,7 +709,7 @@ def test_the_log_names_the_task_and_the_run_that_failed(
 
     due(handler="fail")
     make_engine({"fail": fail}).evaluate_due_tasks()
-    told = [record for record in caplog.records if record.name in ("jarvis_trio.engine.engine", "jarvis_trio.runs")]
+    told = [record for record in caplog.records if record.name in ("jarvis_trio.engine.calls", "jarvis_trio.runs")]
     assert [record.getMessage() for record in told] == ["about to fail", "Task 'job': error in 0s: out of paper"]
     assert {(vars(record)["task"], vars(record)["run_id"]) for record in told} == {("job", 1)}
 
