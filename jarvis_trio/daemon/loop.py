@@ -148,9 +148,10 @@ class JarvisDaemon:
             await self._ticks.run()
             if self._watcher is not None:
                 await self._watcher.finish()
-            await self._in_thread(self._asked.finish, None)
             if self._postman is not None:
                 await self._postman.finish()
+            # As late as can be: a full disk may have room by now.
+            await self._in_thread(self._asked.finish, None)
 
             drained = timedelta(seconds=round(self._clock.monotonic() - self._stopped_at, 3))
             _logger.info("Stopped by %s; what ran was awaited for %s", self._stopped_by, duration_text(drained))

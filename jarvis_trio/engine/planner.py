@@ -130,7 +130,7 @@ class Planner:
     def rewind(self, now: datetime, back: timedelta) -> None:
         """The wall clock was set back by `back`: keep the schedules right.
 
-        No interval waits longer than it says, and no slot runs twice.
+        No interval, retry or message waits longer than it says, and no slot runs twice.
         """
         with self._store.transaction():
             for task, schedule, slot, origin in self._queued():
@@ -138,6 +138,8 @@ class Planner:
                 moved = schedule.set_back(slot, SetBack(now, back, origin, has_run))
                 if moved != slot:
                     self._move(task, moved, schedule.origin(moved, now))
+            self._store.queue.keep_retries_waiting(now, back)
+            self._store.outbox.keep_waiting(now, back)
 
     def _move(self, task: ScheduledTask, slot: datetime | None, origin: datetime | None) -> None:
         try:

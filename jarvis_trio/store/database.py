@@ -27,12 +27,13 @@ import os
 import threading
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.errors import StoreClosedError, StoreError
+from jarvis_trio.notation.instants import to_microseconds
 from jarvis_trio.store.connection import Answer, Connection, Row
 from jarvis_trio.store.sqlite import SqliteFile
 
@@ -172,6 +173,18 @@ class Database:
         """The first column of a query's first row; None if there is none. Raises StoreError."""
         rows = self.read(sql, parameters)
         return rows[0][0] if rows else None
+
+    def keep_waits(self, table: str, now: datetime, back: timedelta, *, condition: str = "TRUE") -> None:
+        """The clock was set back by `back` to `now` (aware UTC): what waits does not wait longer.
+
+        `condition` says which rows of the table, by their column `due_at`, are meant.
+        """
+        at, step = to_microseconds(now), back // timedelta(microseconds=1)
+        self.write(
+            f"UPDATE {table} SET due_at = CASE WHEN due_at - ? > ? THEN due_at - ? ELSE ? END"
+            f" WHERE {condition} AND due_at > ?",
+            (step, at, step, at, at),
+        )
 
     def write_marks(self) -> Hashable:
         """A value that changes with each write of anybody, other programs included."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jarvis_trio.notation.instants import from_microseconds, to_microseconds
 from jarvis_trio.store.connection import Row
@@ -103,6 +103,10 @@ class Outbox:
     def put_back(self, letter: Letter, due_at: datetime) -> None:
         """Have a letter that could not be delivered tried again at `due_at`."""
         self._database.write("UPDATE outbox SET due_at = ? WHERE id = ?", (to_microseconds(due_at), letter.id))
+
+    def keep_waiting(self, now: datetime, back: timedelta) -> None:
+        """The clock was set back by `back` to `now` (aware UTC): no letter waits longer for it."""
+        self._database.keep_waits("outbox", now, back)
 
     def discard(self, letter: Letter) -> None:
         """Forget a letter: it was delivered, or is given up."""

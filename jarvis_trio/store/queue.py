@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import ANYWHERE, Due, ScheduledTask, require_id, task_policy
@@ -162,6 +162,10 @@ class TaskQueue:
             " ON CONFLICT (task_id, attempt, scheduled_for) DO UPDATE SET due_at = excluded.due_at",
             (require_id(task), attempt, to_microseconds(slot), to_microseconds(due_at), self._place(task)),
         )
+
+    def keep_retries_waiting(self, now: datetime, back: timedelta) -> None:
+        """The clock was set back by `back` to `now` (aware UTC): no retry waits longer for it."""
+        self._database.keep_waits("task_queue", now, back, condition="attempt > 1")
 
     def dequeue(self, task_id: int) -> None:
         """Take a task out of the queue, with its retries."""

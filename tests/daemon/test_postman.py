@@ -110,6 +110,18 @@ async def test_a_stop_while_nothing_is_due_waits_for_no_message(
     assert (trio.current_time(), engine.sent) == (10, [])
 
 
+async def test_what_was_kept_back_is_written_last_since_a_full_disk_may_have_room_by_then(
+    autojump_clock: MockClock, world: SimulatedClock
+) -> None:
+    class Keeping(Writing):
+        def finish(self) -> None:
+            self.sent.append(-1)
+
+    engine = Keeping(10)
+    await run_for(daemon_of(engine, world), 10)
+    assert engine.sent == [10, -1]
+
+
 class Hanging:
     """An engine whose deliveries hang in real threads until the test lets them go."""
 

@@ -16,8 +16,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.models import RunStatus, require_id
+from jarvis_trio.errors import HandlerError
+from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, require_id
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.outbox import Letter
 from tests.support.core_fakes import START, FakeClock, MakeEngine, Notes, a_task, finish, history, in_thread, tick
 
 MINUTE = timedelta(minutes=1)
@@ -705,6 +707,45 @@ def test_the_log_tells_when_a_task_is_set_aside_and_when_it_is_fixed(
         "Task 'odd' was fixed and is scheduled again",
     ]
     assert {vars(record)["task"] for record in told} == {"odd"}
+
+
+@pytest.mark.law(3)
+def test_law_3_a_retry_waits_no_longer_because_the_clock_was_set_back(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    calls: list[int] = []
+
+    def flaky(task: ScheduledTask, context: HandlerContext) -> None:
+        calls.append(context.attempt)
+        if context.attempt == 1:
+            raise HandlerError("not yet")
+
+    engine = make_engine({"note": flaky})
+    policy = {"retries": 1, "retry_delay_seconds": 60}
+    store.store_scheduled_task(a_task(every={"days": 7}, next_run_at=START.isoformat(), policy=policy))
+    clock.set(hours=2)
+    engine.evaluate_due_tasks()
+    clock.set(hours=-2)
+    engine.evaluate_due_tasks()
+    clock.advance(seconds=50)
+    engine.evaluate_due_tasks()
+    assert calls == [1]
+    clock.advance(seconds=20)
+    engine.evaluate_due_tasks()
+    assert calls == [1, 2]
+
+
+@pytest.mark.law(3)
+def test_law_3_a_message_waits_no_longer_because_the_clock_was_set_back(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    clock.set(hours=2)
+    engine = make_engine()
+    engine.evaluate_due_tasks()
+    store.outbox.post(Letter("email", None, "job", "executed", "fine", "now", 1), clock.now())
+    clock.set(hours=-2)
+    engine.evaluate_due_tasks()
+    assert store.outbox.letters_waiting() == 0
 
 
 def test_the_log_tells_when_the_zone_is_another_and_when_the_clock_was_set_back(

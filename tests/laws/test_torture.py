@@ -24,7 +24,7 @@ STOPS = 10
 @pytest.fixture(scope="session")
 def tortured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An arena whose daemon was stopped `STOPS` times while it was busy."""
-    arena = Arena(tmp_path_factory.mktemp("arena"), GENTLE[:4], seconds=4)
+    arena = Arena(tmp_path_factory.mktemp("arena"), [*GENTLE[:4], GENTLE[-1]], seconds=4)
     havoc, chance = Havoc(arena, "short", kills=False), random.Random(0)
     for _ in range(STOPS - 1):
         havoc.stop_a_daemon(chance)
@@ -94,6 +94,9 @@ A_RUN = "(SELECT id FROM task_runs WHERE task_name = 'every-second' AND status =
         (event(event="term", pid=1, code=-15), "sigterm lets what runs finish"),
         (event(event="exit", pid=1, code=-11, said=""), "what ends by itself says why"),
         (event(event="left behind", pid=1, command="sleep"), "nothing is left alive"),
+        (sql("DELETE FROM task_runs WHERE task_name LIKE 'of-nobody%'"), "what waits for its handler is told once"),
+        (event(event="second name", kind="mount", code=0, said=""), "a second name is refused"),
+        (event(event="calm"), "good tasks go on"),
         (event(event="dropped", name="file-1"), "each inbox file is one event"),
         (event(event="garbage", name="every-second"), "bad rows are set aside once"),
     ],

@@ -1,4 +1,4 @@
-"""`python -m tests.laws.torture`: four arenas at once, and a verdict on each. Exit 1: something is wrong."""
+"""`python -m tests.laws.torture`: five arenas at once, and a verdict on each. Exit 1: something is wrong."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.laws.torture.arena import GENTLE, ROUGH, Arena, Task
 from tests.laws.torture.checker import Verdict, check
 from tests.laws.torture.disk import SmallDisk
 from tests.laws.torture.havoc import Havoc, calm_down
+from tests.support.jumping_clock import ClockMissingError, JumpingClock
 
 _KILLED = ("daemon killed", "tick killed", "run-now killed")
 _PROGRESS_SECONDS = 15
@@ -32,13 +33,15 @@ class Ring:
         kills: bool = False,
         locks_long: bool = False,
         small_disk: bool = False,
+        clock_jumps: bool = False,
     ) -> None:
         self.name = folder.name
         self.verdict = Verdict(violations=["it was not judged"])
         self._folder = folder
         self._disk = _mounted(folder / "data") if small_disk else None
         folder.mkdir(mode=0o700, exist_ok=True)
-        self.arena = Arena(folder, tasks, options.minutes * 60)
+        clock = _clock(folder) if clock_jumps else None
+        self.arena = Arena(folder, tasks, options.minutes * 60, clock)
         seed = f"{options.seed} {folder.name}"
         self.havoc = Havoc(self.arena, seed, kills=kills, disk=self._disk, locks_long=locks_long)
 
@@ -60,6 +63,14 @@ class Ring:
             self._disk.remove(keep=keep)
 
 
+def _clock(folder: Path) -> JumpingClock | None:
+    try:
+        return JumpingClock(folder)
+    except ClockMissingError as error:
+        print(f"No clock jumps: {error}")
+        return None
+
+
 def _mounted(folder: Path) -> SmallDisk | None:
     try:
         return SmallDisk(folder)
@@ -78,6 +89,7 @@ def main() -> int:
         Ring(folder / "disk", GENTLE + ROUGH, options, kills=True, small_disk=True),
         Ring(folder / "stops", GENTLE, options),
         Ring(folder / "locks", GENTLE, options, locks_long=True),
+        Ring(folder / "clocks", GENTLE, options, clock_jumps=True),
     ]
     fine = False
     try:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +20,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.support.dripping import Dripping
+from tests.support.jumping_clock import JumpingClock
 
 CHECKOUT = Path(__file__).parents[3]
 ZONE = ZoneInfo("Asia/Kolkata")
@@ -69,6 +70,7 @@ ROUGH = [
 ]
 
 
+_HANDLERS = ("custom",)
 _HANGING = ("email", '{"to": "me@example.org"}')
 
 
@@ -79,10 +81,12 @@ class Arena:
         folder: made here; all evidence lands in it.
         tasks: the rows to make.
         seconds: for how long it is to last, so that tasks that run once can be spread over it.
+        clock: the clock of its daemons, if that is to jump; commands have the machine's.
     """
 
-    def __init__(self, folder: Path, tasks: list[Task], seconds: float) -> None:
+    def __init__(self, folder: Path, tasks: list[Task], seconds: float, clock: JumpingClock | None = None) -> None:
         self.folder = folder
+        self.clock = clock
         self.data = folder / "data"
         self.database = self.data / "memory.db"
         self._events = folder / "events.jsonl"
@@ -97,6 +101,7 @@ class Arena:
             "HOME": str(folder),
             "TZ": ZONE.key,
             "JARVIS_SMTP_URL": f"smtp://127.0.0.1:{Dripping().port}",
+            **({} if clock is None else clock.environment),
         }
         self._make(tasks, seconds)
 
@@ -127,10 +132,11 @@ class Arena:
                     "policy": task.policy,
                     "traced": task.handler == "custom",
                     "good": task.good,
+                    "has_handler": task.handler in _HANDLERS,
                 }
             often = json.dumps({"seconds": 2})
             connection.execute("UPDATE scheduled_tasks SET schedule_config = ? WHERE name = 'webhook_poll'", [often])
-        (self.folder / "spec.json").write_text(json.dumps({"tasks": spec}))
+        (self.folder / "spec.json").write_text(json.dumps({"tasks": spec, "clock_jumps": self.clock is not None}))
 
     def _columns(self, task: Task, first: int) -> tuple[str, str, str, str, str, str | None]:
         # As the existing assistant writes it: naive local text.
@@ -167,12 +173,19 @@ class Arena:
         lines = map(json.loads, self._events.read_text().splitlines())
         return sum(line["event"] in events for line in lines)
 
-    def start(self, *arguments: str) -> Program:
-        """Start `python -m jarvis_trio` with these arguments."""
+    def start(self, *arguments: str, behind: Sequence[str] = (), **environment: str) -> Program:
+        """Start `python -m jarvis_trio` with these arguments.
+
+        `behind` is a command that runs it, and `environment` what it has beside the arena's own.
+        """
         with tempfile.NamedTemporaryFile("wb", dir=self.folder, prefix="said-", delete=False) as said:
-            command = [sys.executable, "-m", "jarvis_trio", *arguments]
             process = subprocess.Popen(
-                command, cwd=CHECKOUT, env=self._environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+                [*behind, sys.executable, "-m", "jarvis_trio", *arguments],
+                cwd=CHECKOUT,
+                env=self._environment | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
             )
         return Program(process, Path(said.name))
 

@@ -1,10 +1,16 @@
-"""What is done to an arena, by threads at random moments: kills, stops, locks, a full disk, garbage, files."""
+"""What is done to an arena, by threads at random moments.
+
+Kills, stops, locks, a full disk, garbage, files, logs that are moved, clocks that jump, and a second name of the
+database.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -13,6 +19,8 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
 
 import psutil
 
@@ -28,6 +36,10 @@ _KINDS = ("interval", "cron", "once", "", "monthly")
 _BAD_SCHEDULES = ("", "{", "[]", b"\xff", "\0\x1b[2J", '{"hours": 0}', '{"days": NaN}', '{"expression": "61 * * * *"}')
 _BAD_POLICIES = (None, "{", b"\xff")
 _BAD_TIMES = (None, 7, "soon")
+_JUMPS = [timedelta(0), timedelta(seconds=20), timedelta(minutes=7), timedelta(hours=2), timedelta(days=3)]
+"""By how much a clock is wrong, this way or that."""
+
+_NAMES = {"hard link": os.link, "symbolic link": os.symlink}
 _STOPS = ([signal.SIGTERM], [signal.SIGHUP, signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM])
 
 
@@ -60,7 +72,8 @@ class Havoc:
         self._over = threading.Event()
         self.failures: list[str] = []
         roles = [self._kill_a_daemon if kills else self.stop_a_daemon, self._locks, self._garbage]
-        roles += [self._inbox, self._move_the_log]
+        roles += [self._inbox, self._move_the_log, self._second_name]
+        roles += [self._set_the_clock] if arena.clock is not None else []
         roles += [self._bystanders] if kills else []
         roles += [self._full_disk] if disk is not None else []
         self._threads = [threading.Thread(target=self._play, args=[role]) for role in roles]
@@ -75,6 +88,8 @@ class Havoc:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
+        if self._arena.clock is not None:
+            self._arena.clock.set(timedelta(0))
 
     def _play(self, role: Callable[[random.Random], None]) -> None:
         chance = random.Random(f"{self._seed} {role.__name__}")
@@ -195,6 +210,38 @@ class Havoc:
                 log.unlink()
             self._arena.record("log moved")
 
+    def _second_name(self, chance: random.Random) -> None:
+        """Somebody who has the database by another name: a hard link, a mount, or a link that leads to it."""
+        self._over.wait(chance.uniform(2, 15))
+        other = self._arena.data / f"names-{chance.randrange(10**9)}" / "memory.db"
+        other.parent.mkdir()
+        kind = chance.choice([*_NAMES, *(["mount"] if _can_mount() else [])])
+        try:
+            with suppress(OSError):  # the disk is full
+                self._tick_by(other, kind)
+        finally:
+            shutil.rmtree(other.parent)
+
+    def _tick_by(self, other: Path, kind: str) -> None:
+        behind: list[str] = []
+        if kind == "mount":
+            other.touch()
+            script = 'mount --bind "$1" "$2"; shift 2; exec "$@"'
+            behind = ["unshare", "--mount", "sh", "-ec", script, "sh", str(self._arena.database), str(other)]
+        else:
+            _NAMES[kind](self._arena.database, other)
+        program = self._arena.start("tick", behind=behind, MEMORY_DB_PATH=str(other))
+        code = program.process.wait()
+        self._arena.record("second name", kind=kind, code=code, said=program.said()[-500:])
+        program.forget()
+
+    def _set_the_clock(self, chance: random.Random) -> None:
+        self._over.wait(chance.uniform(0.5, 8))
+        assert self._arena.clock is not None
+        ahead = chance.choice(_JUMPS) * chance.choice([-1, 1, 1])
+        self._arena.clock.set(ahead)
+        self._arena.record("clock set", ahead=ahead.total_seconds())
+
     def _full_disk(self, chance: random.Random) -> None:
         self._over.wait(chance.uniform(1, 8))
         assert self._disk is not None
@@ -202,6 +249,15 @@ class Havoc:
             self._arena.record("disk filled")
             self._over.wait(chance.uniform(0.3, 3))
         self._arena.record("disk freed")
+
+
+@functools.cache
+def _can_mount() -> bool:
+    """Whether a process here may have mounts of its own."""
+    try:
+        return subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def stop(arena: Arena, daemon: Program) -> None:
