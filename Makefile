@@ -84,7 +84,6 @@ torture: .venv/dev.stamp
 	@$(VENV_PYTHON) -m tests.laws.torture --minutes $(MINUTES)
 
 wheel: .venv/dev.stamp
-	@rm -rf build/lib build/bdist.*  # setuptools keeps in there what the source no longer has
 	@$(VENV_PYTHON) $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 docs: .venv/run.stamp

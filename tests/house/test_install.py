@@ -7,9 +7,12 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+
+from jarvis_trio import __version__
 
 CHECKOUT = Path(__file__).parents[2]
 BESIDE = CHECKOUT / "requirements/beside.py"
@@ -20,8 +23,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy as it is committed, with the setuptools that is here."""
     pytest.importorskip("setuptools")
     copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
-    for name in ("jarvis_trio", "pyproject.toml", "README.md", "LICENSE", "config.py"):
+    for name in ("jarvis_trio", "pyproject.toml", "setup.py", "README.md", "LICENSE", "config.py"):
         (copy / name).symlink_to(CHECKOUT / name)
+    (copy / "build/lib/jarvis_trio/engine_of_before").mkdir(parents=True)
+    (copy / "build/lib/jarvis_trio/engine_of_before/__init__.py").touch()
     build = "from setuptools.build_meta import build_wheel; import sys; build_wheel(sys.argv[1])"
     subprocess.run([sys.executable, "-W", "ignore", "-c", build, out], cwd=copy, check=True, capture_output=True)
     return next(out.glob("*.whl"))
@@ -49,6 +54,24 @@ def run(venv: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[st
 def test_the_wheel_owns_one_top_level_name(wheel: Path) -> None:
     names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"jarvis_trio"}
+
+
+@pytest.mark.slow
+def test_nothing_of_an_earlier_build_in_the_same_folder_is_in_the_wheel(wheel: Path) -> None:
+    assert [name for name in zipfile.ZipFile(wheel).namelist() if "engine_of_before" in name] == []
+
+
+@pytest.mark.slow
+def test_the_wheel_names_its_version_its_extras_and_its_program(wheel: Path) -> None:
+    packed = zipfile.ZipFile(wheel)
+    folder = next(name.split("/")[0] for name in packed.namelist() if ".dist-info/" in name)
+    assert {"jarvis_trio/py.typed", f"{folder}/licenses/LICENSE"} <= set(packed.namelist())
+    metadata = message_from_bytes(packed.read(f"{folder}/METADATA"))
+    assert (metadata["Name"], metadata["Version"]) == ("jarvis-trio", __version__)
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert set(metadata.get_all("Provides-Extra", [])) == {"apprise", "mcp", "postgres", "watch"}
+    entries = packed.read(f"{folder}/entry_points.txt").decode()
+    assert "[console_scripts]\njarvis-trio = jarvis_trio.__main__:run\n" in entries
 
 
 @pytest.mark.slow
