@@ -344,7 +344,11 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A row of `task_runs`: an attempt at a slot, by process `owner`. Instants are aware UTC."""
+    """A row of `task_runs`: an attempt at a slot, by process `owner`. Instants are aware UTC.
+
+    If machines share the database, `place` is the machine or label on which it was to run, None for
+    any; it stays as it was when the attempt began.
+    """
 
     id: int
     task_id: int
@@ -360,6 +364,7 @@ class Run:
     collapsed: int = 0
     delivery: str | None = None
     owner: str | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,13 +384,15 @@ class Outcome:
     """How an attempt ended: what the handler gave back, or why it gave nothing.
 
     `lingers` says that the handler's thread is alive beyond its time limit. `subscribe` then
-    takes a callback, and calls it when that thread has ended.
+    takes a callback, and calls it when that thread has ended. `cut_off` says that it was ended
+    because its machine had lost the database that it shares, so that the slot runs again.
     """
 
     status: RunStatus
     result: str | None = None
     reason: str | None = None
     lingers: bool = False
+    cut_off: bool = False
     subscribe: Callable[[Callable[[], None]], None] | None = field(default=None, compare=False, repr=False)
 
     def when_over(self, release: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from jarvis_trio.insight import machines
 from jarvis_trio.insight.machines import MachineState
 from jarvis_trio.models import ANYWHERE, ScheduledTask, task_policy
 from jarvis_trio.notation.text import nearest
+from jarvis_trio.store.places import place_of
 
 
 def machine_states(session: Session) -> list[MachineState]:
@@ -29,13 +30,13 @@ def forget(session: Session, name: str) -> None:
     Raises TaskError, UnknownTaskError, StoreError.
     """
     from jarvis_trio.engine.assembly import make_engine  # noqa: PLC0415  # 30 ms, which no look need pay
-    from jarvis_trio.engine.machines import forgotten  # noqa: PLC0415  # as above
+    from jarvis_trio.engine.machines import Forgotten  # noqa: PLC0415  # as above
 
     _require_shared(session)
     if name == session.store.machine:
         raise TaskError(f"{name!r} is this machine", fix="its own daemon ends what is left of its runs")
     session.store.machines.forget_machine(name)
-    make_engine(session.settings, session.store, session.environment, peers=forgotten(name)).recover()
+    make_engine(session.settings, session.store, session.environment, peers=Forgotten(name)).recover()
     session.changed()
 
 
@@ -53,13 +54,15 @@ def placed(session: Session, task: ScheduledTask) -> ScheduledTask:
 
 def check_place(session: Session, task: ScheduledTask) -> None:
     """Refuse a machine that nobody knows: its task would wait for ever. Raises TaskError."""
-    here, place = session.store.machine, task_policy(task.policy).on
-    if here is None or place in (None, ANYWHERE, here):
+    here, place = session.store.here, place_of(task, session.store.here)
+    if here is None or place is None or here.may_take(place):
         return
-    known = [machine.name for machine in session.store.machines.list_machines()]
-    if place not in known:
-        says = f"no machine is named {place!r}"
-        raise TaskError(says, fix=nearest(place, [*known, here]) + "`jarvis-trio machines` shows the names")
+    machines = session.store.machines.list_machines()
+    if not any(machine.may_take(place) for machine in machines):
+        known = {name for machine in machines for name in (machine.name, *machine.labels)}
+        says = f"no machine is named {place!r}, or has it as a label"
+        fix = nearest(place, sorted({*known, here.name, *here.labels}))
+        raise TaskError(says, fix=f"{fix}`jarvis-trio machines` shows the names")
 
 
 def _require_shared(session: Session) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jarvis_trio.desk.session import Session
+from jarvis_trio.desk.session import Session, here
 from jarvis_trio.errors import StoreError, TaskError
-from jarvis_trio.process.machine import machine_name
 from jarvis_trio.settings import require_address
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.moving import Moved, move
@@ -35,6 +34,5 @@ def _open(session: Session, place: str) -> MemoryStore:
     settings = session.settings
     if "://" in place:
         address = require_address("the address", place)
-        machine = machine_name(settings.machine)
-        return open_store(settings.memory_db_path, address, machine=machine, moved=True)
+        return open_store(settings.memory_db_path, address, machine=here(settings), moved=True)
     return open_store(Path(place).expanduser().absolute(), moved=True)

@@ -24,6 +24,7 @@ from jarvis_trio.process.machine import machine_name
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.opening import open_store
+from jarvis_trio.store.places import Here
 
 if TYPE_CHECKING:
     from jarvis_trio.delivery import Channels
@@ -135,7 +136,7 @@ class Session:
             return open_store(
                 settings.memory_db_path,
                 settings.database_url,
-                machine=machine_name(settings.machine),
+                machine=here(settings),
                 clock=self._given_clock,
                 **options,
             )
@@ -267,3 +268,8 @@ def require_database(settings: Settings, fix: str = "make it with: jarvis-trio i
     """Raises StoreMissingError if there is no database."""
     if not settings.database_url and not os.path.lexists(settings.memory_db_path):
         raise StoreMissingError(f"Memory DB not found at {settings.memory_db_path}", fix=fix)
+
+
+def here(settings: Settings) -> Here:
+    """This machine among those that share a database, as its settings have it."""
+    return Here(machine_name(settings.machine), settings.label_names, settings.takes == "any")

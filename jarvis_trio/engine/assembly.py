@@ -11,7 +11,6 @@ from jarvis_trio.engine.deliveries import AlertChannel
 from jarvis_trio.engine.engine import SchedulerEngine
 from jarvis_trio.engine.equipment import equip
 from jarvis_trio.engine.limits import Limits
-from jarvis_trio.engine.machines import shared_peers
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.errors import DeliveryError, SettingError
 from jarvis_trio.handlers.application.source import ENVIRONMENT_FILE, HandlerSource
@@ -59,9 +58,11 @@ def make_engine(
 def make_peers(settings: Settings, store: MemoryStore) -> Peers:
     """This process among those that share the database: on this machine, or on several."""
     local = Peers.beside(settings.memory_db_path)
-    if store.machine is None:
+    if store.here is None:
         return local
-    return shared_peers(store, store.machine, machine_identity(settings.data_dir), local)
+    from jarvis_trio.engine.machines import shared_peers  # noqa: PLC0415  # psutil: 20 ms, which a file need not pay
+
+    return shared_peers(store, machine_identity(settings.data_dir), local, guarded=True)
 
 
 def make_runs(settings: Settings, environment: Mapping[str, str], source: HandlerSource) -> Runs:

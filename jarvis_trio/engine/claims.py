@@ -40,6 +40,7 @@ from enum import Enum, auto
 from math import ceil
 
 from jarvis_trio.clock import Clock
+from jarvis_trio.engine.interrupted import run_again
 from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.peers import Peers, Survivor
@@ -49,7 +50,6 @@ from jarvis_trio.errors import ConflictError, ScheduleError, TaskRunningError
 from jarvis_trio.models import (
     Claim,
     Due,
-    OnInterrupt,
     Run,
     RunStatus,
     ScheduledTask,
@@ -64,9 +64,7 @@ from jarvis_trio.process.identity import owner_pid
 from jarvis_trio.schedules.kind import Schedule
 from jarvis_trio.schedules.schedule import CatchUp, catch_up, task_schedule
 from jarvis_trio.store import MemoryStore
-
-MAX_ATTEMPTS_AFTER_INTERRUPT = 3
-"""A slot whose attempts die with their process is tried at most this often."""
+from jarvis_trio.store.places import place_of
 
 _TICK = timedelta(microseconds=1)
 _logger = logging.getLogger(__name__)
@@ -98,6 +96,9 @@ class Passed(Enum):
 
     EARLY = auto()
     """It is not due yet, and cannot be claimed ahead of its time."""
+
+    ELSEWHERE = auto()
+    """Another machine, which may run it, has its handler, and this one has not."""
 
     HAS_RUN = auto()
     """The slot had a row already, from before the clock was set back."""
@@ -171,7 +172,7 @@ class Claims:
         """
         unrun: list[Unrun] = []
         for _ in range(self._limits.decided_at_once):
-            due = self._store.queue.head(now + lead, self._refusals.passed_over())
+            due = self._store.queue.head(now + lead, self._refusals.passed_over(), shared=self._peers.may_share)
             if due is None:
                 return Decision(None, unrun)
 
@@ -205,6 +206,9 @@ class Claims:
             return Passed.SETTLED
         if due.due_at > now and not self._can_be_early(due):
             return Passed.EARLY
+        if self._is_for_others(due.task):
+            self._refusals.leave(due.task)
+            return Passed.ELSEWHERE
         if due.attempt > 1:
             return self._claim_retry(due, started_at)
         try:
@@ -240,6 +244,12 @@ class Claims:
         self._notices.trouble(due.task, TroubleKind.NO_HANDLER, reason, now)
         slot = Unrun(due.task, RunStatus.SKIPPED, reason)
         return self._record_unrun(due, slot, now) or Passed.PARKED
+
+    def _is_for_others(self, task: ScheduledTask) -> bool:
+        """Whether its handler is not here, and other machines that may run it have it."""
+        if task.handler_type in self._known:
+            return False
+        return self._peers.others_have(task.handler_type, place_of(task, self._store.here))
 
     def _can_be_early(self, due: Due) -> bool:
         """Whether all that could speak against a run is known before its time."""
@@ -365,11 +375,12 @@ class Claims:
             return
         try:
             others = self._store.runs.live_runs_of_others(self._peers.owner)
-            dead = [run for run in others if not self._peers.is_alive(run.owner)]
+            dead = [run for run in others if self._peers.is_gone(run)]
             left = {owner: self._survivors_of(owner) for owner in {run.owner for run in dead} if owner is not None}
             for run in dead:
                 if not any(survivor.holds(run) for survivor in left.get(run.owner or "", ())):
                     self._end(run, now)
+            self._peers.settled()
         finally:
             self._recovering.release()
 
@@ -401,29 +412,14 @@ class Claims:
 
     def _interrupt(self, run: Run, now: datetime) -> None:
         stopped_by = self._store.requests.stopped_by(run.id)
-        reason = f"process {owner_pid(run.owner)}, which ran it, ended before it was done"
+        reason = self._peers.why_gone(run)
         if stopped_by is not None:
             reason = f"stopped by {stopped_by}"
         with self._store.transaction():
             if not self._store.runs.interrupt_run(run, reason, now):
                 return
             if run.status is RunStatus.RUNNING and run.trigger is Trigger.SCHEDULE and stopped_by is None:
-                reason += self._retry_interrupted(run, reason, now)
+                reason += run_again(self._store, self._notices, run, reason, now)
         if run.status is RunStatus.RUNNING:
             name = run.task_name
             _logger.warning("Task %r was interrupted: %s", name, reason, extra={"task": name})
-
-    def _retry_interrupted(self, run: Run, reason: str, now: datetime) -> str:
-        task = self._store.runs.task_of_run(run.id)
-        if task is None or not task.enabled:
-            return ""
-        try:
-            wanted = task_policy(task.policy).on_interrupt is OnInterrupt.RETRY
-        except ScheduleError:
-            wanted = False
-
-        if not wanted or run.attempt >= MAX_ATTEMPTS_AFTER_INTERRUPT:
-            self._notices.trouble(task, TroubleKind.FAILING, reason, now)
-            return ""
-        self._store.queue.enqueue_retry(task, run.scheduled_for, run.attempt + 1, max(now, run.scheduled_for))
-        return "; its slot runs again"

@@ -138,7 +138,7 @@ class SchedulerEngine:
         self._peers = peers or Peers.beside(memory_store.path)
         self._outcomes = Outcomes(memory_store, notices, random or Random())
         self._zones = ZoneWatch(memory_store)
-        self._planner = Planner(memory_store, self._clock, notices, handlers, self._zones)
+        self._planner = Planner(memory_store, self._clock, notices, handlers, self._zones, self._peers)
         self._refusals = Refusals(memory_store, self._clock, notices, limits.refused_pause)
         self._claims = Claims(
             memory_store,
@@ -228,7 +228,9 @@ class SchedulerEngine:
 
     def recover(self) -> None:
         """End the runs whose process is gone, as a tick does."""
-        self._claims.recover(self._clock.now())
+        now = self._clock.now()
+        self._peers.check_in(now, self._handlers)
+        self._claims.recover(now)
 
     def stop(self, run_id: int, by: str) -> bool:
         """Tell a run of this process to stop; it ends as `interrupted`.
@@ -290,6 +292,7 @@ class SchedulerEngine:
     def finish(self) -> None:
         """Write what could not be written so far; call it when no tick runs any more."""
         self._outcomes.write_kept()
+        self._peers.close()
 
     def is_asked(self) -> bool:
         """Whether somebody has asked for something that `obey_stop` or `obey_run` would do.
@@ -392,11 +395,11 @@ class SchedulerEngine:
 
         Returns the write marks; None if another database has taken the place of ours.
         """
-        self._peers.check_in(now)
         marks = self.memory_store.look_after()
         if marks is None:
             _logger.warning("The database %s was replaced; the new one is used", self.memory_store.place)
             self._seen = (None, None)
+        self._peers.check_in(now, self._handlers)
         return marks
 
     def _is_quiet(self, marks: Hashable | None, now: datetime) -> bool:
@@ -406,7 +409,7 @@ class SchedulerEngine:
         written (the marks), what is kept in memory, an instant, the zones or the clocks.
         """
         seen, ahead = self._seen
-        if ahead is None or seen != (marks, self._refusals.passed_over()):
+        if ahead is None or seen != (marks, self._refusals.passed_over(), self._peers.may_share):
             return False
         if ahead.others_run or self._outcomes.keeps_some:
             return False
@@ -417,8 +420,9 @@ class SchedulerEngine:
     def _earliest(self, ahead: Ahead) -> datetime | None:
         """When a tick has something to do next; None for never."""
         letter_at = ahead.letter_at if self.delivers_itself else None
-        instants = (self._wanted_at(ahead, self._lead), ahead.deadline_at, letter_at, self._refusals.next_try_at())
-        return min(filter(None, instants), default=None)
+        instants = (self._wanted_at(ahead, self._lead), ahead.deadline_at, letter_at)
+        again_at = (self._refusals.next_try_at(), self._peers.look_at)
+        return min(filter(None, (*instants, *again_at)), default=None)
 
     def _prepare(self, now: datetime, *, follows_clock: bool) -> None:
         self._outcomes.write_kept()
@@ -444,10 +448,10 @@ class SchedulerEngine:
 
         So an idle tick reads one counter, however many tasks there are.
         """
-        seen = (self.memory_store.write_marks(), self._refusals.passed_over())
+        seen = (self.memory_store.write_marks(), self._refusals.passed_over(), self._peers.may_share)
         known, ahead = self._seen
         if ahead is None or known != seen:
-            ahead = self.memory_store.queue.look_ahead(self._peers.owner, seen[1])
+            ahead = self.memory_store.queue.look_ahead(self._peers.owner, seen[1], shared=seen[2])
             self._seen = (seen, ahead)
         return ahead
 
@@ -494,13 +498,15 @@ class SchedulerEngine:
 
     def _attempt(self, claim: Claim) -> Outcome:
         context = self._calls.context(claim)
+        if (refused := self._peers.begin(claim, context)) is not None:
+            return refused
         log_start(claim)
         outcome = Outcome(RunStatus.ERROR, reason="the call could not be made")
         self._running.begin(claim, context)
         try:
             outcome = self._calls.call(claim, context)
         finally:
-            outcome = self._running.end(claim, outcome)
+            outcome = self._peers.end(claim, self._running.end(claim, outcome))
         return outcome
 
 

@@ -1,71 +1,347 @@
-"""Processes on several machines that share one database.
+"""Processes on several machines that share one database: who lives, and who must stop (laws 2, 3).
 
 Guarantees:
 
-- A run is declared dead by its own machine alone, or by a person (`machines forget`). A laptop with
-  its lid closed, or behind a broken network, never finds its work done twice when it comes back.
+- A run that only one machine may make is declared dead by that machine alone, or by a person
+  (`machines forget`). A laptop with its lid closed never finds such work done twice.
+- Any other run is declared dead by another machine only when its process has been without its lock
+  on the server for `lost_after`. By then that process has ended the run's command: it does so when
+  the server has not answered it for `fenced_after`, and starts no such run meanwhile.
 - Two machines never bear one name.
 
-This code assumes that each machine keeps its data folder, which holds its identity.
+This code assumes that each machine keeps its data folder, which holds its identity; that nobody
+sets the server's clock while machines are cut off; and that a command can be killed. A Python
+handler cannot: it is told to stop, and that is all.
 
 The races that it is made for:
 
 1. A daemon is killed amid a run. The next tick on its machine sees that its process is gone, ends
-   what is left of the command, and has the slot run again. Other machines see a live run meanwhile.
-2. A machine is cut off from the database amid a run. Its command runs on; its outcome is kept and
-   written when the connection is back. Other machines leave that task alone.
-3. A machine never comes back. A person says so on another machine, and that machine interrupts
+   what is left of the command, and has the slot run again. If there is no next tick, the guard has
+   ended the command, and another machine takes the run over if it may.
+2. A machine is cut off amid a run, for less than `fenced_after`. Its command runs on; its outcome
+   is kept and written when the connection is back.
+3. It is cut off for longer. What only it may run goes on as before. The rest is ended, and
+   its slot runs again elsewhere, or here if the connection is back first.
+4. A confirmation is on its way as the connection breaks. The fence counts from the moment before
+   it was asked for, the other machines from a moment after it was given: never the other way round.
+5. The server restarts. All locks are gone at once; the others count from when they first see
+   that, and each process has its lock again seconds later.
+6. The claim of a run is committed so late that the process is cut off by then. `begin` says no, and
+   the run ends as interrupted before its command has started.
+7. A machine never comes back. A person says so on another machine, and that machine interrupts
    the runs of the lost one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Self
 
 from jarvis_trio.engine.peers import Peers, Survivor
+from jarvis_trio.errors import StoreError
+from jarvis_trio.handlers.guard import Guard
+from jarvis_trio.models import Claim, HandlerContext, Outcome, Run, RunStatus
+from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.connection import Presence
+from jarvis_trio.store.machines import Machine
+from jarvis_trio.store.places import place_of
 
 CHECKS_IN_EVERY = timedelta(seconds=30)
-"""How often a machine says that it is there: often enough for people, and a write each time."""
+"""How often a machine says what it takes: a write each time."""
+
+_TIMES = "fence"
+"""The note with the times that all machines of a store go by, if they are not the usual ones."""
+
+_logger = logging.getLogger(__name__)
 
 
-def shared_peers(store: MemoryStore, machine: str, identity: str, local: Peers | None = None) -> Peers:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceTimes:
+    """When a process that the server does not hear of is gone: one rule for a store's machines.
+
+    Attributes:
+        beat: how often a process has the server confirm that it is there.
+        fenced_after: without a confirmation for this long it ends what others may take over.
+        guarded_after: the same by the guard, should the process itself hang or be dead.
+        lost_after: without its lock for this long, the others take over.
+    """
+
+    beat: timedelta = timedelta(seconds=5)
+    fenced_after: timedelta = timedelta(seconds=45)
+    guarded_after: timedelta = timedelta(seconds=52)
+    lost_after: timedelta = timedelta(seconds=60)
+
+    @classmethod
+    def of(cls, store: MemoryStore) -> Self:
+        """The times of a store."""
+        text = store.notes.note(_TIMES)
+        seconds = {} if text is None else json.loads(text)
+        return cls(**{name: timedelta(seconds=value) for name, value in seconds.items()})
+
+    def keep(self, store: MemoryStore) -> None:
+        """Make them the times of a store, before any daemon uses it."""
+        names = ("beat", "fenced_after", "guarded_after", "lost_after")
+        store.notes.remember(_TIMES, json.dumps({name: getattr(self, name).total_seconds() for name in names}))
+
+
+class Keeper:
+    """Has the server confirm, beat by beat, that this process is there; fences runs if it does not.
+
+    Args:
+        presence: holds the lock of this process.
+        times: the beat, and how long it may fail.
+        steady: seconds that never run backwards, and that go on while the machine is suspended.
+        guard: a process that does the same if this one cannot; None for none.
+    """
+
+    def __init__(
+        self, presence: Presence, times: FenceTimes, steady: Callable[[], float], guard: Guard | None = None
+    ) -> None:
+        self._presence = presence
+        self._times = times
+        self._steady = steady
+        self._process_guard = guard
+        self._confirmed_at: float | None = None
+        self._guard = threading.Lock()
+        self._live: dict[int, threading.Event] = {}
+        self._fenced: set[int] = set()
+        self._closed = threading.Event()
+        self._watched = threading.Event()
+        self._started = False
+
+    @property
+    def is_in_touch(self) -> bool:
+        """Whether others cannot have taken this process for dead."""
+        at = self._confirmed_at
+        return at is not None and self._steady() - at < self._times.fenced_after.total_seconds()
+
+    def start(self) -> None:
+        """Have this process known as there from now on. Raises StoreError if it is not yet."""
+        with self._guard:
+            started, self._started = self._started, True
+        if started:
+            return
+        try:
+            self._confirm()
+        finally:
+            for work in (self._keep, self._watch):
+                threading.Thread(target=work, name="jarvis-presence", daemon=True).start()
+
+    def close(self) -> None:
+        """Be there no longer."""
+        self._closed.set()
+        self._watched.set()
+        if self._process_guard is not None:
+            self._process_guard.close()
+
+    def begin(self, run_id: int, cancelled: threading.Event) -> bool:
+        """A run that others may take over is about to start. Returns False if it must not."""
+        if self._process_guard is not None:
+            try:
+                self._process_guard.begin(run_id)
+            except OSError as error:
+                _logger.error("Run %d is not guarded: %s", run_id, error)
+        with self._guard:
+            if not self.is_in_touch:
+                return False
+            self._live[run_id] = cancelled
+        self._watched.set()
+        return True
+
+    def end(self, run_id: int) -> bool:
+        """The run is over. Returns whether it was fenced."""
+        if self._process_guard is not None:
+            self._process_guard.end(run_id)
+        with self._guard:
+            self._live.pop(run_id, None)
+            fenced = run_id in self._fenced
+            self._fenced.discard(run_id)
+            if not self._live:
+                self._watched.clear()
+        return fenced
+
+    def _confirm(self) -> None:
+        asked_at = self._steady()  # before it is asked for: see race 4
+        self._presence.confirm()
+        self._confirmed_at = asked_at
+        if self._process_guard is not None:
+            self._process_guard.beat()
+
+    def _keep(self) -> None:
+        """The beat, in a thread of its own, which may hang in a socket."""
+        while not self._closed.wait(self._times.beat.total_seconds()):
+            with suppress(StoreError):  # ticks tell of it; here it only counts that nothing was confirmed
+                self._confirm()
+        self._presence.close()
+
+    def _watch(self) -> None:
+        """The fence, in a thread that never waits for the server; it idles without such runs."""
+        while not self._closed.is_set():
+            self._watched.wait()
+            self._closed.wait(min(self._times.beat.total_seconds() / 5, 0.5))
+            with self._guard:
+                if self.is_in_touch:
+                    continue
+                ended = {run_id: cancelled for run_id, cancelled in self._live.items() if run_id not in self._fenced}
+                self._fenced.update(ended)
+            for cancelled in ended.values():
+                cancelled.set()
+            if ended:
+                _logger.error("The database cannot be reached: %d runs that others may take over end", len(ended))
+
+
+class SharedPeers(Peers):
     """This process among those of several machines.
 
     Args:
         store: the database that they share.
-        machine: this machine's name.
-        identity: what tells it from another one of that name.
+        machine: this machine, as it checks in.
         local: this process among those of this machine.
+        keeper: keeps this process known as there; None if it makes no runs that others may make.
+        times: when another process counts as gone.
     """
-    local = local or Peers()
-    is_alive_here, end_orphans_here = local.is_alive, local.end_orphans
-    checked_in: list[datetime] = []
 
-    def check_in(now: datetime) -> None:
-        if not checked_in or abs(now - checked_in[-1]) >= CHECKS_IN_EVERY:
-            store.machines.check_in(machine, identity, now)
-            checked_in[:] = [now]
+    def __init__(
+        self, store: MemoryStore, machine: Machine, local: Peers, keeper: Keeper | None, times: FenceTimes
+    ) -> None:
+        super().__init__(f"{machine.name}/{local.owner}", self._lives, self._end_orphans_here)
+        self._store = store
+        self._machine = machine
+        self._local = local
+        self._keeper = keeper
+        self._times = times
+        self._checked_in_at: datetime | None = None
+        self._look_at: datetime | None = None
 
-    def is_alive(owner: str | None) -> bool:
+    @property
+    def may_share(self) -> bool:
+        return self._keeper is None or self._keeper.is_in_touch
+
+    @property
+    def look_at(self) -> datetime | None:
+        return self._look_at
+
+    def check_in(self, now: datetime, handlers: Iterable[str]) -> None:
+        self._look_at = None
+        last = self._checked_in_at
+        if last is None or abs(now - last) >= CHECKS_IN_EVERY:
+            self._store.machines.check_in(
+                self._machine.name,
+                self._machine.identity,
+                now,
+                labels=self._machine.labels,
+                takes_any=self._machine.takes_any,
+                handlers=handlers,
+            )
+            self._checked_in_at = now
+        if self._keeper is not None:
+            self._keeper.start()
+
+    def is_gone(self, run: Run) -> bool:
+        at, process = _split(run.owner)
+        if at == self._machine.name:
+            return not self._local.is_alive(process)
+        if run.owner is None or run.place == at:
+            return False
+        return self._is_lost(run.owner)
+
+    def _is_lost(self, owner: str) -> bool:
+        """Whether another machine's process has been without its lock for long enough."""
+        since = self._store.machines.lost_since(owner)
+        now = self._store.clock.now()
+        over_at = (now if since is None else since) + self._times.lost_after
+        if since is not None and over_at <= now:
+            return True
+        look_at = over_at if since is not None else now + self._times.lost_after / 4
+        self._look_at = min(filter(None, (self._look_at, look_at)))
+        return False
+
+    def why_gone(self, run: Run) -> str:
+        at, process = _split(run.owner)
+        if at == self._machine.name:
+            return super().why_gone(replace(run, owner=process))
+        return f"{at}, which ran it, was not heard of for {duration_text(self._times.lost_after)}"
+
+    def settled(self) -> None:
+        self._store.machines.forget_lost()
+
+    def others_have(self, handler_type: str, place: str | None) -> bool:
+        return any(
+            machine.name != self._machine.name and machine.may_take(place) and handler_type in machine.handlers
+            for machine in self._store.machines.list_machines()
+        )
+
+    def begin(self, claim: Claim, context: HandlerContext) -> Outcome | None:
+        if self._keeper is None or self._is_bound(claim) or self._keeper.begin(claim.run_id, context.cancelled):
+            return None
+        self._keeper.end(claim.run_id)
+        return self._cut_off("before it started")
+
+    def end(self, claim: Claim, outcome: Outcome) -> Outcome:
+        if self._keeper is None or self._is_bound(claim):
+            return outcome
+        fenced = self._keeper.end(claim.run_id)
+        if not fenced or outcome.status is RunStatus.EXECUTED:
+            return outcome
+        cut_off = self._cut_off("")
+        return replace(outcome, status=cut_off.status, reason=cut_off.reason, cut_off=True)
+
+    def _cut_off(self, when: str) -> Outcome:
+        allowed = duration_text(self._times.fenced_after)
+        reason = f"{self._machine.name} was cut off from the database for {allowed} {when}".rstrip()
+        return Outcome(RunStatus.INTERRUPTED, reason=reason, cut_off=True)
+
+    def _is_bound(self, claim: Claim) -> bool:
+        return place_of(claim.task, self._store.here) == self._machine.name
+
+    def _lives(self, owner: str | None) -> bool:
         at, process = _split(owner)
-        return at != machine or is_alive_here(process)
+        return at != self._machine.name or self._local.is_alive(process)
 
-    def end_orphans(owner: str) -> Sequence[Survivor]:
+    def _end_orphans_here(self, owner: str) -> Sequence[Survivor]:
         at, process = _split(owner)
-        return end_orphans_here(process) if at == machine else ()
+        return self._local.end_orphans(process) if at == self._machine.name else ()
 
-    return Peers(f"{machine}/{local.owner}", is_alive, end_orphans, check_in)
+    def close(self) -> None:
+        if self._keeper is not None:
+            self._keeper.close()
 
 
-def forgotten(machine: str) -> Peers:
-    """A process to which that machine is gone for good, and all others live."""
-    return Peers(
-        owner="nobody",
-        is_alive=lambda owner: _split(owner)[0] != machine,
-        end_orphans=lambda owner: (),
-    )
+def shared_peers(
+    store: MemoryStore, identity: str, local: Peers | None = None, *, guarded: bool = False
+) -> SharedPeers:
+    """This process among those of several machines; `close` it in the end.
+
+    Args:
+        store: the database that they share, which knows which of them this is.
+        identity: what tells this machine from another one of its name.
+        local: this process among those of this machine.
+        guarded: whether another process ends its commands should it be killed.
+    """
+    assert store.here is not None, "the database is not shared"
+    local, times, here = local or Peers(), FenceTimes.of(store), store.here
+    presence = store.connection.hold(f"{here.name}/{local.owner}", here.name, times.beat)
+    guard = Guard(local.owner, times.guarded_after) if guarded else None
+    keeper = None if presence is None else Keeper(presence, times, store.clock.monotonic, guard)
+    machine = Machine(here.name, identity, store.clock.now(), here.labels, here.takes_any)
+    return SharedPeers(store, machine, local, keeper, times)
+
+
+class Forgotten(Peers):
+    """A process to which one machine is gone for good, and all others live."""
+
+    def __init__(self, machine: str) -> None:
+        super().__init__("nobody", lambda owner: _split(owner)[0] != machine, lambda owner: ())
+
+    def why_gone(self, run: Run) -> str:
+        return f"{_split(run.owner)[0]}, which ran it, was given up"
 
 
 def _split(owner: str | None) -> tuple[str, str]:

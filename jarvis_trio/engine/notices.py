@@ -22,6 +22,7 @@ from jarvis_trio.notation.instants import duration_text, local_text
 from jarvis_trio.notation.text import moment_words
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
+from jarvis_trio.store.places import place_of
 from jarvis_trio.store.troubles import Trouble
 
 _WELL_AGAIN = (TroubleKind.FAILING, TroubleKind.MISSED, TroubleKind.STALE, TroubleKind.REFUSED, TroubleKind.NO_HANDLER)
@@ -51,7 +52,7 @@ class Notices:
         task = claim.task
         if task.delivery_channel and wants_start(task.delivery_config):
             letter = Letter(task.delivery_channel, task.delivery_config, task.name, STARTED, None, "")
-            self._post(letter, claim.started_at)
+            self._post(letter, task, claim.started_at)
 
     def run_ended(self, claim: Claim, outcome: Outcome, at: datetime) -> None:
         """Note the end of a run that has no further attempt.
@@ -62,12 +63,18 @@ class Notices:
         if task.delivery_channel:
             text = outcome.result if outcome.reason is None else outcome.reason
             channel, config = task.delivery_channel, task.delivery_config
-            self._post(Letter(channel, config, task.name, outcome.status, text, "", claim.run_id), at)
+            self._post(Letter(channel, config, task.name, outcome.status, text, "", claim.run_id), task, at)
         if outcome.status is RunStatus.EXECUTED:
             self._well_again(task, at)
             self.watch(task, at)
         elif outcome.status is not RunStatus.INTERRUPTED:  # whoever stopped it knows
             self.trouble(task, TroubleKind.FAILING, outcome.reason or str(outcome.status), at)
+
+    def ran_beside(self, claim: Claim, outcome: Outcome, at: datetime) -> None:
+        """Tell that a run that was taken for dead ended beside another attempt at its slot."""
+        since = moment_words(claim.started_at, self._clock.zone())
+        reason = f"its run since {since} was taken for dead and ended after all: {outcome.status}"
+        self._alert(claim.task, "ran twice", reason, at)
 
     def trouble(self, task: ScheduledTask, kind: TroubleKind, reason: str, at: datetime) -> None:
         """Note what is wrong with a task; told once, until it is over."""
@@ -89,6 +96,8 @@ class Notices:
         """Tell of the tasks that have not succeeded for longer than they say."""
         for task in self._store.troubles.passed_deadlines(now):
             with self._store.transaction():
+                if not self._store.troubles.is_deadline_passed(require_id(task), now):
+                    continue  # another machine has told of it, or it has succeeded meanwhile
                 self._store.troubles.set_deadline(require_id(task), None)
                 limit = task_policy(task.policy).alert_after_seconds
                 if limit is not None:
@@ -117,12 +126,23 @@ class Notices:
         is_joined = told.waiting is not None and self._store.outbox.take_back(told.waiting)
         told = told.joined() if is_joined else told.alone(at)
         words = told.words(reason, at, self._clock.zone())
-        number = self._post(Letter(*address, task.name, status, words, ""), at, told.due_at)
+        number = self._post(Letter(*address, task.name, status, words, ""), task, at, told.due_at)
         self._store.notes.remember(key, told.posted(number, at).text())
 
-    def _post(self, letter: Letter, at: datetime, due_at: datetime | None = None) -> int:
-        timestamp = local_text(at, self._clock.zone())
-        return self._store.outbox.post(replace(letter, timestamp=timestamp), due_at or at)
+    def _post(self, letter: Letter, task: ScheduledTask, at: datetime, due_at: datetime | None = None) -> int:
+        timestamp, place = local_text(at, self._clock.zone()), self._place(task)
+        return self._store.outbox.post(replace(letter, timestamp=timestamp, place=place), due_at or at)
+
+    def _place(self, task: ScheduledTask) -> str | None:
+        """Where a message about a task is sent: where the task runs, and the channel's secrets are.
+
+        From anywhere if this machine tells of a task of another one, which may be off for good.
+        """
+        here = self._store.here
+        with suppress(ScheduleError):  # the trouble may be the policy
+            place = place_of(task, here)
+            return place if here is not None and here.may_take(place) else None
+        return None
 
 
 def _own_address(task: ScheduledTask) -> tuple[str, str] | None:

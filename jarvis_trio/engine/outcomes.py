@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 
+from jarvis_trio.engine.interrupted import run_again
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.errors import ConflictError, StoreClosedError, StoreError
-from jarvis_trio.models import FAILED, Claim, Outcome, Trigger, task_policy
+from jarvis_trio.models import FAILED, Claim, Outcome, RunStatus, Trigger, require_id, task_policy
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.runs import Late
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
 _logger = logging.getLogger(__name__)
@@ -70,10 +72,15 @@ class Outcomes:
         Raises StoreError.
         """
         claim, outcome = ended.claim, ended.outcome
-        if not self._store.runs.finish_run(claim, outcome, ended.at, note_in_task=note_in_task):
-            _logger.error("Run %d of task %r is not in the database any more", claim.run_id, claim.task.name)
-            return
+        if outcome.cut_off:
+            outcome = replace(outcome, reason=f"{outcome.reason}{self._run_again(ended)}")
+        if self._store.runs.finish_run(claim, outcome, ended.at, note_in_task=note_in_task):
+            self._follow_up(replace(ended, outcome=outcome))
+        else:
+            self._write_late(ended)
 
+    def _follow_up(self, ended: Ended) -> None:
+        claim, outcome = ended.claim, ended.outcome
         if outcome.status in FAILED and self._may_retry(claim):
             due_at = ended.at + self._retry_delay(claim)
             self._store.queue.enqueue_retry(claim.task, claim.scheduled_for, claim.attempt + 1, due_at)
@@ -87,6 +94,32 @@ class Outcomes:
     def keeps_some(self) -> bool:
         """Whether something could not be written before."""
         return bool(self._unwritten or self._unreleased)
+
+    def _run_again(self, ended: Ended) -> str:
+        """The slot of a run that was ended from here because its machine was cut off runs again."""
+        run = self._store.runs.get_run(ended.claim.run_id)
+        if run is None or run.status is not RunStatus.RUNNING or run.trigger is not Trigger.SCHEDULE:
+            return ""
+        return run_again(self._store, self._notices, run, str(ended.outcome.reason), ended.at)
+
+    def _write_late(self, ended: Ended) -> None:
+        """Add the outcome of a run that other machines took for dead meanwhile.
+
+        If its slot has not begun again, the outcome counts, and the slot does not run again.
+        Otherwise the row stays interrupted and says what came of it: people must know that the
+        slot ran twice.
+        """
+        claim, outcome, name = ended.claim, ended.outcome, ended.claim.task.name
+        late = self._store.runs.finish_late(claim, outcome, ended.at)
+        if late is Late.UNKNOWN:
+            _logger.error("Run %d of task %r is not in the database any more", claim.run_id, name)
+        elif late is Late.COUNTS:
+            _logger.warning("Run %d of task %r, taken for dead, has ended after all", claim.run_id, name)
+            self._store.queue.dequeue_retry(require_id(claim.task), claim.scheduled_for, claim.attempt + 1)
+            self._follow_up(ended)
+        elif late is Late.ADDED:
+            _logger.warning("Run %d of task %r, taken for dead, ended beside another attempt", claim.run_id, name)
+            self._notices.ran_beside(claim, outcome, ended.at)
 
     def write_kept(self) -> None:
         """Write what could not be written before."""

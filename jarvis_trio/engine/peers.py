@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Self
 
-from jarvis_trio.models import Run
-from jarvis_trio.process.identity import Processes, current_owner
+from jarvis_trio.models import Claim, HandlerContext, Outcome, Run
+from jarvis_trio.process.identity import Processes, current_owner, owner_pid
 from jarvis_trio.process.owners import OwnerLocks
 
 LOCKS = "jarvis-owners.lock"
@@ -49,26 +49,27 @@ def end_orphans(owner: str) -> Sequence[Survivor]:
     return survivors
 
 
-def stay(now: datetime) -> None:
-    """Nobody asks whether this process is still there."""
-
-
-@dataclass(frozen=True, slots=True)
 class Peers:
-    """This process among all that share the database.
+    """This process among all that share the database, all of them on this machine.
+
+    `engine.machines` has those of several machines, which need more of what is here.
 
     Args:
         owner: the text that tells this process from all others.
         is_alive: whether the process of another owner's text still lives.
         end_orphans: ends what the process of another owner's text has left of its commands, and
             returns what it could not end.
-        check_in: told of each tick; if machines share the database, it says that this one lives.
     """
 
-    owner: str = field(default_factory=current_owner)
-    is_alive: Callable[[str | None], bool] = field(default_factory=lambda: Processes().is_alive)
-    end_orphans: Callable[[str], Sequence[Survivor]] = end_orphans
-    check_in: Callable[[datetime], None] = stay
+    def __init__(
+        self,
+        owner: str | None = None,
+        is_alive: Callable[[str | None], bool] | None = None,
+        end_orphans: Callable[[str], Sequence[Survivor]] = end_orphans,
+    ) -> None:
+        self.owner = current_owner() if owner is None else owner
+        self.is_alive = is_alive or Processes().is_alive
+        self.end_orphans = end_orphans
 
     @classmethod
     def beside(cls, database: Path) -> Self:
@@ -77,3 +78,42 @@ class Peers:
         owner = current_owner()
         locks.hold(owner)
         return cls(owner, Processes(locks).is_alive)
+
+    @property
+    def may_share(self) -> bool:
+        """Whether this process may start what other machines may run as well."""
+        return True
+
+    @property
+    def look_at(self) -> datetime | None:
+        """When to look again whether others are gone (aware UTC); None if the ticks do."""
+        return None
+
+    def check_in(self, now: datetime, handlers: Iterable[str]) -> None:
+        """Told of each tick, and of the handlers here. Raises StoreError if it must not be."""
+
+    def is_gone(self, run: Run) -> bool:
+        """Whether the process that makes a run is gone, so that the run is over."""
+        return not self.is_alive(run.owner)
+
+    def why_gone(self, run: Run) -> str:
+        """Why a run is over whose process is gone, in words."""
+        return f"process {owner_pid(run.owner)}, which ran it, ended before it was done"
+
+    def settled(self) -> None:
+        """The runs of those that are gone have been ended."""
+
+    def others_have(self, handler_type: str, place: str | None) -> bool:
+        """Whether another machine has that handler, and may run what is to run at `place`."""
+        return False
+
+    def begin(self, claim: Claim, context: HandlerContext) -> Outcome | None:
+        """A handler is about to be called. Returns how the attempt ends if it must not be."""
+        return None
+
+    def end(self, claim: Claim, outcome: Outcome) -> Outcome:
+        """The call is over. Returns its outcome, changed if the call was ended from here."""
+        return outcome
+
+    def close(self) -> None:
+        """This process makes no runs any more."""

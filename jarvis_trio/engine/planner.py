@@ -14,6 +14,7 @@ from functools import partial
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.notices import Notices
+from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import ConflictError, ScheduleError
 from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
@@ -21,6 +22,7 @@ from jarvis_trio.notation.instants import parse_instant
 from jarvis_trio.schedules.kind import Schedule, SetBack
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.places import place_of
 
 _logger = logging.getLogger(__name__)
 
@@ -34,14 +36,22 @@ class Planner:
         notices: is told of tasks that are set aside and of those that were fixed.
         known_handlers: the handler types that can run here.
         zones: is told which zones the queue is filled by.
+        peers: knows which handlers other machines have.
     """
 
     def __init__(
-        self, store: MemoryStore, clock: Clock, notices: Notices, known_handlers: Container[str], zones: ZoneWatch
+        self,
+        store: MemoryStore,
+        clock: Clock,
+        notices: Notices,
+        known_handlers: Container[str],
+        zones: ZoneWatch,
+        peers: Peers,
     ) -> None:
         self._store = store
         self._known = known_handlers
         self._zones = zones
+        self._peers = peers
         self._clock = clock
         self._notices = notices
 
@@ -54,7 +64,7 @@ class Planner:
         if self._store.troubles.is_in_trouble(task_id, TroubleKind.HELD):
             self._store.queue.dequeue(task_id)
             return
-        if task.handler_type not in self._known and self._store.troubles.is_in_trouble(task_id, TroubleKind.NO_HANDLER):
+        if not self._is_known(task) and self._store.troubles.is_in_trouble(task_id, TroubleKind.NO_HANDLER):
             self._store.queue.dequeue_slot(task_id)  # its next run stays as it is, until its handler is there
             return
         set_aside = self._store.troubles.reason_set_aside(task_id)
@@ -78,6 +88,16 @@ class Planner:
             self._store.queue.set_next_run(task, slot, origin=origin)
         else:
             self._store.queue.settle(task, slot, origin=origin)
+
+    def _is_known(self, task: ScheduledTask) -> bool:
+        """Whether its handler is here, or on another machine that may run it."""
+        if task.handler_type in self._known:
+            return True
+        try:
+            place = place_of(task, self._store.here)
+        except ScheduleError:
+            return False
+        return self._peers.others_have(task.handler_type, place)
 
     def _watch_zone(self, task: ScheduledTask) -> None:
         if (name := task_policy(task.policy).timezone) is not None:

@@ -58,6 +58,12 @@ class Refusals:
             self._untold.append(refusal)
         _logger.error("Task %r is passed over: %s", task.name, error, extra={"task": task.name})
 
+    def leave(self, task: ScheduledTask) -> None:
+        """Pass a task over for a while, because other machines run it; nobody is told."""
+        until = self._clock.monotonic() + self._pause.total_seconds()
+        with self._guard:
+            self._refusals[require_id(task)] = _Refusal(task, "", until)
+
     def passed_over(self) -> frozenset[int]:
         """The numbers of the tasks that are passed over at present."""
         if not self._refusals:
@@ -77,7 +83,9 @@ class Refusals:
 
     def end(self, task: ScheduledTask) -> None:
         """A task could be written: forget what was; call it in a transaction."""
-        if self._refusals and self._refusals.pop(require_id(task), None) is not None:
+        refusal = self._refusals.get(require_id(task)) if self._refusals else None
+        if refusal is not None and refusal.reason:
+            self._refusals.pop(require_id(task), None)
             self._store.troubles.end_troubles(require_id(task), [TroubleKind.REFUSED])
             _logger.info("Task %r is not refused any more", task.name, extra={"task": task.name})
 

@@ -18,6 +18,7 @@ from jarvis_trio.store.database import Database
 from jarvis_trio.store.machines import MachineTable
 from jarvis_trio.store.meta import Notes
 from jarvis_trio.store.outbox import Outbox
+from jarvis_trio.store.places import Here
 from jarvis_trio.store.queue import TaskQueue
 from jarvis_trio.store.requests import RequestTable
 from jarvis_trio.store.runs import RunTable
@@ -46,7 +47,7 @@ class MemoryStore(Database):
         busy_timeout: timedelta = timedelta(seconds=90),
         read_only: bool = False,
         connection: Connection | None = None,
-        machine: str | None = None,
+        machine: Here | str | None = None,
     ) -> None:
         super().__init__(
             path,

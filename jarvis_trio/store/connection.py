@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -82,6 +83,16 @@ class Watch(Protocol):
         """Watch nothing more."""
 
 
+class Presence(Protocol):
+    """Tells the other machines that a process of this one is there."""
+
+    def confirm(self) -> None:
+        """Have the database say that the process is there. Raises StoreError if it does not."""
+
+    def close(self) -> None:
+        """Be there no longer."""
+
+
 class Connection(Protocol):
     """One connection. The threads of a process take turns (see `database`)."""
 
@@ -132,6 +143,18 @@ class Connection(Protocol):
 
     def watch(self) -> Watch | None:
         """What tells at once of others' writes; None if that shows in the files."""
+
+    def hold(self, owner: str, machine: str, beat: timedelta) -> Presence | None:
+        """What tells other machines that the process `owner` is there; None if there are none.
+
+        Its end is noticed after a few beats.
+        """
+
+    def is_held(self, owner: str) -> bool:
+        """Whether the process `owner` of another machine is there.
+
+        If it is not, it stays away until the end of the transaction.
+        """
 
     def find_damage(self) -> str | None:
         """What is found first to be damaged; None if the database is whole."""

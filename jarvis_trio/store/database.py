@@ -35,6 +35,7 @@ from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.errors import StoreClosedError, StoreError
 from jarvis_trio.notation.instants import to_microseconds
 from jarvis_trio.store.connection import Answer, Connection, Row
+from jarvis_trio.store.places import Here
 from jarvis_trio.store.sqlite import SqliteFile
 
 
@@ -47,7 +48,7 @@ class Database:
         busy_timeout: how long a write waits for another process's lock.
         read_only: only look; see `SqliteFile`.
         connection: the database, if it is not to be that file opened as usual.
-        machine: the name of this machine, if several share the database: it runs what is
+        machine: this machine, if several share the database, or its name: it runs what is
             to run here or anywhere.
 
     Raises StoreError if the database cannot be used.
@@ -61,17 +62,22 @@ class Database:
         busy_timeout: timedelta = timedelta(seconds=90),
         read_only: bool = False,
         connection: Connection | None = None,
-        machine: str | None = None,
+        machine: Here | str | None = None,
     ) -> None:
         self.path = Path(path).absolute()  # a handler may change the current folder
         self.clock: Clock = clock or SystemClock()
         self.connection: Connection = connection or SqliteFile(
             self.path, busy_timeout=busy_timeout, read_only=read_only
         )
-        self.machine = machine
+        self.here = Here(machine) if isinstance(machine, str) else machine
         self._lock = threading.RLock()
         self._depth = 0
         self._is_closed = False
+
+    @property
+    def machine(self) -> str | None:
+        """The name of this machine, if several share the database."""
+        return None if self.here is None else self.here.name
 
     @property
     def place(self) -> str:

@@ -13,6 +13,7 @@ from jarvis_trio.errors import StoreError, UnknownTaskError
 from jarvis_trio.notation.instants import parse_instant, utc_text
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
+from jarvis_trio.store.places import Here
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Machine:
 
     def may_take(self, place: str | None) -> bool:
         """Whether it may run what is to run at `place`: a machine or a label; None is anywhere."""
-        return self.takes_any if place is None else place == self.name or place in self.labels
+        return Here(self.name, self.labels, self.takes_any).may_take(place)
 
 
 class MachineTable:
@@ -92,6 +93,33 @@ class MachineTable:
         """Take a machine out of the list. Raises UnknownTaskError if there is none of that name."""
         if not self._database.write("DELETE FROM machines WHERE name = ?", (name,)).count:
             raise UnknownTaskError(f"no machine is named {name!r}", fix="`jarvis-trio machines` shows the names")
+
+    def lost_since(self, owner: str) -> datetime | None:
+        """Since when another machine's process is seen to be gone; None if it is there.
+
+        Whoever looks first notes the time, by the database's clock.
+        """
+        if self._database.connection.is_held(owner):
+            return None
+        with self._database.transaction():
+            if self._database.connection.is_held(owner):
+                return None
+            self._database.write(
+                "INSERT INTO lost_processes (owner, since) VALUES (?, ?) ON CONFLICT (owner) DO NOTHING",
+                (owner, utc_text(self._database.clock.now())),
+            )
+            return parse_instant(self._database.value("SELECT since FROM lost_processes WHERE owner = ?", (owner,)))
+
+    def lost_processes(self) -> dict[str, datetime]:
+        """The processes that are seen to be gone while they have runs, and since when."""
+        rows = self._database.read("SELECT owner, since FROM lost_processes ORDER BY owner")
+        return {row["owner"]: parse_instant(row["since"]) for row in rows}
+
+    def forget_lost(self) -> None:
+        """Forget the lost processes that have no runs any more."""
+        unneeded = "NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.owner = lost_processes.owner AND r.live = 1)"
+        if self._database.read(f"SELECT 1 FROM lost_processes WHERE {unneeded} LIMIT 1"):
+            self._database.write(f"DELETE FROM lost_processes WHERE {unneeded}")
 
 
 def _require_own_name(name: str, identity: str, machines: Iterable[Machine]) -> None:

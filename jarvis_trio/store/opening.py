@@ -13,13 +13,14 @@ from jarvis_trio.errors import StoreError
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.connection import Connection
 from jarvis_trio.store.moving import require_here
+from jarvis_trio.store.places import Here
 
 
 def open_store(
     path: Path,
     address: str = "",
     *,
-    machine: str | None = None,
+    machine: Here | str | None = None,
     clock: Clock | None = None,
     busy_timeout: timedelta = timedelta(seconds=90),
     read_only: bool = False,
@@ -31,7 +32,7 @@ def open_store(
     Args:
         path: the SQLite file; beside it lies what belongs to this machine.
         address: `postgresql://...` of a server that is used instead; empty for the file.
-        machine: this machine's name among those that use the server.
+        machine: this machine among those that use the server, or its name.
         clock: what the time is; by default the machine's, and on a server the server's.
         busy_timeout: how long a write waits for another one.
         read_only: only look.
@@ -45,7 +46,7 @@ def open_store(
 
 
 def _open(
-    path: Path, address: str, machine: str | None, clock: Clock | None, *, create: bool, **options: Any
+    path: Path, address: str, machine: Here | str | None, clock: Clock | None, *, create: bool, **options: Any
 ) -> MemoryStore:
     if not address:
         return MemoryStore(path, clock=clock, **options)

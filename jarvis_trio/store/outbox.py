@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from jarvis_trio.notation.instants import from_microseconds, to_microseconds
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
+from jarvis_trio.store.places import Condition
 
 _ADDRESSED = "CASE WHEN run_id IS NULL AND config IS NULL THEN 0 ELSE 1 END"
 
@@ -17,7 +18,7 @@ class Letter:
     """A message to one channel. `attempt` counts the tries, this one included.
 
     `config` is the channel's JSON text; `run_id` is the run that it tells of, or None
-    where it tells of the task.
+    where it tells of the task. `place` is the machine or label from which it is sent; None for any.
     """
 
     channel: str
@@ -29,6 +30,7 @@ class Letter:
     run_id: int | None = None
     id: int = 0
     attempt: int = 0
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ class Outbox:
     def post(self, letter: Letter, due_at: datetime) -> int:
         """Keep a letter for delivery. Returns its number."""
         answer = self._database.write(
-            "INSERT INTO outbox (channel, config, task_name, status, result, timestamp, run_id, due_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            "INSERT INTO outbox (channel, config, task_name, status, result, timestamp, run_id, due_at, place)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             (
                 letter.channel,
                 letter.config,
@@ -63,14 +65,18 @@ class Outbox:
                 letter.timestamp,
                 letter.run_id,
                 to_microseconds(due_at),
+                letter.place,
             ),
         )
         return int(answer.rows[0]["id"])
 
     def first_letters(self) -> list[FirstLetter]:
         """The letter of each channel that is due first."""
+        here, values = self._here()
         rows = self._database.read(
-            f"SELECT channel, {_ADDRESSED} AS is_addressed, min(due_at) AS due_at FROM outbox GROUP BY 1, 2"
+            f"SELECT channel, {_ADDRESSED} AS is_addressed, min(due_at) AS due_at FROM outbox"
+            f" WHERE {here} GROUP BY 1, 2",
+            values,
         )
         return [
             FirstLetter(row["channel"], bool(row["is_addressed"]), from_microseconds(row["due_at"])) for row in rows
@@ -82,11 +88,12 @@ class Outbox:
         It is due again at `again_at`, should this process die before it says how it
         went: a message may come twice then, which is better than never.
         """
+        here, values = self._here()
         with self._database.transaction():
             rows = self._database.read(
-                f"SELECT * FROM outbox WHERE channel = ? AND {_ADDRESSED} = ? AND due_at <= ?"
+                f"SELECT * FROM outbox WHERE channel = ? AND {_ADDRESSED} = ? AND due_at <= ? AND {here}"
                 " ORDER BY due_at, id LIMIT 1",
-                (first.channel, int(first.is_addressed), to_microseconds(now)),
+                (first.channel, int(first.is_addressed), to_microseconds(now), *values),
             )
             if not rows:
                 return None
@@ -95,6 +102,11 @@ class Outbox:
                 (to_microseconds(again_at), rows[0]["id"]),
             )
         return _to_letter(rows[0])
+
+    def _here(self) -> Condition:
+        """What is sent from this machine."""
+        here = self._database.here
+        return ("1 = 1", ()) if here is None else here.sends("place")
 
     def take_back(self, number: int) -> bool:
         """Take back a letter that nobody has tried to send. Returns whether it was still there."""
@@ -118,5 +130,5 @@ class Outbox:
 
 
 def _to_letter(row: Row) -> Letter:
-    names = ("channel", "config", "task_name", "status", "result", "timestamp", "run_id", "id")
+    names = ("channel", "config", "task_name", "status", "result", "timestamp", "run_id", "id", "place")
     return Letter(**{name: row[name] for name in names}, attempt=row["attempt"] + 1)

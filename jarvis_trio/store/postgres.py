@@ -16,7 +16,9 @@ The races that it is made for:
 2. The connection breaks in a transaction. The server undoes it, and its lock goes with it. Whether
    a COMMIT that got no answer counts is found by reading: an outcome that is recorded is not
    recorded again, since its row is not `running` any more.
-3. The server restarts under a daemon. Statements fail until a tick has connected again; what could
+3. A machine is cut off, or stands still, amid a transaction, and keeps the lock. The server ends
+   its session after 20 s, or 30 s, which undoes the transaction.
+4. The server restarts under a daemon. Statements fail until a tick has connected again; what could
    not be written is kept by the engine, as with a full disk.
 """
 
@@ -47,6 +49,7 @@ from jarvis_trio.store import ladder
 from jarvis_trio.store.connection import Answer, Made, Steps, Trace
 from jarvis_trio.store.dialects import PostgresDialect, on_one_line
 from jarvis_trio.store.news import CHANNEL, ServerWatch
+from jarvis_trio.store.presence import IS_FREE, ServerPresence, notice_the_end
 from jarvis_trio.store.schema import STEPS, shape
 
 OLDEST_SERVER = 14
@@ -54,6 +57,15 @@ OLDEST_SERVER = 14
 
 _LOCK = 0x6A61_7276
 """The advisory lock of a writer. Its second number tells the schemas of a database apart."""
+
+_BEAT_SECONDS = 5
+"""A machine that says nothing for four times this long is cut off, to itself and to the server."""
+
+_MOST_IDLE_MILLISECONDS = 30_000
+"""How long a machine may do nothing amid a transaction, which keeps all others from writing.
+
+One that stands still does that; the cable of one that is cut off is known to be dead sooner.
+"""
 
 _REFUSED = (psycopg.IntegrityError, errors.RaiseException)
 _IDLE = pq.TransactionStatus.IDLE
@@ -205,6 +217,16 @@ class PostgresDatabase:
         connect = functools.partial(psycopg.connect, self._address, autocommit=True, **self._options())
         return ServerWatch(connect, lambda number: number == self._session.info.backend_pid)
 
+    def hold(self, owner: str, machine: str, beat: timedelta) -> ServerPresence:
+        """A session of its own, since this one can wait for another machine's transaction."""
+        seconds = max(int(beat.total_seconds()), 1)
+        options = {**self._options(), **_dead_after(seconds)}
+        connect = functools.partial(psycopg.connect, self._address, autocommit=True, **options)
+        return ServerPresence(connect, owner, machine, seconds)
+
+    def is_held(self, owner: str) -> bool:
+        return not self._run(IS_FREE, (owner,)).rows[0][0]
+
     def close(self) -> None:
         self._session.close()
 
@@ -229,10 +251,7 @@ class PostgresDatabase:
             "application_name": "jarvis-trio",
             "client_encoding": "UTF8",
             "connect_timeout": max(int(self._connect_timeout.total_seconds()), 2),
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 2,
-            "tcp_user_timeout": 20_000,
+            **_dead_after(_BEAT_SECONDS),
         }
         return {name: value for name, value in ours.items() if name not in _parts_of(self._address)}
 
@@ -267,7 +286,10 @@ class PostgresDatabase:
 
     def _set_session(self) -> None:
         wait = max(int(self._busy_timeout.total_seconds() * 1000), 1)
-        self._run(f"SET synchronous_commit = on; SET lock_timeout = {wait}; SET TimeZone = 'UTC'")
+        self._run(
+            f"SET synchronous_commit = on; SET lock_timeout = {wait}; SET TimeZone = 'UTC';"
+            f" SET idle_in_transaction_session_timeout = {_MOST_IDLE_MILLISECONDS}; {notice_the_end(_BEAT_SECONDS)}"
+        )
 
     def _prepare(self) -> None:
         found = ladder.look(self, self._steps)
@@ -298,6 +320,16 @@ class PostgresDatabase:
         kind, meaning, fix = _meaning(error)
         says = [f"cannot use the database {self.place}", _first_line(error), meaning]
         return kind(": ".join(filter(None, says)), fix=fix)
+
+
+def _dead_after(beat_seconds: int) -> dict[str, int]:
+    """How this machine notices after four beats that the server is gone; see `notice_the_end`."""
+    return {
+        "keepalives_idle": beat_seconds,
+        "keepalives_interval": beat_seconds,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 4000 * beat_seconds,
+    }
 
 
 _TAKE_LOCK = "SELECT clock_timestamp() FROM pg_advisory_xact_lock({lock}, hashtext(current_schema()))"

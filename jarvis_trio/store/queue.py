@@ -28,11 +28,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import ANYWHERE, Due, ScheduledTask, require_id, task_policy
+from jarvis_trio.models import Due, ScheduledTask, require_id
 from jarvis_trio.notation.instants import from_microseconds, local_text, parse_instant, to_microseconds
 from jarvis_trio.schedules.schedule import stored_next_run
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
+from jarvis_trio.store.places import Condition, place_of
 from jarvis_trio.store.schema import UNSETTLED
 from jarvis_trio.store.tasks import TASK, to_task
 
@@ -44,12 +45,9 @@ _READY = "(q.attempt = 1 OR NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.task_i
 # (sqlite.org/optoverview.html, 2).
 _QUEUE = "FROM task_queue q JOIN scheduled_tasks t ON t.id = +q.task_id"
 
-# If machines share the database: what may run here. Any of them may read a task that was changed.
-_HERE = f"(q.due_at = {UNSETTLED} OR q.place IS NULL OR q.place = ?)"
-
 _LOOK_AHEAD = """
 SELECT (SELECT q.due_at {queue} WHERE {ready} {others} ORDER BY q.due_at LIMIT 1),
-    (SELECT min(due_at) FROM outbox),
+    (SELECT min(due_at) FROM outbox {letters}),
     (SELECT d.due_at FROM task_deadlines d
         WHERE (SELECT t.enabled FROM scheduled_tasks t WHERE t.id = d.task_id) = 1 ORDER BY d.due_at LIMIT 1),
     EXISTS (SELECT 1 FROM task_runs WHERE live = 1 AND (owner IS NULL OR owner <> ?)),
@@ -90,41 +88,51 @@ class TaskQueue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def look_ahead(self, owner: str, without: Collection[int] = ()) -> Ahead:
+    def look_ahead(self, owner: str, without: Collection[int] = (), *, shared: bool = True) -> Ahead:
         """What is to be done next, and whether processes other than `owner` run something.
 
-        The slots of the tasks `without` are passed over.
+        The slots of the tasks `without` are passed over, and unless `shared`, those that other
+        machines may run as well.
         """
-        ready, here = self._ready()
-        query = _LOOK_AHEAD.format(queue=_QUEUE, ready=ready, others=_others(without))
-        row = self._database.read(query, (*here, owner))[0]
+        ready, values = self._ready(shared=shared)
+        letters, senders = self._letters()
+        query = _LOOK_AHEAD.format(queue=_QUEUE, ready=ready, others=_others(without), letters=letters)
+        row = self._database.read(query, (*values, *senders, owner))[0]
         slot_at, letter_at, deadline_at = map(_instant_or_none, (row[0], row[1], row[2]))
         return Ahead(slot_at, letter_at, deadline_at, bool(row[3]), bool(row[4]))
 
-    def head(self, now: datetime, without: Collection[int] = ()) -> Due | None:
+    def head(self, now: datetime, without: Collection[int] = (), *, shared: bool = True) -> Due | None:
         """What has been due the longest at `now`; a task that was changed comes before all others.
 
-        The tasks `without` are passed over.
+        The tasks `without` are passed over, and unless `shared`, those that other machines may
+        run as well.
         """
-        ready, here = self._ready()
+        ready, values = self._ready(shared=shared)
         rows = self._database.read(
             f"SELECT {TASK}, q.attempt AS q_attempt, q.due_at = {UNSETTLED} AS q_changed, q.scheduled_for AS q_slot,"
             " q.collapsed AS q_collapsed, q.waits_from AS q_origin, q.due_at AS q_due_at,"
             " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1) AS q_running_since"
             f" {_QUEUE} WHERE q.due_at <= ? AND {ready} {_others(without)}"
             " ORDER BY q.due_at, q.task_id, q.attempt LIMIT 1",
-            (to_microseconds(now), *here),
+            (to_microseconds(now), *values),
         )
         return _to_due(rows[0]) if rows else None
 
-    def _ready(self) -> tuple[str, tuple[str, ...]]:
-        """The condition on what can be run now, and here; and its values."""
-        return (_READY, ()) if self._database.machine is None else (f"{_READY} AND {_HERE}", (self._database.machine,))
+    def _ready(self, *, shared: bool) -> Condition:
+        """What can be run now, and here. Any machine may read a task that was changed."""
+        if self._database.here is None:
+            return _READY, ()
+        condition, values = self._database.here.takes("q.place", shared=shared)
+        return f"{_READY} AND (q.due_at = {UNSETTLED} OR {condition})", values
+
+    def _letters(self) -> Condition:
+        if self._database.here is None:
+            return "", ()
+        condition, values = self._database.here.sends("place")
+        return f"WHERE {condition}", values
 
     def _place(self, task: ScheduledTask) -> str | None:
-        """The machine that a task is to run on; None for any."""
-        place = None if self._database.machine is None else task_policy(task.policy).on
-        return None if place == ANYWHERE else place
+        return place_of(task, self._database.here)
 
     def settle(
         self, task: ScheduledTask, slot: datetime, *, collapsed: int = 0, origin: datetime | None = None
@@ -160,7 +168,13 @@ class TaskQueue:
         self._database.write(
             "INSERT INTO task_queue (task_id, attempt, scheduled_for, due_at, place) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (task_id, attempt, scheduled_for) DO UPDATE SET due_at = excluded.due_at",
-            (require_id(task), attempt, to_microseconds(slot), to_microseconds(due_at), self._place(task)),
+            (
+                require_id(task),
+                attempt,
+                to_microseconds(slot),
+                to_microseconds(due_at),
+                self._place(task),
+            ),
         )
 
     def keep_retries_waiting(self, now: datetime, back: timedelta) -> None:

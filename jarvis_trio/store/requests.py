@@ -99,13 +99,15 @@ class RequestTable:
 
     def _is_for_here(self, request: Request) -> bool:
         """Whether this machine may do it: a task that runs on another one is asked for there."""
-        if self._database.machine is None or request.kind is not RequestKind.RUN:
+        here = self._database.here
+        if here is None or request.kind is not RequestKind.RUN:
             return True
         policy = self._database.value("SELECT policy FROM scheduled_tasks WHERE id = ?", (request.task_id,))
         try:
-            return task_policy(policy).on in (None, ANYWHERE, self._database.machine)
+            place = task_policy(policy).on
         except ScheduleError:
             return True
+        return here.may_take(None if place == ANYWHERE else place)
 
     def answer(self, number: int, at: datetime, *, run_id: int | None = None, refusal: str | None = None) -> bool:
         """Answer a request. Returns False, and changes nothing, if it was answered or withdrawn."""

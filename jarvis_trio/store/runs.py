@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime, timedelta, tzinfo
+from enum import Enum, auto
 from typing import Any
 
 from jarvis_trio.errors import ConflictError, ScheduleError
@@ -37,6 +38,7 @@ from jarvis_trio.notation.instants import local_text, parse_instant, parse_stamp
 from jarvis_trio.notation.jsontext import json_value
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
+from jarvis_trio.store.places import place_of
 from jarvis_trio.store.tasks import TASK, as_text, to_task
 
 RUN = ", ".join(f"r.{field.name}" for field in fields(Run))
@@ -46,6 +48,22 @@ _JUST_NOW = timedelta(minutes=1)
 """Who writes a row for the present writes it a moment after its time."""
 
 _logger = logging.getLogger(__name__)
+
+
+class Late(Enum):
+    """What becomes of an outcome whose run was taken for dead before."""
+
+    UNKNOWN = auto()
+    """There is no such run any more, or it was not taken for dead."""
+
+    NOTHING = auto()
+    """There is nothing to add: its machine ended it because it was cut off."""
+
+    COUNTS = auto()
+    """It is the row's outcome now: the slot has not begun again."""
+
+    ADDED = auto()
+    """It stands beside the interruption: the slot has begun again."""
 
 
 class RunTable:
@@ -70,10 +88,11 @@ class RunTable:
         Returns None if that attempt has a row already. Raises ConflictError if another run of
         the task is alive.
         """
-        run = (task.id, task.name, utc_text(slot), attempt, utc_text(started_at), trigger, collapsed)
+        place = place_of(task, self._database.here)
+        run = (task.id, task.name, utc_text(slot), attempt, utc_text(started_at), trigger, collapsed, place)
         rows = self._database.write(
             "INSERT INTO task_runs (task_id, task_name, scheduled_for, attempt, started_at, trigger, collapsed,"
-            " status, owner, live) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, 1)"
+            " place, status, owner, live) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, 1)"
             " ON CONFLICT (task_id, scheduled_for, attempt) DO NOTHING RETURNING id",
             (*run, owner),
         ).rows
@@ -132,6 +151,34 @@ class RunTable:
             if note_in_task:
                 self._note_in_task(claim, outcome)
         return True
+
+    def finish_late(self, claim: Claim, outcome: Outcome, at: datetime) -> Late:
+        """Record how an attempt ended that was taken for dead before; call it in a transaction."""
+        run = self.get_run(claim.run_id)
+        if run is None or (run.scheduled_for, run.started_at) != (claim.scheduled_for, claim.started_at):
+            return Late.UNKNOWN
+        if run.status is not RunStatus.INTERRUPTED:
+            return Late.UNKNOWN
+        if outcome.cut_off:
+            return Late.NOTHING
+        if not self._has_later_attempt(run):
+            reason = f"{outcome.reason}; " if outcome.reason else ""
+            self._put_outcome(claim, outcome.status, f"{reason}it was taken for dead before it ended", outcome, at)
+            self._note_in_task(claim, outcome)
+            return Late.COUNTS
+        ended = f"{run.reason}; it ended after all: {outcome.status}"
+        self._put_outcome(claim, RunStatus.INTERRUPTED, f"{ended} {outcome.reason or ''}".rstrip(), outcome, at)
+        return Late.ADDED
+
+    def _has_later_attempt(self, run: Run) -> bool:
+        query = "SELECT 1 FROM task_runs WHERE task_id = ? AND scheduled_for = ? AND attempt > ? LIMIT 1"
+        return bool(self._database.read(query, (run.task_id, utc_text(run.scheduled_for), run.attempt)))
+
+    def _put_outcome(self, claim: Claim, status: RunStatus, reason: str, outcome: Outcome, at: datetime) -> None:
+        self._database.write(
+            "UPDATE task_runs SET status = ?, reason = ?, result = ?, finished_at = ? WHERE id = ?",
+            (status, reason, outcome.result, utc_text(at), claim.run_id),
+        )
 
     def _note_in_task(self, claim: Claim, outcome: Outcome) -> None:
         try:

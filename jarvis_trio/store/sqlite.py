@@ -181,6 +181,12 @@ class SqliteFile:
             raise self._explained(error) from error
         return found
 
+    def hold(self, owner: str, machine: str, beat: timedelta) -> None:
+        """Nothing: a file belongs to one machine."""
+
+    def is_held(self, owner: str) -> bool:
+        return False
+
     def find_damage(self) -> str | None:
         """What SQLite's `integrity_check` finds first.
 

@@ -93,6 +93,11 @@ class TroubleTable:
                 (task_id, to_microseconds(due_at)),
             )
 
+    def is_deadline_passed(self, task_id: int, now: datetime) -> bool:
+        """Whether that task should have succeeded by now."""
+        query = "SELECT 1 FROM task_deadlines WHERE task_id = ? AND due_at <= ?"
+        return bool(self._database.read(query, (task_id, to_microseconds(now))))
+
     def passed_deadlines(self, now: datetime) -> list[ScheduledTask]:
         """The enabled tasks that should have succeeded by now."""
         rows = self._database.read(

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.machines import forgotten, shared_peers
+from jarvis_trio.engine.machines import Forgotten, shared_peers
 from jarvis_trio.engine.runner import run_inline
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, require_id
 from jarvis_trio.store import MemoryStore
@@ -159,7 +159,7 @@ def test_daemons_live_through_a_restart_of_the_server(tmp_path: Path) -> None:
 
 def engine_on(address: str, machine: str, clock: FakeClock, notes: Notes) -> tuple[MemoryStore, SchedulerEngine]:
     store = MemoryStore("unused", clock=clock, connection=PostgresDatabase(address), machine=machine)
-    peers = shared_peers(store, machine, f"identity of {machine}")
+    peers = shared_peers(store, f"identity of {machine}")
     return store, SchedulerEngine(store, handlers={"note": notes}, runner=run_inline, peers=peers)
 
 
@@ -177,7 +177,7 @@ def test_a_run_of_another_machine_is_left_alone_until_a_person_says_that_it_is_g
         of_laptop.evaluate_due_tasks()
         assert [run.status for run in laptop.runs.list_runs()] == [RunStatus.RUNNING]
 
-        SchedulerEngine(laptop, handlers={}, peers=forgotten("server")).recover()
+        SchedulerEngine(laptop, handlers={}, peers=Forgotten("server")).recover()
         of_laptop.evaluate_due_tasks()
         assert [(run.attempt, run.status) for run in laptop.runs.list_runs()] == [
             (2, RunStatus.EXECUTED),

@@ -1,0 +1,54 @@
+"""Where things happen if machines share the database: on one of them, on some, or on any.
+
+A place is a text: the name of a machine, a label that several machines bear, or None for any
+machine. A file that is nobody else's has no places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from jarvis_trio.models import ANYWHERE, ScheduledTask, task_policy
+
+Condition = tuple[str, tuple[str, ...]]
+"""A condition in SQL, and its values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """This machine among those that share the database.
+
+    Attributes:
+        name: the machine's name.
+        labels: names that it shares with others.
+        takes_any: whether it runs what any machine may run.
+    """
+
+    name: str
+    labels: tuple[str, ...] = ()
+    takes_any: bool = True
+
+    def may_take(self, place: str | None) -> bool:
+        """Whether it may run what is to run at `place`."""
+        return self.takes_any if place is None else place in (self.name, *self.labels)
+
+    def takes(self, column: str, *, shared: bool = True) -> Condition:
+        """The condition on a column with a place: this machine may run it.
+
+        If not `shared`, only what no other machine may run as well.
+        """
+        if not shared:
+            return f"{column} = ?", (self.name,)
+        names = (self.name, *self.labels)
+        named = f"{column} IN ({', '.join('?' * len(names))})"
+        return f"({column} IS NULL OR {named})" if self.takes_any else named, names
+
+    def sends(self, column: str) -> Condition:
+        """The same for a message: what may go from anywhere goes from here as well."""
+        return replace(self, takes_any=True).takes(column)
+
+
+def place_of(task: ScheduledTask, here: Here | None) -> str | None:
+    """Where a task is to run. Raises ScheduleError if its policy makes no sense."""
+    place = None if here is None else task_policy(task.policy).on
+    return None if place == ANYWHERE else place
