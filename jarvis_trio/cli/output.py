@@ -35,6 +35,7 @@ STYLES = {
 """How a run's status is shown; the word is always there too."""
 
 _Item = TypeVar("_Item")
+_MOST_INDENTED = 1000
 _WIDE = 120
 _LONGEST_CELL = 500  # --json has all of it
 
@@ -79,8 +80,14 @@ def note(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON in ASCII, so that no character of a name can act on the terminal."""
-    click.echo(json.dumps(value, indent=2))
+    """Print JSON in ASCII, so that no character of a name can act on the terminal.
+
+    Of a long list each element is one line: to indent it takes six times as long.
+    """
+    if isinstance(value, list) and len(value) > _MOST_INDENTED:
+        click.echo("[" + ",\n".join(map(json.dumps, value)) + "]")
+    else:
+        click.echo(json.dumps(value, indent=2))
 
 
 def console() -> Console:

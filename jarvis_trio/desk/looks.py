@@ -22,7 +22,6 @@ from jarvis_trio.models import (
     Run,
     RunStatus,
     ScheduledTask,
-    ScheduleType,
     TroubleKind,
     require_id,
     task_policy,
@@ -55,6 +54,14 @@ class TaskState:
     set_aside: str | None
     running: Run | None = None
     failing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The tasks that are asked for, as far as a limit shows them, and how many more there are."""
+
+    states: list[TaskState]
+    more: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +109,24 @@ class Outlook:
 
 def tasks(session: Session) -> list[TaskState]:
     """All tasks by name."""
-    last_runs, set_aside = session.store.runs.last_runs(), session.store.troubles.reasons_set_aside()
+    return _states(session, session.store.list_scheduled_tasks(), session.store.runs.last_runs())
+
+
+def chosen_tasks(session: Session, request: TasksRequest) -> Chosen:
+    """The tasks that are asked for, by name.
+
+    Only those that are shown are read whole, so to look at some of very many is quick.
+    """
+    numbers = _chosen_numbers(session, request)
+    shown = numbers[: request.limit]
+    found = session.store.tasks.numbered(shown)
+    return Chosen(_states(session, found, session.store.runs.last_runs(shown)), len(numbers) - len(shown))
+
+
+def _states(session: Session, found: list[ScheduledTask], last_runs: dict[int, Run]) -> list[TaskState]:
+    set_aside = session.store.troubles.reasons_set_aside()
+    failing = _failing(session)
     running = {run.task_id: run for run in live_runs(session)}
-    failing = {trouble.task_id for trouble in session.store.troubles.list_troubles() if trouble.kind not in ASIDE}
     return [
         TaskState(
             task=task,
@@ -113,31 +135,45 @@ def tasks(session: Session) -> list[TaskState]:
             running=running.get(require_id(task)),
             failing=task.id in failing,
         )
-        for task in session.store.list_scheduled_tasks()
+        for task in found
     ]
 
 
-def chosen_tasks(session: Session, request: TasksRequest) -> list[TaskState]:
-    """The tasks that are asked for, by name."""
-    now, zone = session.now(), session.zone()
-
-    def is_due(state: TaskState) -> bool:
-        slot = stored_next_run(state.task, zone)
-        return state.task.enabled and state.set_aside is None and slot is not None and slot <= now
-
-    def is_finished(state: TaskState) -> bool:
-        over = state.task.schedule_type == ScheduleType.ONCE and state.task.next_run_at is None
-        ended_at = None if state.last is None else state.last.finished_at
-        return over and ended_at is not None and now - ended_at > FINISHED_FOR
-
+def _chosen_numbers(session: Session, request: TasksRequest) -> list[int]:
+    store = session.store
+    left_out = set() if request.finished else _finished(session)
+    wanted: list[set[int]] = []
+    if request.failing:
+        wanted.append(_failing(session) | set(store.troubles.reasons_set_aside()))
+    if request.due:
+        wanted.append(_due(session) - set(store.troubles.reasons_set_aside()))
+    if request.text is not None:
+        wanted.append(store.tasks.with_text(request.text))
     return [
-        state
-        for state in tasks(session)
-        if (request.finished or not is_finished(state))
-        and (not request.failing or state.failing or state.set_aside is not None)
-        and (not request.due or is_due(state))
-        and (request.text is None or request.text.casefold() in _searched(state.task))
+        number
+        for number in store.tasks.numbers()
+        if number not in left_out and all(number in chosen for chosen in wanted)
     ]
+
+
+def _due(session: Session) -> set[int]:
+    now, zone = session.now(), session.zone()
+    slots = {require_id(task): stored_next_run(task, zone) for task in session.store.tasks.maybe_due(now)}
+    return {number for number, slot in slots.items() if slot is not None and slot <= now}
+
+
+def _failing(session: Session) -> set[int]:
+    return {trouble.task_id for trouble in session.store.troubles.list_troubles() if trouble.kind not in ASIDE}
+
+
+def _finished(session: Session) -> set[int]:
+    """The tasks that were to run once, and whose run ended more than `FINISHED_FOR` ago."""
+    now, last_runs = session.now(), session.store.runs.last_runs(session.store.tasks.run_once())
+    return {
+        number
+        for number, run in last_runs.items()
+        if run.finished_at is not None and now - run.finished_at > FINISHED_FOR
+    }
 
 
 def task_state(session: Session, task: ScheduledTask) -> TaskState:
@@ -274,11 +310,6 @@ def outlook(session: Session, name: str | None, start: str | None, days: int) ->
     wanted = session.store.list_scheduled_tasks() if name is None else [session.task(name)]
     found = forecast(session.store, wanted, begin, end, now)
     return Outlook(start=begin, slots=found.slots, left_out=found.left_out)
-
-
-def _searched(task: ScheduledTask) -> str:
-    texts = (task.name, task.description, task.handler_type, task.handler_config)
-    return "\n".join(filter(None, texts)).casefold()
 
 
 def _daemon_runs(session: Session) -> bool | None:

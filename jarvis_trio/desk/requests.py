@@ -94,9 +94,11 @@ class TasksRequest:
         failing: only those in trouble.
         due: only those whose time has come.
         finished: also those that were to run once and did, more than a day ago.
+        limit: at most this many, the first by name; None sets no limit.
     """
 
     text: str | None = None
     failing: bool = False
     due: bool = False
     finished: bool = False
+    limit: int | None = None

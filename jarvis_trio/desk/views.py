@@ -7,7 +7,7 @@ names say so. A name that is published here stays.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -28,10 +28,13 @@ from jarvis_trio.schedules.schedule import task_schedule
 
 View = dict[str, Any]
 
+_TASK_COLUMNS = ("id", *(column.name for column in fields(ScheduledTask) if column.name != "id"))
+
 
 def task_view(state: TaskState, zone: tzinfo) -> View:
     """A task: the table's columns as they are, its `definition` taken apart, and how it stands."""
-    columns = {"id": state.task.id, **asdict(state.task)}
+    # Not `asdict`: it copies each value, which takes longer than everything else here.
+    columns = {name: getattr(state.task, name) for name in _TASK_COLUMNS}
     return columns | {
         "definition": definition_view(state.task, zone),
         "last_status": state.last and str(state.last.status),

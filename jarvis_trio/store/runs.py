@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime, timedelta, tzinfo
@@ -381,11 +381,12 @@ class RunTable:
         )
         return to_task(rows[0]) if rows else None
 
-    def last_runs(self) -> dict[int, Run]:
-        """The newest run of each task, by the task's number."""
+    def last_runs(self, task_ids: Collection[int] | None = None) -> dict[int, Run]:
+        """The newest run of each task, or of these tasks, by the task's number."""
+        condition = "" if task_ids is None else f"WHERE t.id IN ({', '.join(map(str, task_ids))})"
         rows = self._database.read(
             f"SELECT {RUN} FROM scheduled_tasks t JOIN task_runs r"
-            " ON r.id = (SELECT max(id) FROM task_runs WHERE task_id = t.id)"
+            f" ON r.id = (SELECT max(id) FROM task_runs WHERE task_id = t.id) {condition}"
         )
         return {run.task_id: run for run in _readable(rows)}
 

@@ -73,6 +73,46 @@ class TaskTable:
             for row in self._database.read(f"SELECT {TASK} FROM scheduled_tasks t {condition} ORDER BY t.name")
         ]
 
+    def numbers(self) -> list[int]:
+        """The numbers of all tasks in the order of their names; the rows are not read."""
+        return [row[0] for row in self._database.read("SELECT t.id FROM scheduled_tasks t ORDER BY t.name")]
+
+    def numbered(self, task_ids: Collection[int]) -> list[ScheduledTask]:
+        """The tasks with these numbers, by name."""
+        numbers = ", ".join(map(str, task_ids))
+        query = f"SELECT {TASK} FROM scheduled_tasks t WHERE t.id IN ({numbers}) ORDER BY t.name"
+        return [to_task(row) for row in self._database.read(query)] if task_ids else []
+
+    def maybe_due(self, now: datetime) -> list[ScheduledTask]:
+        """The enabled tasks that can be due at `now`, by the queue.
+
+        Those that the engine has yet to read, or has taken out of the queue, are among them.
+        """
+        rows = self._database.read(
+            f"SELECT {TASK} FROM scheduled_tasks t LEFT JOIN task_queue q ON q.task_id = t.id AND q.attempt = 1"
+            " WHERE t.enabled = 1 AND t.next_run_at IS NOT NULL AND (q.task_id IS NULL OR q.due_at <= ?)",
+            (to_microseconds(now),),
+        )
+        return list(map(to_task, rows))
+
+    def with_text(self, text: str) -> set[int]:
+        """The numbers of the tasks that have a text in their name, description or configuration.
+
+        In any case of letters, as Python folds it and SQL cannot.
+        """
+        wanted, columns = text.casefold(), "t.id, t.name, t.description, t.handler_type, t.handler_config"
+        rows = self._database.read(f"SELECT {columns} FROM scheduled_tasks t")
+        return {
+            row[0]
+            for row in rows
+            if wanted in "\n".join(filter(None, map(as_text, (row[1], row[2], row[3], row[4])))).casefold()
+        }
+
+    def run_once(self) -> set[int]:
+        """The numbers of the tasks that were to run once and have no time to come."""
+        query = "SELECT id FROM scheduled_tasks WHERE schedule_type = 'once' AND next_run_at IS NULL"
+        return {row[0] for row in self._database.read(query)}
+
     def count_scheduled_tasks(self) -> int:
         """How many tasks there are."""
         return int(self._database.value("SELECT count(*) FROM scheduled_tasks"))

@@ -389,3 +389,46 @@ def test_what_runs_is_seen_in_the_list(cli: Cli) -> None:
             "task": "job",
             "started_at": "2026-03-02T09:00:00+00:00",
         }
+
+
+@pytest.fixture
+def many(cli: Cli) -> Cli:
+    """Seven tasks, one of which fails."""
+    cli.ok("allow", "echo", "false")
+    for number in range(6):
+        cli.ok("add", f"task {number}", "--every", "1h", "--", "echo")
+    cli.ok("add", "bad", "--every", "1h", "--", "false")
+    cli.clock.advance(hours=1)
+    cli.ok("tick")
+    return cli
+
+
+def test_list_shows_the_first_tasks_and_says_how_many_more_there_are(many: Cli) -> None:
+    done = many("list", "--limit", "2")
+    assert [line.split("  ")[0] for line in done.out.splitlines()] == ["NAME", "bad", "task 0"]
+    assert done.err.splitlines() == ["note: 5 more; --limit 7 shows all, a TEXT those that have it"]
+    assert [task["name"] for task in many.json("list", "--limit", "2")] == ["bad", "task 0"]
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (["--limit", "9"], ["bad", *(f"task {number}" for number in range(6))]),
+        (["TASK", "--limit", "1"], ["task 0"]),
+        (["--failing"], ["bad"]),
+        (["task 5", "--failing"], []),
+        (["--due"], []),
+    ],
+    ids=str,
+)
+def test_list_chooses_before_it_cuts(many: Cli, options: list[str], names: list[str]) -> None:
+    assert [task["name"] for task in many.json("list", *options)] == names
+
+
+def test_list_reads_no_more_tasks_than_it_shows(many: Cli) -> None:
+    """So it is quick among very many."""
+    with MemoryStore(many.path) as store:
+        found = store.tasks.numbered(store.tasks.numbers()[:2])
+        last_runs = store.runs.last_runs([task.id for task in found if task.id is not None])
+    assert [task.name for task in found] == ["bad", "task 0"]
+    assert sorted(run.task_name for run in last_runs.values()) == ["bad", "task 0"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC
 
@@ -51,6 +52,14 @@ def test_a_configuration_that_makes_no_sense_is_shown_as_it_is(config: str | Non
 def test_a_policy_that_makes_no_sense_is_shown_as_it_is() -> None:
     task = replace(a_task(), policy='{"retries": "many"}')
     assert definition_words(task, UTC)["policy"] == '{"retries": "many"}'
+
+
+def test_of_a_long_list_each_element_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    value = [{"number": number} for number in range(1001)]
+    print_json(value)
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == value
+    assert len(printed.splitlines()) == len(value)
 
 
 def test_nothing_printed_can_act_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

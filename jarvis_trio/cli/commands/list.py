@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 import click
 
-from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_json, print_table, say
+from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, note, print_json, print_table, say
 from jarvis_trio.cli.session import pass_looking_session
 from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.looks import TaskState
@@ -20,6 +20,7 @@ from jarvis_trio.models import HELD_REASON, Run, ScheduledTask, ScheduleType, ta
 from jarvis_trio.notation.text import moment_words, relative, short_duration
 from jarvis_trio.schedules.schedule import stored_next_run
 
+_SCREEN = 200
 _COLUMNS = (
     Column("NAME", Fit.FOLD),
     Column("SCHEDULE", Fit.FOLD),
@@ -35,9 +36,24 @@ _COLUMNS = (
 @click.option("--failing", is_flag=True, help="Only tasks in trouble.")
 @click.option("--due", is_flag=True, help="Only tasks whose time has come.")
 @click.option("--all", "finished", is_flag=True, help="Also tasks that ran once, more than a day ago.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help=f"Show at most N tasks; by default {_SCREEN}, with --json all.",
+)
 @json_option
 @pass_looking_session
-def list_tasks(session: Session, /, text: str | None, failing: bool, due: bool, finished: bool, as_json: bool) -> None:
+def list_tasks(
+    session: Session,
+    /,
+    text: str | None,
+    failing: bool,
+    due: bool,
+    finished: bool,
+    limit: int | None,
+    as_json: bool,
+) -> None:
     """List the tasks, with their next and their last run.
 
     TEXT keeps those that have it in their name, description or command.
@@ -47,8 +63,10 @@ def list_tasks(session: Session, /, text: str | None, failing: bool, due: bool, 
       jarvis-trio list
       jarvis-trio list backup --failing
     """
-    request = TasksRequest(text=text, failing=failing, due=due, finished=finished)
-    states, now, zone = looks.chosen_tasks(session, request), session.now(), session.zone()
+    limit = limit or (None if as_json else _SCREEN)
+    request = TasksRequest(text=text, failing=failing, due=due, finished=finished, limit=limit)
+    chosen, now, zone = looks.chosen_tasks(session, request), session.now(), session.zone()
+    states = chosen.states
     if as_json:
         print_json([views.task_view(state, zone) for state in states])
         return
@@ -64,6 +82,8 @@ def list_tasks(session: Session, /, text: str | None, failing: bool, due: bool, 
             held = state.set_aside == HELD_REASON
             why = HELD_REASON if held else f"set aside until it is fixed: {state.set_aside}"
             say(f"{short_name(state.task.name)} is {why}")
+    if chosen.more:
+        note(f"{chosen.more:,} more; --limit {len(states) + chosen.more} shows all, a TEXT those that have it")
 
 
 def _row(state: TaskState, now: datetime, zone: tzinfo) -> list[Cell]:
