@@ -222,7 +222,8 @@ class Claims:
 
         if planned.slot != due.scheduled_for:
             # Back into the queue at its new nominal time: what is overdue runs in that order.
-            self._store.queue.settle(due.task, planned.slot, collapsed=self._collapsed(due, schedule, planned))
+            collapsed, origin = self._collapsed(due, schedule, planned), schedule.origin(planned.slot, now)
+            self._store.queue.settle(due.task, planned.slot, collapsed=collapsed, origin=origin)
             return Passed.COLLAPSED
         if due.task.handler_type not in self._known:
             return self._park(due, now)

@@ -478,12 +478,12 @@ class SchedulerEngine:
             self._unless_refused(lambda: self._planner.rezone(now))
 
     def _notice_clock(self) -> None:
-        jump = self._wall.look(self.memory_store.runs.last_started_at)
+        jump = self._wall.look(self._planner.last_sign)
         if jump.was_set:
             self._history.look_again(jump.now)
         if jump.back > CLOCK_SLACK:
             _logger.warning("The clock was set back by %s; schedules are read again", duration_text(jump.back))
-            self._unless_refused(lambda: self._planner.rewind(jump.now, jump.back))
+            self._unless_refused(lambda: self._planner.rewind(jump))
 
     def _run(self, claim: Claim, present: Present) -> Ended:
         with suppress(StoreError):  # nobody is told of a start that cannot be noted

@@ -15,6 +15,7 @@ from functools import partial
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.peers import Peers
+from jarvis_trio.engine.wallclock import Jump
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import ConflictError, ScheduleError
 from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
@@ -147,11 +148,24 @@ class Planner:
                 moved = slot if origin is None else schedule.reread(slot)
                 self._move(task, moved, origin and moved)
 
-    def rewind(self, now: datetime, back: timedelta) -> None:
-        """The wall clock was set back by `back`: keep the schedules right.
+    def last_sign(self) -> datetime | None:
+        """The latest instant that the clock is known to have read before this process.
+
+        A process that planned and was killed before it ran anything leaves no run to tell.
+        """
+        signs = (self._store.runs.last_started_at(), self._store.queue.latest_origin())
+        return max(filter(None, signs), default=None)
+
+    def rewind(self, jump: Jump) -> None:
+        """The wall clock was set back: keep the schedules right.
 
         No interval, retry or message waits longer than it says, and no slot runs twice.
         """
+        now, back = jump.now, jump.back
+        if jump.is_guess:
+            # Runs stay ahead of the clock at each start until it has caught up, and origins do not:
+            # they are what an earlier rewind, of this jump too, has left.
+            back = max((self._store.queue.latest_origin() or now) - now, timedelta(0))
         with self._store.transaction():
             for task, schedule, slot, origin in self._queued():
                 has_run = partial(self._store.runs.slot_has_run, require_id(task))

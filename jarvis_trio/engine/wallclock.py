@@ -18,11 +18,15 @@ ntpd steps the clock by parts of a second.
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """What a look found: it was `now`, the clock was set or not, and by how much back."""
+    """What a look found: it was `now`, the clock was set or not, and by how much back.
+
+    At the first look of a process `back` is a guess: it was at least that.
+    """
 
     now: datetime
     was_set: bool
     back: timedelta
+    is_guess: bool = False
 
 
 class WallClock:
@@ -34,11 +38,12 @@ class WallClock:
         self._zero: datetime | None = None  # what the wall clock read when the monotonic one read 0
         self._steady_since = 0.0  # by the monotonic clock: since when the wall clock was not set
 
-    def look(self, last_run: Callable[[], datetime | None]) -> Jump:
+    def look(self, last_sign: Callable[[], datetime | None]) -> Jump:
         """Look whether the clock was set since the last look.
 
         It then lost time against the monotonic clock. At the first look it has lost time if the
-        start of the `last_run` is still to come. Raises StoreError if that cannot be read.
+        `last_sign` of an earlier process is still to come. Raises StoreError if that cannot be
+        read.
         """
         with self._guard:
             now = self._clock.now()  # read again: the tick may have waited long for the database
@@ -47,9 +52,10 @@ class WallClock:
             was_set = self._zero is None or abs(self._zero - zero) > CLOCK_SLACK
             if was_set:
                 self._steady_since = monotonic
-            back = (last_run() or now) - now if self._zero is None else self._zero - zero
+            is_guess = self._zero is None
+            back = (last_sign() or now) - now if self._zero is None else self._zero - zero
             self._zero = zero
-        return Jump(now, was_set, back)
+        return Jump(now, was_set, back, is_guess)
 
     def is_steady(self, now: datetime) -> bool:
         """Whether it goes on as the monotonic one does, but for small corrections."""

@@ -40,12 +40,14 @@ class Made:
     """What a database has of the tables that this program knows.
 
     `tables` has the columns of each; `triggers` and `indexes` the names, and of a trigger what it
-    does, in a form that can be compared with what it should do (`Dialect.trigger_mark`).
+    does, in a form that can be compared with what it should do (`Dialect.trigger_mark`). `keys` has
+    the columns of each key of a table, the primary one first; None if nobody but us makes tables.
     """
 
     tables: Mapping[str, Set[str]]
     indexes: Set[str]
     triggers: Mapping[str, str]
+    keys: Mapping[str, Sequence[tuple[str, ...]]] | None = None
 
 
 class Dialect(Protocol):
@@ -65,6 +67,12 @@ class Dialect(Protocol):
 
     def trigger_mark(self, name: str) -> str:
         """What a trigger should do, to be compared with what is there."""
+
+    def remake_table(self, name: str, table: Table, found: Set[str]) -> Sequence[str]:
+        """The statements that make a table again, with its keys, and keep its rows.
+
+        `found` are the columns that it has now. Rows that the keys refuse are left out.
+        """
 
 
 class Watch(Protocol):

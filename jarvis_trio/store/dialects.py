@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 from jarvis_trio.store.schema import NUMBERED, TRIGGERS, Table
 
@@ -26,6 +27,18 @@ class SqliteDialect:
 
     def trigger_mark(self, name: str) -> str:
         return on_one_line(self._trigger(name))
+
+    def remake_table(self, name: str, table: Table, found: Set[str]) -> list[str]:
+        # By a copy and not by ALTER TABLE RENAME, which fails as long as triggers name the table.
+        columns = ", ".join(f'"{column}"' for column in sorted(found))
+        return [
+            f"CREATE TEMP TABLE kept AS SELECT * FROM main.{name}",
+            f"DROP TABLE main.{name}",
+            self.make_table(f"main.{name}", table),
+            *(f'ALTER TABLE main.{name} ADD COLUMN "{column}"' for column in sorted(found - table.columns.keys())),
+            f"INSERT OR IGNORE INTO main.{name} ({columns}) SELECT {columns} FROM temp.kept",
+            "DROP TABLE temp.kept",
+        ]
 
     def _trigger(self, name: str) -> str:
         when, then = TRIGGERS[name]
@@ -58,6 +71,9 @@ class PostgresDialect:
 
     def trigger_mark(self, name: str) -> str:
         return on_one_line(" ".join(TRIGGERS[name]))
+
+    def remake_table(self, name: str, table: Table, found: Set[str]) -> list[str]:
+        raise NotImplementedError("a server's tables change by ALTER TABLE, which keeps their keys")
 
 
 _POSTGRES_TYPES = {

@@ -4,7 +4,8 @@ Guarantees:
 
 - A database is at one whole version at any instant: each step is one transaction, and a process
   that dies in between leaves it at the step before.
-- What is not ours stays: only tables, columns, indexes and triggers that are missing are added.
+- What is not ours stays: only tables, columns, indexes and triggers that are missing are added. A
+  table of ours without its keys is made again with its rows; a copy of the database was made first.
 - A database of a newer program is refused before anything is changed.
 
 This code assumes that one program at a time writes, and that the next one may be another version
@@ -45,6 +46,20 @@ class Found:
         """The columns that a table of the database does not have."""
         return [column for column in table.columns if column not in self.made.tables[name]]
 
+    def keyless(self, wanted: Shape) -> list[str]:
+        """The tables that have lost a key, because another program made them again without it."""
+        keys = self.made.keys or {}
+        return [
+            name
+            for name, table in wanted.tables.items()
+            if name in keys and (not table.theirs or name == "scheduled_tasks")
+            if not {*self._needed(name, table)} <= {*keys[name]}
+        ]
+
+    @staticmethod
+    def _needed(name: str, table: Table) -> list[tuple[str, ...]]:
+        return table.keys() if name != "scheduled_tasks" else [("id",)]
+
 
 def look(connection: Connection, steps: Steps = STEPS) -> Found:
     """Read what the database has. Raises StoreError for one that a newer program made."""
@@ -73,6 +88,7 @@ def missing(connection: Connection, found: Found, steps: Steps = STEPS) -> list[
             words += [f"column {name}.{column}" for column in found.absent(name, table)]
         else:
             words.append(f"table {name}")
+    words += [f"keys of table {name}" for name in found.keyless(wanted)]
     words += [f"index {name}" for name in wanted.indexes if name not in found.made.indexes]
     words += [f"trigger {name}" for name in _other_triggers(connection, found)]
     return words or ([] if found.version == len(steps) else [f"schema {len(steps)}"])
@@ -93,11 +109,16 @@ def _take_step(connection: Connection, steps: Steps, number: int) -> None:
     connection.begin()
     try:
         found = look(connection, steps)  # another program may have been faster
+        if number == len(steps) and (keyless := found.keyless(shape(steps))):
+            _remake(connection, keyless, found, shape(steps))
+            found = look(connection, steps)  # its indexes went with it
         _add_missing(connection, found, shape(steps[:number]))
         if 0 < found.version < number:
             _execute_all(connection, steps[number - 1].then)
         if number == len(steps):
             _make_triggers(connection, found)
+            if "task_queue" not in found.made.tables:
+                _execute_all(connection, UNSETTLE_ALL)
         if found.version < number:
             connection.execute(_NOTE_VERSION, (str(number),))
         connection.commit()
@@ -108,6 +129,15 @@ def _take_step(connection: Connection, steps: Steps, number: int) -> None:
     except BaseException:
         connection.roll_back()
         raise
+
+
+def _remake(connection: Connection, keyless: Iterable[str], found: Found, wanted: Shape) -> None:
+    for name in keyless:
+        if wanted.tables[name].theirs:
+            says = f"the table {name} of {connection.place} has lost its key, id: another program made it again without"
+            raise StoreError(says, fix="restore a backup of the database, and have that program keep the key")
+        columns = found.made.tables[name]
+        _execute_all(connection, connection.dialect.remake_table(name, wanted.tables[name], columns))
 
 
 def _add_missing(connection: Connection, found: Found, wanted: Shape) -> None:

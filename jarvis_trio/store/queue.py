@@ -235,6 +235,17 @@ class TaskQueue:
         )
         return map(to_task, rows)
 
+    def latest_origin(self) -> datetime | None:
+        """The latest instant from which an interval counts to its next slot; None if there is none.
+
+        The clock has read that, or a moment less, when the slot was queued.
+        """
+        query = (
+            "SELECT max(q.waits_from) FROM task_queue q JOIN scheduled_tasks t ON t.id = q.task_id"
+            " WHERE q.attempt = 1 AND t.schedule_type = 'interval'"
+        )
+        return _instant_or_none(self._database.value(query))
+
     def drop_orphans(self) -> None:
         """Forget what belongs to tasks that are gone.
 

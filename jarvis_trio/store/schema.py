@@ -36,6 +36,14 @@ class Table:
     by_key: bool = False
     theirs: bool = False
 
+    def keys(self) -> list[tuple[str, ...]]:
+        """The columns of each key that its rows are told apart by."""
+        whole: list[tuple[str, ...]] = [(column,) for column, type_ in self.columns.items() if "PRIMARY KEY" in type_]
+        if self.key:
+            names = self.key.partition("(")[2].rstrip(")")
+            whole.append(tuple(name.strip() for name in names.split(",")))
+        return whole
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

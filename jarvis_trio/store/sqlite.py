@@ -207,10 +207,21 @@ class SqliteFile:
         # By name, since to look into a table of others can need a module that only they have.
         tables = {row[1]: self._columns(row[1]) for row in items if row[0] == "table" and row[1] in known}
         indexes = {row[1] for row in items if row[0] == "index"}
-        return Made(tables, indexes, {row[1]: on_one_line(row[2]) for row in items if row[0] == "trigger"})
+        triggers = {row[1]: on_one_line(row[2]) for row in items if row[0] == "trigger"}
+        return Made(tables, indexes, triggers, {name: self._keys(name) for name in tables})
 
     def _columns(self, table: str) -> set[str]:
         return {str(row[1]).lower() for row in self.execute(f"PRAGMA main.table_info({table})").rows}
+
+    def _keys(self, table: str) -> list[tuple[str, ...]]:
+        found = self.execute(f"PRAGMA main.table_info({table})").rows
+        primary = sorted((row["pk"], str(row["name"]).lower()) for row in found if row["pk"])
+        keys = [tuple(name for _, name in primary)]
+        for index in self.execute(f"PRAGMA main.index_list({table})").rows:
+            if index["unique"] and not index["partial"]:
+                columns = self.execute(f"PRAGMA main.index_info('{index['name']}')").rows
+                keys.append(tuple(str(row["name"]).lower() for row in columns))
+        return keys
 
     def close(self) -> None:
         self.sqlite.close()
@@ -274,8 +285,11 @@ class SqliteFile:
         if (writes := self._data_version()) == self._others_writes:
             return writes
         if self._schema_version() != self._schema:
-            words = ladder.missing(self, ladder.look(self, self._steps), self._steps)
+            found = ladder.look(self, self._steps)
+            words = ladder.missing(self, found, self._steps)
             if words:
+                if found.keyless(shape(self._steps)):
+                    _logger.warning("A copy of the database as it was is at %s", back_up(self.sqlite, self.path))
                 ladder.climb(self, self._steps)
                 _logger.warning(
                     "Another program changed the tables of %s; added again: %s", self.place, ", ".join(words)

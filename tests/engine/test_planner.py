@@ -710,6 +710,40 @@ def test_the_log_tells_when_a_task_is_set_aside_and_when_it_is_fixed(
 
 
 @pytest.mark.law(3)
+def test_law_3_slots_that_were_caught_up_by_a_wrong_clock_come_back_with_it(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    def put_it_right(*_: object) -> None:
+        clock.set(minutes=-30)
+
+    engine = make_engine({"right": put_it_right})
+    store.store_scheduled_task(a_task("setter", handler="right", every={"hours": 1}, next_run_at=START.isoformat()))
+    earlier = START - timedelta(minutes=1)
+    store.store_scheduled_task(a_task("often", every={"minutes": 1}, next_run_at=earlier.isoformat()))
+    clock.set(minutes=30)
+    engine.evaluate_due_tasks()  # it catches `often` up first; when the setter has run, that is ahead of the clock
+    assert notes.calls == []
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=1)
+    engine.evaluate_due_tasks()
+    assert notes.slots == [START, START + timedelta(minutes=1)]
+
+
+@pytest.mark.law(3)
+def test_law_3_slots_that_a_dead_process_planned_by_a_wrong_clock_come_back_with_it(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    task = store.store_scheduled_task(a_task(every={"minutes": 1}, next_run_at=START.isoformat()))
+    later = START + timedelta(hours=7)
+    store.queue.settle(task, later, collapsed=420, origin=later - timedelta(minutes=1))  # and then it was killed
+    engine = make_engine()
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=1)
+    engine.evaluate_due_tasks()
+    assert len(notes.calls) == 1
+
+
+@pytest.mark.law(3)
 def test_law_3_a_retry_waits_no_longer_because_the_clock_was_set_back(
     store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
 ) -> None:

@@ -5,7 +5,7 @@
 #
 # BEATS lines a tenth of a second apart show for how long it lives. HOW: ok; fail; flaky (fails at the
 # first attempt); stubborn (SIGTERM does not end it); litter (leaves a child that goes on tracing);
-# loud (prints five megabytes).
+# loud (prints 200 kB).
 trace=$1 beats=$2 how=$3
 
 note() {
@@ -20,6 +20,6 @@ while [ "$beats" -gt 0 ]; do
     beats=$((beats - 1))
 done
 [ "$how" = litter ] && while sleep 0.1; do note litter -; done &
-[ "$how" = loud ] && head -c 5000000 /dev/zero
+[ "$how" = loud ] && head -c 200000 /dev/zero
 note end -
 case $how$JARVIS_ATTEMPT in fail* | flaky1) exit 1 ;; esac
