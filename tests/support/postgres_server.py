@@ -11,20 +11,16 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
-_SETTINGS = (
-    "fsync=off",
-    "full_page_writes=off",
-    "max_connections=200",
-    "unix_socket_directories=",
-    "log_min_messages=fatal",
-)
+_SETTINGS = ("max_connections=200", "unix_socket_directories=", "log_min_messages=fatal")
+
+THROWN_AWAY = ("fsync=off", "full_page_writes=off")
 """What a server of tests need not do: its data is thrown away."""
 
 _numbers = itertools.count(1)
@@ -45,9 +41,14 @@ def why_not() -> str | None:
 
 
 class PostgresServer:
-    """Runs until `stop`. As root it is the user `postgres` who runs it, since it refuses root."""
+    """Runs until `stop`. As root it is the user `postgres` who runs it, since it refuses root.
 
-    def __init__(self) -> None:
+    Args:
+        settings: of the server, as `name=value`; they count until it stops.
+    """
+
+    def __init__(self, settings: Sequence[str] = THROWN_AWAY) -> None:
+        self._settings = (*_SETTINGS, *settings)
         bin_folder = programs()
         assert bin_folder is not None
         self._bin = bin_folder
@@ -70,7 +71,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        settings = [f"--{setting}" for setting in (*_SETTINGS, f"port={self.port}", "listen_addresses=127.0.0.1")]
+        settings = [f"--{setting}" for setting in (*self._settings, f"port={self.port}", "listen_addresses=127.0.0.1")]
         self._process = subprocess.Popen(
             [self._bin / "postgres", "-D", self._data, *settings],
             stdout=subprocess.DEVNULL,
