@@ -15,8 +15,8 @@ from jarvis_trio.notation.text import duration_words, joined, relative
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.machines import Machine
 
-AWAY_AFTER = timedelta(seconds=90)
-"""A machine checks in each half minute; after three times that it is told of as away."""
+AWAY_AFTER = timedelta(minutes=1)
+"""A daemon is seen every few seconds; without that for this long its machine is told of as away."""
 
 CLOCK_SLACK = timedelta(minutes=1)
 """How far a machine's own clock may be off before people are told."""
@@ -60,18 +60,9 @@ def machine_states(store: MemoryStore, now: datetime) -> list[MachineState]:
     return [MachineState(machine, now) for machine in store.machines.list_machines()]
 
 
-def place_of(task: ScheduledTask) -> str | None:
-    """The machine or label where a task is to run; None for anywhere."""
-    try:
-        place = task_policy(task.policy).on
-    except ScheduleError:
-        return None
-    return None if place == ANYWHERE else place
-
-
 def takers(states: Sequence[MachineState], task: ScheduledTask) -> list[MachineState]:
     """The machines that may run a task, there or away."""
-    place = place_of(task)
+    place = _place(task)
     return [state for state in states if state.machine.may_take(place)]
 
 
@@ -79,7 +70,7 @@ def why_it_waits(states: Sequence[MachineState], task: ScheduledTask) -> str:
     """Why no machine runs a task at present, as a clause; empty if one can."""
     able = takers(states, task)
     if not able:
-        place = place_of(task)
+        place = _place(task)
         lacks = "takes what may run anywhere" if place is None else f"is named {place} or has that label"
         return f"no machine {lacks}; `jarvis-trio edit {task.name} --on MACHINE` gives it one"
     there = [state for state in able if not state.away]
@@ -90,3 +81,12 @@ def why_it_waits(states: Sequence[MachineState], task: ScheduledTask) -> str:
     if all(state.machine.handlers and task.handler_type not in state.machine.handlers for state in there):
         return f"no handler of type {task.handler_type} on {joined([state.name for state in there])}"
     return ""
+
+
+def _place(task: ScheduledTask) -> str | None:
+    """The machine or label where a task is to run; None for anywhere, or if nobody can tell."""
+    try:
+        place = task_policy(task.policy).on
+    except ScheduleError:
+        return None
+    return None if place == ANYWHERE else place

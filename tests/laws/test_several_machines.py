@@ -9,22 +9,20 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import pytest
 
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.machines import Forgotten, shared_peers
 from jarvis_trio.engine.runner import run_inline
-from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, require_id
+from jarvis_trio.models import RunStatus, ScheduledTask, require_id
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.opening import open_store
 from jarvis_trio.store.postgres import PostgresDatabase
 from tests.support.cli_world import CHECKOUT, eventually
-from tests.support.core_fakes import START, FakeClock, MakeEngine, Notes, a_task
+from tests.support.core_fakes import START, FakeClock, Notes, a_task
 from tests.support.postgres_server import PostgresServer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
@@ -195,40 +193,6 @@ def test_a_machine_ends_what_a_dead_process_of_its_own_left(address: str) -> Non
         store.queue.settle(task, START + timedelta(days=1))
         engine.evaluate_due_tasks()
         assert [run.status for run in store.runs.list_runs()] == [RunStatus.EXECUTED, RunStatus.INTERRUPTED]
-
-
-@pytest.mark.law(3)
-@pytest.mark.law(6)
-def test_a_month_has_the_same_history_on_both_databases(address: str, tmp_path: Path, make_engine: MakeEngine) -> None:
-    def fail_first(task: ScheduledTask, context: HandlerContext) -> dict[str, str]:
-        return {"status": "error" if context.attempt == 1 else "ok"}
-
-    histories: list[list[Any]] = []
-    file = MemoryStore(tmp_path / "month.db", clock=FakeClock())
-    server = MemoryStore("unused", clock=FakeClock(), connection=PostgresDatabase(address))
-    for store in (file, server):
-        with store:
-            clock = store.clock
-            assert isinstance(clock, FakeClock)
-            engine = make_engine({"fail_first": fail_first}, store=store, clock=clock, random=Random(1))
-            store.store_scheduled_task(a_task("every 3 h", every={"hours": 3}))
-            store.store_scheduled_task(a_task("daily", cron="30 7 * * *", policy={"timezone": "America/New_York"}))
-            store.store_scheduled_task(a_task("flaky", cron="0 */8 * * *", handler="fail_first", policy={"retries": 1}))
-            store.store_scheduled_task(a_task("once", at=(START + timedelta(days=3)).isoformat()))
-            engine.evaluate_due_tasks()
-            while (due_at := engine.next_due_at()) is not None and due_at < START + timedelta(days=30):
-                clock.set(seconds=max((due_at - clock.now()).total_seconds(), 0))
-                clock.seconds += 1
-                engine.evaluate_due_tasks()
-            histories.append(
-                [
-                    (run.task_name, run.scheduled_for, run.attempt, run.status, run.started_at)
-                    for run in store.runs.list_runs()
-                ]
-            )
-    assert histories[0] == histories[1]
-    assert len(histories[0]) > 400
-    assert {run[1].tzinfo for run in histories[0]} == {UTC}
 
 
 @pytest.mark.law(3)

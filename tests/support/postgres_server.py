@@ -57,7 +57,13 @@ class PostgresServer:
         if self.user is not None:
             shutil.chown(self.folder, self.user)
         self._data = self.folder / "data"
-        initdb = [self._bin / "initdb", "--no-sync", "--auth=trust", "--username=jarvis", "--encoding=UTF8"]
+        initdb: list[str | Path] = [
+            self._bin / "initdb",
+            "--no-sync",
+            "--auth=trust",
+            "--username=jarvis",
+            "--encoding=UTF8",
+        ]
         subprocess.run(
             [*initdb, "--locale=C", self._data], check=True, capture_output=True, user=self.user, cwd="/", timeout=60
         )
