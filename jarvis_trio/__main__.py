@@ -15,7 +15,7 @@ def run() -> NoReturn:
     """Run one command, and end the process with its exit code.
 
     At once: the interpreter's own end would wait for every thread that a handler or a
-    delivery has left behind, perhaps for ever, and it takes longer than a stop may (law 1).
+    delivery has left behind, perhaps forever, and it takes longer than a stop may (law 1).
     The database, the lock and the log are closed by then.
     """
     _open_missing_streams()

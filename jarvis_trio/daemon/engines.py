@@ -240,5 +240,5 @@ class TotalEngine:
 
 
 def _is_true(answer: object) -> bool:
-    """Only True counts: a mock says something like yes to every question, for ever."""
+    """Only True counts: a mock says something like yes to every question, forever."""
     return answer is True

@@ -4,7 +4,7 @@ Guarantees:
 
 - A delivery holds up no tick, whatever its server does: it has threads of its own.
 - A delivery that lasts longer than the deadline is abandoned. Its thread cannot be killed; it
-  keeps one of `THREADS` until it ends, so a server that hangs for ever fills no memory.
+  keeps one of `THREADS` until it ends, so a server that hangs forever fills no memory.
 - A stop waits for deliveries no longer than the grace. What is unsent stays in the outbox.
 
 This code assumes that the engine sends at most one message at a time on each channel, and

@@ -208,7 +208,7 @@ def tick(session: Session) -> list[dict[str, Any]]:
 
 
 def refuse_taken(session: Session, name: str) -> None:
-    """Raises DuplicateTaskError if a task bears that name."""
+    """Raises DuplicateTaskError if a task has that name."""
     if session.find_task(name) is not None:
         fix = "choose another name, or `jarvis-trio edit` that one"
         raise DuplicateTaskError(f"a task named {name!r} exists", fix=fix)

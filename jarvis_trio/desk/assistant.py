@@ -58,7 +58,7 @@ def add_rule(
 
 
 def enable_rule(session: Session, name: str, enabled: bool) -> RuleRow:
-    """Have a rule evaluated again, or not any more. Raises UnknownTaskError."""
+    """Have a rule evaluated again, or no longer. Raises UnknownTaskError."""
     session.store.assistant.enable_alert_rule(rule(session, name).id, enabled)
     return rule(session, name)
 

@@ -53,7 +53,7 @@ def placed(session: Session, task: ScheduledTask) -> ScheduledTask:
 
 
 def check_place(session: Session, task: ScheduledTask) -> None:
-    """Refuse a machine that nobody knows: its task would wait for ever. Raises TaskError."""
+    """Refuse a machine that nobody knows: its task would wait forever. Raises TaskError."""
     here, place = session.store.here, place_of(task, session.store.here)
     if here is None or place is None or here.may_take(place):
         return

@@ -7,7 +7,7 @@ Guarantees:
 - A channel that hangs pauses, longer each time, until a message gets through.
 - Nothing is sent that is not in the outbox, and nothing leaves it before it was sent or given up.
 
-This code assumes that a call of `send` may hang for ever, in a thread that cannot be killed.
+This code assumes that a call of `send` may hang forever, in a thread that cannot be killed.
 
 The races:
 

@@ -328,7 +328,7 @@ class SchedulerEngine:
         return self._running.names()
 
     def _wanted_at(self, ahead: Ahead, lead: timedelta) -> datetime | None:
-        """When to come for the head of the queue: ahead of its time, unless that was in vain."""
+        """When to come for the head of the queue: ahead of its time, unless that was too early."""
         if ahead.slot_at is None or ahead.slot_at == self._early_at:
             return ahead.slot_at
         return ahead.slot_at - lead

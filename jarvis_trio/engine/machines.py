@@ -7,7 +7,7 @@ Guarantees:
 - Any other run is declared dead by another machine only when its process has been without its lock
   on the server for `lost_after`. By then that process has ended the run's command: it does so when
   the server has not answered it for `fenced_after`, and starts no such run meanwhile.
-- Two machines never bear one name.
+- No two machines have the same name.
 
 This code assumes that each machine keeps its data folder, which holds its identity; that nobody
 sets the server's clock while machines are cut off; and that a command can be killed. A Python
@@ -15,10 +15,10 @@ handler cannot: it is told to stop, and that is all.
 
 The races that it is made for:
 
-1. A daemon is killed amid a run. The next tick on its machine sees that its process is gone, ends
+1. A daemon is killed during a run. The next tick on its machine sees that its process is gone, ends
    what is left of the command, and has the slot run again. If there is no next tick, the guard has
    ended the command, and another machine takes the run over if it may.
-2. A machine is cut off amid a run, for less than `fenced_after`. Its command runs on; its outcome
+2. A machine is cut off during a run, for less than `fenced_after`. Its command runs on; its outcome
    is kept and written when the connection is back.
 3. It is cut off for longer. What only it may run goes on as before. The rest is ended, and
    its slot runs again elsewhere, or here if the connection is back first.

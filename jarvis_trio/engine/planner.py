@@ -61,16 +61,7 @@ class Planner:
 
         One that cannot be scheduled is set aside; one that was and now can comes back.
         """
-        task_id = require_id(task)
-        if self._store.troubles.is_in_trouble(task_id, TroubleKind.HELD):
-            self._store.queue.dequeue(task_id)
-            return
-        if not self._is_known(task) and self._store.troubles.is_in_trouble(task_id, TroubleKind.NO_HANDLER):
-            self._store.queue.dequeue_slot(task_id)  # its next run stays as it is, until its handler is there
-            return
-        set_aside = self._store.troubles.reason_set_aside(task_id)
-        if not task.enabled:
-            self._store.queue.dequeue(task_id)
+        if self._waits(task):
             return
         try:
             schedule = task_schedule(task, self._clock.zone())
@@ -80,15 +71,30 @@ class Planner:
         except ScheduleError as error:
             self.set_aside(task, str(error), now)
             return
+
         self._notices.watch(task, now)
-        if set_aside is not None:
+        if self._store.troubles.reason_set_aside(require_id(task)) is not None:
             self._notices.scheduled_again(task, now)
             _logger.info("Task %r was fixed and is scheduled again", task.name, extra={"task": task.name})
+
         origin = None if slot is None else schedule.origin(slot, now)
         if slot is None or slot != stored:
             self._store.queue.set_next_run(task, slot, origin=origin)
         else:
             self._store.queue.settle(task, slot, origin=origin)
+
+    def _waits(self, task: ScheduledTask) -> bool:
+        """Take a task that is held, paused or without a handler out of the queue; whether it is."""
+        task_id, troubles = require_id(task), self._store.troubles
+        if troubles.is_in_trouble(task_id, TroubleKind.HELD):
+            self._store.queue.dequeue(task_id)
+        elif not self._is_known(task) and troubles.is_in_trouble(task_id, TroubleKind.NO_HANDLER):
+            self._store.queue.dequeue_slot(task_id)  # its next run stays as it is, until its handler is there
+        elif not task.enabled:
+            self._store.queue.dequeue(task_id)
+        else:
+            return False
+        return True
 
     def _is_known(self, task: ScheduledTask) -> bool:
         """Whether its handler is here, or on another machine that may run it."""

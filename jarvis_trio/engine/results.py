@@ -30,7 +30,7 @@ class Results:
         self._told_unknown: set[str] = set()
 
     def of_run(self, ended: Ended, *, waits_for_delivery: bool) -> dict[str, Any]:
-        """How a run ended; the result bears its number until `with_delivery` has seen it."""
+        """How a run ended; the result has its number until `with_delivery` has seen it."""
         claim, outcome = ended.claim, ended.outcome
         log_end(ended)
         result = _described(claim.task, outcome.status)

@@ -191,7 +191,7 @@ class Approvals:
     def _read(self) -> dict[str, Any]:
         fix = "remove the file, and approve again"
         try:
-            # Non-blocking, as a FIFO of that name would hold up every command for ever.
+            # Non-blocking, as a FIFO of that name would hold up every command forever.
             with open(self._file, encoding="utf-8", opener=lambda p, f: os.open(p, f | os.O_NONBLOCK)) as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode) or others_can_write(self._file, status):

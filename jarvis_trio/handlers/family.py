@@ -12,7 +12,7 @@ This code assumes:
 
 How a process tries to get away, and what finds it:
     1. Its parent dies: it is still in the command's session.
-    2. It makes a session of its own: it still bears the marker, or a living member of
+    2. It makes a session of its own: it still has the marker, or a living member of
        the family is its parent.
     3. It clears its environment as well: its session is the family's, because the process that made
        the session was found once, or a living parent of the family leads to it.
@@ -61,7 +61,7 @@ class Family:
     """The processes of one command, or of all commands of a process that is gone.
 
     Args:
-        marker: how the value of `MARKER` begins in their environment; nothing if they bear none.
+        marker: how the value of `MARKER` begins in their environment; nothing if they have none.
     """
 
     def __init__(self, marker: str) -> None:

@@ -4,7 +4,7 @@ Guarantees:
 - Nothing that was not read ends in `processed/`. A file is first moved to `.taken/`; that
   rename is atomic, and whatever a sender does with the file's name afterwards is about
   another file.
-- Nothing waits for ever: what is not a plain file is never opened.
+- Nothing waits forever: what is not a plain file is never opened.
 - Nothing leaves the inbox: its folders are opened once, without following a link, and every
   name is looked up in the folder that was opened.
 

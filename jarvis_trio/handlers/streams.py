@@ -91,7 +91,7 @@ class Streams:
     def drain(self) -> None:
         """Read what is left without waiting, up to a limit.
 
-        A process that lives on may write on for ever.
+        A process that lives on may write on forever.
         """
         for _ in range(_MOST_LEFT):
             if not self.pump(0):

@@ -6,7 +6,7 @@ likes, and they would run on beside the next attempt.
 Guarantees:
 
 - A process that was forked here (`os.fork`, `multiprocessing`) ends as soon as this one has ended.
-- A program that was started here, or by such a fork, bears a marker. Whoever finds this process
+- A program that was started here, or by such a fork, has a marker. Whoever finds this process
   dead ends it by that, before its task runs again (`handlers.processes.end_orphans`).
 
 This code assumes that a handler forks by Python's own means: a library in C that forks by itself
@@ -55,7 +55,7 @@ _owner = ""
 def bind_offspring() -> None:
     """From now on, what is forked or started here ends with this process.
 
-    A process that bears the marker of a run keeps it: it is part of that run.
+    A process that has the marker of a run keeps it: it is part of that run.
     """
     global _reading, _writing, _number, _owner  # a process has one end, which one pipe tells
     if not _owner:

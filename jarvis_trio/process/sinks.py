@@ -9,7 +9,7 @@ Guarantees:
 - A log file that is renamed or deleted (logrotate) is opened again for the next line.
 - What cannot be written raises nothing, and is complained about once.
 
-This code assumes that a write may hang for ever. Nobody joins a writing thread without a limit.
+This code assumes that a write may hang forever. Nobody joins a writing thread without a limit.
 
 `logging.handlers.QueueListener` was considered and rejected: its `stop` waits for its thread
 without a limit, and its queue has no count of what it dropped.

@@ -67,7 +67,7 @@ _DAY = timedelta(days=1)
 # A year of each of the 14 layouts of the calendar: common ones from Monday on, then leap ones.
 _LAYOUTS = (2018, 2019, 2014, 2015, 2010, 2011, 2017, 2024, 2008, 2020, 2004, 2016, 2000, 2012)
 _EACH_WEEK = sum(1 << 7 * week for week in range(54))
-# Twice the 400 years after which the calendar repeats: the last rule of a zone holds for ever,
+# Twice the 400 years after which the calendar repeats: the last rule of a zone holds forever,
 # so a wild-card job that met a gap each time until then will always do so.
 _LONGEST_SEARCH = 800 * 366 * SECONDS_PER_DAY
 
@@ -126,7 +126,7 @@ class CronExpression:
         """The first fire strictly after `after`.
 
         Args:
-            after: aware: the expression is read in its zone, and the result bears that
+            after: aware: the expression is read in its zone, and the result has that
                 zone, with the `fold` that tells the passes of a repeated hour apart.
                 Naive: plain wall-clock arithmetic, without clock changes; so is the result.
 

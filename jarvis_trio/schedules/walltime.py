@@ -91,7 +91,7 @@ def _offset_at(zone: tzinfo | None, second: int) -> int:
     if not _FIRST_CONVERTIBLE <= second <= _LAST_CONVERTIBLE:
         second = _FIRST_CONVERTIBLE if second < _FIRST_CONVERTIBLE else _LAST_CONVERTIBLE
     utc = _beginning(zone) + timedelta(0, second)
-    return _seconds(zone.fromutc(utc) - utc)  # both bear the zone, so this is the difference of what they read
+    return _seconds(zone.fromutc(utc) - utc)  # both have the zone, so this is the difference of what they read
 
 
 def _beginning(zone: tzinfo | None) -> datetime:

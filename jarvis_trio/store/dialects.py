@@ -65,7 +65,7 @@ class PostgresDialect:
             f" $body$ BEGIN{then} RETURN NULL; END $body$",
             f"DROP TRIGGER IF EXISTS {name} ON scheduled_tasks",
             f"CREATE TRIGGER {name} {when} FOR EACH ROW EXECUTE FUNCTION {name}()",
-            # A trigger's text cannot be read back as it was written, so it bears its own.
+            # A trigger's text cannot be read back as it was written, so it has its own.
             f"COMMENT ON TRIGGER {name} ON scheduled_tasks IS $mark${self.trigger_mark(name)}$mark$",
         ]
 

@@ -1,6 +1,6 @@
 """Where things happen if machines share the database: on one of them, on some, or on any.
 
-A place is a text: the name of a machine, a label that several machines bear, or None for any
+A place is a text: the name of a machine, a label that several machines have, or None for any
 machine. A file that is nobody else's has no places.
 """
 

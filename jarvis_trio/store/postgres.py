@@ -16,7 +16,7 @@ The races that it is made for:
 2. The connection breaks in a transaction. The server undoes it, and its lock goes with it. Whether
    a COMMIT that got no answer counts is found by reading: an outcome that is recorded is not
    recorded again, since its row is not `running` any more.
-3. A machine is cut off, or stands still, amid a transaction, and keeps the lock. The server ends
+3. A machine is cut off, or stands still, during a transaction, and keeps the lock. The server ends
    its session after 20 s, or 30 s, which undoes the transaction.
 4. The server restarts under a daemon. Statements fail until a tick has connected again; what could
    not be written is kept by the engine, as with a full disk.
@@ -62,7 +62,7 @@ _BEAT_SECONDS = 5
 """A machine that says nothing for four times this long is cut off, to itself and to the server."""
 
 _MOST_IDLE_MILLISECONDS = 30_000
-"""How long a machine may do nothing amid a transaction, which keeps all others from writing.
+"""How long a machine may do nothing during a transaction, which keeps all others from writing.
 
 One that stands still does that; the cable of one that is cut off is known to be dead sooner.
 """

@@ -213,7 +213,7 @@ class RunTable:
             self._database.write("UPDATE scheduled_tasks SET last_result = ? WHERE id = ?", (text, task_id))
 
     def rename_runs(self, task_id: int, name: str) -> None:
-        """Have a task's history bear its new name."""
+        """Give a task's history its new name."""
         self._database.write("UPDATE task_runs SET task_name = ? WHERE task_id = ?", (name, task_id))
 
     def release_run(self, run_id: int) -> None:
@@ -374,7 +374,7 @@ class RunTable:
     def task_of_run(self, run_id: int) -> ScheduledTask | None:
         """The task that a run belongs to, as it stands now; None if that task was removed.
 
-        Another task may bear its number by now.
+        Another task may have its number by now.
         """
         rows = self._database.read(
             f"SELECT {TASK} FROM task_runs r JOIN scheduled_tasks t ON t.id = r.task_id WHERE r.id = ?", (run_id,)

@@ -303,7 +303,7 @@ class SqliteFile:
         return int(self.execute("PRAGMA schema_version").rows[0][0])
 
     def _free_numbers(self) -> None:
-        """Renumber a row of ours that bears the highest number there is: none could follow it."""
+        """Renumber a row of ours that has the highest number there is: none could follow it."""
         for table in self._used_up():
             self.begin()
             try:

@@ -227,7 +227,7 @@ def test_completion_knows_the_tasks(program: Program) -> None:
     ("words", "names"),
     [
         ("add x --deliver e", ["email"]),
-        ("edit x --deliver n", ["none", "notification"]),
+        ("edit x --deliver no", ["none", "notification"]),
         ("deliver-test t", ["teams"]),
         ("add x --handler w", ["webhook_poll"]),
         ("add x --timezone Europe/Berl", ["Europe/Berlin"]),

@@ -26,6 +26,12 @@ AVOIDED = {
     r"\bas [\w`']+ has it\b": "as in",
     r"(?<!there )\bis no (?!longer\b|more\b)": "is not a",
     r"\bfor it (is|was|has)\b": "because",
+    r"\bbears?\b": "has",
+    r"\bamid\b": "during",
+    r"\bthereby\b": "so, or by that",
+    r"\bfor ever\b": "forever",
+    r"\bin vain\b": "without success",
+    r"\bnot any more\b": "no longer",
 }
 """Patterns, and what to write instead."""
 

@@ -30,8 +30,8 @@ def add(session: Session, /, name: str, as_json: bool, **options: Any) -> None:
     """Add a task.
 
     It says how it understood the schedule, and the next three times. If you add a
-    task at a terminal, you thereby approve exactly its command; elsewhere
-    `allow --task` does.
+    task at a terminal, that approves exactly its command; elsewhere use
+    `allow --task`.
     Write weekdays of a cron expression as names, since programs differ on which
     one is 0.
 

@@ -203,7 +203,7 @@ def _find_old(agent: Agent, launchctl: Launchctl, label: str) -> _OldAgent | Non
 
 
 def _anothers(agent: Agent, launchctl: Launchctl) -> bool:
-    """Whether what bears our label is another program's: the existing assistant has a daemon of
+    """Whether what has our label is another program's: the existing assistant has a daemon of
     that name.
     """
     if agent.plist.exists():
