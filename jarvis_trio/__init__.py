@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jarvis_trio.schedules.schedule import calculate_next_run
     from jarvis_trio.store import MemoryStore
 
-__version__ = "1.0.0"
+__version__ = "2.0.0"
 
 __all__ = [
     "CronExpression",
