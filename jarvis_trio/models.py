@@ -72,6 +72,9 @@ class TroubleKind(StrEnum):
 ASIDE = frozenset({TroubleKind.SET_ASIDE, TroubleKind.HELD})
 """In these troubles a task is out of the queue, and nothing of it fails."""
 
+WAITING = frozenset({TroubleKind.REFUSED, TroubleKind.NO_HANDLER})
+"""In these troubles a task stays due, and is not started before they are over."""
+
 HELD_REASON = "held until it is resumed"
 
 

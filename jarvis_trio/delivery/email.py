@@ -60,6 +60,8 @@ def prepare(config: Config) -> Sender:
 
 
 def _recipients(to: object) -> list[str]:
+    if to is None:
+        raise DeliveryError("nobody is named to send to", fix='write it like {"to": "me@example.org"}')
     texts = [to] if isinstance(to, str) else to
     if isinstance(texts, list) and all(isinstance(text, str) and text.isprintable() for text in texts):
         found = [_in_ascii(address) for _, address in getaddresses(texts)]

@@ -37,7 +37,7 @@ def prepare(config: Config) -> Sender:
     named = config.get(kind)
     if not isinstance(named, str) or not one_line(named):
         raise DeliveryError(
-            f"recipient must be text, not {named!r}",
+            "nobody is named to send to" if named is None else f"recipient must be text, not {named!r}",
             fix='write it like "+15550100", "me@example.org" or "self", or name a chat_identifier',
         )
 

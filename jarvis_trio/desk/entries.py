@@ -57,15 +57,19 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 
 
 def entry_of(task: ScheduledTask, home: Path) -> dict[str, Any]:
-    """The entry for a task.
+    """The entry for a task. One whose schedule nobody can read is written in columns.
 
     Args:
         home: the folder that `~` stands for.
     """
+    try:
+        schedule = _schedule_words(task)
+    except ScheduleError:
+        return _columns(task)
     words = {
         "name": task.name,
         "description": task.description,
-        **_schedule_words(task),
+        **schedule,
         **_handler_words(task, home),
         **_policy_words(task.policy),
         "deliver": task.delivery_channel,
@@ -91,12 +95,14 @@ def task_of(entry: object, number: int, session: Session) -> ScheduledTask:
     return replace(task, name=composed(task.name))
 
 
+def _columns(task: ScheduledTask) -> dict[str, Any]:
+    values = {key: getattr(task, key) for key in (*_TEXTS, *CONFIGURATIONS)}
+    plain = {key: _plain(value) if key in CONFIGURATIONS else value for key, value in values.items()}
+    return {key: value for key, value in plain.items() if value not in (None, {})} | {"enabled": task.enabled}
+
+
 def _schedule_words(task: ScheduledTask) -> dict[str, Any]:
-    try:
-        schedule = task_schedule(task, UTC)
-    except ScheduleError:  # nobody can read it: as the row has it
-        return {"schedule_type": task.schedule_type, "schedule_config": _plain(task.schedule_config)}
-    option, value = schedule.as_option()
+    option, value = task_schedule(task, UTC).as_option()
     if isinstance(value, timedelta):
         return {option: duration_text(value)}
     return {option: _with_names(value) if option == "cron" else value}

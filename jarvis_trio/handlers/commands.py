@@ -92,6 +92,8 @@ def command_words(task: ScheduledTask) -> list[str]:
 
 
 def _words(value: object) -> tuple[str, ...]:
+    if value is None:
+        raise HandlerError("handler_config names no command", fix='write one, such as {"command": "date -u"}')
     try:
         words = shlex.split(value) if isinstance(value, str) else value
     except ValueError as error:  # "No closing quotation"

@@ -6,6 +6,7 @@ task's row and the runs around it leave open. Nothing is invented.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -56,6 +57,7 @@ class Case:
         next_run: the next run in the task's row (aware UTC), if there is one.
         runs: the task's runs, the oldest first.
         set_aside: why the task was set aside, if it was.
+        trouble: what is amiss while it stays due and is not started, if anything is.
         daemon_runs: None if nobody knows. It says nothing if several machines share the database.
         waits: why none of several machines can run it at present, as a clause; empty if one can.
         away: the machine where it runs, with when it was last seen, if that machine is away.
@@ -70,6 +72,7 @@ class Case:
     next_run: datetime | None
     runs: Sequence[Run]
     set_aside: str | None
+    trouble: str | None
     daemon_runs: bool | None
     anything_ran: Callable[[datetime, datetime], bool]
     waits: str = ""
@@ -90,10 +93,11 @@ class Case:
         """The same as a clause, with the fix."""
         if self.state is None:
             return None
+        name = shlex.quote(self.task.name)
         fix = (
-            "`jarvis-trio resume` lets it run again"
+            f"`jarvis-trio resume {name}` lets it run again"
             if self.state in ("paused", HELD_REASON)
-            else "fix it with `jarvis-trio edit`"
+            else f"fix it with `jarvis-trio edit {name}`"
         )
         return f"it is {self.state}; {fix}"
 
@@ -173,7 +177,7 @@ def _next(case: Case) -> Answer:
     if case.next_run is None:
         if case.runs and (only := case.schedule.only) is not None:
             return Answer(Verdict.WILL_NOT_RUN, f"does not run again: its only time was {case.when(only)}")
-        reason = _nobody(case) or "the daemon sets it when it sees the task"
+        reason = _nobody(case) or case.trouble or "the daemon sets it when it sees the task"
         return Answer(Verdict.DUE, f"has no next run yet: {reason}")
     if case.next_run <= case.now:
         return _due(case, case.next_run)
@@ -332,7 +336,7 @@ def _is_only(case: Case, slot: datetime) -> bool:
 
 
 def _due(case: Case, slot: datetime) -> Answer:
-    reason = _nobody(case) or "the daemon has not come to it yet"
+    reason = _nobody(case) or case.trouble or "the daemon has not come to it yet"
     sentence = (
         f"has been due since {case.when(slot)}, {duration_words(case.now - slot)} ago, and has not started: {reason}"
     )

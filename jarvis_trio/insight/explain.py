@@ -9,7 +9,7 @@ from datetime import datetime
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.insight.answers import Case, Verdict, as_it_stands, at_moment
 from jarvis_trio.insight.machines import MachineState, machine_states, why_it_waits
-from jarvis_trio.models import Run, RunStatus, ScheduledTask, Trigger, require_id
+from jarvis_trio.models import ASIDE, WAITING, Run, RunStatus, ScheduledTask, Trigger, require_id
 from jarvis_trio.notation.text import printable
 from jarvis_trio.process.identity import owner_machine
 from jarvis_trio.schedules.firing import Firing, Moment, moment_of
@@ -84,6 +84,7 @@ def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime
         firing = schedule.firing(moment, next_run=next_run, first_slot=first_slot(schedule, runs))
 
     states = machine_states(store, now)
+    troubles = {trouble.kind: trouble.reason for trouble in store.troubles.list_troubles(require_id(task))}
 
     def anything_ran(start: datetime, end: datetime) -> bool:
         return any(run.started_at < end for run in store.runs.list_runs(since=start))
@@ -96,7 +97,8 @@ def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime
         now=now,
         next_run=next_run,
         runs=runs,
-        set_aside=store.troubles.reasons_set_aside().get(require_id(task)),
+        set_aside=next((troubles[kind] for kind in troubles if kind in ASIDE), None),
+        trouble=next((troubles[kind] for kind in troubles if kind in WAITING), None),
         daemon_runs=None if states else daemon_runs,
         anything_ran=anything_ran,
         waits=why_it_waits(states, task) if states else "",

@@ -118,7 +118,7 @@ def parse_duration(text: str) -> timedelta:
     except OverflowError:
         raise ScheduleError(f"duration too long: {text!r}") from None
     if not duration:
-        raise ScheduleError(f"duration must be greater than zero: {text!r}")
+        raise ScheduleError(f"duration must be greater than zero: {text!r}", fix="write it like 90s, 5m or 2d")
     return duration
 
 

@@ -197,7 +197,7 @@ def test_a_weekday_that_is_none_is_refused_with_the_names_and_no_numbers(cli: Cl
 
 
 def test_a_configured_command_without_a_program_is_refused(cli: Cli) -> None:
-    assert "needs a command" in cli.fails("add", "job", "--every", "5m", "--handler", "custom")
+    assert "names no command" in cli.fails("add", "job", "--every", "5m", "--handler", "custom")
 
 
 def test_clock_changes_that_meet_the_schedule_are_told_with_their_date(cli: Cli) -> None:

@@ -238,7 +238,7 @@ def test_the_history_and_the_rhythm_of_a_changed_task_stay(full: Cli) -> None:
         (entry(policy={"retrys": 2}), "'new': unknown key 'retrys' of a policy; did you mean 'retries'? there are"),
         (entry(handler_config="[]"), "handler_config must be a JSON object"),
         (entry(delivery_channel="pigeon"), "unknown channel 'pigeon'"),
-        (entry(handler_type="custom"), "needs a command"),
+        (entry(handler_type="custom"), "names no command"),
         (entry(handler_type="custom", handler_config='{"command": "/no/such"}'), "task 'new': there is no program"),
         (entry(name="bad\x1b"), "not a name for a task"),
         (entry(name="a"), "names a task twice"),
@@ -341,3 +341,12 @@ def test_json_of_an_import_asks_nobody(full: Cli) -> None:
     assert (planned["done"], "new" in full.names()) == (False, False)
     assert full.json("import", file, "--yes")["done"]
     assert "new" in full.names()
+
+
+def test_an_export_with_an_unreadable_schedule_can_be_imported_again(full: Cli) -> None:
+    full.change("a", schedule_config='{"minutes": 0}')
+    file = full.data.parent / "tasks.toml"
+    file.write_text(full.ok("export"))
+    assert full.ok("import", str(file)) == "0 of 4 tasks are to be added or changed.\n"
+    full.ok("remove", "a", "--yes")
+    assert "task 'a': interval must be greater than zero" in full.fails("import", str(file))

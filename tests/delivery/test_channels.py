@@ -59,7 +59,7 @@ def test_keys_that_a_channel_does_not_know_are_left_alone(channel: str) -> None:
         ("email", {"to": "nobody"}, "nobody"),
         ("email", {"to": "me@example.org\nBcc: all@example.org"}, "to"),
         ("email", {"to": "me@example.org", "subject_template": None}, "subject_template"),
-        ("imessage", {}, "recipient"),
+        ("imessage", {}, "nobody is named to send to; write it like"),
         ("imessage", {"recipient": " "}, "recipient"),
         ("imessage", {"recipient": 15550100}, "recipient"),
         ("teams", {"webhook": 5}, "webhook"),

@@ -33,7 +33,7 @@ def test_the_handlers_are_the_built_in_ones_with_the_settings_folders(tmp_path: 
     ("channel", "config", "reason"),
     [
         ("pigeon", "", "unknown channel 'pigeon'; use one of notification, email"),
-        ("email", "{}", "to must be an address"),
+        ("email", "{}", "nobody is named to send to"),
         ("email", "{", "JARVIS_ALERT_CONFIG is not a JSON object"),
     ],
 )

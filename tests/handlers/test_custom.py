@@ -148,7 +148,7 @@ def test_a_signal_without_a_name_is_told_by_its_number(run: Command) -> None:
     [
         (None, "handler_config"),
         ([], "handler_config"),
-        ({}, 'needs a command, such as {"command": "date -u"}, not None'),
+        ({}, 'names no command; write one, such as {"command": "date -u"}'),
         ({"command": ""}, "needs a command"),
         ({"command": []}, "needs a command"),
         ({"command": ["sh", 1]}, "needs a command"),

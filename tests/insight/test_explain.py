@@ -93,10 +93,10 @@ def test_a_paused_task_will_not_run_although_it_has_a_slot(world: Simulation) ->
     change(world, "backup", enabled=False)
     assert said(world, "backup", "2026-03-07T02:30") == (
         Verdict.WILL_NOT_RUN,
-        "backup will not run at Sat 2026-03-07 02:30 MST: it is paused; `jarvis-trio resume` lets it run again.",
+        "backup will not run at Sat 2026-03-07 02:30 MST: it is paused; `jarvis-trio resume backup` lets it run again.",
     )
     assert ask(world, "backup", "2026-03-07T02:31").notes == (
-        "Also, it is paused; `jarvis-trio resume` lets it run again.",
+        "Also, it is paused; `jarvis-trio resume backup` lets it run again.",
     )
 
 
@@ -386,6 +386,15 @@ def test_an_overdue_slot_says_that_no_daemon_runs(world: Simulation) -> None:
     assert "the daemon has not come to it yet" in ask(world, "backup").answer
 
 
+def test_a_task_that_waits_for_its_handler_says_so(world: Simulation) -> None:
+    world.add("gone", every="5m")
+    del world.handlers["gone"]
+    world.run(minutes=20)
+    found = ask(world, "gone")
+    assert found.verdict is Verdict.DUE
+    assert found.answer.endswith("and has not started: no handler of type 'gone' is installed.")
+
+
 def test_overdue_slots_become_one_run(world: Simulation) -> None:
     world.add("hourly", cron="0 * * * *")
     world.run(minutes=10)
@@ -484,7 +493,7 @@ def test_a_task_that_was_set_aside_says_why_and_keeps_its_history(world: Simulat
     found = ask(world, "backup")
     assert found.verdict is Verdict.WILL_NOT_RUN
     assert found.answer.startswith("backup does not run: it is set aside (cron expression '0 0 30 2 *' can never fire")
-    assert found.answer.endswith("fix it with `jarvis-trio edit`.")
+    assert found.answer.endswith("fix it with `jarvis-trio edit backup`.")
     assert said(world, "backup", "2026-03-06T02:30")[0] is Verdict.RAN
     assert "its schedule cannot be understood" in said(world, "backup", "2026-03-06T05:00")[1]
 
