@@ -151,7 +151,8 @@ def test_a_held_task_is_shown_as_held_and_is_neither_overdue_nor_failing(adoptin
     counts = adopting.json("status")["tasks"]
     assert (counts["overdue"], counts["failing"], counts["set_aside"]) == (6, 0, 0), "six types that nobody has"
     assert "webhook_poll (held until it is resumed)" in adopting.ok("show", "webhook_poll")
-    assert "held until it is resumed; `jarvis-trio resume webhook_poll` lets it run" in adopting.ok("explain", "webhook_poll")
+    explained = adopting.ok("explain", "webhook_poll")
+    assert "held until it is resumed; `jarvis-trio resume webhook_poll` lets it run" in explained
     assert "webhook_poll is held until it is resumed" in adopting.ok("list")
 
 
