@@ -6,8 +6,8 @@ Guarantees:
 - A confirmation that returned was given by the server on the session that holds the lock.
 - Whoever was noted as lost is noted so no longer once it holds its lock again.
 
-This code assumes that the server notices the end of a client by itself: the session asks it to,
-with keepalives at the beat.
+This code assumes that the server ends a session whose client is gone or silent: the session asks it
+to, after four beats.
 
 The race: another machine finds the lock free as this process takes it. It looks and notes in one
 transaction that keeps the lock away from everybody; so this process takes its lock before the
@@ -79,7 +79,9 @@ class ServerPresence:
 
     def _begin(self) -> psycopg.Connection[Any]:
         session = self._session = self._connect()
-        session.execute(notice_the_end(self._beat_seconds).encode())
+        # A process that stands still answers keepalives, by its kernel; so silence ends it, too.
+        silence = f"SET idle_session_timeout = {4000 * self._beat_seconds}"
+        session.execute(f"{notice_the_end(self._beat_seconds)}; {silence}".encode())
         session.execute(_HOLD.encode(), (self._owner,))
         session.execute("DELETE FROM lost_processes WHERE owner = %s", (self._owner,))
         return session

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,8 +15,9 @@ from jarvis_trio.models import RunStatus, ScheduledTask, require_id
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.opening import open_store
 from jarvis_trio.store.postgres import PostgresDatabase
-from tests.support.cli_world import CHECKOUT, eventually
+from tests.support.cli_world import eventually
 from tests.support.core_fakes import START, FakeClock, Notes, a_task
+from tests.support.fleet import machines
 from tests.support.postgres_server import PostgresServer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
@@ -31,62 +26,6 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 @pytest.fixture
 def address(postgres: PostgresServer) -> str:
     return postgres.new_database()
-
-
-class Machine:
-    """A data folder with its own daemon, and the commands of a person there."""
-
-    def __init__(self, folder: Path, name: str, address: str) -> None:
-        self.name = name
-        self.folder = folder / name
-        self.folder.mkdir(mode=0o700)
-        self._environment = {
-            **os.environ,
-            "JARVIS_DATABASE_URL": address,
-            "JARVIS_MACHINE": name,
-            "JARVIS_DATA_DIR": str(self.folder),
-            "XDG_CONFIG_HOME": str(folder),
-            "PYTHONPATH": str(CHECKOUT),
-        }
-        self.daemon: subprocess.Popen[bytes] | None = None
-
-    def start(self, interval: str = "1") -> None:
-        environment = self._environment | {"DAEMON_TICK_INTERVAL_SECONDS": interval}
-        with (self.folder / "out").open("ab") as out:
-            self.daemon = subprocess.Popen(
-                [sys.executable, "-m", "jarvis_trio", "run"], env=environment, stdout=out, stderr=out
-            )
-
-    def kill(self) -> None:
-        assert self.daemon is not None
-        self.daemon.kill()
-        self.daemon.wait(timeout=30)
-
-    def stop(self) -> int:
-        assert self.daemon is not None
-        self.daemon.send_signal(signal.SIGTERM)
-        return self.daemon.wait(timeout=60)
-
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "jarvis_trio", *arguments],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-
-
-@contextmanager
-def machines(folder: Path, address: str, *names: str) -> Iterator[list[Machine]]:
-    found = [Machine(folder, name, address) for name in names]
-    try:
-        yield found
-    finally:
-        for machine in found:
-            if machine.daemon is not None and machine.daemon.poll() is None:
-                machine.kill()
 
 
 def add(store: MemoryStore, name: str, at: datetime, place: str, handler: str = "note") -> ScheduledTask:

@@ -45,9 +45,10 @@ class PostgresServer:
 
     Args:
         settings: of the server, as `name=value`; they count until it stops.
+        networked: whether it listens on all of this machine's addresses, and trusts private ones.
     """
 
-    def __init__(self, settings: Sequence[str] = THROWN_AWAY) -> None:
+    def __init__(self, settings: Sequence[str] = THROWN_AWAY, *, networked: bool = False) -> None:
         self._settings = (*_SETTINGS, *settings)
         bin_folder = programs()
         assert bin_folder is not None
@@ -67,6 +68,10 @@ class PostgresServer:
         subprocess.run(
             [*initdb, "--locale=C", self._data], check=True, capture_output=True, user=self.user, cwd="/", timeout=60
         )
+        self._listens = "*" if networked else "127.0.0.1"
+        if networked:
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all 10.0.0.0/8 trust\n")
         self.port = free_port()
         self.start()
 
@@ -77,7 +82,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        settings = [f"--{setting}" for setting in (*self._settings, f"port={self.port}", "listen_addresses=127.0.0.1")]
+        listens = f"listen_addresses={self._listens}"
+        settings = [f"--{setting}" for setting in (*self._settings, f"port={self.port}", listens)]
         self._process = subprocess.Popen(
             [self._bin / "postgres", "-D", self._data, *settings],
             stdout=subprocess.DEVNULL,
