@@ -137,8 +137,9 @@ def _refuse_unknown_policy(wanted: Iterable[ScheduledTask], present: Iterable[Sc
     foreign = set().union(*(_policy_keys(task) for task in present))
     for task in wanted:
         if unknown := sorted(_policy_keys(task) - foreign.union(known)):
-            hint = f"{nearest(unknown[0], known)}there are {', '.join(known)}"
-            raise TaskError(f"nothing was imported; task {task.name!r}: unknown key {unknown[0]!r} of a policy; {hint}")
+            fix = f"{nearest(unknown[0], known)}there are {', '.join(known)}"
+            says = f"nothing was imported; task {task.name!r}: unknown key {unknown[0]!r} of a policy"
+            raise TaskError(says, fix=fix)
 
 
 def _policy_keys(task: ScheduledTask) -> set[str]:

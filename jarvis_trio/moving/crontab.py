@@ -23,6 +23,7 @@ from typing import NamedTuple
 from jarvis_trio.errors import CronError, ScheduleError
 from jarvis_trio.moving.entry import Entry, Program, cron_task, name_of
 from jarvis_trio.notation.instants import parse_zone
+from jarvis_trio.notation.text import shortened
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.cron_fields import WEEKDAY, weekday_names
 
@@ -98,7 +99,7 @@ def _unquoted(value: str) -> str:
 
 def _entry(line: _Line, user: str | None) -> Entry:
     place, text = f"line {line.number}", f"{line.times} {line.command}".strip()
-    short = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+    short = shortened(text, _LONGEST_TEXT)
     if line.user != user:
         return Entry(place, short, why=f"it runs as {line.user}, and tasks here run as {user}")
     try:

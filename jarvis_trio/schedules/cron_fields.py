@@ -79,7 +79,7 @@ def split_expression(text: str) -> tuple[str, ...]:
     parts = text.split()
     if len(parts) == 1 and parts[0].startswith("@"):
         if parts[0].lower() not in _ALIASES:
-            raise CronError(f"unknown cron name {parts[0][:40]!r}; the names are {', '.join(_ALIASES)}")
+            raise CronError(f"unknown cron name {parts[0][:40]!r}", fix=f"the names are {', '.join(_ALIASES)}")
         parts = _ALIASES[parts[0].lower()].split()
     if len(parts) != len(FIELDS):
         five = ", ".join(field.name for field in FIELDS)

@@ -119,7 +119,7 @@ def interval_of(values: Mapping[str, Any]) -> Interval:
     except (OverflowError, ValueError):
         step = timedelta.max
     if step > _LONGEST:
-        raise ScheduleError(f"interval out of range: {amounts}; it may be up to 1000 years")
+        raise ScheduleError(f"interval out of range: {amounts}", fix="it may be up to 1000 years")
     if step < TICK:
         raise ScheduleError(f"interval must be greater than zero in days, hours, minutes or seconds: {dict(values)}")
     return Interval(step)

@@ -40,7 +40,7 @@ def parse_schedule(schedule_type: str, config: str, zone: tzinfo) -> Schedule:
             return cron_of(_text(values, "expression", '{"expression": "0 9 * * *"}'), zone)
         case ScheduleType.ONCE:
             return once_of(_text(values, "run_at", '{"run_at": "2026-12-01T09:00"}'), zone)
-    raise ScheduleError(f"unknown schedule_type {schedule_type!r}; it is interval, cron or once")
+    raise ScheduleError(f"unknown schedule_type {schedule_type!r}", fix="it is interval, cron or once")
 
 
 def _text(values: Mapping[str, Any], key: str, example: str) -> str:

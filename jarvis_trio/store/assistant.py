@@ -105,7 +105,7 @@ class AssistantTables:
         )
 
     def fact(self, category: str, key: str) -> str | None:
-        """The value of a fact; None where there is none. Raises StoreError."""
+        """The value of a fact; None if there is none. Raises StoreError."""
         query = "SELECT CAST(value AS TEXT) FROM facts WHERE category = ? AND key = ?"
         value: str | None = self._database.value(query, (category, key))
         return value

@@ -57,7 +57,7 @@ SELECT (SELECT q.due_at {queue} WHERE {ready} {others} ORDER BY q.due_at LIMIT 1
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """When the next slot or retry, message and deadline are due; None where there is none.
+    """When the next slot or retry, message and deadline are due; None if there is none.
 
     `slot_at` lies before every instant if a task was changed and must be read again. `others_run`
     tells of other processes, `asked` of requests that nobody has answered.
@@ -197,7 +197,7 @@ class TaskQueue:
         )
 
     def queued_slot(self, task_id: int) -> datetime | None:
-        """The task's next slot, or None where it has none."""
+        """The task's next slot, or None if it has none."""
         query = "SELECT scheduled_for FROM task_queue WHERE task_id = ? AND attempt = 1"
         return _instant_or_none(self._database.value(query, (task_id,)))
 

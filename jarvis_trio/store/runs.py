@@ -247,7 +247,7 @@ class RunTable:
     def interrupt_run(self, run: Run, reason: str, at: datetime) -> bool:
         """The process of a live run is gone: what ran is interrupted, what lingered has ended.
 
-        Returns False where the run is not as it was any more: its process ended it before
+        Returns False if the run is not as it was any more: its process ended it before
         it went, or another one was here first.
         """
         answer = self._database.write(

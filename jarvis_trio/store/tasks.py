@@ -59,10 +59,10 @@ class TaskTable:
         return self._one_task("name", name)
 
     def require_task(self, name: str) -> ScheduledTask:
-        """The task with that name. Raises UnknownTaskError where there is none."""
+        """The task with that name. Raises UnknownTaskError if there is none."""
         task = self.get_scheduled_task_by_name(name)
         if task is None:
-            raise UnknownTaskError(f"no task is named {name!r}; `jarvis-trio list` shows the names")
+            raise UnknownTaskError(f"no task is named {name!r}", fix="`jarvis-trio list` shows the names")
         return task
 
     def list_scheduled_tasks(self, enabled_only: bool = False) -> list[ScheduledTask]:
@@ -151,11 +151,12 @@ class TaskTable:
     def update_scheduled_task(self, task_id: int, **changes: Any) -> ScheduledTask | None:
         """Set columns of one task; its `updated_at` follows.
 
-        Returns the changed task, or None where there is none with that number. Raises
+        Returns the changed task, or None if there is none with that number. Raises
         TaskError for a column that cannot be set, DuplicateTaskError for a taken name.
         """
         if unknown := sorted(set(changes) - _EDITABLE):
-            raise TaskError(f"cannot set {', '.join(unknown)}; the columns are {', '.join(sorted(_EDITABLE))}")
+            fix = f"the columns are {', '.join(sorted(_EDITABLE))}"
+            raise TaskError(f"cannot set {', '.join(unknown)}", fix=fix)
         values = _as_columns(changes | {"updated_at": self._now_text()})
         try:
             self._database.write(
@@ -164,7 +165,8 @@ class TaskTable:
             )
         except ConflictError as error:
             if error.duplicate:
-                raise DuplicateTaskError(f"a task named {changes.get('name')!r} exists; choose another name") from None
+                says = f"a task named {changes.get('name')!r} exists"
+                raise DuplicateTaskError(says, fix="choose another name") from None
             raise TaskError(f"cannot change the task so: {error}") from None
         return self.get_scheduled_task(task_id)
 

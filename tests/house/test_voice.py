@@ -26,6 +26,7 @@ AVOIDED = {
     r"\bas [\w`']+ has it\b": "as in",
     r"(?<!there )\bis no (?!longer\b|more\b)": "is not a",
     r"\bfor it (is|was|has)\b": "because",
+    r"\b(None|False|True|[A-Z]\w*Error) where\b": "if",
     r"\bbears?\b": "has",
     r"\bamid\b": "during",
     r"\bthereby\b": "so, or by that",

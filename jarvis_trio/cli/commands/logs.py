@@ -62,9 +62,9 @@ def logs(session: Session, /, follow: bool, task: str | None, lines: int, as_jso
     except KeyboardInterrupt:
         pass  # how a person ends it
     except FileNotFoundError:
-        raise JarvisError(f"there is no log yet at {path}; the daemon writes it: jarvis-trio run") from None
+        raise JarvisError(f"there is no log yet at {path}", fix="the daemon writes it: jarvis-trio run") from None
     except OSError as error:
-        raise JarvisError(f"cannot read the log {path}: {error.strerror}; check its permissions") from None
+        raise JarvisError(f"cannot read the log {path}: {error.strerror}", fix="check its permissions") from None
 
 
 class _Log:

@@ -49,7 +49,8 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise JarvisError(f"cannot write {path}: {error.strerror}; give --svg a file in a folder of your own") from None
+        fix = "give --svg a file in a folder of your own"
+        raise JarvisError(f"cannot write {path}: {error.strerror}", fix=fix) from None
 
 
 def _draw(chart: Timeline) -> None:
