@@ -11,7 +11,7 @@ Guarantees:
 - Of two that open it at the same moment by two names, at most one goes on.
 
 This code assumes that the kernel knows locks of open files (Linux 3.15, fcntl(2), F_OFD_SETLK). On
-other systems, and on a file system without them, nothing is seen here.
+other systems, on a file system without them, and without /proc, nothing is seen here.
 
 How: each process locks one byte of the file, far behind its end, whose number comes from the place
 of the log. The locks are shared, so all that use one name get on; a lock on any other byte of that
@@ -48,8 +48,10 @@ def used_by_another_name(path: Path) -> bool:
     """
     if sys.platform != "linux" or not hasattr(fcntl, "F_OFD_SETLK") or struct.calcsize("P") != 8:
         return False
-    byte = _FIRST + _number(path)
-    descriptors = _open_descriptors(path)
+    try:
+        byte, descriptors = _FIRST + _number(path), _open_descriptors(path)
+    except OSError:  # no /proc, or no descriptor at this moment: nobody knows
+        return False
     _set(descriptors, fcntl.F_RDLCK, byte)
     others = (_FIRST, byte), (byte + 1, _FIRST + _LENGTH)
     if not any(_is_locked(one, start, end - start) for one in descriptors for start, end in others):

@@ -35,6 +35,16 @@ FAULTS = {
     "an interrupted read": "pread64:error=EINTR",
     "no memory map": "mmap:error=ENOMEM",
     "no pipe": "pipe2:error=EMFILE",
+    "no lock of a whole file": "flock:error=ENOLCK",
+    "a folder that cannot be listed": "getdents64:error=EIO",
+    "a file that cannot be looked at": "newfstatat,statx:error=EIO",
+    "a link that cannot be read": "readlink,readlinkat:error=EACCES",
+    "no memory for a program": "execve:error=ENOMEM",
+    "a child that somebody else has reaped": "wait4,waitid:error=ECHILD",
+    "a signal that may not be sent": "kill:error=EPERM",
+    "a file that cannot be cut": "ftruncate:error=EIO",
+    "a file that cannot be removed": "unlink,unlinkat:error=EIO",
+    "an interrupted wait": "epoll_wait,epoll_pwait,poll,ppoll,clock_nanosleep:error=EINTR",
 }
 
 
@@ -43,6 +53,18 @@ MOMENTS = {
     "no thread and no process": ("1+2", "2+2"),
     # SQLite waits long for a lock that cannot be had, so that one fails once.
     "no lock": ("40",),
+    # The interpreter itself looks at files and lists folders until here.
+    "a file that cannot be looked at": ("2000+97", "2500+13"),
+    "a folder that cannot be listed": ("60+2",),
+    "a link that cannot be read": ("20+3",),
+    # The first is the program itself.
+    "no memory for a program": ("2+1", "3+2"),
+    "a child that somebody else has reaped": ("1+1", "2+3"),
+    "a signal that may not be sent": ("1+1",),
+    "a file that cannot be cut": ("1+1",),
+    "a file that cannot be removed": ("1+1",),
+    "no lock of a whole file": ("1+1",),
+    "an interrupted wait": ("1+2",),
 }
 """Which calls fail: the first, and each so many after it."""
 

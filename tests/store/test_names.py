@@ -132,6 +132,11 @@ def test_law_2_a_second_name_is_seen_also_by_one_that_does_not_see_the_mount(
     open_store.close()
 
 
+def test_without_proc_nobody_is_refused(open_store: MemoryStore, path: Path) -> None:
+    assert opened_elsewhere(path, *in_a_mount_namespace("mount -t tmpfs none /proc")) == "1 tasks"
+    open_store.close()
+
+
 def test_a_folder_that_is_mounted_elsewhere_leads_to_the_same_log(
     open_store: MemoryStore, path: Path, tmp_path: Path
 ) -> None:

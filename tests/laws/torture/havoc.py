@@ -27,8 +27,11 @@ import psutil
 from tests.laws.torture.arena import Arena, Program
 from tests.laws.torture.disk import SmallDisk
 
-PATIENCE_SECONDS = 120
-"""How long a daemon that was asked to stop may finish what runs: a lock is held for a minute at the most."""
+PATIENCE_SECONDS = 240
+"""How long a daemon that was asked to stop may finish what runs.
+
+A lock is held for a minute at the most, and the next one can come before all that waits was written.
+"""
 
 LONG_LOCK_SECONDS = 60
 
