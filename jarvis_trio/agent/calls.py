@@ -46,7 +46,7 @@ Arguments = Mapping[str, Any]
 
 
 class Waiting:
-    """A run that was asked for: looked at again and again, until it ends or is waited for no more.
+    """A run that was asked for: looked at again and again, until it ends or nobody waits for it.
 
     Args:
         session: opens a session.
@@ -80,7 +80,7 @@ class Waiting:
         }
 
     def cancel(self) -> None:
-        """End exactly this run: the client's person wants it no more."""
+        """End exactly this run: the client's person no longer wants it."""
         with self._open() as session:
             errands.end_asked_run(session, self._request, "the assistant's client: cancelled")
 

@@ -39,7 +39,7 @@ class Engine(Protocol):
     - `tell_due = None`. The daemon sets it to a function, which the engine calls in each tick as
       soon as it has claimed work, with what is due next. Then it is not asked meanwhile.
     - `running() -> list[tuple[str, datetime]]`, the names of what runs, for the log.
-    - `finish()`, which is called at the end, when no tick runs any more.
+    - `finish()`, which is called at the end, when the last tick has ended.
     - `deliver_due() -> bool`, which sends one message and says whether there was one to send.
       The daemon then calls it beside the ticks, in threads that it leaves alone when they
       hang, and sets the engine's `delivers_itself` to False meanwhile. With it come

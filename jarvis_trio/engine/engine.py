@@ -290,7 +290,7 @@ class SchedulerEngine:
         return tuple(database_files(self.memory_store.path))
 
     def finish(self) -> None:
-        """Write what could not be written so far; call it when no tick runs any more."""
+        """Write what could not be written so far; call it when the last tick has ended."""
         self._outcomes.write_kept()
         self._peers.close()
 

@@ -66,7 +66,7 @@ class Errands:
         wanted = []
         for request in self._store.requests.open_requests():
             if self._is_void(request):
-                self._store.requests.answer(request.id, self._store.clock.now(), refusal="nobody waits for it any more")
+                self._store.requests.answer(request.id, self._store.clock.now(), refusal="nobody waits for it now")
             elif request.kind is kind:
                 wanted.append(request)
         return wanted

@@ -112,7 +112,7 @@ class Outcomes:
         claim, outcome, name = ended.claim, ended.outcome, ended.claim.task.name
         late = self._store.runs.finish_late(claim, outcome, ended.at)
         if late is Late.UNKNOWN:
-            _logger.error("Run %d of task %r is not in the database any more", claim.run_id, name)
+            _logger.error("Run %d of task %r is no longer in the database", claim.run_id, name)
         elif late is Late.COUNTS:
             _logger.warning("Run %d of task %r, taken for dead, has ended after all", claim.run_id, name)
             self._store.queue.dequeue_retry(require_id(claim.task), claim.scheduled_for, claim.attempt + 1)

@@ -116,4 +116,4 @@ class Peers:
         return outcome
 
     def close(self) -> None:
-        """This process makes no runs any more."""
+        """This process makes no further runs."""

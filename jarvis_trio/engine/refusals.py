@@ -87,7 +87,7 @@ class Refusals:
         if refusal is not None and refusal.reason:
             self._refusals.pop(require_id(task), None)
             self._store.troubles.end_troubles(require_id(task), [TroubleKind.REFUSED])
-            _logger.info("Task %r is not refused any more", task.name, extra={"task": task.name})
+            _logger.info("Task %r is no longer refused", task.name, extra={"task": task.name})
 
     def tell(self, now: datetime) -> None:
         """Tell people of new refusals, if those can be written.
@@ -101,4 +101,4 @@ class Refusals:
                 with self._store.transaction():
                     self._notices.trouble(refusal.task, TroubleKind.REFUSED, refusal.reason, now)
             except StoreError as error:
-                _logger.error("That task %r is refused cannot be told: %s", refusal.task.name, error)
+                _logger.error("Nobody can be told that task %r is refused: %s", refusal.task.name, error)

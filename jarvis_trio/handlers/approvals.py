@@ -150,7 +150,7 @@ class Approvals:
     def revoke(self, executable: str | os.PathLike[str]) -> Path:
         """Take back the approval of a path, or of a name on this process's PATH.
 
-        The path need not exist any more. Returns the path that was approved. Raises
+        The path need not exist now. Returns the path that was approved. Raises
         NotApprovedError if no approval exists.
         """
         path = _located(executable)

@@ -78,7 +78,7 @@ class Completed:
     survivors: tuple[psutil.Process, ...]
 
     def until_gone(self) -> None:
-        """Wait until nothing of it is alive any more, however long that takes."""
+        """Wait until nothing of it is alive, however long that takes."""
         while any(is_alive(process) for process in self.survivors):
             time.sleep(_SURVIVORS_SECONDS)
         for process in self.survivors:

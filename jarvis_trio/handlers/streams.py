@@ -124,7 +124,7 @@ class _Waiting(Protocol):
     def wait(self, seconds: float) -> list[tuple[int, bool]]:
         """The readable ones, in the order in which they became readable.
 
-        Each comes with whether nobody can write to it any more.
+        Each comes with whether nobody can still write to it.
         """
 
     def close(self) -> None: ...

@@ -1,6 +1,6 @@
 """A child process and its end, also if other code in this process reaps it first.
 
-Guarantees: an exit code is the child's own. If nobody knows it any more, it is None, and never 0.
+Guarantees: an exit code is the child's own. If nobody knows it, it is None, and never 0.
 
 `Popen.wait` and `Popen.poll` were rejected. If SIGCHLD is ignored, or if other code in this process
 reaps all children, they answer 0, and a failure would count as a success.

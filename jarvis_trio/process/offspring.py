@@ -6,8 +6,8 @@ likes, and they would run on beside the next attempt.
 Guarantees:
 
 - A process that was forked here (`os.fork`, `multiprocessing`) ends as soon as this one has ended.
-- A program that was started here, or by such a fork, has a marker. Whoever finds this process
-  dead ends it by that, before its task runs again (`handlers.processes.end_orphans`).
+- A program that was started here, or by such a fork, has a marker. A process that finds
+  this one dead ends it by that, before its task runs again (`handlers.processes.end_orphans`).
 
 This code assumes that a handler forks by Python's own means: a library in C that forks by itself
 calls no hook. And a child that cleans its environment and starts a program is not found.

@@ -30,8 +30,9 @@ class Undo:
         self._actions.append((says, action))
 
     def take_back(self) -> None:
-        """Take it all back. What cannot be taken back is noted in `problems` and does not stop the
-        rest.
+        """Take it all back.
+
+        What cannot be taken back is noted in `problems`, and does not stop the rest.
         """
         while self._actions:
             says, action = self._actions.pop()

@@ -116,7 +116,7 @@ class MachineTable:
         return {row["owner"]: parse_instant(row["since"]) for row in rows}
 
     def forget_lost(self) -> None:
-        """Forget the lost processes that have no runs any more."""
+        """Forget the lost processes that no longer have runs."""
         unneeded = "NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.owner = lost_processes.owner AND r.live = 1)"
         if self._database.read(f"SELECT 1 FROM lost_processes WHERE {unneeded} LIMIT 1"):
             self._database.write(f"DELETE FROM lost_processes WHERE {unneeded}")

@@ -50,7 +50,7 @@ class ServerWatch:
         return False
 
     def close(self) -> None:
-        """Listen no more. The thread ends when it looks up; it holds nobody up."""
+        """Stop listening. The thread ends when it looks up; it holds nobody up."""
         self._closed.set()
 
     def _listen(self) -> None:

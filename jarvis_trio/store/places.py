@@ -1,7 +1,7 @@
 """Where things happen if machines share the database: on one of them, on some, or on any.
 
 A place is a text: the name of a machine, a label that several machines have, or None for any
-machine. A file that is nobody else's has no places.
+machine. A file, which one machine has to itself, knows no places.
 """
 
 from __future__ import annotations

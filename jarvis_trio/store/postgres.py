@@ -15,7 +15,7 @@ The races that it is made for:
 1. Two machines claim one slot. The second one waits for the lock, then sees the first one's row.
 2. The connection breaks in a transaction. The server undoes it, and its lock goes with it. Whether
    a COMMIT that got no answer counts is found by reading: an outcome that is recorded is not
-   recorded again, since its row is not `running` any more.
+   recorded again, since its row is no longer `running`.
 3. A machine is cut off, or stands still, during a transaction, and keeps the lock. The server ends
    its session after 20 s, or 30 s, which undoes the transaction.
 4. The server restarts under a daemon. Statements fail until a tick has connected again; what could

@@ -4,7 +4,7 @@ Guarantees:
 
 - While the server has the session, the process's lock is held; when the session is gone, so is it.
 - A confirmation that returned was given by the server on the session that holds the lock.
-- Whoever was noted as lost is noted so no longer once it holds its lock again.
+- A process that was noted as lost loses that note when it holds its lock again.
 
 This code assumes that the server ends a session whose client is gone or silent: the session asks it
 to, after four beats.

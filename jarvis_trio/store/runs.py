@@ -54,7 +54,7 @@ class Late(Enum):
     """What becomes of an outcome whose run was taken for dead before."""
 
     UNKNOWN = auto()
-    """There is no such run any more, or it was not taken for dead."""
+    """There is no longer such a run, or it was not taken for dead."""
 
     NOTHING = auto()
     """There is nothing to add: its machine ended it because it was cut off."""
@@ -128,7 +128,7 @@ class RunTable:
     def finish_run(self, claim: Claim, outcome: Outcome, finished_at: datetime, *, note_in_task: bool = True) -> bool:
         """Record how a claimed attempt ended, in its row and, unless it refuses, in its task's.
 
-        Returns False, and writes nothing, if there is no such row any more: it was
+        Returns False, and writes nothing, if there is no longer such a row: it was
         recovered, or the file was replaced by another one with other runs.
         """
         with self._database.transaction():
@@ -247,7 +247,7 @@ class RunTable:
     def interrupt_run(self, run: Run, reason: str, at: datetime) -> bool:
         """The process of a live run is gone: what ran is interrupted, what lingered has ended.
 
-        Returns False if the run is not as it was any more: its process ended it before
+        Returns False if the run is no longer as it was: its process ended it before
         it went, or another one was here first.
         """
         answer = self._database.write(

@@ -14,8 +14,8 @@ descriptor of it in this process (sqlite.org/howtocorrupt.html, 2.2).
 
 The races that it is made for:
 
-1. Another program replaces the file. SQLite would go on writing into the old one, which nobody can
-   see any more. Its log is emptied into it, since a log keeps its place and SQLite would take it
+1. Another program replaces the file. SQLite would go on writing into the old one, which nobody sees
+   then. Its log is emptied into it, since a log keeps its place and SQLite would take it
    for the new file's; then the new file is opened.
 2. Another program deletes the log (`memory.db-wal`). We would write into a file without a name,
    and the next program that comes would make a log of its own. The log is emptied into the

@@ -131,7 +131,7 @@ class CrashingStore(MemoryStore):
 
     @property
     def dead(self) -> bool:
-        """Whether the process has died; nothing is written any more then."""
+        """Whether the process has died; nothing is written after that."""
         return self._mortal.dead
 
 
@@ -154,7 +154,7 @@ class MortalFile(SqliteFile):
 
     @property
     def dead(self) -> bool:
-        """Whether the process has died; nothing is written any more then."""
+        """Whether the process has died; nothing is written after that."""
         return self.dies_after is not None and self.writes >= self.dies_after
 
 

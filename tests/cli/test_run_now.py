@@ -148,7 +148,7 @@ def test_a_request_does_not_outlive_who_asked(jobs: Program) -> None:
     waiting.kill()
     waiting.wait()
     daemon.send_signal(signal.SIGCONT)
-    eventually(lambda: requests(jobs) == [("run", 0, "nobody waits for it any more")])
+    eventually(lambda: requests(jobs) == [("run", 0, "nobody waits for it now")])
     assert runs(jobs, "quick") == []
 
 

@@ -87,7 +87,7 @@ def test_a_withdrawn_request_runs_nothing(store: MemoryStore, make_engine: MakeE
 def test_a_request_does_not_outlive_its_asker(store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask) -> None:
     number = ask_run(store, job)
     assert not make_engine(is_alive=lambda owner: False).obey_run()
-    assert answer(store, number).refusal == "nobody waits for it any more"
+    assert answer(store, number).refusal == "nobody waits for it now"
     assert store.runs.list_runs() == []
 
 

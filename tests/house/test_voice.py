@@ -32,7 +32,8 @@ AVOIDED = {
     r"\bthereby\b": "so, or by that",
     r"\bfor ever\b": "forever",
     r"\bin vain\b": "without success",
-    r"\bnot any more\b": "no longer",
+    r"\b(not|no|nobody|nothing)\b[^.;:]* any more\b": "no longer",
+    r"\bso no (longer|more)\b": "no longer",
 }
 """Patterns, and what to write instead."""
 
