@@ -83,6 +83,7 @@ class JarvisCommand:
     name: str = "jarvis-trio"
     offers: str = "history, lock, log file; an interval of 60 s"
     settings: Mapping[str, str] = field(default_factory=dict)
+    environment: Environment = Environment.OWN
 
     def start(self, folder: Path) -> tuple[Process, float]:
         """Start the daemon on the folder's database; make one with the two usual tasks where there is none."""
@@ -94,8 +95,17 @@ class JarvisCommand:
 
     def command(self, folder: Path, *words: str) -> Process:
         """Start one command."""
-        env = environ(JARVIS_DATA_DIR=str(folder), **self.settings)
-        return Process([Environment.OWN.python, "-m", "jarvis_trio", *words], env)
+        env = environ(self.environment, JARVIS_DATA_DIR=str(folder), **self.settings)
+        return Process(self.words(*words), env)
+
+    def words(self, *words: str) -> list[str]:
+        """The words of one command. With -P Python looks nowhere but where it is told (using/cmdline)."""
+        return [self.environment.python, "-P", "-m", "jarvis_trio", *words]
+
+
+FIRST_RELEASE = JarvisCommand(
+    "jarvis-trio 1.0.0", "the first release: no messages beside ticks, no requests", environment=Environment.FIRST
+)
 
 
 class Cronstable:

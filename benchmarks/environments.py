@@ -5,26 +5,38 @@ APScheduler 3.11 and 4.0.0a6 are two versions of one package, so there are two.
 
 from __future__ import annotations
 
+import io
+import os
 import subprocess
 import sys
+import tarfile
 from enum import StrEnum
 from pathlib import Path
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parent
+FIRST_RELEASE = "ac5f11a800dd9a47c692bcf69ada73bf2f9b74bb"
+"""The commit of version 1.0.0, with which this version is compared in the same rounds."""
 
 
 class Environment(StrEnum):
     """Where a program runs: ours is that of the checkout, the others are named like their locks."""
 
     OWN = "own"
+    FIRST = "first"
     PEERS = "peers"
     APSCHEDULER4 = "apscheduler4"
 
     @property
     def python(self) -> str:
         """Its interpreter."""
-        return sys.executable if self is Environment.OWN else str(self._folder / "bin" / "python")
+        ours = self in (Environment.OWN, Environment.FIRST)
+        return sys.executable if ours else str(self._folder / "bin" / "python")
+
+    @property
+    def package_path(self) -> str:
+        """The folder in which `jarvis_trio` is found: the checkout, or version 1.0.0 beside it."""
+        return str(self._folder if self is Environment.FIRST else CHECKOUT)
 
     @property
     def _folder(self) -> Path:
@@ -32,6 +44,9 @@ class Environment(StrEnum):
 
     def prepare(self) -> None:
         """Install what its lock names, unless that was done already."""
+        if self is Environment.FIRST:
+            self._unpack()
+            return
         lock = HERE / "requirements" / f"{self}.txt"
         stamp = self._folder / "installed.txt"
         if self is Environment.OWN or (stamp.exists() and stamp.read_text() == lock.read_text()):
@@ -42,3 +57,16 @@ class Environment(StrEnum):
         pip = [self.python, "-m", "pip", "--quiet", "--quiet", "--disable-pip-version-check", "install"]
         subprocess.run([*pip, "--require-hashes", "-r", lock], check=True)
         stamp.write_text(lock.read_text())
+
+    def _unpack(self) -> None:
+        """Take version 1.0.0 from the history of the checkout."""
+        if (self._folder / "jarvis_trio").exists():
+            return
+        command = ["git", "-C", str(CHECKOUT), "archive", FIRST_RELEASE, "jarvis_trio", "config.py"]
+        try:
+            packed = subprocess.run(command, check=True, capture_output=True).stdout
+        except (OSError, subprocess.CalledProcessError):
+            sys.exit("benchmarks: version 1.0.0 is not in this checkout; fetch its history: git fetch --unshallow")
+        os.makedirs(self._folder, exist_ok=True)
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(self._folder, filter="data")

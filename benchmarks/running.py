@@ -33,7 +33,8 @@ def ask(environment: Environment, program: str, verb: str, **arguments: Any) -> 
     """What a program answers. Raises BenchmarkError with the last line of its complaint."""
     command = command_of(environment, program, verb, arguments)
     try:
-        done = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+        env = environ(environment)
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
         raise BenchmarkError(f"{program} {verb} was given up after {PATIENCE_SECONDS} s") from None
     if done.returncode:
@@ -47,10 +48,10 @@ def ask_in_folder(environment: Environment, program: str, verb: str, **arguments
         return ask(environment, program, verb, folder=str(folder), **arguments)
 
 
-def environ(**settings: str) -> dict[str, str]:
-    """The environment of a program: this one with the checkout importable and no settings of ours but those given."""
+def environ(environment: Environment = Environment.OWN, **settings: str) -> dict[str, str]:
+    """The environment of a program: this one with `jarvis_trio` importable and no settings of ours but those given."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("JARVIS_", "DAEMON_", "MEMORY_"))}
-    return kept | {"PYTHONPATH": str(CHECKOUT)} | settings
+    return kept | {"PYTHONPATH": environment.package_path} | settings
 
 
 @contextmanager

@@ -15,6 +15,14 @@ async def sleep_and_call(seconds: float) -> None:
         await trio.to_thread.run_sync(lambda: None)
 
 
+async def bare(folder: str) -> None:
+    """Do nothing until SIGTERM: what an import of trio and an open nursery take."""
+    with trio.open_signal_receiver(signal.SIGTERM) as received:
+        tell("ready")
+        async for _ in received:
+            return
+
+
 async def idle(folder: str, seconds: float) -> None:
     """Sleep and call until SIGTERM."""
     async with trio.open_nursery() as nursery:
@@ -26,4 +34,9 @@ async def idle(folder: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    answer({"idle": lambda **arguments: trio.run(lambda: idle(**arguments))})
+
+    def run(seconds: float | None = None, **arguments: str) -> None:
+        """The daemon that calls a thread each so many seconds, or the one that does nothing."""
+        trio.run(lambda: bare(**arguments) if seconds is None else idle(seconds=seconds, **arguments))
+
+    answer({"idle": run})

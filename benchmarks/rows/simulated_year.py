@@ -4,9 +4,23 @@ The first set is what an assistant has, thirty tasks of all kinds; the second ha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from benchmarks.environments import Environment
-from benchmarks.results import Comparison, Goal, Series
+from benchmarks.results import Comparison, Goal, Series, in_rounds
 from benchmarks.running import ask
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A version of ours."""
+
+    name: str
+    environment: Environment
+    offers: str = ""
+
+
+RELEASES = (Release("jarvis-trio", Environment.OWN), Release("jarvis-trio 1.0.0", Environment.FIRST))
 
 USUAL = (
     [{"every": "2h"}, {"every": "1h"}, {"every": "6h"}, {"every": "1d"}]
@@ -30,22 +44,22 @@ def measure(quick: bool) -> list[Comparison]:
     """Real seconds for a year of each."""
     rounds, days = (1, 10) if quick else (3, 365)
     busy_days = min(days, 73)
-    usual, runs = _year(USUAL, days, rounds)
-    busy, busy_runs = _year(BUSY, busy_days, rounds)
+    (usual, usual_first), runs = _years(USUAL, days, rounds)
+    (busy, busy_first), busy_runs = _years(BUSY, busy_days, rounds)
     return [
         Comparison(
             "simulated-year",
             f"A simulated year at 60 s ticks, thirty tasks{_scaled(days)}",
             "s",
-            [usual],
-            [Goal(f"thirty tasks, {runs:,.0f} runs", usual.median, 20, "s")],
+            [usual, usual_first],
+            [Goal(f"against 1.0.0, {runs:,.0f} runs", usual.ratio_to(usual_first), 0.45, "x")],
         ),
         Comparison(
             "simulated-busy-year",
             f"A simulated year at 60 s ticks, thirty busy tasks{_scaled(busy_days)}",
             "s",
-            [busy],
-            [Goal(f"thirty tasks, {busy_runs:,.0f} runs", busy.median, 60, "s")],
+            [busy, busy_first],
+            [Goal(f"against 1.0.0, {busy_runs:,.0f} runs", busy.ratio_to(busy_first), 0.92, "x")],
             [f"{busy.median / busy_runs * 1e6:,.0f} us a run, its tick included"],
         ),
     ]
@@ -55,8 +69,14 @@ def _scaled(days: int) -> str:
     return f" (from {days} days)" if days < 365 else ""
 
 
-def _year(schedules: list[dict[str, str]], days: int, rounds: int) -> tuple[Series, float]:
-    """Seconds for a year, and its runs."""
-    found = [ask(Environment.OWN, "jarvis_year", "simulate", schedules=schedules, days=days) for _ in range(rounds)]
-    scale = 365 / days
-    return Series("jarvis-trio", tuple(each["seconds"] * scale for each in found)), found[0]["runs"] * scale
+def _years(schedules: list[dict[str, str]], days: int, rounds: int) -> tuple[list[Series], float]:
+    """Seconds for a year, of this version and of 1.0.0 in the same rounds, and its runs."""
+    scale, runs = 365 / days, 0.0
+
+    def year(release: Release) -> float:
+        nonlocal runs
+        found = ask(release.environment, "jarvis_year", "simulate", schedules=schedules, days=days)
+        runs = found["runs"] * scale
+        return float(found["seconds"] * scale)
+
+    return in_rounds(RELEASES, rounds, year), runs

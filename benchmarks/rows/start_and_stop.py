@@ -8,18 +8,20 @@ from __future__ import annotations
 import os
 import time
 
-from benchmarks.contestants import STANDING, JarvisCommand, Standing
+from benchmarks.contestants import FIRST_RELEASE, STANDING, JarvisCommand, Standing
 from benchmarks.environments import Environment
 from benchmarks.results import Comparison, Goal, Series, in_rounds, percentile99
 from benchmarks.running import Process, environ, temporary_folder
 
 _ASLEEP_AFTER_SECONDS = 0.1
+RELEASES = (JarvisCommand(), FIRST_RELEASE)
+EVERYBODY: tuple[Standing, ...] = (*RELEASES, *STANDING[1:])
 
 
 def measure(quick: bool) -> list[Comparison]:
     """Seconds to start, milliseconds to stop, seconds for `list`."""
     rounds, stops, lists = (3, 3, 5) if quick else (7, 30, 15)
-    stopped: dict[str, list[float]] = {each.name: [] for each in STANDING}
+    stopped: dict[str, list[float]] = {each.name: [] for each in EVERYBODY}
 
     def start(each: Standing) -> float:
         with temporary_folder() as folder:
@@ -28,29 +30,40 @@ def measure(quick: bool) -> list[Comparison]:
             stopped[each.name].append(process.stop().seconds * 1000)
             return seconds
 
-    starts = in_rounds(STANDING, rounds, start)
+    starts = in_rounds(EVERYBODY, rounds, start)
     for _ in range(stops - rounds):
-        start(STANDING[0])
-    goal = Goal("started", starts[0].median, 0.30, "s")
+        for release in RELEASES:
+            start(release)
+    goals = [
+        Goal("started", starts[0].median, 0.30, "s"),
+        Goal("against 1.0.0", starts[0].ratio_to(starts[1]), 1.05, "x"),
+    ]
     return [
-        Comparison("start", "Start to first tick", "s", [*starts, _floor(rounds)], [goal]),
+        Comparison("start", "Start to first tick", "s", [*starts, _floor(rounds)], goals),
         _stop(stopped),
         _list(lists),
     ]
 
 
 def _stop(stopped: dict[str, list[float]]) -> Comparison:
-    series = [Series(each.name, (percentile99(stopped[each.name]),), each.offers) for each in STANDING]
-    return Comparison("stop", "SIGTERM asleep to exit, p99", "ms", series, [Goal("p99", series[0].median, 50, "ms")])
+    series = [Series(each.name, (percentile99(stopped[each.name]),), each.offers) for each in EVERYBODY]
+    goals = [
+        Goal("p99", series[0].median, 50, "ms"),
+        Goal("against 1.0.0", series[0].ratio_to(series[1]), 1.05, "x"),
+    ]
+    return Comparison("stop", "SIGTERM asleep to exit, p99", "ms", series, goals)
 
 
 def _list(count: int) -> Comparison:
-    command = [Environment.OWN.python, "-m", "jarvis_trio", "list"]
     with temporary_folder() as folder:
-        JarvisCommand().command(folder, "init").end()
-        series = Series("jarvis-trio list", tuple(_on_terminal(command, str(folder)) for _ in range(count)))
-    goal = Goal("shown", series.median, 0.20, "s")
-    return Comparison("list", "`list` at the prompt", "s", [series, _floor(count)], [goal])
+        RELEASES[1].command(folder, "init").end()  # which both of them read
+
+        def show(release: JarvisCommand) -> float:
+            return _on_terminal(release.words("list"), str(folder), release.environment)
+
+        ours, first = in_rounds(RELEASES, count, show)
+    goals = [Goal("shown", ours.median, 0.20, "s"), Goal("against 1.0.0", ours.ratio_to(first), 1.05, "x")]
+    return Comparison("list", "`list` at the prompt", "s", [ours, first, _floor(count)], goals)
 
 
 def _floor(rounds: int) -> Series:
@@ -58,11 +71,12 @@ def _floor(rounds: int) -> Series:
     return Series("python -c pass", tuple(seconds), "an interpreter that does nothing")
 
 
-def _on_terminal(command: list[str], data_dir: str) -> float:
+def _on_terminal(command: list[str], data_dir: str, environment: Environment = Environment.OWN) -> float:
     """Seconds for a command whose output is a terminal."""
     ours, theirs = os.openpty()
     try:
-        return Process(command, environ(JARVIS_DATA_DIR=data_dir, TERM="xterm-256color"), terminal=theirs).end().seconds
+        env = environ(environment, JARVIS_DATA_DIR=data_dir, TERM="xterm-256color")
+        return Process(command, env, terminal=theirs).end().seconds
     finally:
         os.close(ours)
         os.close(theirs)

@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jarvis_trio.desk.exchange import Import
 from jarvis_trio.desk.looks import Status, TaskDetail, TaskState
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.insight.days import DayExplanation
 from jarvis_trio.insight.explain import Explanation
 from jarvis_trio.insight.forecast import Upcoming
 from jarvis_trio.insight.machines import MachineState
-from jarvis_trio.insight.timeline import Timeline
 from jarvis_trio.models import Run, RunStatus, ScheduledTask, task_policy
 from jarvis_trio.notation.instants import local_text
 from jarvis_trio.notation.jsontext import json_value
 from jarvis_trio.process.identity import owner_machine
 from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import task_schedule
+
+if TYPE_CHECKING:  # 4 ms, which `list` need not pay
+    from jarvis_trio.desk.exchange import Import
+    from jarvis_trio.insight.timeline import Timeline
 
 View = dict[str, Any]
 
