@@ -5,9 +5,11 @@ What each part costs, and why, is in docs/performance.md; `make bench` measures 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.handlers.webhook_poll import WebhookPoll
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.testing import Simulation
 from jarvis_trio.testing.machine import SimulatedClock
 from tests.support.cli_world import Program
 from tests.support.core_fakes import START, FakeClock, MakeEngine, Notes
@@ -152,3 +155,21 @@ def test_a_running_daemon_has_imported_nothing_heavy_but_trio(program: Program) 
     imported = {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
     assert {"trio", "sqlite3", "jarvis_trio.handlers.webhook_poll"} <= imported
     assert imported & NEVER_IN_A_DAEMON == set()
+
+
+def test_thousands_of_runs_leave_nothing_behind_in_memory() -> None:
+    """What Python holds after six hours of runs, and a day later: caches fill, nothing else grows."""
+    with Simulation("2026-03-02T00:00") as simulation:
+        for name in ("one", "two"):
+            simulation.add(name, every="2m")
+        simulation.run(hours=6)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            simulation.run(days=1)
+            gc.collect()
+            grown, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert len(simulation.history()) > 1500
+    assert grown < 100_000  # 70 bytes a run; an object that each run left would be more
