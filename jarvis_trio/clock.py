@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-_LOCALTIME = Path("/etc/localtime")
+LOCALTIME = Path("/etc/localtime")
+"""A link to the rules of the machine's zone, or a copy of them."""
 
 
 class Clock(Protocol):
@@ -127,8 +128,8 @@ def _steady_seconds() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-def machine_zone(name: str = "") -> tzinfo:
-    """The zone `name`, as in `TZ`, or else the one that `/etc/localtime` names at this moment.
+def machine_zone(name: str = "", localtime: Path = LOCALTIME) -> tzinfo:
+    """The zone `name`, as in `TZ`, or else the one that `localtime` names at this moment.
 
     `datetime.astimezone()` cannot do this: the C library reads the zone once and keeps it, and it
     gives one offset instead of rules. The package tzlocal was considered and rejected: it raises if
@@ -136,7 +137,7 @@ def machine_zone(name: str = "") -> tzinfo:
     """
     if name and (zone := _zone_named(name.removeprefix(":"))) is not None:
         return zone
-    return _zone_of_localtime()
+    return _zone_of_localtime(localtime)
 
 
 def _zone_named(name: str) -> tzinfo | None:
@@ -148,17 +149,17 @@ def _zone_named(name: str) -> tzinfo | None:
         return None
 
 
-def _zone_of_localtime() -> tzinfo:
+def _zone_of_localtime(localtime: Path) -> tzinfo:
     # macOS and Linux both keep a link into a folder named "zoneinfo". The link's own text is
     # enough: realpath costs ten times as much, and each run asks several times.
     try:
-        key = os.readlink(_LOCALTIME).partition("/zoneinfo/")[2]
+        key = os.readlink(localtime).partition("/zoneinfo/")[2]
     except OSError:  # a plain file, or none
         key = ""
     if key and (zone := _zone_named(key)) is not None:
         return zone
     try:
-        return _zone_in_file(_LOCALTIME)
+        return _zone_in_file(localtime)
     except (ValueError, OSError):
         return UTC
 

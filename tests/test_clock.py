@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import pytest
 import tzdata
 
-from jarvis_trio import clock as module
 from jarvis_trio.clock import SystemClock, machine_zone
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -25,10 +24,8 @@ def zone_file() -> Path:
 
 
 @pytest.fixture
-def localtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A stand-in for `/etc/localtime`, with no TZ in the way."""
-    monkeypatch.delenv("TZ", raising=False)
-    monkeypatch.setattr(module, "_LOCALTIME", tmp_path / "localtime")
+def localtime(tmp_path: Path) -> Path:
+    """A stand-in for `/etc/localtime`."""
     return tmp_path / "localtime"
 
 
@@ -51,13 +48,13 @@ def test_monotonic_does_not_run_backwards() -> None:
 
 @pytest.mark.law(5)
 @pytest.mark.parametrize("name", ["Europe/Berlin", ":Europe/Berlin"])
-def test_tz_names_the_zone(name: str, monkeypatch: pytest.MonkeyPatch, localtime: Path) -> None:
+def test_tz_names_the_zone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", name)
     assert SystemClock().zone() == BERLIN
 
 
 @pytest.mark.law(4)
-def test_a_handler_that_sets_tz_moves_no_other_task(monkeypatch: pytest.MonkeyPatch, localtime: Path) -> None:
+def test_a_handler_that_sets_tz_moves_no_other_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Europe/Berlin")
     clock = SystemClock()
     monkeypatch.setenv("TZ", "Asia/Tokyo")
@@ -68,51 +65,51 @@ def test_a_handler_that_sets_tz_moves_no_other_task(monkeypatch: pytest.MonkeyPa
 @pytest.mark.law(5)
 def test_a_relinked_localtime_is_noticed(localtime: Path, tmp_path: Path, zone_file: Path) -> None:
     os.symlink(zone_file, localtime)
-    assert machine_zone() == BERLIN
+    assert machine_zone(localtime=localtime) == BERLIN
     localtime.unlink()
     os.symlink(zone_file.parents[1] / "Asia/Tokyo", localtime)
-    assert machine_zone() == ZoneInfo("Asia/Tokyo")
+    assert machine_zone(localtime=localtime) == ZoneInfo("Asia/Tokyo")
 
 
 def test_a_localtime_that_is_a_plain_copy_is_read(localtime: Path, zone_file: Path) -> None:
     localtime.write_bytes(zone_file.read_bytes())
-    assert is_berlin(machine_zone())
+    assert is_berlin(machine_zone(localtime=localtime))
 
 
 @pytest.mark.law(5)
 def test_a_zone_from_a_file_equals_itself_so_that_no_change_is_seen(localtime: Path, zone_file: Path) -> None:
     localtime.write_bytes(zone_file.read_bytes())
-    assert machine_zone() == machine_zone()
+    assert machine_zone(localtime=localtime) == machine_zone(localtime=localtime)
 
 
 @pytest.mark.law(5)
 def test_another_plain_copy_is_another_zone(localtime: Path, zone_file: Path) -> None:
     localtime.write_bytes(zone_file.read_bytes())
-    before = machine_zone()
+    before = machine_zone(localtime=localtime)
     localtime.unlink()
     localtime.write_bytes((zone_file.parents[1] / "Asia/Tokyo").read_bytes())
-    assert machine_zone() != before
+    assert machine_zone(localtime=localtime) != before
 
 
 @pytest.mark.law(5)
 def test_tz_may_be_a_file(zone_file: Path, localtime: Path) -> None:
-    assert is_berlin(machine_zone(str(zone_file)))
-    assert machine_zone(str(zone_file)) == machine_zone(str(zone_file))
+    assert is_berlin(machine_zone(str(zone_file), localtime))
+    assert machine_zone(str(zone_file), localtime) == machine_zone(str(zone_file), localtime)
 
 
 @pytest.mark.law(4)
 @pytest.mark.parametrize("name", ["Mars/Olympus", "../../etc/passwd", "/nowhere", "/", "/etc/passwd", "Europe"])
 def test_a_tz_that_makes_no_sense_falls_back_to_localtime(name: str, localtime: Path, zone_file: Path) -> None:
     os.symlink(zone_file, localtime)
-    assert machine_zone(name) == BERLIN
+    assert machine_zone(name, localtime) == BERLIN
 
 
 @pytest.mark.law(4)
 def test_without_any_zone_it_is_utc(localtime: Path) -> None:
-    assert WINTER.astimezone(machine_zone()).utcoffset() == timedelta(0)
+    assert WINTER.astimezone(machine_zone(localtime=localtime)).utcoffset() == timedelta(0)
 
 
 @pytest.mark.law(4)
 def test_a_broken_localtime_is_utc(localtime: Path) -> None:
     localtime.write_bytes(b"no zone")
-    assert WINTER.astimezone(machine_zone()).utcoffset() == timedelta(0)
+    assert WINTER.astimezone(machine_zone(localtime=localtime)).utcoffset() == timedelta(0)

@@ -211,6 +211,9 @@ class Claims:
             return Passed.ELSEWHERE
         if due.attempt > 1:
             return self._claim_retry(due, started_at)
+        return self._judge_slot(due, now, started_at)
+
+    def _judge_slot(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
         try:
             schedule = task_schedule(due.task, self._clock.zone())
             if due.origin is not None and (slot := schedule.reread(due.scheduled_for)) != due.scheduled_for:
