@@ -8,13 +8,14 @@ import shutil
 import signal
 import sqlite3
 import zoneinfo
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -109,8 +110,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("store", ["sqlite", on_postgres], indirect=True)
 
 
-SQLITE_ONLY = {"other", "on_a_full_disk"}
-"""Fixtures that are another program at the file."""
+SQLITE_ONLY = {"on_a_full_disk"}
+"""Fixtures that do something to the file."""
 
 
 @pytest.fixture(scope="session")
@@ -228,10 +229,36 @@ def due(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock) -> Callab
 
 
 @pytest.fixture
-def other(path: Path, store: MemoryStore) -> Iterator[sqlite3.Connection]:
+def other(request: pytest.FixtureRequest, path: Path, store: MemoryStore) -> Iterator[OtherProgram]:
     """The connection of another program, which knows nothing of us."""
+    if _is_on_postgres(request):
+        with psycopg.connect(request.getfixturevalue("postgres_tables"), autocommit=True) as session:
+            yield OnServer(session)
+        return
     with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
         yield connection
+
+
+def _is_on_postgres(request: pytest.FixtureRequest) -> bool:
+    """Whether this is the test's round on the server."""
+    call = getattr(request.node, "callspec", None)
+    return call is not None and call.params.get("store") == "postgres"
+
+
+class OtherProgram(Protocol):
+    """What tests need of another program's connection, whichever database it is."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any: ...
+
+
+class OnServer:
+    """Another program at the server: it says the same in the server's words."""
+
+    def __init__(self, session: psycopg.Connection[Any]) -> None:
+        self._session = session
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
+        return self._session.execute(sql.replace("%", "%%").replace("?", "%s").encode(), parameters or None)
 
 
 @pytest.hookimpl(trylast=True)

@@ -270,6 +270,7 @@ def test_what_a_handler_does_to_the_process_is_its_own_matter(
     assert len(str(results[0]["result"])) < 200_000
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(3)
 def test_a_full_disk_starts_nothing(
     store: MemoryStore,
@@ -384,6 +385,7 @@ def test_what_runs_is_told_while_it_runs(make_engine: MakeEngine, due: Due) -> N
     assert engine.running() == []
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(3)
 def test_a_run_starts_when_the_write_lock_was_had_and_not_when_it_was_asked_for(
     store: MemoryStore,
@@ -646,6 +648,7 @@ def test_without_handlers_it_has_those_that_come_with_the_program_with_their_fil
     assert not event.exists()
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(3)
 def test_law_3_an_outcome_is_kept_whatever_the_next_claim_meets(
     store: MemoryStore, engine: SchedulerEngine, notes: Notes, due: Due, other: sqlite3.Connection

@@ -210,6 +210,7 @@ def test_what_is_kept_at_the_end_is_written_by_finish(store: MemoryStore, on_a_f
     assert [status for _, _, status in history(store)] == ["executed"]
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(3)
 def test_law_3_an_outcome_that_another_programs_trigger_refuses_is_kept_until_that_is_gone(
     store: MemoryStore,

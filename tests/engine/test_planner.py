@@ -87,6 +87,7 @@ def test_a_naive_next_run_of_another_program_is_local_time(
     assert after.next_run_at == "2026-03-02T09:00:00-07:00"
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(8)
 @pytest.mark.parametrize(
     ("sql", "slots"),
@@ -602,6 +603,7 @@ def make_rubbish_unnoticed(other: sqlite3.Connection, name: str) -> None:
     other.execute("INSERT INTO task_queue SELECT * FROM temp.queue")
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(4)
 def test_law_4_a_row_that_became_rubbish_unnoticed_is_set_aside_when_it_comes_due(
     store: MemoryStore,
@@ -664,6 +666,7 @@ def test_what_is_set_aside_is_not_told_again_when_its_row_is_written_as_bad_as_i
     assert engine.next_due_at() is None
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(4)
 def test_law_4_a_row_that_became_rubbish_unnoticed_keeps_no_other_from_following_the_zone(
     store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection

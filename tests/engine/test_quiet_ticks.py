@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,13 +15,6 @@ from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import FakeClock, MakeEngine, Notes, a_task
 
 SMALL_STEP = 0.02  # seconds, as ntpd corrects a clock
-
-
-@pytest.fixture
-def other(store: MemoryStore) -> Iterator[sqlite3.Connection]:
-    """Another program at the same file."""
-    with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
-        yield connection
 
 
 @pytest.fixture

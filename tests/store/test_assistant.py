@@ -52,6 +52,7 @@ def test_inboxes_do_not_know_each_others_files(store: MemoryStore) -> None:
     assert take_in(store, b"a", at_hand={b"a"}) == 0
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(3)
 def test_events_are_added_all_together_or_not_at_all(store: MemoryStore, other: sqlite3.Connection) -> None:
     other.execute(
@@ -70,6 +71,7 @@ def add_rule(other: sqlite3.Connection, number: int, *values: object, enabled: o
     other.execute(f"INSERT INTO alert_rules ({columns}) VALUES (?, ?, ?, ?, ?, ?)", (number, *values, enabled))
 
 
+@pytest.mark.sqlite
 def test_enabled_rules_come_in_the_order_in_which_they_were_made(store: MemoryStore, other: sqlite3.Connection) -> None:
     for number, name in ((3, "a"), (1, "c"), (2, "b")):
         add_rule(other, number, name, "stale_backup", None, None)
@@ -78,6 +80,7 @@ def test_enabled_rules_come_in_the_order_in_which_they_were_made(store: MemorySt
     assert [rule.name for rule in store.assistant.enabled_alert_rules()] == ["c", "b", "a"]
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(4)
 def test_a_rule_of_the_wrong_types_is_read_as_text(store: MemoryStore, other: sqlite3.Connection) -> None:
     add_rule(other, 1, ODD, ODD, ODD, ODD)
@@ -96,6 +99,7 @@ def test_a_stamp_is_that_rules_alone(store: MemoryStore, other: sqlite3.Connecti
     assert [rule.last_triggered_at for rule in store.assistant.enabled_alert_rules()] == [None, NOW]
 
 
+@pytest.mark.sqlite
 def test_active_delegations_that_have_a_due_date_are_due(store: MemoryStore, other: sqlite3.Connection) -> None:
     for status, due in (("active", "2026-03-02"), ("completed", "2026-03-01"), ("active", ""), ("active", None)):
         other.execute("INSERT INTO delegations (task, status, due_date) VALUES ('t', ?, ?)", (status, due))
@@ -103,6 +107,7 @@ def test_active_delegations_that_have_a_due_date_are_due(store: MemoryStore, oth
     assert store.assistant.delegations_due() == ["2026-03-02", "a\ufffd"]
 
 
+@pytest.mark.sqlite
 def test_pending_decisions_are_told_with_when_they_were_made(store: MemoryStore, other: sqlite3.Connection) -> None:
     pending = "pending_execution"
     for status, made in ((pending, "2026-03-02"), ("executed", "2026-03-01"), (pending, ""), (pending, None)):
@@ -111,6 +116,7 @@ def test_pending_decisions_are_told_with_when_they_were_made(store: MemoryStore,
     assert store.assistant.decisions_pending_since() == ["2026-03-02", "a\ufffd"]
 
 
+@pytest.mark.sqlite
 def test_a_fact_is_found_by_category_and_key(store: MemoryStore, other: sqlite3.Connection) -> None:
     for row in (("work", "other", "1"), ("home", "backup", "2"), ("work", "backup", ODD), ("work", "nothing", None)):
         other.execute("INSERT INTO facts (category, key, value) VALUES (?, ?, ?)", row)

@@ -173,6 +173,7 @@ def test_write_marks_change_with_each_write_of_anybody(store: MemoryStore, other
     assert store.write_marks() == marks[-1]
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(4)
 def test_another_programs_lock_is_waited_for(store: MemoryStore, other: sqlite3.Connection) -> None:
     other.execute("BEGIN IMMEDIATE")
@@ -229,6 +230,7 @@ def test_any_other_error_says_where_to_see_more(store: MemoryStore, path: Path) 
         store.read("SELECT * FROM nowhere")
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(4)
 def test_text_that_is_no_utf8_is_read_with_marks(store: MemoryStore, other: sqlite3.Connection) -> None:
     other.execute("INSERT INTO facts (category, key) VALUES ('a', CAST(x'41ff42' AS TEXT))")

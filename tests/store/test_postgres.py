@@ -316,3 +316,16 @@ def test_a_run_on_another_machine_is_interrupted_by_that_machine_alone(store: Me
     assert claim is not None
     assert [run.owner for run in store.runs.live_runs_of_others("here/1")] == ["there/999999:1@boot"]
     assert store.runs.list_runs(status=RunStatus.RUNNING)
+
+
+def test_the_head_of_the_queue_is_read_in_its_order(store: MemoryStore, address: str) -> None:
+    """The plan sorts nothing, however many tasks are due at one instant."""
+    told: list[tuple[str, Any]] = []
+    store.connection.trace = lambda sql, values: told.append((sql, values))
+    store.queue.head(START)
+    ((sql, values),) = told
+    with psycopg.connect(address) as session:
+        session.execute("SET enable_seqscan = off")
+        plan = [row[0] for row in session.execute(f"EXPLAIN {sql}".encode(), values)]
+    assert "task_queue_due" in "".join(plan)
+    assert not [line for line in plan if "Sort" in line]

@@ -190,6 +190,7 @@ def test_retries_of_several_slots_stand_beside_each_other(store: MemoryStore) ->
     assert sorted(slot for _, slot, _ in heads(store, START)) == [START - 2 * MINUTE, START - MINUTE]
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(8)
 def test_what_belongs_to_replaced_rows_is_forgotten(store: MemoryStore, other: sqlite3.Connection) -> None:
     add(store, "a", START)
@@ -260,6 +261,7 @@ class Plans:
         return [step for step in found if "CONSTANT ROW" not in step]
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(3)
 @pytest.mark.parametrize("analyzed", [False, True])
 def test_no_question_of_the_queue_reads_the_whole_table(
@@ -281,6 +283,7 @@ def test_no_question_of_the_queue_reads_the_whole_table(
     assert plans.scans() == []
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(3)
 def test_no_question_of_a_tick_reads_all_the_history(store: MemoryStore, other: sqlite3.Connection) -> None:
     with Plans(store, other) as plans:
@@ -296,6 +299,7 @@ def test_no_question_of_a_tick_reads_all_the_history(store: MemoryStore, other: 
     assert plans.scans() == []
 
 
+@pytest.mark.sqlite
 def test_the_list_of_due_tasks_is_read_by_the_index(store: MemoryStore, other: sqlite3.Connection) -> None:
     add(store, "a", START)
     with Plans(store, other) as plans:

@@ -7,6 +7,7 @@ import sqlite3
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 
 from jarvis_trio.errors import ConflictError
@@ -71,7 +72,7 @@ def test_the_database_itself_refuses_a_second_row_for_an_attempt(
     store: MemoryStore, task: ScheduledTask, other: sqlite3.Connection
 ) -> None:
     run(store, task, START)
-    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError), match=r"(?i)unique"):
         other.execute(
             "INSERT INTO task_runs (task_id, task_name, scheduled_for, attempt, started_at, status)"
             " SELECT task_id, task_name, scheduled_for, attempt, started_at, status FROM task_runs"
@@ -241,6 +242,7 @@ def test_only_what_runs_is_adopted(store: MemoryStore, task: ScheduledTask) -> N
     assert store.runs.live_runs_of_others("another") == []
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(4)
 def test_bytes_where_text_should_be_are_read_as_text(
     store: MemoryStore, task: ScheduledTask, other: sqlite3.Connection

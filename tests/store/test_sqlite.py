@@ -311,6 +311,7 @@ def test_a_savepoint_undoes_its_part_alone(store: MemoryStore) -> None:
     assert [store.notes.note(key) for key in ("before", "inside", "after")] == ["a", None, "c"]
 
 
+@pytest.mark.sqlite
 def test_a_savepoint_alone_is_a_transaction(store: MemoryStore, other: sqlite3.Connection) -> None:
     with store.savepoint():
         store.notes.remember("key", "value")
@@ -318,6 +319,7 @@ def test_a_savepoint_alone_is_a_transaction(store: MemoryStore, other: sqlite3.C
     assert other.execute("SELECT count(*) FROM jarvis_meta WHERE key = 'key'").fetchone() == (1,)
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(3)
 def test_after_the_database_has_undone_a_transaction_nothing_of_it_is_written_alone(
     store: MemoryStore, other: sqlite3.Connection

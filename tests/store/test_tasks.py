@@ -195,6 +195,7 @@ def test_due_tasks_are_the_same_before_and_after_the_engine_has_read_them(
     assert len(before) == 1
 
 
+@pytest.mark.sqlite
 @pytest.mark.law(4)
 def test_a_row_of_the_wrong_types_is_read_as_text(store: MemoryStore, other: sqlite3.Connection) -> None:
     other.execute(
