@@ -11,6 +11,7 @@
 # make lint          ruff and mypy --strict
 # make bench         every measurement, beside the peers; an hour and a half (bench-quick: four minutes)
 # make torture       random kills under load, for MINUTES=5
+# make torture-machines   three machines that are killed and cut off, for MINUTES=5
 # make wheel         the wheel, in dist/
 # make docs          docs/commands.md, from the commands
 # make pictures      docs/pictures/, from real runs; two minutes
@@ -29,7 +30,7 @@ VENV_PYTHON := .venv/bin/python
 PIP := -m pip --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run install upgrade test thorough year coverage mutants lint bench bench-quick torture wheel docs pictures lock clean again
+.PHONY: help run install upgrade test thorough year coverage mutants lint bench bench-quick torture torture-machines wheel docs pictures lock clean again
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -82,6 +83,9 @@ bench-quick: .venv/dev.stamp
 
 torture: .venv/dev.stamp
 	@$(VENV_PYTHON) -m tests.laws.torture --minutes $(MINUTES)
+
+torture-machines: .venv/dev.stamp
+	@$(VENV_PYTHON) -m tests.laws.torture.machines --minutes $(MINUTES)
 
 wheel: .venv/dev.stamp
 	@$(VENV_PYTHON) $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
