@@ -199,4 +199,5 @@ def _in_options(message: str) -> str:
 def _usage(error: click.ClickException) -> str:
     context = error.ctx if isinstance(error, click.UsageError) else None
     message = " ".join(error.format_message().split()).rstrip(".")
+    message = message.replace("a valid integer range", "a whole number")  # click's name of a type
     return message if context is None else f"{message}; see: {context.command_path} --help"

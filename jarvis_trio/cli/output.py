@@ -9,12 +9,15 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import tzinfo
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from jarvis_trio.notation.text import printable, shortened
+from jarvis_trio.errors import ScheduleError
+from jarvis_trio.notation.instants import parse_stamp
+from jarvis_trio.notation.text import moment_words, printable, shortened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,6 +69,14 @@ class Column(NamedTuple):
 def say(text: str) -> None:
     """Print one line."""
     click.echo(printable(text))
+
+
+def stamp(text: str | None, zone: tzinfo, otherwise: str = "") -> str:
+    """A time of a row in `zone`, for people; one that nobody can read as it is."""
+    try:
+        return moment_words(parse_stamp(text, zone), zone) if text else otherwise
+    except ScheduleError:
+        return str(text)
 
 
 def say_text(text: str) -> None:

@@ -119,7 +119,7 @@ def _variables(given: tuple[str, ...], before: Mapping[str, str]) -> dict[str, s
         if text == NONE:
             continue
         if not equals:
-            raise RequestError(f"{text!r} is not NAME=VALUE", fix="to hand on a secret, name it as a secret")
+            raise RequestError(f"{text!r} is not NAME=VALUE", fix="to hand on a secret, name it with `secret`")
         check_variable(name)
         variables[name] = value
     return variables

@@ -83,11 +83,15 @@ class Refusals:
 
     def end(self, task: ScheduledTask) -> None:
         """A task could be written: forget what was; call it in a transaction."""
-        refusal = self._refusals.get(require_id(task)) if self._refusals else None
-        if refusal is not None and refusal.reason:
-            self._refusals.pop(require_id(task), None)
-            self._store.troubles.end_troubles(require_id(task), [TroubleKind.REFUSED])
-            _logger.info("Task %r is no longer refused", task.name, extra={"task": task.name})
+        if not self._refusals:
+            return
+        with self._guard:
+            refusal = self._refusals.get(require_id(task))
+            if refusal is None or not refusal.reason:
+                return
+            del self._refusals[require_id(task)]
+        self._store.troubles.end_troubles(require_id(task), [TroubleKind.REFUSED])
+        _logger.info("Task %r is no longer refused", task.name, extra={"task": task.name})
 
     def tell(self, now: datetime) -> None:
         """Tell people of new refusals, if those can be written.

@@ -421,7 +421,7 @@ def _meaning(error: psycopg.Error) -> tuple[type[StoreError], str, str]:
         case errors.LockNotAvailable():
             return StoreBusyError, "another machine keeps it locked", "try again, or see who is connected to it"
         case errors.DiskFull() | errors.OutOfMemory() | errors.InsufficientResources():
-            return StoreFullError, "the server has no room", "make room; what could not be written is kept until then"
+            return StoreFullError, "the server has no room", "make room; a running daemon keeps what it could not write"
         case errors.InsufficientPrivilege():
             return StoreError, "", "GRANT it to this user, or run `jarvis-trio init` as the owner"
         case errors.ReadOnlySqlTransaction():

@@ -66,7 +66,7 @@ _ERRORS: dict[int, tuple[type[StoreError], str, str]] = {
     sqlite3.SQLITE_FULL: (
         StoreFullError,
         "the disk is full",
-        "make room; what could not be written is kept until then",
+        "make room; a running daemon keeps what it could not write",
     ),
     sqlite3.SQLITE_READONLY: (StoreError, "it cannot be written", _PERMISSIONS),
     sqlite3.SQLITE_CANTOPEN: (StoreError, "it cannot be opened", _PERMISSIONS),

@@ -16,7 +16,7 @@ def test_a_rule_is_added_listed_shown_paused_and_removed(cli: Cli) -> None:
         "  looks for:   overdue_delegation\n"
         '  condition:   {"days_overdue": 1}\n'
         "  triggered:   never\n"
-        "  made:        2026-03-02T09:00:00+00:00\n"
+        "  made:        Mon 2026-03-02 09:00 UTC\n"
     )
     (rule,) = cli.json("rules", "list")
     assert (rule["name"], rule["condition"], rule["enabled"]) == ("Late work", {"days_overdue": 1}, True)
@@ -51,6 +51,15 @@ def test_what_makes_no_sense_of_a_rule_is_one_line(cli: Cli, words: list[str], s
     cli.ok("rules", "add", "taken", "--type", "stale_backup")
     assert said in cli.fails("rules", *words)
     assert len(cli.json("rules", "list")) == 1
+
+
+def test_times_are_shown_as_people_read_them_and_others_as_they_are(cli: Cli) -> None:
+    cli.ok("events", "add", "github", "push")
+    cli.ok("events", "add", "github", "pull")
+    execute(cli.path, "UPDATE webhook_events SET received_at = 'long ago' WHERE id = 2")
+    out = cli.ok("events", "list")
+    assert "Mon 2026-03-02 09:00 UTC" in out
+    assert "long ago" in out
 
 
 @pytest.mark.law(8)

@@ -358,7 +358,7 @@ def test_errors_say_what_they_are(path: Path) -> None:
         store.read(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreFullError) as full:
             store.write("INSERT INTO facts (category, key, value) VALUES ('a', 'b', ?)", ("x" * 1_000_000,))
-        assert full.value.fix == "make room; what could not be written is kept until then"
+        assert full.value.fix == "make room; a running daemon keeps what it could not write"
         with opened(path) as theirs, MemoryStore(path, busy_timeout=timedelta(0)) as impatient:
             theirs.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreBusyError) as busy:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
+from functools import partial
+
 import click
 
-from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_list, say, say_text
+from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_list, say, say_text, stamp
 from jarvis_trio.cli.session import pass_looking_session
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.desk import assistant
@@ -51,7 +54,7 @@ def list_events(session: Session, /, status: str | None, limit: int | None, as_j
         found,
         view=assistant.event_view,
         columns=_COLUMNS,
-        row=_row,
+        row=partial(_row, zone=session.zone()),
         nothing="There are no such events.",
         as_json=as_json,
     )
@@ -68,7 +71,7 @@ def show(session: Session, number: int, as_json: bool) -> None:
     Example:
       jarvis-trio events show 12
     """
-    _tell(assistant.event(session, number), as_json=as_json)
+    _tell(assistant.event(session, number), session, as_json=as_json)
 
 
 @events.command()
@@ -85,7 +88,7 @@ def add(session: Session, /, source: str, kind: str, payload: str, as_json: bool
       jarvis-trio events add github push --payload '{"ref": "main"}'
     """
     row = assistant.add_event(session, source, kind, json_object(payload, "--payload", TaskError))
-    _tell(row, as_json=as_json)
+    _tell(row, session, as_json=as_json)
 
 
 @events.command()
@@ -129,20 +132,22 @@ def remove(session: Session, /, numbers: tuple[int, ...], as_json: bool) -> None
         say(f"Removed event {number}.")
 
 
-def _tell(row: EventRow, *, as_json: bool) -> None:
+def _tell(row: EventRow, session: Session, *, as_json: bool) -> None:
     if as_json:
         print_json(assistant.event_view(row))
         return
     say(f"Event {row.id}: {row.event_type} from {row.source}, {row.status}")
-    say(f"  came: {row.received_at}" + (f", dealt with: {row.processed_at}" if row.processed_at else ""))
+    zone = session.zone()
+    dealt_with = f", dealt with: {stamp(row.processed_at, zone)}" if row.processed_at else ""
+    say(f"  came: {stamp(row.received_at, zone)}{dealt_with}")
     say_text(readable(row.payload))
 
 
-def _row(row: EventRow) -> list[Cell]:
+def _row(row: EventRow, zone: tzinfo) -> list[Cell]:
     return [
         Cell(str(row.id), "dim"),
         Cell(row.source, "bold"),
         Cell(row.event_type),
         Cell(row.status, _STYLES.get(row.status, "")),
-        Cell(row.received_at or ""),
+        Cell(stamp(row.received_at, zone)),
     ]

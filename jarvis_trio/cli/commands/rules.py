@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import tzinfo
+from functools import partial
 
 import click
 
-from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_list, say
+from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_list, say, stamp
 from jarvis_trio.cli.session import completing, pass_looking_session
 from jarvis_trio.desk import assistant
 from jarvis_trio.desk.session import Session
@@ -55,7 +57,7 @@ def list_rules(session: Session, as_json: bool) -> None:
         assistant.rules(session),
         view=assistant.rule_view,
         columns=_COLUMNS,
-        row=_row,
+        row=partial(_row, zone=session.zone()),
         nothing="There are no rules yet. To add one: jarvis-trio rules add NAME --type overdue_delegation",
         as_json=as_json,
     )
@@ -72,7 +74,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
     Example:
       jarvis-trio rules show "Late work"
     """
-    _tell(assistant.rule(session, name), as_json=as_json)
+    _tell(assistant.rule(session, name), session, as_json=as_json)
 
 
 @rules.command()
@@ -95,7 +97,7 @@ def add(
       jarvis-trio rules add "Old backup" --type stale_backup
     """
     wanted = None if condition is None else json_object(condition, "--condition", TaskError)
-    _tell(assistant.add_rule(session, name, kind, wanted, description), as_json=as_json)
+    _tell(assistant.add_rule(session, name, kind, wanted, description), session, as_json=as_json)
 
 
 @rules.command()
@@ -109,7 +111,7 @@ def pause(session: Session, name: str, as_json: bool) -> None:
     Example:
       jarvis-trio rules pause "Late work"
     """
-    _tell(assistant.enable_rule(session, name, False), as_json=as_json)
+    _tell(assistant.enable_rule(session, name, False), session, as_json=as_json)
 
 
 @rules.command()
@@ -123,7 +125,7 @@ def resume(session: Session, name: str, as_json: bool) -> None:
     Example:
       jarvis-trio rules resume "Late work"
     """
-    _tell(assistant.enable_rule(session, name, True), as_json=as_json)
+    _tell(assistant.enable_rule(session, name, True), session, as_json=as_json)
 
 
 @rules.command()
@@ -141,7 +143,7 @@ def remove(session: Session, name: str, as_json: bool) -> None:
     print_json({"removed": name}) if as_json else say(f"Removed the rule {name}.")
 
 
-def _tell(row: RuleRow, *, as_json: bool) -> None:
+def _tell(row: RuleRow, session: Session, *, as_json: bool) -> None:
     if as_json:
         print_json(assistant.rule_view(row))
         return
@@ -150,14 +152,14 @@ def _tell(row: RuleRow, *, as_json: bool) -> None:
         ("description", row.description),
         ("looks for", row.alert_type),
         ("condition", row.condition),
-        ("triggered", row.last_triggered_at or "never"),
-        ("made", row.created_at),
+        ("triggered", stamp(row.last_triggered_at, session.zone(), "never")),
+        ("made", stamp(row.created_at, session.zone())),
     ):
         if text:
             say(f"  {heading + ':':<13}{text}")
 
 
-def _row(row: RuleRow) -> list[Cell]:
+def _row(row: RuleRow, zone: tzinfo) -> list[Cell]:
     state = Cell("") if row.enabled else Cell("paused", "yellow")
     condition = ", ".join(f"{key} {value}" for key, value in _condition(row).items())
     return [
@@ -165,7 +167,7 @@ def _row(row: RuleRow) -> list[Cell]:
         Cell(row.alert_type),
         Cell(condition),
         state,
-        Cell(row.last_triggered_at or "never"),
+        Cell(stamp(row.last_triggered_at, zone, "never")),
     ]
 
 
