@@ -187,6 +187,10 @@ class Session:
         """This process among all that share the database; others see that it lives."""
         from jarvis_trio.engine.peers import Peers  # noqa: PLC0415  # as above
 
+        if self.settings.database_url:
+            from jarvis_trio.engine.assembly import make_peers  # noqa: PLC0415  # as above
+
+            return make_peers(self.settings, self.store)
         return Peers.beside(self.settings.memory_db_path)
 
     @cached_property

@@ -150,3 +150,26 @@ def test_a_task_that_is_added_on_one_machine_runs_on_another_at_once(address: st
             (run,) = store.runs.list_runs(task="second")
         assert run.started_at - now < timedelta(seconds=15)
         assert server.stop() == 0
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("asked_on", ["laptop", "server"])
+def test_a_run_is_stopped_from_any_machine(address: str, tmp_path: Path, asked_on: str) -> None:
+    with machines(tmp_path, address, "laptop", "server") as found:
+        laptop, _ = found
+        assert laptop.command("init").returncode == 0
+        assert laptop.command("allow", "/bin/sleep").returncode == 0
+        laptop.start()
+        with open_store(tmp_path / "unused", address) as store:
+            eventually(lambda: store.machines.list_machines(), 60)
+            at, config = store.clock.now().isoformat(), '{"command": ["/bin/sleep", "300"]}'
+            store.store_scheduled_task(
+                a_task("job", at=at, handler="custom", handler_config=config, policy={"on": "laptop"})
+            )
+            eventually(lambda: store.runs.list_runs(task="job"), 60)
+            asker = next(machine for machine in found if machine.name == asked_on)
+            stopped = asker.command("stop", "job")
+            assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+            eventually(lambda: store.runs.list_runs(task="job", status=RunStatus.INTERRUPTED), 60)
+            (run,) = store.runs.list_runs(task="job")
+        assert str(run.reason).startswith("stopped by ")
