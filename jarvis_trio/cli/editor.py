@@ -27,7 +27,7 @@ def edit_in_editor(session: Session, task: ScheduledTask) -> None:
     """
     text = _HEAD + toml_text({"tasks": [entry_of(task, Path.home())]})
     while True:
-        edited = click.edit(text, extension=".toml")
+        edited = _edited(text)
         if edited is None or edited == text:
             say("Nothing was changed.")
             return
@@ -40,6 +40,14 @@ def edit_in_editor(session: Session, task: ScheduledTask) -> None:
             text = edited
         else:
             return
+
+
+def _edited(text: str) -> str | None:
+    try:
+        return click.edit(text, extension=".toml")
+    except click.ClickException as error:
+        fix = "set EDITOR to an editor that is there; or name what is to change, see: jarvis-trio edit --help"
+        raise JarvisError(f"the editor failed: {error.format_message()}", fix=fix) from None
 
 
 def _change(session: Session, task: ScheduledTask, text: str) -> None:

@@ -204,3 +204,11 @@ def test_an_editor_that_is_left_unchanged_changes_nothing(program: Program, tmp_
     program("init")
     done = program.at_terminal("edit", "webhook_poll", EDITOR=editor(tmp_path, "true"))
     assert (done.code, "Nothing was changed." in done.out) == (0, True)
+
+
+@pytest.mark.slow
+def test_an_editor_that_is_not_there_is_one_line_with_the_fix(program: Program, tmp_path: Path) -> None:
+    program("init")
+    done = program.at_terminal("edit", "webhook_poll", EDITOR=str(tmp_path / "none"))
+    assert done.code == 1
+    assert "set EDITOR to an editor that is there" in done.out
