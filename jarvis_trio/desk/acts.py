@@ -202,7 +202,9 @@ def remind(session: Session, text: str, request: TaskRequest) -> Saved:
 def tick(session: Session) -> list[dict[str, Any]]:
     """Run what is due, once, in this process; returns the engine's results."""
     try:
-        return session.engine.evaluate_due_tasks()
+        results = session.engine.evaluate_due_tasks()
+        session.engine.write_kept()
+        return results
     finally:
         session.changed()
 

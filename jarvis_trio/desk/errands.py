@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from jarvis_trio.desk.definition import check_handler
 from jarvis_trio.desk.session import Session
-from jarvis_trio.errors import DaemonMissingError, TaskError
+from jarvis_trio.errors import DaemonMissingError, StoreError, TaskError
 from jarvis_trio.models import Run, RunStatus, ScheduledTask, require_id
 from jarvis_trio.process.identity import owner_machine, owner_process
 from jarvis_trio.store.requests import RequestKind
@@ -37,10 +38,14 @@ class Stopping:
 
 @dataclass(frozen=True, slots=True)
 class RunHere:
-    """A run that goes on in a thread of this process; `wait` raises what the run raised."""
+    """A run that goes on in a thread of this process.
+
+    `wait` raises what the run raised, and StoreError if its outcome could not be written.
+    """
 
     run_id: int
     wait: Callable[[], None]
+    is_over: Callable[[], bool]
 
 
 def ask_run(session: Session, name: str, asked_by: str | None = None) -> Ticket | None:
@@ -90,8 +95,11 @@ def withdraw(session: Session, ticket: Ticket) -> bool:
     return session.store.requests.withdraw(ticket.number)
 
 
-def run_here(session: Session, name: str) -> RunHere:
+def run_here(session: Session, name: str, patience: timedelta | None = None) -> RunHere:
     """Start a run in a thread of this process.
+
+    `patience` is how long it tries to write an outcome that cannot be written; by default the
+    engine's.
 
     Raises UnknownTaskError, TaskRunningError, TaskError.
     """
@@ -103,6 +111,10 @@ def run_here(session: Session, name: str) -> RunHere:
     def run() -> None:
         try:
             session.engine.run_claimed(claim)
+            engine = session.engine
+            if not (engine.write_kept() if patience is None else engine.write_kept(patience)):
+                says = f"the outcome of task {name!r} could not be written: it will count as interrupted"
+                raise StoreError(says, fix="see the reason above; a full disk needs room")
         except BaseException as error:  # noqa: BLE001  # it belongs to whoever waits
             raised.append(error)
 
@@ -115,7 +127,7 @@ def run_here(session: Session, name: str) -> RunHere:
         if raised:
             raise raised[0]
 
-    return RunHere(claim.run_id, wait)
+    return RunHere(claim.run_id, wait, lambda: not thread.is_alive())
 
 
 def live_run(session: Session, name: str) -> Run | None:
@@ -177,9 +189,13 @@ def is_over(session: Session, run_id: int) -> bool:
     return False
 
 
-def output(session: Session, run_id: int, pause: Callable[[], object]) -> Iterator[bytes]:
-    """What a run wrote, and what it writes until it is over; `pause` is called between looks."""
-    return session.outputs.follow(run_id, partial(is_over, session, run_id), pause)
+def output(session: Session, run_id: int, pause: Callable[[], object], begun: RunHere | None = None) -> Iterator[bytes]:
+    """What a run wrote, and what it writes until it is over; `pause` is called between looks.
+
+    A run of this process is over when its thread is: its row may never say so, on a full disk.
+    """
+    over = partial(is_over, session, run_id) if begun is None else begun.is_over
+    return session.outputs.follow(run_id, over, pause)
 
 
 def pids(run: Run) -> list[int]:

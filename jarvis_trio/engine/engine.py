@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -72,6 +73,12 @@ DELIVERY_GRACE = timedelta(seconds=3)
 """How long a tick that was stopped waits for its messages."""
 
 _logger = logging.getLogger(__name__)
+
+KEPT_PATIENCE = timedelta(seconds=10)
+"""How long a command tries to write an outcome that could not be written, before it gives up."""
+
+_KEPT_LOOK = timedelta(seconds=0.5)
+"""How often it tries."""
 
 Present = Callable[[], datetime]
 """What the time is (aware UTC)."""
@@ -288,6 +295,19 @@ class SchedulerEngine:
     def watched_files(self) -> tuple[Path, ...]:
         """The files in which a write of other programs shows."""
         return tuple(database_files(self.memory_store.path))
+
+    def write_kept(self, patience: timedelta = KEPT_PATIENCE) -> bool:
+        """Write what could not be written so far; a full disk may have room in a moment.
+
+        Tries for at most `patience`. Returns whether all is written.
+        """
+        for _ in range(int(patience / _KEPT_LOOK)):
+            self._outcomes.write_kept()
+            if not self._outcomes.keeps_any:
+                return True
+            time.sleep(_KEPT_LOOK.total_seconds())
+        self._outcomes.write_kept()
+        return not self._outcomes.keeps_any
 
     def finish(self) -> None:
         """Write what could not be written so far; call it when the last tick has ended."""

@@ -121,6 +121,11 @@ class Outcomes:
             _logger.warning("Run %d of task %r, taken for dead, ended beside another attempt", claim.run_id, name)
             self._notices.ran_beside(claim, outcome, ended.at)
 
+    @property
+    def keeps_any(self) -> bool:
+        """Whether an outcome waits to be written."""
+        return bool(self._unwritten)
+
     def write_kept(self) -> None:
         """Write what could not be written before."""
         if not self.keeps_some:

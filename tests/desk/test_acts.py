@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from jarvis_trio.errors import (
     NotApprovedError,
     RequestError,
     ScheduleError,
+    StoreError,
     StoreMissingError,
     TaskError,
     UnknownTaskError,
@@ -152,6 +155,17 @@ def test_a_run_here_has_its_number_at_once(desk: Session) -> None:
     begun.wait()
     run = looks.run(desk, begun.run_id)
     assert (run.trigger, run.status) == ("manual", "executed")
+
+
+@pytest.mark.law(3)
+def test_law_3_a_run_here_whose_outcome_cannot_be_written_ends_and_says_so(desk: Session) -> None:
+    add(desk)
+    desk.store.write("CREATE TRIGGER theirs BEFORE UPDATE ON task_runs BEGIN SELECT RAISE(ABORT, 'no'); END")
+    begun = errands.run_here(desk, "job", timedelta(0))
+    list(errands.output(desk, begun.run_id, lambda: time.sleep(0.001), begun))  # it has an end
+    with pytest.raises(StoreError, match="outcome of task 'job' could not be written"):
+        begun.wait()
+    assert begun.is_over()
 
 
 def test_without_a_daemon_nobody_can_be_asked(desk: Session) -> None:

@@ -121,7 +121,7 @@ def _run_here(session: Session, task: ScheduledTask, *, silent: bool) -> tuple[i
     with finishing(first):  # before the run begins, so that no signal comes too early
         begun, wrote = errands.run_here(session, task.name), False
         try:
-            wrote = _show(session, begun.run_id, silent=silent)
+            wrote = _show(session, begun.run_id, silent=silent, begun=begun)
             begun.wait()
         except KeyboardInterrupt:
             engine.stop(begun.run_id, session.asked_by)
@@ -129,9 +129,9 @@ def _run_here(session: Session, task: ScheduledTask, *, silent: bool) -> tuple[i
     return begun.run_id, wrote
 
 
-def _show(session: Session, run_id: int, *, silent: bool) -> bool:
+def _show(session: Session, run_id: int, *, silent: bool, begun: errands.RunHere | None = None) -> bool:
     wrote = False
-    for piece in errands.output(session, run_id, lambda: time.sleep(_LOOK_SECONDS)):
+    for piece in errands.output(session, run_id, lambda: time.sleep(_LOOK_SECONDS), begun):
         wrote = True
         if not silent:
             click.echo("\n".join(map(_line, piece.decode(errors="replace").split("\n"))), nl=False)
