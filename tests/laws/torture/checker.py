@@ -30,7 +30,7 @@ SETTLED = 10 * SECOND
 LATENESS_ALLOWED = 2 * SECOND
 """How late a good task may start while only the bad tasks beside it make trouble."""
 
-TOLERANCE_SECONDS = 150
+TOLERANCE_SECONDS = 300
 """How late a run may start under fire: the lock is held for a minute, and the daemon is seldom left alone."""
 
 _ENDED_BADLY = ("timeout", "interrupted", "missed", "skipped")
