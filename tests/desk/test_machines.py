@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from jarvis_trio import __version__
+from jarvis_trio.agent.calls import Calls
 from jarvis_trio.cli.watch.board import read_board
 from jarvis_trio.clock import SharedClock
 from jarvis_trio.desk import errands
@@ -209,6 +210,18 @@ def test_the_live_screen_tells_of_machines_and_of_what_waits_for_them(shared: Sh
         board = read_board(session)
     assert [(state.name, state.away) for state in board.status.machines] == [("here", False), ("laptop", True)]
     assert board.rows[0].waits == "it waits for laptop, last seen 3 h ago"
+
+
+@on_a_server
+def test_an_assistant_is_told_the_same(shared: Shared) -> None:
+    away(shared)
+    shared.add("job", "laptop")
+    shared.run("job", "here")
+    calls = Calls(lambda: open_session(shared), read_only=True)
+    assert calls.call("scheduler_status", {}) == shared.cli.json("status")
+    (run,) = cast("Any", calls.call("list_runs", {}))["runs"]
+    assert run["machine"] == "here"
+    assert "it waits for laptop" in cast("Any", calls.call("explain_task", {"name": "job"}))["answer"]
 
 
 def test_with_one_file_nothing_of_it_shows(cli: Cli) -> None:
