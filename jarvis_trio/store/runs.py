@@ -383,6 +383,8 @@ class RunTable:
 
     def last_runs(self, task_ids: Collection[int] | None = None) -> dict[int, Run]:
         """The newest run of each task, or of these tasks, by the task's number."""
+        if task_ids is not None and not task_ids:
+            return {}
         condition = "" if task_ids is None else f"WHERE t.id IN ({', '.join(map(str, task_ids))})"
         rows = self._database.read(
             f"SELECT {RUN} FROM scheduled_tasks t JOIN task_runs r"

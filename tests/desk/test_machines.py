@@ -213,6 +213,17 @@ def test_the_live_screen_tells_of_machines_and_of_what_waits_for_them(shared: Sh
 
 
 @on_a_server
+@pytest.mark.parametrize("count", [0, 1])
+def test_each_look_works_on_a_server(shared: Shared, count: int) -> None:
+    if count:
+        shared.add("job", "any")
+        shared.run("job", "here")
+    for command in ("list", "status", "history", "forecast", "timeline", "machines"):
+        shared.cli.json(command)
+        shared.cli.ok(command)
+
+
+@on_a_server
 def test_an_assistant_is_told_the_same(shared: Shared) -> None:
     away(shared)
     shared.add("job", "laptop")

@@ -383,3 +383,10 @@ def test_a_row_that_makes_no_sense_is_passed_over_and_told(
     assert (store.runs.get_run(senseless), store.runs.last_started_at(), store.runs.last_runs()) == (None, None, {})
     assert store.runs.live_runs_of_others("somebody") == []
     assert f"Row {senseless} of task_runs is passed over" in caplog.text
+
+
+def test_the_last_runs_of_no_task_are_none(store: MemoryStore) -> None:
+    """Not every database knows an empty list of numbers."""
+    assert store.runs.last_runs([]) == {}
+    assert store.tasks.numbered([]) == []
+    assert store.tasks.task_names([]) == {}
