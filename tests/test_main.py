@@ -60,7 +60,7 @@ def test_signals_that_a_parent_ignored_or_blocked_work_again(program: Program) -
     with subprocess.Popen(words, env=program.environment, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True) as daemon:
         runs = eventually(lambda: json.loads(program("history", "fails", "--json").out))
         daemon.terminate()
-        _, log = daemon.communicate(timeout=20)
+        _, log = daemon.communicate(timeout=60)
     assert daemon.returncode == 0, log
     assert {run["status"] for run in runs} <= {"error", "running"}
     assert json.loads(program("history", "fails", "--json").out)[-1]["status"] == "error"

@@ -127,11 +127,12 @@ def test_verbose_shows_where_a_python_handler_failed(plugin: Cli) -> None:
 
 @pytest.fixture
 def slow_job(program: Program, tmp_path: Path) -> Path:
-    """A task that writes its PID into the file that is returned, and then takes a second."""
+    """A task that writes its PID into the file that is returned, and then waits until there is one beside it."""
     program("init")
     program("allow", "sh")
     note = tmp_path / "pid"
-    program("add", "job", "--every", "1s", "--", "sh", "-c", f"echo $$ > {note}; sleep 1.5; touch {note}.done")
+    script = f"echo $$ > {note}; until [ -e {note}.go ]; do sleep 0.05; done; touch {note}.done"
+    program("add", "job", "--every", "1s", "--", "sh", "-c", script)
     return note
 
 
@@ -144,11 +145,14 @@ def test_a_signal_lets_what_runs_finish(program: Program, slow_job: Path, comman
     time.sleep(1)
     process = program.start(*([command, "job"] if command == "run-now" else [command]))
     eventually(slow_job.exists)
+    assert process.stderr is not None
     process.send_signal(number)
-    _, said = process.communicate(timeout=20)
-    assert process.returncode == 0, said
+    said = process.stderr.readline()
     assert said.startswith(f"{number.name}: ")
     assert "once more to" in said
+    slow_job.with_name("pid.go").touch()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
     assert slow_job.with_name("pid.done").exists()
     assert json.loads(program("history", "job", "--json").out)[0]["status"] == "executed"
 
@@ -157,13 +161,15 @@ def test_a_signal_lets_what_runs_finish(program: Program, slow_job: Path, comman
 def test_a_second_signal_ends_the_command_that_runs(program: Program, slow_job: Path) -> None:
     process = program.start("run-now", "job")
     command = int(eventually(lambda: slow_job.exists() and slow_job.read_text()))
+    assert process.stderr is not None
     process.send_signal(signal.SIGINT)
-    time.sleep(0.2)  # two at the same moment are one
+    assert "once more to stop it" in process.stderr.readline()  # two at the same moment are one
     process.send_signal(signal.SIGINT)
-    shown, said = process.communicate(timeout=20)
+    shown, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "interrupted" in shown + said
     eventually(lambda: not os.path.exists(f"/proc/{command}"))
     assert not slow_job.with_name("pid.done").exists()
+    slow_job.with_name("pid.go").touch()
     program("tick")
     assert json.loads(program("history", "job", "--json").out)[-1]["status"] in ("interrupted", "error")

@@ -20,7 +20,8 @@ from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import PATIENCE, Notes
 
-SEEN_SECONDS = 2.0
+SEEN_SECONDS = 20.0
+"""On a busy machine; the next tick would come after an hour."""
 
 
 class Counting(SchedulerEngine):
@@ -37,7 +38,7 @@ async def outside(condition: Callable[[], object]) -> None:
             await trio.sleep(0.01)
 
 
-async def test_a_row_that_another_program_writes_runs_within_two_seconds(tmp_path: Path, notes: Notes) -> None:
+async def test_a_row_that_another_program_writes_runs_at_once(tmp_path: Path, notes: Notes) -> None:
     path = tmp_path / "memory.db"
     with MemoryStore(path, clock=SystemClock()) as store:
         engine = Counting(store, handlers={"note": notes})

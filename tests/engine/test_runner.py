@@ -405,7 +405,7 @@ else:
 @pytest.mark.law(4)
 def test_law_4_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKING], cwd=CHECKOUT, capture_output=True, text=True, timeout=30
+        [sys.executable, "-W", "ignore", "-c", FORKING], cwd=CHECKOUT, capture_output=True, text=True, timeout=60
     )
     assert (done.stdout.split(), done.stderr) == (["executed", "executed"], "")
 

@@ -65,7 +65,7 @@ class Hold:
     def end(self) -> None:
         for process in self.started:
             process.kill()
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
 
 
 def line_of(process: subprocess.Popen[str]) -> str:
@@ -75,7 +75,7 @@ def line_of(process: subprocess.Popen[str]) -> str:
 
 def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
-    process.wait(timeout=10)
+    process.wait(timeout=60)
 
 
 @pytest.fixture(autouse=True)

@@ -231,7 +231,7 @@ def program(tmp_path: Path, fork_server: ForkServer) -> Iterator[Program]:
     program.end()
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """What `condition` returns as soon as that is true; fails when it is not within the time."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
