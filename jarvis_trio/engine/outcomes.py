@@ -45,16 +45,18 @@ class Outcomes:
         self._unwritten: list[Ended] = []
         self._unreleased: list[Claim] = []
 
-    def record(self, ended: Ended) -> None:
+    def record(self, ended: Ended, *, again: bool = False) -> None:
         """Write the outcome. If that cannot be done now, keep it for the next tick.
 
+        The log tells so once, and not `again` at each try.
         Until it is written the run stays `running`, so its task does not start again.
         """
         try:
             self._write_alone(ended)
         except StoreError as error:
-            name = ended.claim.task.name
-            _logger.error("The outcome of task %r is kept, as it cannot be written now: %s", name, error)
+            if not again:
+                name = ended.claim.task.name
+                _logger.error("The outcome of task %r is kept, as it cannot be written now: %s", name, error)
             with self._guard:
                 self._unwritten.append(ended)
 
@@ -134,7 +136,7 @@ class Outcomes:
             kept, self._unwritten = self._unwritten, []
             over, self._unreleased = self._unreleased, []
         for ended in kept:
-            self.record(ended)
+            self.record(ended, again=True)
         for claim in over:
             self._release(claim)
 

@@ -158,14 +158,17 @@ def test_a_run_here_has_its_number_at_once(desk: Session) -> None:
 
 
 @pytest.mark.law(3)
-def test_law_3_a_run_here_whose_outcome_cannot_be_written_ends_and_says_so(desk: Session) -> None:
+def test_law_3_a_run_here_whose_outcome_cannot_be_written_ends_and_says_so(
+    desk: Session, caplog: pytest.LogCaptureFixture
+) -> None:
     add(desk)
     desk.store.write("CREATE TRIGGER theirs BEFORE UPDATE ON task_runs BEGIN SELECT RAISE(ABORT, 'no'); END")
-    begun = errands.run_here(desk, "job", timedelta(0))
+    begun = errands.run_here(desk, "job", timedelta(seconds=1))
     list(errands.output(desk, begun.run_id, lambda: time.sleep(0.001), begun))  # it has an end
     with pytest.raises(StoreError, match="outcome of task 'job' could not be written"):
         begun.wait()
     assert begun.is_over()
+    assert caplog.text.count("is kept, as it cannot be written now") == 1
 
 
 def test_without_a_daemon_nobody_can_be_asked(desk: Session) -> None:
