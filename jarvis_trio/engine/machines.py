@@ -37,7 +37,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -50,12 +50,13 @@ from jarvis_trio.models import Claim, HandlerContext, Outcome, Run, RunStatus
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.connection import Presence
-from jarvis_trio.store.machines import Machine
+from jarvis_trio.store.machines import ANY_TYPE, Machine
 from jarvis_trio.store.places import place_of
 
 CHECKS_IN_EVERY = timedelta(seconds=30)
 """How often a machine says what it takes: a write each time."""
 
+_NOBODYS_TYPE = "nobody-has-named-a-handler-so"
 _TIMES = "fence"
 """The note with the times that all machines of a store go by, if they are not the usual ones."""
 
@@ -228,7 +229,7 @@ class SharedPeers(Peers):
     def look_at(self) -> datetime | None:
         return self._look_at
 
-    def check_in(self, now: datetime, handlers: Iterable[str]) -> None:
+    def check_in(self, now: datetime, handlers: Collection[str]) -> None:
         self._look_at = None
         last = self._checked_in_at
         if last is None or abs(now - last) >= CHECKS_IN_EVERY:
@@ -238,7 +239,7 @@ class SharedPeers(Peers):
                 now,
                 labels=self._machine.labels,
                 takes_any=self._machine.takes_any,
-                handlers=handlers,
+                handlers=_types(handlers),
             )
             self._checked_in_at = now
         if self._keeper is not None:
@@ -274,7 +275,7 @@ class SharedPeers(Peers):
 
     def others_have(self, handler_type: str, place: str | None) -> bool:
         return any(
-            machine.name != self._machine.name and machine.may_take(place) and handler_type in machine.handlers
+            machine.name != self._machine.name and machine.may_take(place) and machine.has_handler(handler_type)
             for machine in self._store.machines.list_machines()
         )
 
@@ -342,6 +343,13 @@ class Forgotten(Peers):
 
     def why_gone(self, run: Run) -> str:
         return f"{_split(run.owner)[0]}, which ran it, was given up"
+
+
+def _types(handlers: Collection[str]) -> Iterator[str]:
+    """The types to tell the other machines of. An application has no list: it is asked."""
+    yield from handlers
+    if _NOBODYS_TYPE in handlers:
+        yield ANY_TYPE
 
 
 def _split(owner: str | None) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -89,7 +89,7 @@ class Peers:
         """When to look again whether others are gone (aware UTC); None if the ticks do."""
         return None
 
-    def check_in(self, now: datetime, handlers: Iterable[str]) -> None:
+    def check_in(self, now: datetime, handlers: Collection[str]) -> None:
         """Told of each tick, and of the handlers here. Raises StoreError if it must not be."""
 
     def is_gone(self, run: Run) -> bool:

@@ -78,7 +78,7 @@ def why_it_waits(states: Sequence[MachineState], task: ScheduledTask) -> str:
         last = max(able, key=lambda state: state.machine.seen_at)
         return f"it waits for {' or '.join(state.name for state in able)}, last seen {last.seen}"
     # A machine that says nothing of its handlers is an older one.
-    if all(state.machine.handlers and task.handler_type not in state.machine.handlers for state in there):
+    if all(state.machine.handlers and not state.machine.has_handler(task.handler_type) for state in there):
         return f"no handler of type {task.handler_type} on {joined([state.name for state in there])}"
     return ""
 

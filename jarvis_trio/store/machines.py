@@ -15,6 +15,9 @@ from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 from jarvis_trio.store.places import Here
 
+ANY_TYPE = "*"
+"""Said by a machine whose application takes every type: that application has no list of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -23,7 +26,7 @@ class Machine:
     Attributes:
         labels: names that it shares with others; a task may be placed by one.
         takes_any: whether it runs what may run anywhere; if not, only what names it or a label.
-        handlers: the types of handlers that it has.
+        handlers: the types of handlers that it has; `ANY_TYPE` is one that stands for all.
         version: of the program there.
         clock_ahead: how far its own clock is ahead of the database's; negative if it is behind.
     """
@@ -40,6 +43,10 @@ class Machine:
     def may_take(self, place: str | None) -> bool:
         """Whether it may run what is to run at `place`: a machine or a label; None is anywhere."""
         return Here(self.name, self.labels, self.takes_any).may_take(place)
+
+    def has_handler(self, handler_type: str) -> bool:
+        """Whether it can run tasks of that type."""
+        return handler_type in self.handlers or ANY_TYPE in self.handlers
 
 
 class MachineTable:

@@ -340,6 +340,21 @@ class TestPlaces:
         server.evaluate_due_tasks()
         assert history(laptop) == [("job", 1, RunStatus.EXECUTED)]
 
+    def test_a_slot_waits_for_the_machine_whose_application_takes_every_type(self, fleet: Fleet) -> None:
+        class Everything(dict[str, Handler]):
+            def __contains__(self, handler_type: object) -> bool:
+                return True
+
+            def __missing__(self, handler_type: str) -> Handler:
+                return fleet.notes
+
+        laptop, server = fleet.engine("laptop", {}), fleet.engine("server", Everything())
+        server.recover()
+        add(laptop, "job", handler="brief")
+        assert laptop.evaluate_due_tasks() == []
+        server.evaluate_due_tasks()
+        assert history(server) == [("job", 1, RunStatus.EXECUTED)]
+
     def test_a_slot_is_skipped_if_no_machine_that_may_run_it_has_its_handler(self, fleet: Fleet) -> None:
         server = fleet.engine("server", {"brief": fleet.notes}, takes_any=False)
         server.evaluate_due_tasks()
