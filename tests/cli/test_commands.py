@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +186,7 @@ def test_a_command_that_was_changed_behind_its_back_does_not_run(program: Progra
     program("init")
     marker = program.data.parent / "made"
     assert program.at_terminal("add", "job", "--every", "1h", "--", "echo", "good").code == 0
-    with sqlite3.connect(program.data / "memory.db") as database:
+    with closing(sqlite3.connect(program.data / "memory.db")) as database, database:
         evil = json.dumps({"command": ["/bin/sh", "-c", f"touch {marker}"]})
         database.execute("UPDATE scheduled_tasks SET handler_config = ? WHERE name = 'job'", (evil,))
     done = program("run-now", "job")
