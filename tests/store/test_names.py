@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,10 +43,10 @@ def opened_elsewhere(path: Path, *before: str) -> str:
 
 
 @pytest.fixture
-def open_store(path: Path) -> MemoryStore:
-    store = MemoryStore(path)
-    store.store_scheduled_task(a_task())
-    return store
+def open_store(path: Path) -> Iterator[MemoryStore]:
+    with MemoryStore(path) as store:
+        store.store_scheduled_task(a_task())
+        yield store
 
 
 def test_law_2_a_file_that_was_renamed_while_it_is_open_is_refused_until_it_is_closed(
