@@ -86,7 +86,7 @@ def measure(server: PostgresServer, folder: Path, quick: bool) -> Iterator[tuple
 
 
 def lateness(folder: Path, address: str, count: int) -> list[float]:
-    """Milliseconds by which each of so many tasks starts after its instant, one a second."""
+    """Milliseconds by which each of `count` tasks starts after its instant, one a second."""
     late_ms: list[float] = []
 
     def note(task: ScheduledTask, context: HandlerContext) -> None:
@@ -130,7 +130,7 @@ def idle(server: PostgresServer, folder: Path, seconds: float) -> tuple[float, f
 
 
 def throughput(folder: Path, address: str, number: int, count: int) -> float:
-    """Runs a second while so many tasks are due at once, from the first start to the last end."""
+    """Runs a second while `count` tasks are due at once, from the first start to the last end."""
     data = _new(folder)
     with _store(data, address) as store:
         due_at = store.clock.now() + timedelta(seconds=15)
@@ -146,7 +146,7 @@ def throughput(folder: Path, address: str, number: int, count: int) -> float:
 
 
 def fill_history(folder: Path, address: str, rows: int) -> None:
-    """Ten tasks, and so many runs of them."""
+    """Ten tasks, and `rows` runs of them."""
     with _store(_new(folder), address) as store:
         for number in range(10):
             _add(store, f"task {number}", HANDLER, store.clock.now() + timedelta(days=1), {"days": 1})

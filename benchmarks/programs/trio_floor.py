@@ -36,7 +36,7 @@ async def idle(folder: str, seconds: float) -> None:
 if __name__ == "__main__":
 
     def run(seconds: float | None = None, **arguments: str) -> None:
-        """The daemon that calls a thread each so many seconds, or the one that does nothing."""
+        """The daemon that calls a thread every `seconds`, or the one that does nothing."""
         trio.run(lambda: bare(**arguments) if seconds is None else idle(seconds=seconds, **arguments))
 
     answer({"idle": run})

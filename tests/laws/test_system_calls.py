@@ -66,7 +66,7 @@ MOMENTS = {
     "no lock of a whole file": ("1+1",),
     "an interrupted wait": ("1+2",),
 }
-"""Which calls fail: the first, and each so many after it."""
+"""Which calls fail, as strace writes it: the first one, and the step to the next."""
 
 
 @pytest.fixture
