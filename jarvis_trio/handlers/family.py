@@ -41,11 +41,10 @@ _POLL_SECONDS = 0.05
 
 _EMPTY_LOOKS = 2
 
-_OUTSIDE = 0
-"""The session of the kernel's own threads, and of what was started outside of our container.
+_ANYBODYS = 0
+"""The session of the kernel's own threads, and of all that was started outside of our container.
 
-No command is among them, because each starts in a session of its own. A question for the
-environment of a kernel thread fails as if it had just ended, so every look would be doubtful.
+It tells nothing of where a process came from.
 """
 
 _DOUBT = timedelta(seconds=1)
@@ -158,19 +157,22 @@ class Family:
             return None
         try:
             return process if self._takes_in(process, parents) else None
-        except psutil.ZombieProcess:  # before its parent class: it stays in the list, and is doubtful once
-            self._dismiss(pid)
         except (psutil.NoSuchProcess, ProcessLookupError):
-            self._vanished = True
+            self._vanish(pid, is_there=process.is_running())
         except (psutil.Error, OSError):  # another user's, or a zombie: the kernel shows it to root alone
             if _is_zombie(process):
-                self._dismiss(pid)
+                self._vanish(pid, is_there=True)
         return None
 
-    def _dismiss(self, pid: int) -> None:
-        """A zombie tells nothing more: it counts as vanished once, and is not looked at again."""
+    def _vanish(self, pid: int, *, is_there: bool) -> None:
+        """Note it, since it may have forked before that.
+
+        What has no environment and is there is a zombie, or a thread of the kernel. Neither can
+        fork, so it counts once and is not looked at again.
+        """
         self._vanished = True
-        self._dismissed.add(pid)
+        if is_there:
+            self._dismissed.add(pid)
 
     def _takes_in(self, process: psutil.Process, parents: set[int]) -> bool:
         if process in self._members:
@@ -179,13 +181,10 @@ class Family:
             self._dismissed.add(process.pid)
             return False
         session = os.getsid(process.pid)
-        if session == _OUTSIDE != os.getsid(0):
-            self._dismissed.add(process.pid)
-            return False
         if session not in self._sessions and process.ppid() not in parents and not self._is_marked(process):
             return False
         self._members.add(process)
-        if session != os.getsid(0):  # a person may have started a marked process in our own session
+        if session not in (_ANYBODYS, os.getsid(0)):  # a person may have started a marked process in ours
             self._sessions.add(session)
         return True
 
