@@ -2,30 +2,39 @@
 
 import os
 import sys
-from contextlib import suppress
-from typing import NoReturn
 
-from jarvis_trio.cli import main
-from jarvis_trio.process.first import leave_the_work_to_a_child
-from jarvis_trio.process.offspring import bind_offspring
-from jarvis_trio.process.signals import undo_inherited
+from jarvis_trio.process.interrupt import end_at_interrupts
+
+TYPE_CHECKING = False  # `typing` has the same, and takes 10 ms in which Ctrl-C prints a traceback
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
-def run() -> NoReturn:
+def run() -> "NoReturn":
     """Run one command, and end the process with its exit code.
 
     At once: the interpreter's own end would wait for every thread that a handler or a
     delivery has left behind, perhaps forever, and it takes longer than a stop may (law 1).
     The database, the lock and the log are closed by then.
     """
+    end_at_interrupts()
+    from jarvis_trio.cli import main  # noqa: PLC0415  # they take a tenth of a second, in which Ctrl-C may come
+    from jarvis_trio.process.first import leave_the_work_to_a_child  # noqa: PLC0415  # as above
+    from jarvis_trio.process.offspring import bind_offspring  # noqa: PLC0415  # as above
+    from jarvis_trio.process.signals import undo_inherited  # noqa: PLC0415  # as above
+
     _open_missing_streams()
     undo_inherited()
     leave_the_work_to_a_child()
     bind_offspring()
     code = main()
+
+    end_at_interrupts()  # of a command that is over
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # it is full or closed, which `main` has told
+        try:
             stream.flush()
+        except (OSError, ValueError):  # it is full or closed, which `main` has told
+            continue
     _end_children()
     os._exit(code)
 

@@ -64,3 +64,37 @@ def test_signals_that_a_parent_ignored_or_blocked_work_again(program: Program) -
     assert daemon.returncode == 0, log
     assert {run["status"] for run in runs} <= {"error", "running"}
     assert json.loads(program("history", "fails", "--json").out)[-1]["status"] == "error"
+
+
+# Ctrl-C comes at the moment when the module that the first argument names is imported.
+CTRL_C_AT_AN_IMPORT = """
+import os, runpy, signal, sys
+wanted = sys.argv.pop(1)
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == wanted:
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, CtrlC())
+runpy.run_module("jarvis_trio", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("jarvis_trio.cli", "list"),
+        ("click", "list"),
+        ("jarvis_trio.process.offspring", "list"),
+        ("jarvis_trio.desk.looks", "list"),
+        ("jarvis_trio.store", "status"),
+        ("trio", "run"),
+        ("jarvis_trio.daemon.loop", "run"),
+    ],
+)
+def test_ctrl_c_during_an_import_ends_any_command_in_one_line(module: str, command: str, program: Program) -> None:
+    program("init")
+    words = [sys.executable, "-c", CTRL_C_AT_AN_IMPORT, module, command]
+    done = subprocess.run(words, env=program.environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "jarvis-trio: interrupted\n")

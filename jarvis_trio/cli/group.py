@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jarvis_trio.process.interrupt import raise_interrupts
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -23,9 +25,10 @@ class LazyCommand(click.Command):
         self._target = target
 
     def load(self) -> click.Command:
-        """The command itself."""
+        """The command itself, which Ctrl-C interrupts from here on."""
         module, _, attribute = self._target.partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
+        raise_interrupts()
         return command
 
 
