@@ -30,6 +30,7 @@ _SCHEDULE_FIXES = {
     Code.NEVER: "give it another schedule: jarvis-trio edit {} --every 1h",
     Code.PAST: "if it is no longer wanted: jarvis-trio remove {}",
     Code.OVER: "give it another time: jarvis-trio edit {} --at TIME; or remove it",
+    Code.SHORT: "give it a longer interval: jarvis-trio edit {} --every 1m",
 }
 _TROUBLE_FIXES = {
     TroubleKind.HELD: _RESUME,

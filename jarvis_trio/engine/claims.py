@@ -171,19 +171,23 @@ class Claims:
         of a task; the next call passes that task over.
         """
         unrun: list[Unrun] = []
+        has_passed = False
         for _ in range(self._limits.decided_at_once):
             due = self._store.queue.head(now + lead, self._refusals.passed_over(), shared=self._peers.may_share)
-            if due is None:
-                return Decision(None, unrun)
+            decided = None if due is None else self._decide_on(due, now, started_at)
+            if isinstance(decided, Claim):
+                return Decision(decided, unrun)
+            if due is None or decided is Passed.EARLY:
+                break
+            if isinstance(decided, Unrun):
+                unrun.append(decided)
+            else:
+                has_passed = True
 
-            match self._decide_on(due, now, started_at):
-                case Claim() as claim:
-                    return Decision(claim, unrun)
-                case Unrun() as slot:
-                    unrun.append(slot)
-                case Passed.EARLY:
-                    return Decision(None, unrun, early_at=due.due_at)
-        return Decision(None, unrun, more=True)
+        if has_passed:
+            self._planner.note_clock(now)
+        early_at = due.due_at if due is not None and decided is Passed.EARLY else None
+        return Decision(None, unrun, more=due is not None and early_at is None, early_at=early_at)
 
     def _decide_on(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
         """Decide, so that a row that is refused hurts its own task only (law 4).

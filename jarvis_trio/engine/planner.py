@@ -19,12 +19,13 @@ from jarvis_trio.engine.wallclock import Jump
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import ConflictError, ScheduleError
 from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
-from jarvis_trio.notation.instants import parse_instant
+from jarvis_trio.notation.instants import parse_instant, utc_text
 from jarvis_trio.schedules.kind import Schedule, SetBack
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.places import place_of
 
+_CLOCK = "planned at"
 _logger = logging.getLogger(__name__)
 
 
@@ -159,8 +160,15 @@ class Planner:
 
         A process that planned and was killed before it ran anything leaves no run to tell.
         """
-        signs = (self._store.runs.last_started_at(), self._store.queue.latest_origin())
+        noted = None
+        with suppress(ScheduleError):
+            noted = parse_instant(self._store.notes.note(_CLOCK) or "")
+        signs = (self._store.runs.last_started_at(), self._store.queue.latest_origin(), noted)
         return max(filter(None, signs), default=None)
+
+    def note_clock(self, now: datetime) -> None:
+        """Remember what the clock read when the queue was filled, for `last_sign`."""
+        self._store.notes.remember(_CLOCK, utc_text(now))
 
     def rewind(self, jump: Jump) -> None:
         """The wall clock was set back: keep the schedules right.
@@ -180,6 +188,7 @@ class Planner:
                     self._move(task, moved, schedule.origin(moved, now))
             self._store.queue.keep_retries_waiting(now, back)
             self._store.outbox.keep_waiting(now, back)
+            self.note_clock(now)
 
     def _move(self, task: ScheduledTask, slot: datetime | None, origin: datetime | None) -> None:
         try:

@@ -12,20 +12,29 @@ from jarvis_trio.notation.instants import YEARS, duration_text
 from jarvis_trio.notation.text import duration_words, joined, moment_words, time_words
 from jarvis_trio.schedules.firing import Firing, Moment
 from jarvis_trio.schedules.kind import TICK, SetBack
-from jarvis_trio.schedules.warnings import ScheduleWarning
+from jarvis_trio.schedules.warnings import Code, ScheduleWarning
 
 _UNITS = ("days", "hours", "minutes", "seconds")
 _LONGEST = timedelta(days=366_000)
+
+SHORTEST = timedelta(seconds=0.05)
+"""A row that names a shorter interval gets this one: any other would keep the daemon busy for good.
+
+A second, as peers have it, was considered and rejected: parts of a second are in existing rows.
+To set the task aside was rejected too: a row is valid if its interval is greater than zero.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
     """Slots at `start + k * step`: elapsed time, so DST changes nothing and nothing drifts.
 
-    It holds no start: each slot is counted from the one before it, exactly.
+    It holds no start: each slot is counted from the one before it, exactly. `written` is what the
+    row says, if that is shorter than the shortest interval.
     """
 
     step: timedelta
+    written: timedelta | None = None
 
     @property
     def only(self) -> None:
@@ -81,7 +90,7 @@ class Interval:
         return f"every {duration_text(self.step)}"
 
     def as_option(self) -> tuple[str, timedelta]:
-        return "every", self.step
+        return "every", self.written or self.step
 
     def firing(self, moment: Moment, *, next_run: datetime | None = None, first_slot: datetime | None = None) -> Firing:
         every = f"it has a slot every {duration_words(self.step)}"
@@ -105,7 +114,10 @@ class Interval:
         return Firing(None, f"that is {joined(clauses)}", before, after)
 
     def warnings(self, now: datetime, has_run: bool, is_over: Callable[[datetime], bool]) -> Iterator[ScheduleWarning]:
-        return iter(())
+        if self.written is not None:
+            written, step = duration_text(self.written), duration_text(self.step)
+            says = f"its interval of {written} is shorter than the shortest, {step}; it runs every {step}"
+            yield ScheduleWarning(Code.SHORT, says)
 
 
 def interval_of(values: Mapping[str, Any]) -> Interval:
@@ -122,7 +134,7 @@ def interval_of(values: Mapping[str, Any]) -> Interval:
         raise ScheduleError(f"interval out of range: {amounts}", fix="it may be up to 1000 years")
     if step < TICK:
         raise ScheduleError(f"interval must be greater than zero in days, hours, minutes or seconds: {dict(values)}")
-    return Interval(step)
+    return Interval(step) if step >= SHORTEST else Interval(SHORTEST, written=step)
 
 
 def interval_config(step: timedelta) -> dict[str, float]:

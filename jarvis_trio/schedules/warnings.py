@@ -16,6 +16,8 @@ class Code(StrEnum):
     """Its only time has passed, and it runs late."""
     OVER = "over"
     """Its only time has passed, and it has not run and will not."""
+    SHORT = "short"
+    """Its interval is shorter than the shortest, and the task runs less often than the row says."""
     RARE = "rare"
     """Its next slot is more than a year away."""
     MOVED = "moved"

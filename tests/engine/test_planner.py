@@ -519,6 +519,37 @@ def test_a_clock_set_back_while_nothing_ran_does_not_put_off_a_task_added_after_
     assert [name for name, *_ in notes.calls] == ["other", "late"]
 
 
+@pytest.mark.law(3)
+def test_a_cron_task_that_was_planned_by_a_clock_far_ahead_is_planned_again_at_the_start(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    """The process was killed before it ran anything, so no run says what the clock had read."""
+    clock.set(days=400)
+    store.store_scheduled_task(a_task(cron="*/10 * * * *"))
+    make_engine().evaluate_due_tasks()
+    clock.set(days=-400)
+    make_engine().evaluate_due_tasks()
+    clock.advance(minutes=10)
+    make_engine().evaluate_due_tasks()
+    assert notes.slots == [START + 10 * MINUTE]
+
+
+@pytest.mark.law(3)
+def test_a_clock_that_was_put_right_is_put_right_once(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock
+) -> None:
+    clock.set(days=400)
+    store.store_scheduled_task(a_task(cron="*/10 * * * *"))
+    make_engine().evaluate_due_tasks()
+    clock.set(days=-400)
+    make_engine().evaluate_due_tasks()
+    by_hand = START + timedelta(days=2)
+    store.update_scheduled_task(1, next_run_at=by_hand.isoformat())
+    make_engine().evaluate_due_tasks()
+    make_engine().evaluate_due_tasks()
+    assert store.queue.queued_slot(1) == by_hand
+
+
 BAD_ROWS: list[tuple[Any, ...]] = [
     ("interval", "nonsense", "note", None, None),
     ("interval", '{"minutes": 0}', "note", None, None),

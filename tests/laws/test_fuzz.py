@@ -33,7 +33,7 @@ text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 odd_numbers: st.SearchStrategy[Any] = st.sampled_from(
     [0, -1, 1, 60, 10**9, 10**400, 1e300, 1e-12, float("nan"), float("inf"), True, None, "5", []]
 )
-# No number is an interval of microseconds: its runs are right, and too many for a simulation to end.
+# No number is an interval of microseconds: twenty runs a second are too many for a simulation to end soon.
 far_times = ["0001-01-01T00:00:00", "1900-01-01T00:00:00", "9999-12-31T12:00:00+00:00", "9999-12-31T23:59:59.999999"]
 times = st.sampled_from([*far_times, "2026-03-08T02:30:00", "soon", ""])
 expressions = st.one_of(st.sampled_from(["* * * * *", "30 2 * * *", "0 0 30 2 *", "@yearly", "*/0 * * * *"]), text)

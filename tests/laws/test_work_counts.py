@@ -17,12 +17,14 @@ from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 import trio.testing
 
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.handlers.webhook_poll import WebhookPoll
+from jarvis_trio.schedules.interval import SHORTEST
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing import Simulation
 from jarvis_trio.testing.machine import SimulatedClock
@@ -131,6 +133,19 @@ async def test_an_idle_tick_changes_threads_once(store: MemoryStore, autojump_cl
         await trio.sleep(600)
         daemon.shutdown()
         assert len(calls) == 10
+
+
+@pytest.mark.law(4)
+def test_an_interval_of_microseconds_keeps_nobody_busy() -> None:
+    with Simulation(NOON) as simulation:
+        simulation.add("good", every="1s")
+        simulation.store.write(
+            "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type)"
+            " VALUES ('busy', 'interval', '{\"seconds\": 0.000001}', 'note')"
+        )
+        simulation.run(timedelta(seconds=10))
+        assert len(simulation.history("busy")) <= 10 / SHORTEST.total_seconds()
+        assert len(simulation.history("good")) == 10
 
 
 def test_files_of_the_inbox_share_their_commits(store: MemoryStore, tmp_path: Path) -> None:

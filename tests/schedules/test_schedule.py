@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jarvis_trio.errors import CronError, ScheduleError
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.cron_slots import Cron
-from jarvis_trio.schedules.interval import Interval
+from jarvis_trio.schedules.interval import SHORTEST, Interval
 from jarvis_trio.schedules.kind import Schedule
 from jarvis_trio.schedules.once import Once
 from jarvis_trio.schedules.schedule import (
@@ -44,12 +44,24 @@ def denver(year: int, month: int, day: int, hour: int) -> datetime:
         ('{"minutes": 0, "seconds": 1.5}', timedelta(seconds=1.5)),
         ('{"hours": 1, "minutes": -30}', timedelta(minutes=30)),
         ('{"minutes": 5, "note of another program": []}', timedelta(minutes=5)),
-        ('{"seconds": 0.000001}', timedelta(microseconds=1)),
+        ('{"seconds": 0.05}', timedelta(seconds=0.05)),
         ('{"days": 366000}', timedelta(days=366_000)),
     ],
 )
 def test_an_interval_is_the_sum_of_its_parts(config: str, step: timedelta) -> None:
     assert parse_schedule("interval", config, UTC) == Interval(step)
+
+
+@pytest.mark.law(4)
+@pytest.mark.parametrize("config", ['{"seconds": 0.000001}', '{"hours": 1e-9}', '{"seconds": 0.04999}'])
+def test_a_shorter_interval_than_the_shortest_is_the_shortest(config: str) -> None:
+    schedule = parse_schedule("interval", config, UTC)
+    assert schedule.next_after(START) == START + SHORTEST
+    assert schedule.words() == "every 0.05s"
+
+
+def test_a_shorter_interval_than_the_shortest_stays_in_an_export_as_it_is_written() -> None:
+    assert parse_schedule("interval", '{"seconds": 0.005}', UTC).as_option() == ("every", timedelta(seconds=0.005))
 
 
 @pytest.mark.law(4)

@@ -54,6 +54,16 @@ def test_an_interval_notices_no_change_of_the_clock() -> None:
     assert lint_of("interval", {"days": 1}) == []
 
 
+def test_a_shorter_interval_than_the_shortest_is_told() -> None:
+    [warning] = lint_of("interval", {"seconds": 0.000001})
+    assert warning.code is Code.SHORT
+    assert warning.sentence == "its interval of 0.000001s is shorter than the shortest, 0.05s; it runs every 0.05s"
+
+
+def test_the_shortest_interval_has_no_warning() -> None:
+    assert lint_of("interval", {"seconds": 0.05}) == []
+
+
 def test_an_expression_that_never_fires_is_told() -> None:
     [warning] = lint_cron("0 0 30 2 *")
     assert warning.code is Code.NEVER
