@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli_world import Cli, Program, eventually
+from tests.support.processes import lives
 
 PLUGIN = """
 def broken(task, context):
@@ -142,7 +142,7 @@ def slow_job(program: Program, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("command", ["run-now", "tick"])
 def test_a_signal_lets_what_runs_finish(program: Program, slow_job: Path, command: str, number: signal.Signals) -> None:
     program("add", "next", "--every", "1s", "--", "sh", "-c", "exit 3")
-    time.sleep(1)
+    time.sleep(1)  # then both are due
     process = program.start(*([command, "job"] if command == "run-now" else [command]))
     eventually(slow_job.exists)
     assert process.stderr is not None
@@ -168,7 +168,7 @@ def test_a_second_signal_ends_the_command_that_runs(program: Program, slow_job: 
     shown, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "interrupted" in shown + said
-    eventually(lambda: not os.path.exists(f"/proc/{command}"))
+    eventually(lambda: not lives(command))
     assert not slow_job.with_name("pid.done").exists()
     slow_job.with_name("pid.go").touch()
     program("tick")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.cli_world import Program, eventually, execute
+from tests.support.processes import lives
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +89,7 @@ def test_status_tells_the_processes_and_stop_ends_them(jobs: Program) -> None:
 
     done = jobs("stop", "endless")
     assert done.out == f"Stopped run {live['run']} of endless.\n"
-    eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in live["pids"]))  # the last is init's to reap
+    eventually(lambda: not any(map(lives, live["pids"])))
     (run,) = runs(jobs, "endless")
     assert (run["status"], run["reason"].startswith("stopped by ")) == ("interrupted", True)
     assert waiting.wait(60) == 1
@@ -114,7 +114,7 @@ def test_a_run_whose_process_was_killed_can_be_stopped_and_ends_as_a_row(jobs: P
     waiting.wait()
     assert jobs("stop", "endless").code == 0
     assert runs(jobs, "endless")[0]["status"] == "interrupted"
-    eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in live["pids"]))
+    eventually(lambda: not any(map(lives, live["pids"])))
 
 
 def test_what_does_not_run_cannot_be_stopped(jobs: Program) -> None:

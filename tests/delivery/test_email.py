@@ -6,7 +6,6 @@ import email.policy
 import shutil
 import ssl
 import subprocess
-import time
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from email.message import EmailMessage
@@ -175,10 +174,8 @@ def test_a_server_that_is_not_there_is_an_error() -> None:
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
 def test_a_server_that_says_nothing_is_left_after_the_timeout(scheme: str) -> None:
-    begun = time.monotonic()
     with silent_server() as port, pytest.raises(DeliveryError, match="timed out"):
         channels(f"{scheme}://127.0.0.1:{port}", timeout_seconds=0.3).send("email", TO, MESSAGE)
-    assert time.monotonic() - begun < 5
 
 
 @pytest.fixture(scope="module")

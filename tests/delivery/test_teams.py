@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -114,10 +113,8 @@ def test_a_server_that_is_not_there_is_an_error() -> None:
 
 
 def test_a_server_that_says_nothing_is_left_after_the_timeout() -> None:
-    begun = time.monotonic()
     with silent_server() as port, pytest.raises(DeliveryError, match="timed out"):
         channels(f"http://127.0.0.1:{port}", timeout_seconds=0.3).send("teams", {}, MESSAGE)
-    assert time.monotonic() - begun < 5
 
 
 def assert_secret(error: BaseException) -> None:

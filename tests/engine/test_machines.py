@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -70,7 +69,7 @@ class Fleet:
             assert server is not None
             keeper = Keeper(server, FenceTimes(), lambda: 0.0)  # in touch as soon as it is there
         else:
-            keeper = Keeper(presence, QUICK, time.monotonic)
+            keeper = Keeper(presence, QUICK, self.clock.monotonic)
         self._stack.callback(keeper.close)
         return SharedPeers(store, machine, local, keeper, FenceTimes() if presence is None else QUICK)
 
@@ -185,13 +184,18 @@ class TestWhoLives:
 
 
 class Cable:
-    """A presence whose server can be cut off."""
+    """A presence whose server can be cut off. The clock, which a test moves, decides how long it is."""
 
-    def __init__(self) -> None:
-        self.cut = False
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._is_cut = False
+
+    def cut(self) -> None:
+        self._is_cut = True
+        self._clock.seconds += QUICK.fenced_after.total_seconds()
 
     def confirm(self) -> None:
-        if self.cut:
+        if self._is_cut:
             raise StoreError("no server")
 
     def close(self) -> None:
@@ -220,14 +224,14 @@ class TestTheFence:
 
     @pytest.mark.parametrize("place", ["any", "laptop"])
     def test_a_machine_that_is_cut_off_ends_what_others_may_take_over(self, fleet: Fleet, place: str) -> None:
-        cable, patient = Cable(), Patient()
+        cable, patient = Cable(fleet.clock), Patient()
         laptop = fleet.engine("laptop", {"note": patient}, presence=cable, runner=run_in_thread)
         add(laptop, "job", place)
         thread = in_thread(laptop.evaluate_due_tasks)
         assert patient.began.wait(PATIENCE)
-        cable.cut = True
+        cable.cut()
         if place == "laptop":
-            thread.join(10 * QUICK.fenced_after.total_seconds())
+            thread.join(20 * QUICK.beat.total_seconds())
             assert thread.is_alive()
             patient.done.set()
         finish(thread)
@@ -236,12 +240,12 @@ class TestTheFence:
         assert history(laptop) == [("job", 1, status)]
 
     def test_what_was_ended_runs_again_where_a_machine_is_in_touch(self, fleet: Fleet) -> None:
-        cable, patient = Cable(), Patient()
+        cable, patient = Cable(fleet.clock), Patient()
         laptop = fleet.engine("laptop", {"note": patient}, presence=cable, runner=run_in_thread)
         add(laptop, "job")
         thread = in_thread(laptop.evaluate_due_tasks)
         assert patient.began.wait(PATIENCE)
-        cable.cut = True
+        cable.cut()
         finish(thread)
         (run,) = laptop.memory_store.runs.list_runs()
         assert run.reason == "laptop was cut off from the database for 0.2s; its slot runs again"
@@ -251,10 +255,10 @@ class TestTheFence:
         assert history(laptop)[1:] == [("job", 2, RunStatus.EXECUTED)]
 
     def test_who_is_cut_off_runs_what_only_it_may_run(self, fleet: Fleet) -> None:
-        cable = Cable()
+        cable = Cable(fleet.clock)
         laptop = fleet.engine("laptop", presence=cable)
         laptop.evaluate_due_tasks()
-        cable.cut = True
+        cable.cut()
         add(laptop, "own", "laptop")
         add(laptop, "anybody's")
         eventually(
@@ -264,7 +268,7 @@ class TestTheFence:
 
     def test_a_run_whose_claim_came_too_late_is_not_started(self) -> None:
         clock, slow = FakeClock(), replace(QUICK, beat=timedelta(hours=1))
-        keeper = Keeper(Cable(), slow, clock.monotonic)
+        keeper = Keeper(Cable(clock), slow, clock.monotonic)
         keeper.start()
         assert keeper.is_in_touch
         clock.advance(seconds=1)

@@ -15,7 +15,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from jarvis_trio.errors import HandlerError, HandlerTimeoutError, NotApprovedError
@@ -28,6 +27,7 @@ from jarvis_trio.handlers.processes import end_orphans
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.process.offspring import MARKER
 from tests.support.handler_calls import NOON, a_context, a_task
+from tests.support.processes import lives
 
 PYTHON = shlex.quote(sys.executable)  # as a shell reads it
 SHORT = timedelta(seconds=0.3)
@@ -99,18 +99,11 @@ def run(tmp_path: Path) -> Command:
 
 @pytest.fixture
 def pid_file(tmp_path: Path) -> Iterator[Path]:
-    """Where a command writes the PID of what it leaves behind; it is killed where the test fails."""
+    """Where a command writes the PID of what it leaves behind; it is killed if the test fails."""
     file = tmp_path / "pid"
     yield file
     if file.exists() and lives(int(file.read_text())):
         os.kill(int(file.read_text()), 9)
-
-
-def lives(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_command_gives_its_exit_code_and_both_outputs(run: Command) -> None:
@@ -252,7 +245,7 @@ def test_what_cannot_be_ended_is_named_and_holds_its_task(run: Command) -> None:
     assert lives(pid)
     os.kill(pid, 9)
     until_gone()
-    assert not psutil.pid_exists(pid)
+    assert not lives(pid)
 
 
 def test_a_secret_that_a_command_prints_is_not_in_the_result(run: Command, tmp_path: Path) -> None:

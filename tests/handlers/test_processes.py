@@ -20,6 +20,7 @@ from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.processes import Completed, end_orphans, mark_of, processes_of, run_command
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.process.offspring import MARKER
+from tests.support.processes import lives
 
 HASTE = Patience(term=timedelta(seconds=2), kill=timedelta(seconds=2))
 
@@ -59,13 +60,6 @@ def run(
 
 def shell(script: str, *arguments: str, **options: object) -> Completed:
     return run("/bin/sh", "-c", script, "-", *arguments, **options)  # type: ignore[arg-type]  # handed on
-
-
-def lives(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def written_pid(file: Path) -> int:

@@ -73,6 +73,7 @@ class PostgresServer:
             with (self._data / "pg_hba.conf").open("a") as rules:
                 rules.write("host all all 10.0.0.0/8 trust\n")
         self.port = free_port()
+        self._guard: subprocess.Popen[bytes] | None = None
         self.start()
 
     @property
@@ -84,6 +85,8 @@ class PostgresServer:
         """Start it, and wait until it answers."""
         listens = f"listen_addresses={self._listens}"
         settings = [f"--{setting}" for setting in (*self._settings, f"port={self.port}", listens)]
+        if self._guard is None:
+            self._guard = _start_guard(self.folder)
         self._process = subprocess.Popen(
             [self._bin / "postgres", "-D", self._data, *settings],
             stdout=subprocess.DEVNULL,
@@ -112,6 +115,8 @@ class PostgresServer:
         if self._process.poll() is None:
             self.crash()
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self._guard is not None:
+            self._guard.communicate(timeout=30)
 
     def new_database(self, options: str = "") -> str:
         """The address of a new, empty database, made with these options of CREATE DATABASE."""
@@ -169,6 +174,20 @@ def pooler(server: PostgresServer, mode: str) -> Iterator[Callable[[str], str]]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+_GUARD = """
+read nothing
+pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"
+for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" || break; sleep 0.2; done  # a zombie stays
+rm -rf "$1"
+"""
+
+
+def _start_guard(folder: Path) -> subprocess.Popen[bytes]:
+    """What ends the server if the test process is killed: then the guard's input ends."""
+    words: list[str | Path] = ["/bin/sh", "-c", _GUARD, "guard of a PostgreSQL server", folder]
+    return subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True)
 
 
 def _users(folder: Path) -> Path:
