@@ -6,10 +6,13 @@ the tests: it has the assistant's folders, names and traps, and a venv with a pa
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import coverage
 
 SUPPORT = Path(__file__).parent / "assistant"
 HANDLERS, STORE = "scheduler.handlers:execute_handler", "memory.store:MemoryStore"
@@ -37,3 +40,23 @@ def make_venv(folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", folder], check=True, timeout=60)
     [packages] = folder.glob("lib/python*/site-packages")
     (packages / "only_in_its_venv.py").write_text('BRIEF = "# Good morning"\n')
+    if MEASURED in os.environ:
+        (packages / "measured.pth").write_text("import measured\n")
+        (packages / "measured.py").write_text(
+            MEASURE.format(os.environ[MEASURED], str(Path(coverage.__file__).parents[1]))
+        )
+
+
+MEASURED = "COVERAGE_PROCESS_CONFIG"
+"""Set in a process whose coverage is measured; runs of an application do not inherit it."""
+
+MEASURE = """
+import os, sys
+os.environ["COVERAGE_PROCESS_CONFIG"] = {!r}
+sys.path.append({!r})
+import coverage
+coverage.process_startup()
+sys.path.pop()
+del os.environ["COVERAGE_PROCESS_CONFIG"]
+"""
+"""What the interpreter of an application does at its start, so that our program in it is measured too."""
