@@ -66,7 +66,7 @@ coverage: .venv/dev.stamp
 
 # In a copy, without its caches: mutmut passes decorated functions by, and a worker would inherit what they hold.
 mutants: build/mutation/venv/stamp
-	@cd build/mutation && rm -rf jarvis_trio tests && cp -R ../../jarvis_trio ../../tests ../../config.py ../../pyproject.toml .
+	@cd build/mutation && rm -rf jarvis_trio tests docs && cp -R ../../jarvis_trio ../../tests ../../docs ../../config.py ../../pyproject.toml .
 	@find build/mutation/jarvis_trio -name '*.py' -exec sed -i.cached '/^@lru_cache/d' {} +
 	@cd build/mutation && venv/bin/python -m mutmut run $(if $(ONLY),'$(ONLY)')
 
