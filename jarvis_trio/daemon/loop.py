@@ -148,6 +148,8 @@ class JarvisDaemon:
             await self._ticks.run()
             if self._watcher is not None:
                 await self._watcher.finish()
+            if self._lookout is not None:
+                self._lookout.finish()
             if self._postman is not None:
                 await self._postman.finish()
             # As late as can be: a full disk may have room by now.

@@ -28,7 +28,10 @@ class Watch(Protocol):
         """The descriptor to wait for."""
 
     def renew(self, paths: Sequence[Path]) -> None:
-        """Watch what these names lead to now; skip a name that leads nowhere. Raises nothing."""
+        """Watch what these names lead to now, and nothing else; skip a name that leads nowhere.
+
+        Raises nothing.
+        """
 
     def drain(self) -> bool:
         """Forget what happened so far, without waiting. Returns whether anything did."""
@@ -61,8 +64,15 @@ _READ_BYTES = 64 * 1024
 
 
 class _Inotify:
+    """To close the descriptor waits 15 to 30 ms while the kernel forgets what was watched.
+
+    If nothing is watched since a few milliseconds, it waits for nothing. So whoever will close it
+    soon says first that it watches no names.
+    """
+
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._watched: set[int] = set()
         self._descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
             number = ctypes.get_errno()
@@ -72,8 +82,11 @@ class _Inotify:
         return self._descriptor
 
     def renew(self, paths: Sequence[Path]) -> None:
-        for path in paths:  # for a file that is watched already this changes nothing
-            self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _EVENTS)
+        # For a file that is watched already this changes nothing, and gives the same number.
+        numbers = {self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _EVENTS) for path in paths}
+        before, self._watched = self._watched, numbers - {-1}
+        for number in before - self._watched:
+            self._libc.inotify_rm_watch(self._descriptor, number)
 
     def drain(self) -> bool:
         happened = False
@@ -98,6 +111,8 @@ class _Kqueue:
         return number
 
     def renew(self, paths: Sequence[Path]) -> None:
+        for path in self._files.keys() - set(paths):
+            os.close(self._files.pop(path)[0])
         for path in paths:
             with suppress(OSError):
                 self._renew_one(path)

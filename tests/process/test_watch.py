@@ -70,6 +70,18 @@ def test_renewing_without_a_change_tells_nothing(watch: Watch, file: Path) -> No
     assert not happened(watch, 0.05)
 
 
+def test_a_file_that_is_not_named_again_is_watched_no_longer(watch: Watch, file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("first")
+    watch.renew([file, other])
+    watch.renew([other])
+    watch.drain()  # that a watch has ended is an event too
+    append(file)
+    assert not happened(watch, 0.05)
+    append(other)
+    assert happened(watch)
+
+
 def test_the_files_of_a_database_are_itself_and_its_log(tmp_path: Path) -> None:
     assert list(database_files(tmp_path / "memory.db")) == [tmp_path / "memory.db", tmp_path / "memory.db-wal"]
 
