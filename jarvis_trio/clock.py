@@ -13,6 +13,7 @@ import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -218,6 +219,22 @@ def zone_rules(version: Version) -> str:
         return "" if version is None else f"{zlib.crc32(Path(version[0]).read_bytes()):08x}"
     except OSError:
         return ""
+
+
+def same_rules(one: str, other: str) -> bool:
+    """Whether two zones, by their names, have the same rules, as `UTC` and `Etc/UTC` have."""
+    return one == other or _rules_on_record(one) == _rules_on_record(other) != b""
+
+
+def _rules_on_record(name: str) -> bytes:
+    """The rules of a zone, from a file or the package tzdata; empty if neither has them."""
+    try:
+        version = zone_version(name)
+        if version is not None:
+            return Path(version[0]).read_bytes()
+        return resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
+    except (ImportError, OSError, ValueError):
+        return b""
 
 
 def _find_rules(folders: tuple[str, ...], name: str) -> str:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import tzdata
 
-from jarvis_trio.clock import SystemClock, machine_zone
+from jarvis_trio.clock import SystemClock, machine_zone, same_rules
 
 BERLIN = ZoneInfo("Europe/Berlin")
 WINTER, SUMMER = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
@@ -113,3 +113,23 @@ def test_without_any_zone_it_is_utc(localtime: Path) -> None:
 def test_a_broken_localtime_is_utc(localtime: Path) -> None:
     localtime.write_bytes(b"no zone")
     assert WINTER.astimezone(machine_zone(localtime=localtime)).utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("UTC", "Etc/UTC", True),
+        ("Europe/Berlin", "Europe/Berlin", True),
+        ("Europe/Berlin", "Asia/Tokyo", False),
+        ("No/Zone", "No/Zone", True),
+        ("No/Zone", "Nor/This", False),
+        ("../../etc/passwd", "UTC", False),
+        ("a\0b", "UTC", False),
+    ],
+)
+def test_zones_are_the_same_by_their_rules_and_not_by_their_names(one: str, other: str, same: bool) -> None:
+    assert same_rules(one, other) is same
+
+
+def test_a_zone_in_a_file_is_the_same_as_its_name(zone_file: Path) -> None:
+    assert same_rules(str(zone_file), "Europe/Berlin")

@@ -224,13 +224,13 @@ def approve_command(session: Session, task: ScheduledTask, *, by_person: bool) -
     """
     if task.handler_type != COMMAND_TYPE:
         return Approval()
-    from jarvis_trio.desk.commands import program_path, surprises  # noqa: PLC0415  # as `Session.handlers`
+    from jarvis_trio.desk.commands import missing_secrets, program_path, surprises  # noqa: PLC0415  # as `Session.handlers`
     from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as above
     from jarvis_trio.handlers.custom import home_folder  # noqa: PLC0415  # as above
 
     command, search_path = command_of(task), session.environment.get("PATH", os.defpath)
     program_path(command.words[0], session.environment)
-    told = tuple(surprises(task, session.environment))
+    told = (*surprises(task, session.environment), *missing_secrets(session, task))
     try:
         session.approvals.check(command, search_path, home_folder(session.environment))
     except NotApprovedError as refused:

@@ -10,11 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from jarvis_trio.desk.requests import NONE, TaskRequest
-from jarvis_trio.errors import HandlerError, RequestError, TaskError
+from jarvis_trio.desk.session import Session
+from jarvis_trio.errors import HandlerError, RequestError, ScheduleError, TaskError
 from jarvis_trio.handlers.approvals import find_executable
 from jarvis_trio.handlers.commands import Command, check_variable, command_of
 from jarvis_trio.handlers.custom import home_folder
+from jarvis_trio.handlers.secrets import CommandSecrets
 from jarvis_trio.models import ScheduledTask
+from jarvis_trio.store.places import place_of
 
 SHELL = "/bin/sh"
 
@@ -63,6 +66,17 @@ def surprises(task: ScheduledTask, environment: Mapping[str, str]) -> Iterator[s
         command = command_of(task)
         yield from _shell_words(command)
         yield from _relative_paths(command, home_folder(environment))
+
+
+def missing_secrets(session: Session, task: ScheduledTask) -> Iterator[str]:
+    """Which secrets of a task's command are not set yet, and where to set them."""
+    here = session.store.here
+    try:
+        place, command = place_of(task, here), command_of(task)
+        if here is None or place is None or here.may_take(place):  # another machine's are unknown here
+            CommandSecrets(session.environment, session.settings.data_dir).values(command.secrets)
+    except (ScheduleError, HandlerError) as error:
+        yield str(error)
 
 
 def _shell_words(command: Command) -> Iterator[str]:

@@ -16,7 +16,7 @@ from jarvis_trio.desk.definition import check_handler
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DaemonMissingError, StoreError, TaskError
 from jarvis_trio.models import Run, RunStatus, ScheduledTask, require_id
-from jarvis_trio.process.identity import owner_machine, owner_process
+from jarvis_trio.process.identity import current_owner, owner_machine, owner_process
 from jarvis_trio.store.requests import RequestKind
 
 
@@ -177,6 +177,13 @@ def stop_from_here(session: Session, stopping: Stopping) -> int:
     if not session.peers.is_alive(owner):
         session.engine.recover()
     return ended
+
+
+def end_all_here() -> None:
+    """End the commands that this process runs: it ends without waiting for them."""
+    from jarvis_trio.engine.peers import end_orphans  # noqa: PLC0415  # as above
+
+    end_orphans(current_owner())
 
 
 def is_over(session: Session, run_id: int) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from jarvis_trio.clock import Clock, ForeignZoneClock, SystemClock
+from jarvis_trio.clock import Clock, ForeignZoneClock, SystemClock, same_rules
 from jarvis_trio.desk.names import composed
 from jarvis_trio.errors import JarvisError, ScheduleError, StoreError, StoreMissingError, UnknownTaskError
 from jarvis_trio.models import Handler, ScheduledTask, task_policy
@@ -229,7 +229,7 @@ class Session:
         return holder(self.settings.lock_file)
 
     def daemons_zone(self) -> str | None:
-        """The zone of a running daemon, by its name, if it is another one than this process's.
+        """The zone of a running daemon, by its name, if its rules are not those of this process's.
 
         While a daemon runs its zone counts: a command in a shell with another `TZ` would
         otherwise move the times of tasks that the daemon runs. None if there is nothing to heed.
@@ -242,7 +242,7 @@ class Session:
                 name = store.notes.note("zone")
         except JarvisError:
             return None
-        return None if name == str(self.machine_clock.zone()) else name
+        return None if name is None or same_rules(name, str(self.machine_clock.zone())) else name
 
     def changed(self) -> None:
         """Let a running daemon see a change at once."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from jarvis_trio.doctor.findings import Finding, warning
-from jarvis_trio.insight.machines import MachineState, takers, why_it_waits
+from jarvis_trio.insight.machines import MachineState, Wait, takers, why_it_waits
 from jarvis_trio.models import ScheduledTask
 from jarvis_trio.notation.text import counted, joined
 
@@ -17,16 +17,15 @@ _CLOCK = "set its clock, best by network time (NTP): tasks go by the database's,
 
 def check_machines(states: Sequence[MachineState], tasks: Iterable[ScheduledTask]) -> Iterator[Finding]:
     """How each machine stands, and which tasks no machine runs at present."""
-    waiting = [(task, why) for task in tasks if (why := why_it_waits(states, task))]
+    waiting = [(task, wait) for task in tasks if (wait := why_it_waits(states, task))]
     yield from _of_each(states, waiting)
     yield from _versions(states)
-    for task, why in waiting:
-        says, _, fix = why.partition("; ")
-        if not all(state.away for state in takers(states, task)) or fix:
-            yield warning("machines", f"{task.name}: {says}", fix.replace("`", "") or _another_place(task))
+    for task, wait in waiting:
+        if wait.fix or not all(state.away for state in takers(states, task)):  # those are told of by machine
+            yield warning("machines", f"{task.name}: {wait.says}", wait.fix or _another_place(task))
 
 
-def _of_each(states: Sequence[MachineState], waiting: Sequence[tuple[ScheduledTask, str]]) -> Iterator[Finding]:
+def _of_each(states: Sequence[MachineState], waiting: Sequence[tuple[ScheduledTask, Wait]]) -> Iterator[Finding]:
     if not states:
         yield warning("machines", "no machine has checked in yet", "start a daemon on one: jarvis-trio run")
     for state in states:

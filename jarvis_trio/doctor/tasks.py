@@ -101,10 +101,15 @@ def check_commands(
             continue
         try:
             command = command_of(task)
-            approvals.check(command, passed_on(environment)["PATH"], home_folder(environment))
-            secrets.values(command.secrets)
         except HandlerError as error:
             yield failed("command", error, _for(_EDIT, task.name), of=task.name)
+            continue
+        path, home = passed_on(environment)["PATH"], home_folder(environment)
+        for check in (partial(approvals.check, command, path, home), partial(secrets.values, command.secrets)):
+            try:
+                check()
+            except HandlerError as error:
+                yield failed("command", error, _for(_EDIT, task.name), of=task.name)
 
 
 def check_delivery(

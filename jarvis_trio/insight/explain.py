@@ -101,7 +101,7 @@ def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime
         trouble=next((troubles[kind] for kind in troubles if kind in WAITING), None),
         daemon_runs=None if states else daemon_runs,
         anything_ran=anything_ran,
-        waits=why_it_waits(states, task) if states else "",
+        waits=str(why_it_waits(states, task) or ""),
         away=_away(states, runs),
     )
 

@@ -5,15 +5,17 @@ Reads, and never writes. A database that is one machine's alone has none of this
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import ANYWHERE, ScheduledTask, task_policy
+from jarvis_trio.models import ScheduledTask
 from jarvis_trio.notation.text import duration_words, joined, relative
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.machines import Machine
+from jarvis_trio.store.places import named_place
 
 AWAY_AFTER = timedelta(minutes=1)
 """A daemon is seen every few seconds; without that for this long its machine is told of as away."""
@@ -53,6 +55,17 @@ class MachineState:
         return f"its clock is {duration_words(abs(off))} {'ahead' if off > timedelta(0) else 'behind'}"
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why no machine runs a task at present, as a clause; `fix` is empty if only time helps."""
+
+    says: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return "; ".join(filter(None, (self.says, self.fix)))
+
+
 def machine_states(store: MemoryStore, now: datetime) -> list[MachineState]:
     """All machines by name; none if the database is one machine's alone."""
     if store.machine is None:
@@ -66,27 +79,28 @@ def takers(states: Sequence[MachineState], task: ScheduledTask) -> list[MachineS
     return [state for state in states if state.machine.may_take(place)]
 
 
-def why_it_waits(states: Sequence[MachineState], task: ScheduledTask) -> str:
-    """Why no machine runs a task at present, as a clause; empty if one can."""
+def why_it_waits(states: Sequence[MachineState], task: ScheduledTask) -> Wait | None:
+    """Why no machine runs a task at present; None if one can, or if there are no machines."""
+    if not states:
+        return None
     able = takers(states, task)
     if not able:
         place = _place(task)
         lacks = "takes what may run anywhere" if place is None else f"is named {place} or has that label"
-        return f"no machine {lacks}; `jarvis-trio edit {task.name} --on MACHINE` gives it one"
+        return Wait(f"no machine {lacks}", f"to give it one: jarvis-trio edit {shlex.quote(task.name)} --on MACHINE")
     there = [state for state in able if not state.away]
     if not there:
         last = max(able, key=lambda state: state.machine.seen_at)
-        return f"it waits for {' or '.join(state.name for state in able)}, last seen {last.seen}"
+        return Wait(f"it waits for {' or '.join(state.name for state in able)}, last seen {last.seen}")
     # A machine that says nothing of its handlers is an older one.
     if all(state.machine.handlers and not state.machine.has_handler(task.handler_type) for state in there):
-        return f"no handler of type {task.handler_type} on {joined([state.name for state in there])}"
-    return ""
+        return Wait(f"no handler of type {task.handler_type} on {joined([state.name for state in there])}")
+    return None
 
 
 def _place(task: ScheduledTask) -> str | None:
     """The machine or label where a task is to run; None for anywhere, or if nobody can tell."""
     try:
-        place = task_policy(task.policy).on
+        return named_place(task)
     except ScheduleError:
         return None
-    return None if place == ANYWHERE else place

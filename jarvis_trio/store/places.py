@@ -49,6 +49,11 @@ class Here:
 
 
 def place_of(task: ScheduledTask, here: Here | None) -> str | None:
-    """Where a task is to run. Raises ScheduleError if its policy makes no sense."""
-    place = None if here is None else task_policy(task.policy).on
+    """Where a task is to run; None if the database is one machine's. Raises as `named_place`."""
+    return None if here is None else named_place(task)
+
+
+def named_place(task: ScheduledTask) -> str | None:
+    """The place that a task names. Raises ScheduleError if its policy makes no sense."""
+    place = task_policy(task.policy).on
     return None if place == ANYWHERE else place

@@ -39,6 +39,21 @@ def test_variables_secrets_and_folder_are_stored_in_the_configuration(cli: Cli, 
     assert stored == {"env": {"A": "1", "B": "x=y z"}, "secrets": ["KEY"], "cwd": str(tmp_path)}
 
 
+def test_a_secret_that_is_not_set_yet_is_noted_and_the_task_added(cli: Cli) -> None:
+    words = ("--every", "1d", "--secret", "A_KEY", "--", "true")
+    done = cli("add", "first", *words)
+    assert done.code == 0
+    noted = "note: the command needs the secret A_KEY, which is not set; set it in "
+    assert [line for line in done.err.splitlines() if line.startswith(noted)] != []
+
+    secrets = cli.data / "secrets.env"
+    secrets.write_text("A_KEY=hunter2\n")
+    secrets.chmod(0o600)
+    done = cli("add", "second", *words)
+    assert "A_KEY" not in done.err
+    assert cli.names() == ["first", "second"]
+
+
 def test_they_are_shown_and_exported(cli: Cli, tmp_path: Path) -> None:
     config(cli, "--env", "B=x y", "--secret", "KEY", "--cwd", str(tmp_path), "--", "true")
     shown = cli.ok("show", "job")

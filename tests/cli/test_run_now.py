@@ -138,6 +138,24 @@ def test_ctrl_c_of_one_who_waits_leaves_the_run_to_the_daemon(jobs: Program) -> 
     jobs("stop", "endless")
 
 
+def test_ctrl_c_before_the_start_is_seen_leaves_the_run_to_the_daemon(jobs: Program) -> None:
+    """Who waits stands still while the daemon starts the run; Ctrl-C is the first that it gets to know."""
+    daemon = jobs.daemon()
+    daemon.send_signal(signal.SIGSTOP)
+    waiting = jobs.start("run-now", "endless")
+    eventually(lambda: requests(jobs) == [("run", 1, None)])
+    waiting.send_signal(signal.SIGSTOP)
+    daemon.send_signal(signal.SIGCONT)
+    eventually(lambda: requests(jobs) == [("run", 0, None)])
+    waiting.send_signal(signal.SIGINT)
+    waiting.send_signal(signal.SIGCONT)
+    assert waiting.wait(60) == 1
+    assert waiting.stderr is not None
+    assert "goes on in the daemon; to end it: jarvis-trio stop endless" in waiting.stderr.read()
+    assert len(jobs.status()["runs"]) == 1
+    jobs("stop", "endless")
+
+
 def test_a_request_does_not_outlive_who_asked(jobs: Program) -> None:
     """The daemon stands still as it is asked; when it goes on, its asker is gone."""
     daemon = jobs.daemon()

@@ -125,7 +125,7 @@ def test_its_json_has_each_machine(shared: Shared, command: str) -> None:
     [
         ("laptop", "alert_eval", "it waits for laptop, last seen 3 h ago"),
         ("mac", "alert_eval", "it waits for laptop, last seen 3 h ago"),
-        ("big", "alert_eval", "no machine is named big or has that label; `jarvis-trio edit job --on MACHINE`"),
+        ("big", "alert_eval", "no machine is named big or has that label; to give it one: jarvis-trio edit job --on"),
         ("here", "morning_brief", "no handler of type morning_brief on here"),
         ("any", "morning_brief", "no handler of type morning_brief on here"),
         ("here", "alert_eval", "the daemon has not come to it yet"),

@@ -468,6 +468,23 @@ def test_tasks_in_trouble_are_told_with_why(cli: Cli) -> None:
     assert told["odd"][1].endswith("jarvis-trio edit odd")
 
 
+def test_a_task_that_is_set_aside_is_told_once(cli: Cli) -> None:
+    add(cli, "odd")
+    cli.change("odd", schedule_config="rubbish", next_run_at=None)
+    assert [subject for subject, _ in problems(cli)] == ["schedule"]
+    cli.ok("tick")
+    assert [subject for subject, _ in problems(cli)] == ["task"]
+
+
+def test_a_due_task_whose_handler_nobody_brings_is_told_once(cli: Cli) -> None:
+    add(cli, "brief")
+    cli.change("brief", handler_type="morning_brief")
+    cli.clock.advance(minutes=5)
+    cli.ok("tick")
+    assert [subject for subject, _ in problems(cli)] == ["task"]
+    assert warnings(cli) == {}
+
+
 def never(task: ScheduledTask, slot: datetime) -> bool:
     return False
 
@@ -530,6 +547,13 @@ def test_a_secret_that_a_command_will_lack_is_told(cli: Cli) -> None:
     (cli.data / "secrets.env").write_text("API_KEY=hunter22\n")
     (cli.data / "secrets.env").chmod(0o600)
     assert [subject for subject, _ in problems(cli) if subject == "command"] == []
+
+
+def test_what_a_command_lacks_is_told_whole(cli: Cli) -> None:
+    add(cli, "report", "--every", "5m", "--secret", "API_KEY", "--", "true")
+    told = [says for subject, says in problems(cli) if subject == "command"]
+    assert told[0].endswith("true is not approved to run")
+    assert told[1] == "report: the command needs the secret API_KEY, which is not set"
 
 
 def test_a_handler_that_nobody_brings_is_a_warning(cli: Cli) -> None:

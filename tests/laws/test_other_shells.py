@@ -31,3 +31,10 @@ def test_law_5_without_a_daemon_the_shells_zone_counts(program: Program) -> None
     assert "time zone" not in done.err
     [(_, at)] = execute(program.data / "memory.db", NEXT_RUNS)
     assert at.endswith("09:00:00+09:00")
+
+
+def test_another_name_of_the_daemons_zone_is_no_other_zone(program: Program) -> None:
+    program("init")
+    program.daemon(TZ="UTC")
+    assert program("status", TZ="Etc/UTC").err == ""
+    assert "the daemon's time zone is UTC" in program("status", TZ="Asia/Tokyo").err

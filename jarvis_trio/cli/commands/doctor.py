@@ -37,7 +37,7 @@ from jarvis_trio.doctor.tasks import (
 )
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.insight.machines import MachineState, machine_states, takers
-from jarvis_trio.models import ScheduledTask
+from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.notation.text import counted
 from jarvis_trio.process.lock import Holder, holder
 from jarvis_trio.process.watch import why_no_watch
@@ -175,7 +175,10 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
         yield from check_machines(states, enabled)
         enabled = _of_this_machine(store.machine, states, enabled)
     yield from check_troubles(store, tasks, zone)
-    yield from check_schedules(enabled, zone, now, store.runs.is_slot_over)
+    # What a task's trouble tells is told once.
+    aside, no_handler = store.troubles.reasons_set_aside(), store.troubles.tasks_in_trouble(TroubleKind.NO_HANDLER)
+    scheduled = [task for task in enabled if task.id not in aside]
+    yield from check_schedules(scheduled, zone, now, store.runs.is_slot_over)
     yield from guarded("inbox", _PERMISSION, partial(check_inbox, settings.webhook_inbox_dir, tasks))
     running = application_of(daemon_words(settings.lock_file))
     if not isinstance(running, WrappedEngine):  # whose handlers are its own
@@ -184,7 +187,7 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
         # The agent has none of this shell's variables, and so none of its secrets.
         environment = _OF_AGENT | {"HOME": str(Path.home())} if installed else session.environment
         yield from guarded("application", _APPLICATION, partial(_of_application, session, enabled))
-        yield from check_handlers(enabled, session.handlers)
+        yield from check_handlers([task for task in enabled if task not in no_handler], session.handlers)
         yield from check_commands(enabled, settings, environment)
     yield from check_delivery(enabled, session.channels.check)
     yield from guarded("alerts", _SETTING, partial(check_alerts, settings, session.channels.check))

@@ -11,13 +11,11 @@ import click
 
 from jarvis_trio.cli.application import handler_options
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_list
-from jarvis_trio.desk import acts, views
+from jarvis_trio.desk import acts, errands, views
 from jarvis_trio.desk.names import short_name
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import result_summary
-from jarvis_trio.engine.peers import end_orphans
 from jarvis_trio.notation.jsontext import json_value
-from jarvis_trio.process.identity import current_owner
 from jarvis_trio.process.signals import finishing
 
 _logger = logging.getLogger(__name__)
@@ -55,7 +53,7 @@ def _finishing(session: Session) -> Iterator[None]:
         with finishing(stop):
             yield
     except KeyboardInterrupt:
-        end_orphans(current_owner())
+        errands.end_all_here()
         raise
 
 

@@ -90,6 +90,8 @@ def _await_start(session: Session, ticket: Ticket) -> int | None:
         if errands.withdraw(session, ticket):
             raise TaskError("nothing was started") from None
         run_id = errands.started(session, ticket)
+        if run_id is not None:
+            _stop_or_leave(session, ticket.task, run_id)
     return run_id
 
 
@@ -98,13 +100,21 @@ def _watch(session: Session, task: ScheduledTask, run_id: int, *, silent: bool) 
     try:
         return _show(session, run_id, silent=silent)
     except KeyboardInterrupt:
-        click.echo(err=True)
-        if sys.stdin.isatty() and click.confirm(f"{printable(task.name)} goes on in the daemon. Stop it?", err=True):
-            errands.ask_stop(session, task.name)
-            return _show(session, run_id, silent=True)
-        raise TaskError(
-            f"run {run_id} goes on in the daemon", fix=f"to end it: jarvis-trio stop {typed(task.name)}"
-        ) from None
+        _stop_or_leave(session, task, run_id)
+        return _show(session, run_id, silent=True)
+
+
+def _stop_or_leave(session: Session, task: ScheduledTask, run_id: int) -> None:
+    """After Ctrl-C: have a run of the daemon stopped, if a person says so.
+
+    Raises TaskError if it goes on.
+    """
+    click.echo(err=True)
+    if sys.stdin.isatty() and click.confirm(f"{printable(task.name)} goes on in the daemon. Stop it?", err=True):
+        errands.ask_stop(session, task.name)
+        return
+    says = f"run {run_id} goes on in the daemon"
+    raise TaskError(says, fix=f"to end it: jarvis-trio stop {typed(task.name)}") from None
 
 
 def _run_here(session: Session, task: ScheduledTask, *, silent: bool) -> tuple[int, bool]:

@@ -87,7 +87,7 @@ def read_board(session: Session) -> Board:
                 says=_says(session, last[0], running) if last else "",
                 enabled=task.enabled,
                 set_aside=state.set_aside,
-                waits=why_it_waits(status.machines, task) if status.machines and shown else "",
+                waits=str((shown and why_it_waits(status.machines, task)) or ""),
             )
         )
     day = timeline(session.store, DAY, session.now())
