@@ -6,6 +6,8 @@ Guarantees:
 - The caller waits no longer than the handler's time limit, and its `grace` if it has one.
 - A callback given to `Outcome.when_over` is called once, after the handler's thread has ended.
 - A thread that makes a call makes no other one until that call has ended.
+- What a handler sets for its thread alone (a context variable, decimal's precision, a mask of
+  signals) is gone when the thread makes its next call.
 
 This code assumes that a Python thread cannot be killed, and that `deque` and `SimpleQueue`
 are atomic (docs.python.org, library/queue and library/collections).
@@ -22,9 +24,11 @@ The races, each with what decides it:
 
 from __future__ import annotations
 
+import contextvars
 import json
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -104,8 +108,10 @@ class Threads:
         self._idle.clear()
 
     def _serve(self, calls: queue.SimpleQueue[_Call]) -> None:
+        signals = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         while True:
-            calls.get().run()
+            contextvars.Context().run(calls.get().run)
+            signal.pthread_sigmask(signal.SIG_SETMASK, signals)  # a command that starts here would inherit it
             self._idle.append(calls)
 
 

@@ -17,6 +17,7 @@ from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.secrets import CommandSecrets
 from jarvis_trio.models import HandlerContext, ScheduledTask
 from jarvis_trio.notation.instants import utc_text
+from jarvis_trio.process.umask import current_umask
 
 if TYPE_CHECKING:
     from jarvis_trio.handlers.processes import Completed
@@ -56,7 +57,9 @@ class Custom:
         self._approvals = approvals
         self._outputs = outputs
         self._patience = patience
-        self._environment = passed_on(environment)  # taken once: a handler that misbehaves can change the process's own
+        # Taken once: a handler that misbehaves can change the process's own.
+        self._environment = passed_on(environment)
+        self._umask = current_umask()
         self._secrets = CommandSecrets(dict(environment), secrets_dir)
 
     @property
@@ -88,6 +91,7 @@ class Custom:
                 cancelled=context.cancelled,
                 mark=str(context.run_id or ""),
                 output=output.write,
+                umask=self._umask,
                 patience=self._patience,
             )
         if done.survivors:

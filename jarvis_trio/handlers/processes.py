@@ -107,6 +107,7 @@ def run_command(
     mark: str = "",
     output: Callable[[bytes], object] = lambda _: None,
     inherited: Sequence[int] = (),
+    umask: int = -1,
     patience: Patience = PATIENCE,
 ) -> Completed:
     """Run a program without a shell, in a session of its own and with an empty stdin.
@@ -120,6 +121,7 @@ def run_command(
         mark: what `processes_of` finds it by, such as the run's number.
         output: is given both outputs in the order in which they were written, as they come.
         inherited: descriptors that the program gets beside its three.
+        umask: its mask for new files; -1 is this process's own.
         patience: how long its processes have to end.
 
     Raises HandlerError if it cannot be started.
@@ -130,7 +132,7 @@ def run_command(
     deadline = time.monotonic() + timeout.total_seconds()
 
     with Streams([_both(excerpt.add, output) for excerpt in excerpts]) as streams:
-        process = _start(arguments, {**environment, MARKER: marker}, folder, streams, inherited)
+        process = _start(arguments, {**environment, MARKER: marker}, folder, streams, inherited, umask)
         family.begin(process.pid)
         command = Child(process)
         in_time = stopped = False
@@ -228,6 +230,7 @@ def _start(
     folder: str,
     streams: Streams,
     inherited: Sequence[int],
+    umask: int,
 ) -> subprocess.Popen[bytes]:
     stdout, stderr = streams.writers
     try:
@@ -240,6 +243,7 @@ def _start(
             cwd=folder,
             start_new_session=True,
             pass_fds=inherited,
+            umask=umask,
         )
     except (OSError, ValueError) as error:  # ValueError: a NUL, or a character that has no bytes
         raise _start_error(arguments[0], folder, error) from None

@@ -1,11 +1,17 @@
 """The program's log: where it goes, and what a line looks like.
 
 The standard library's logging does it. structlog and loguru were considered and rejected:
-they cost more time at the start than all the rest of a command. The handlers sit on the
-root logger, so that a wrapped application's warnings land in the same file; the program's
-own records are those of the logger `jarvis_trio`. Only the daemon needs this module.
+they cost more time at the start than all the rest of a command. Only the daemon needs this.
 
-Nobody waits for the log: `sinks` writes it in threads of its own.
+Guarantees:
+
+- Nobody waits for the log: `sinks` writes it in threads of its own.
+- The program's own events, those of the logger `jarvis_trio`, go to our destinations and to no
+  other. A logging handler that code of a task adds may raise or hang: it harms no tick (law 4).
+- The warnings of a wrapped application land in the same file: the destinations are the root
+  logger's as well.
+- What such code takes away (`dictConfig` and `fileConfig` disable all loggers, `force=True` removes
+  the root's handlers) is put back by `Log.keep`.
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -22,6 +28,10 @@ from typing import TextIO
 from jarvis_trio.errors import SettingError
 from jarvis_trio.notation.text import counted, printable
 from jarvis_trio.process.sinks import BYTES_PER_FILE, MOST_LINES_WAITING, LogFile, Sink, StreamTarget
+
+_ROOT = logging.getLogger()
+_OURS = logging.getLogger("jarvis_trio")
+_logger = logging.getLogger(__name__)
 
 _SHORT_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _ATTRIBUTES_OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
@@ -40,7 +50,7 @@ def logging_to(
     json_lines: bool = False,
     bytes_per_file: int = BYTES_PER_FILE,
     most_lines_waiting: int = MOST_LINES_WAITING,
-) -> Iterator[None]:
+) -> Iterator[Log]:
     """Within the block the log goes to `log_file`, which is rotated, and to `stderr`.
 
     Each event is written once to each. `stderr` gets nothing if it is the log file itself, and
@@ -59,19 +69,60 @@ def logging_to(
     """
     formatter = _JsonLines(zone) if json_lines else _ReadableLines(zone)
     handlers = _handlers(log_file, stderr, environment, formatter, bytes_per_file, most_lines_waiting)
-    root = logging.getLogger()
     for handler in handlers:
         handler.setFormatter(formatter)
-        root.addHandler(handler)
-    logging.getLogger("jarvis_trio").setLevel(logging.INFO)
+    _OURS.setLevel(logging.INFO)
     logging.raiseExceptions = False  # logging itself answers a bad message with a traceback for each event
 
+    log = Log(handlers)
+    log.attach()
     try:
-        yield
+        yield log
     finally:
+        log.detach()
         for handler in handlers:
-            root.removeHandler(handler)
             handler.sink.close(DRAIN_SECONDS / len(handlers))
+
+
+class Log:
+    """Ties the log's destinations to `logging`, which all code in this process shares.
+
+    Args:
+        handlers: one for each destination.
+    """
+
+    def __init__(self, handlers: Sequence[logging.Handler]) -> None:
+        self._handlers = list(handlers)
+
+    def attach(self) -> None:
+        """Have all events come to the destinations: ours to them alone."""
+        _OURS.handlers[:] = self._handlers
+        _OURS.propagate = False
+        for handler in self._handlers:
+            _ROOT.addHandler(handler)  # which does nothing if it is there
+
+    def detach(self) -> None:
+        """Leave `logging` as it was."""
+        _OURS.propagate = True
+        for handler in self._handlers:
+            _OURS.removeHandler(handler)
+            _ROOT.removeHandler(handler)
+
+    def keep(self) -> None:
+        """Put back what code of a task has changed, and say so. It costs an idle tick nothing."""
+        if self._is_attached():
+            return
+        self.attach()
+        logging.disable(logging.NOTSET)
+        for name, logger in _ROOT.manager.loggerDict.items():
+            if isinstance(logger, logging.Logger) and f"{name}.".startswith("jarvis_trio."):
+                logger.disabled = False
+        _logger.warning("Code in this process had changed where the log goes; it goes to its places again")
+
+    def _is_attached(self) -> bool:
+        if _logger.disabled or _OURS.propagate or _ROOT.manager.disable:
+            return False
+        return self._handlers == _OURS.handlers and all(handler in _ROOT.handlers for handler in self._handlers)
 
 
 class _SinkHandler(logging.Handler):

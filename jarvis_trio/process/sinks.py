@@ -109,22 +109,30 @@ class Sink:
 
 
 class StreamTarget:
-    """A stream, such as stderr. What it does not take is lost."""
+    """A stream, such as stderr. What it does not take is lost.
+
+    It is written by a descriptor of our own: if code of a task closes the stream's, the next file
+    or socket that is opened gets that number, and must not get our lines.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._descriptor: int | None = None
+        with suppress(OSError, ValueError):  # a stream of Python alone, or a closed one
+            self._descriptor = os.dup(stream.fileno())
 
     def write(self, text: str) -> None:
         with suppress(OSError, ValueError):  # closed, or its reader has gone
-            try:
-                descriptor = self._stream.fileno()
-            except OSError:  # a stream of Python alone
+            if self._descriptor is None:
                 self._stream.write(text)
-                return
-            _write_all(descriptor, text.encode("utf-8", "backslashreplace"))
+            else:
+                _write_all(self._descriptor, text.encode("utf-8", "backslashreplace"))
 
     def close(self) -> None:
-        """Nothing: it belongs to others."""
+        """Write nothing more. The stream itself belongs to others."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 class LogFile:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 import logging
 import math
+import signal
 import subprocess
 import sys
 import threading
@@ -266,6 +268,23 @@ def test_in_a_thread_the_result_is_the_same() -> None:
     assert outcome == Outcome(RunStatus.EXECUTED, result='{"n": 1}')
     assert threads[0] is not threading.current_thread()
     assert threads[0].daemon
+
+
+@pytest.mark.law(4)
+def test_what_a_handler_sets_for_its_thread_does_not_meet_the_next_one() -> None:
+    found: list[tuple[int, int, set[int]]] = []
+
+    def handler(task: object, context: object) -> None:
+        blocked = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])}
+        found.append((threading.get_ident(), decimal.getcontext().prec, blocked))
+        decimal.getcontext().prec = 3
+
+    threads = Threads()
+    for _ in range(50):
+        threads.run(handler, TASK, context())
+    assert len({thread for thread, _, _ in found}) < 50, "a thread has made several calls"
+    assert {precision for _, precision, _ in found} == {decimal.DefaultContext.prec}
+    assert not [blocked for _, _, blocked in found if signal.SIGTERM in blocked]
 
 
 @pytest.fixture

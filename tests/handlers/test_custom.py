@@ -106,6 +106,17 @@ def pid_file(tmp_path: Path) -> Iterator[Path]:
         os.kill(int(file.read_text()), 9)
 
 
+@pytest.mark.law(4)
+def test_a_command_has_the_umask_that_the_daemon_was_started_with(run: Command) -> None:
+    before = os.umask(0o027)
+    try:
+        handler = Custom(run.approvals, None, run.environment)
+        os.umask(0o077)  # as a Python handler may
+        assert handler(a_task({"command": ["sh", "-c", "umask"]}), a_context())["stdout"].strip() == "0027"
+    finally:
+        os.umask(before)
+
+
 def test_a_command_gives_its_exit_code_and_both_outputs(run: Command) -> None:
     result = run("sh -c 'echo out; echo err >&2'")
     assert result == {"status": "ok", "exit_code": 0, "stdout": "out\n", "stderr": "err\n"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import logging.config
 import os
 import re
 import resource
@@ -23,7 +24,7 @@ from tests.support.core_fakes import PATIENCE
 
 DENVER = timezone(timedelta(hours=-7))
 LOGGER = logging.getLogger("jarvis_trio.daemon")
-Configure = Callable[..., None]
+Configure = Callable[..., logs.Log]
 
 
 @pytest.fixture
@@ -38,9 +39,9 @@ def configure(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Confi
     monkeypatch.setattr(logging.getLogger("jarvis_trio"), "level", logging.NOTSET)
     with ExitStack() as stack:
 
-        def configured(path: Path = log_file, *, stderr: TextIO | None = None, **options: Any) -> None:
+        def configured(path: Path = log_file, *, stderr: TextIO | None = None, **options: Any) -> logs.Log:
             options = {"environment": {}, **options}
-            stack.enter_context(logs.logging_to(path, zone=lambda: DENVER, stderr=stderr, **options))
+            return stack.enter_context(logs.logging_to(path, zone=lambda: DENVER, stderr=stderr, **options))
 
         yield configured
 
@@ -282,3 +283,68 @@ def test_a_message_that_cannot_be_formatted_raises_nothing(configure: Configure,
     LOGGER.info("one %s two %s", "argument")
     LOGGER.info("Tick done")
     assert "Tick done" in content(log_file)
+
+
+class Raising(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        raise OSError("no such server")
+
+
+@pytest.mark.law(4)
+def test_a_logging_handler_of_a_task_that_raises_harms_no_event_of_ours(configure: Configure, log_file: Path) -> None:
+    configure()
+    raising = Raising()
+    logging.getLogger().addHandler(raising)
+    try:
+        LOGGER.warning("Task %r failed", "tidy")
+    finally:
+        logging.getLogger().removeHandler(raising)
+    assert content(log_file).count("Task 'tidy' failed") == 1
+
+
+TAKEN_AWAY: dict[str, Callable[[], object]] = {
+    "dictConfig": lambda: logging.config.dictConfig({"version": 1}),
+    "basicConfig": lambda: logging.basicConfig(force=True),
+    "disable": lambda: logging.disable(logging.CRITICAL),
+    "a handler of its own": lambda: logging.getLogger("jarvis_trio").addHandler(Raising()),
+    "no handlers": lambda: logging.getLogger("jarvis_trio").handlers.clear(),
+}
+
+
+@pytest.fixture
+def put_back() -> Iterator[None]:
+    """Leave `logging` to the other tests as it was."""
+    root, loggers = logging.getLogger(), logging.getLogger().manager.loggerDict
+    before = root.handlers[:]
+    disabled = {name: logger.disabled for name, logger in loggers.items() if isinstance(logger, logging.Logger)}
+    yield
+    root.handlers[:] = before
+    logging.disable(logging.NOTSET)
+    for name, was in disabled.items():
+        logging.getLogger(name).disabled = was
+
+
+@pytest.mark.law(4)
+@pytest.mark.usefixtures("put_back")
+@pytest.mark.parametrize("how", TAKEN_AWAY)
+def test_what_a_task_takes_away_from_the_log_is_put_back(how: str, configure: Configure, log_file: Path) -> None:
+    log = configure()
+    TAKEN_AWAY[how]()
+    log.keep()
+    log.keep()
+    LOGGER.warning("Task %r failed", "tidy")
+    logging.getLogger(f"an application that calls {how}").warning("its own")
+    assert [line.split(maxsplit=3)[3] for line in content(log_file).splitlines()] == [
+        "Code in this process had changed where the log goes; it goes to its places again",
+        "Task 'tidy' failed",
+        "its own",
+    ]
+
+
+@pytest.mark.usefixtures("put_back")
+def test_the_end_of_the_log_leaves_nothing_of_it_behind(configure: Configure, log_file: Path) -> None:
+    before = logging.getLogger().handlers[:]
+    with logs.logging_to(log_file, zone=lambda: DENVER, stderr=None):
+        pass
+    assert logging.getLogger().handlers == before
+    assert (logging.getLogger("jarvis_trio").handlers, logging.getLogger("jarvis_trio").propagate) == ([], True)

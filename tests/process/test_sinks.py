@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +89,15 @@ def test_a_pipe_that_nobody_reads_keeps_one_thread_and_no_caller() -> None:
         while not sink.drain(0.01):
             os.read(reader, 1 << 16)
     os.close(reader)
+
+
+def test_who_gets_the_number_of_a_closed_stream_gets_none_of_its_lines(tmp_path: Path) -> None:
+    stream = (tmp_path / "stderr").open("w")
+    target, number = StreamTarget(stream), stream.fileno()
+    others = os.open(tmp_path / "others", os.O_CREAT | os.O_WRONLY)
+    os.dup2(others, number)  # as if it had been closed, and opened by them
+    os.close(others)
+    target.write("a line\n")
+    stream.close()
+    target.close()
+    assert ((tmp_path / "stderr").read_text(), (tmp_path / "others").read_text()) == ("a line\n", "")

@@ -49,8 +49,8 @@ def run(session: CommandSession, /, application: Application | None, log_format:
     ensure_descriptors()
     settings = _settings(session, application)
     as_json = log_format == "json"
-    log = logs.logging_to(settings.log_file, zone=session.clock.zone, stderr=sys.stderr, json_lines=as_json)
-    with HeldSignals() as signals, log, DaemonLock(settings.lock_file, session.clock.now()) as lock:
+    opened = logs.logging_to(settings.log_file, zone=session.clock.zone, stderr=sys.stderr, json_lines=as_json)
+    with HeldSignals() as signals, opened as log, DaemonLock(settings.lock_file, session.clock.now()) as lock:
         logging.getLogger().removeHandler(NOTES)
         try:
             memory_store, built = _parts(session, application)
@@ -63,7 +63,7 @@ def run(session: CommandSession, /, application: Application | None, log_format:
             engine=built,
             clock=session.clock,
             max_concurrent_ticks=settings.max_concurrent_tasks,
-            on_tick=lambda instant: _tell(daemon, lock, instant),
+            on_tick=lambda instant: _tell(daemon, lock, log, instant),
         )
         signals.hand_over(daemon.shutdown)
         daemon.run_until_stopped()
@@ -71,8 +71,9 @@ def run(session: CommandSession, /, application: Application | None, log_format:
         raise click.exceptions.Exit(1)
 
 
-def _tell(daemon: JarvisDaemon, lock: DaemonLock, instant: datetime) -> None:
+def _tell(daemon: JarvisDaemon, lock: DaemonLock, log: logs.Log, instant: datetime) -> None:
     """After each tick: tell others of it, and end if another daemon has this folder now."""
+    log.keep()
     lock.pulse(instant)
     if not lock.still_holds():
         _logger.critical("Another daemon has the lock of this data folder, which was removed: stopping")

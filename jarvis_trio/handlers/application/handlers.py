@@ -34,6 +34,7 @@ from jarvis_trio.handlers.patience import PATIENCE
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
 from jarvis_trio.notation.jsontext import json_value
 from jarvis_trio.notation.text import printable
+from jarvis_trio.process.umask import current_umask
 
 if TYPE_CHECKING:
     from jarvis_trio.handlers.processes import Completed
@@ -115,6 +116,7 @@ class Runs:
         self._source = source
         self._database = database
         self._environment = passed_on(environment)
+        self._umask = current_umask()
         self._variables_file = variables_file
         self._outputs = outputs
 
@@ -173,6 +175,7 @@ class Runs:
                 cancelled=call.cancelled,
                 mark=str(call.run_id or ""),
                 output=output.write,
+                umask=self._umask,
             )
         if not ended.in_time:
             raise HandlerTimeoutError(timeout_reason(ended, call.timeout))
