@@ -23,13 +23,11 @@ from jarvis_trio import __version__
 from jarvis_trio.cli.group import LazyCommand, LazyGroup
 from jarvis_trio.clock import Clock
 from jarvis_trio.errors import JarvisError, RequestError
-from jarvis_trio.notation.text import printable
+from jarvis_trio.notation.text import NOT_UTF8, printable
 
 _PROGRAM = "jarvis-trio"
 _WRONG_USAGE = 2
 _COMPLETION = "_JARVIS_TRIO_COMPLETE"
-_NOT_UTF8 = re.compile("[\ud800-\udfff]")
-"""Python holds bytes that are not UTF-8 as these. No database or other program takes them."""
 
 
 def _command(name: str, target: str, summary: str) -> LazyCommand:
@@ -169,7 +167,7 @@ def _run_command(words: Sequence[str], clock: Clock | None) -> int:
     from jarvis_trio.cli.session import CommandSession  # noqa: PLC0415  # `--help` and `--version` need no store
 
     for word in words:
-        if _NOT_UTF8.search(word):
+        if NOT_UTF8.search(word):
             raise JarvisError(f"not UTF-8: {word!r}", fix="type it again in a terminal and a locale that use UTF-8")
     with CommandSession(os.environ, clock) as session:
         code = program.main(words, _PROGRAM, standalone_mode=False, obj=session)

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jarvis_trio.cli.output import note, say
-from jarvis_trio.desk.exchange import Import
-from jarvis_trio.desk.moving import plan_move
+from jarvis_trio.desk.moving import Move, plan_move
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.moving.crontab import read_crontab
@@ -25,27 +24,24 @@ _STAYING = frozenset(["com.chg.imessage-daemon", "com.chg.jarvis-backup", "com.c
 """Agents that are never touched, and our own."""
 
 
-def plan_crontab(session: Session, name: str) -> Import:
-    """Plan what the crontab changes, and print each of its lines.
-
-    Raises TaskError if it cannot be read.
-    """
+def plan_crontab(session: Session, name: str) -> Move:
+    """What the crontab changes. Raises TaskError if it cannot be read."""
     data = sys.stdin.buffer.read() if name == _STDIN else _content(name)
     user = getpass.getuser() if str(Path(name).absolute()).startswith(_OF_THE_SYSTEM) else None
-    plan = _told(session, read_crontab(data.decode("utf-8", "surrogateescape"), user))
-    if plan.changes:
+    move = plan_move(session, read_crontab(data.decode("utf-8", "surrogateescape"), user))
+    if move.plan.changes:
         note("the crontab stays as it is: take these lines out with `crontab -e`, or both run them")
     if name == _STDIN:
         _ask_at_the_terminal()
-    return plan
+    return move
 
 
-def plan_plists(session: Session, names: Iterable[str]) -> Import:
-    """What the property lists change, told one by one. Raises TaskError if one cannot be read."""
-    plan = _told(session, [read_plist(_content(name), Path(name).name, _STAYING) for name in names])
-    if plan.changes:
+def plan_plists(session: Session, names: Iterable[str]) -> Move:
+    """What the property lists change. Raises TaskError if one cannot be read."""
+    move = plan_move(session, [read_plist(_content(name), Path(name).name, _STAYING) for name in names])
+    if move.plan.changes:
         note("the agents stay as they are: end them with `launchctl bootout gui/$(id -u)/LABEL`, or both run")
-    return plan
+    return move
 
 
 def _content(name: str) -> bytes:
@@ -55,10 +51,10 @@ def _content(name: str) -> bytes:
         raise TaskError(f"{name} cannot be read: {error.strerror}") from None
 
 
-def _told(session: Session, entries: list[Entry]) -> Import:
-    move = plan_move(session, entries)
+def say_entries(entries: Iterable[Entry]) -> None:
+    """Print what each entry becomes, or why it becomes nothing; each note once."""
     told: set[str] = set()
-    for entry in move.entries:
+    for entry in entries:
         say(printable(f"{entry.place}: {entry.text}"))
         if entry.why:
             say(f"    not taken over: {printable(entry.why)}")
@@ -68,7 +64,6 @@ def _told(session: Session, entries: list[Entry]) -> Import:
             if remark not in told:
                 say(f"    note: {printable(remark)}")
         told.update(entry.notes)
-    return move.plan
 
 
 def _ask_at_the_terminal() -> None:

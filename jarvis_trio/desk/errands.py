@@ -14,7 +14,7 @@ from functools import partial
 
 from jarvis_trio.desk.definition import check_handler
 from jarvis_trio.desk.session import Session
-from jarvis_trio.errors import DaemonMissingError, StoreError, TaskError
+from jarvis_trio.errors import DaemonMissingError, StoreError, TaskError, UnknownTaskError
 from jarvis_trio.models import Run, RunStatus, ScheduledTask, require_id
 from jarvis_trio.process.identity import current_owner, owner_machine, owner_process
 from jarvis_trio.store.requests import RequestKind
@@ -131,9 +131,22 @@ def run_here(session: Session, name: str, patience: timedelta | None = None) -> 
 
 
 def live_run(session: Session, name: str) -> Run | None:
-    """The run of a task that is under way, or None. Raises UnknownTaskError."""
-    task = session.task(name)
-    return next((run for run in live_runs(session) if run.task_id == task.id), None)
+    """The run of a task that is under way, or None.
+
+    A run goes on if its task is removed, and keeps the name; it comes after that of a task that
+    has the name now.
+
+    Raises UnknownTaskError if neither a task nor such a run has the name.
+    """
+    runs = live_runs(session)
+    orphan = next((run for run in runs if run.task_name == name), None)
+    try:
+        task = session.task(name)
+    except UnknownTaskError:
+        if orphan is None:
+            raise
+        return orphan
+    return next((run for run in runs if run.task_id == task.id), orphan)
 
 
 def live_runs(session: Session) -> list[Run]:

@@ -25,7 +25,7 @@ from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import task_schedule
 
 if TYPE_CHECKING:  # 4 ms, which `list` need not pay
-    from jarvis_trio.desk.exchange import Import
+    from jarvis_trio.desk.moving import Move
     from jarvis_trio.insight.timeline import Timeline
 
 View = dict[str, Any]
@@ -224,8 +224,9 @@ def timeline_view(chart: Timeline) -> View:
     return {name: local_text(instant, zone) for name, instant in ends.items()} | {"lanes": lanes}
 
 
-def import_view(plan: Import, zone: tzinfo) -> View:
-    """What an import changes."""
+def import_view(move: Move, zone: tzinfo) -> View:
+    """What an import changes, and what becomes of the entries of another scheduler."""
+    plan = move.plan
     changes = [
         {
             "task": change.after.name,
@@ -235,7 +236,23 @@ def import_view(plan: Import, zone: tzinfo) -> View:
         for change in plan.changes
     ]
     removed = [task.name for task in plan.pruned]
-    return {"changes": changes, "removed": removed, "left_out": plan.left_out, "total": plan.total}
+    entries = [
+        {
+            "place": entry.place,
+            "text": entry.text,
+            "tasks": [task.name for task in entry.tasks],
+            "why_not": entry.why or None,
+            "notes": list(entry.notes),
+        }
+        for entry in move.entries
+    ]
+    return {
+        "changes": changes,
+        "removed": removed,
+        "left_out": plan.left_out,
+        "total": plan.total,
+        "entries": entries,
+    }
 
 
 def _schedule_view(task: ScheduledTask, zone: tzinfo) -> View | None:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from jarvis_trio.errors import CronError, ScheduleError
 from jarvis_trio.moving.entry import Entry, Program, cron_task, name_of
 from jarvis_trio.notation.instants import parse_zone
-from jarvis_trio.notation.text import shortened
+from jarvis_trio.notation.text import NOT_UTF8, shortened
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.cron_fields import WEEKDAY, weekday_names
 
@@ -68,7 +68,7 @@ def read_crontab(text: str, user: str | None = None) -> list[Entry]:
 def _lines(text: str) -> Iterator[_Line]:
     variables: dict[str, str] = {}
     comment = ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         if line.lstrip().startswith("#"):
             comment = line.strip().lstrip("#").strip()
             comment = "" if _HEADING.match(comment) else comment
@@ -77,6 +77,7 @@ def _lines(text: str) -> Iterator[_Line]:
         elif (found := _ASSIGNMENT.fullmatch(line)) and not _looks_like_times(line):
             name = found[1] or found[2] or found[3]
             variables[name] = _unquoted(found[4])
+            comment = ""
         else:
             found = _LINE.fullmatch(line)
             times, command = (found[1], found[2]) if found else ("", line.strip())
@@ -103,6 +104,7 @@ def _entry(line: _Line, user: str | None) -> Entry:
     if line.user != user:
         return Entry(place, short, why=f"it runs as {line.user}, and tasks here run as {user}")
     try:
+        _require_utf8(line)
         expressions, notes = _expressions(line.times)
         program = _program(line)
         policy = _policy(line.variables)
@@ -112,6 +114,13 @@ def _entry(line: _Line, user: str | None) -> Entry:
     name, description = name_of(_naming_words(line.command)), line.comment or None
     tasks = [cron_task(name, expression, program, policy=policy, description=description) for expression in expressions]
     return Entry(place, short, tuple(tasks), notes=(*notes, *_mail_notes(line.variables)))
+
+
+def _require_utf8(line: _Line) -> None:
+    """Refuse bytes that no database, and no file of tasks, can hold."""
+    for text in (line.command, line.comment, *line.variables.values()):
+        if NOT_UTF8.search(text):
+            raise CronError(f"it is not UTF-8: {text!r}", fix="write the crontab in UTF-8")
 
 
 def _expressions(times: str) -> tuple[list[str], list[str]]:

@@ -159,7 +159,8 @@ def _expression(values: Mapping[str, frozenset[int]]) -> str:
     weekdays = sum(1 << (day - 1) % len(WEEKDAY.labels) for day in values.get("Weekday", ()))
     expression = " ".join([*fields, weekday_names(weekdays) if weekdays else "*"])
     if not CronExpression(expression).can_fire:
-        raise CronError(f"no date matches {dict(values)}: it never starts, there neither")
+        times = " ".join(f"{key}={_field(numbers)}" for key, numbers in values.items())
+        raise CronError(f"no date matches {times}: it never starts, there neither")
     return expression
 
 

@@ -17,6 +17,10 @@ from datetime import date, datetime, timedelta, tzinfo
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+NOT_UTF8 = re.compile("[\ud800-\udfff]")
+"""Python holds bytes that are not UTF-8 as these. No database or other program takes them."""
+
+
 def printable(text: str) -> str:
     r"""`text` on one line, with what would act on a terminal escaped as Python does (`\x1b`)."""
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)

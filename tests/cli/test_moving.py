@@ -93,3 +93,14 @@ def test_it_is_one_or_the_other(cli: Cli, arguments: list[str], monkeypatch: pyt
     for name in ("x", "y"):
         Path(name).write_text("")
     assert cli("import", *arguments).code == 2
+
+
+def test_json_stands_alone_and_tells_what_became_of_each_line(cli: Cli, crontab: Path) -> None:
+    answer = json.loads(cli.ok("import", "--crontab", str(crontab), "--dry-run", "--json"))
+    assert [(entry["place"], entry["tasks"]) for entry in answer["entries"]] == [
+        ("line 2", ["echo"]),
+        ("line 3", []),
+        ("line 4", ["echo-2", "echo-3"]),
+    ]
+    assert [bool(entry["why_not"]) for entry in answer["entries"]] == [False, True, False]
+    assert len(answer["changes"]) == answer["total"] == 3

@@ -125,6 +125,17 @@ def test_what_does_not_run_cannot_be_stopped(jobs: Program) -> None:
     )
 
 
+def test_the_run_of_a_removed_task_is_stopped_by_its_name(jobs: Program) -> None:
+    jobs.daemon()
+    waiting = jobs.start("run-now", "endless")
+    eventually(lambda: jobs.status()["runs"] and jobs.status()["runs"][0]["pids"])
+    jobs("remove", "endless", "--yes")
+    jobs("add", "endless", "--every", "1d", "--handler", "alert_eval")
+    assert jobs("stop", "endless").code == 0
+    assert waiting.wait(60) == 1
+    assert [(run["task"], run["status"]) for run in runs(jobs, "endless")] == [("endless", "interrupted")]
+
+
 def test_ctrl_c_of_one_who_waits_leaves_the_run_to_the_daemon(jobs: Program) -> None:
     jobs.daemon()
     waiting = jobs.start("run-now", "endless")

@@ -185,3 +185,18 @@ def test_numeric_weekdays_run_on_the_days_of_crontab(weekdays: str) -> None:
     while (fire := next(theirs)) < end:
         expected.append(fire)
     assert found == expected
+
+
+def test_what_is_not_utf8_is_refused_as_add_refuses_it() -> None:
+    entry = only(b"0 9 * * * /bin/echo \xff".decode("utf-8", "surrogateescape"))
+    assert entry.tasks == ()
+    assert entry.why.startswith("it is not UTF-8: ")
+
+
+@pytest.mark.parametrize("character", ["\u2028", "\x0b", "\x0c", "\x85", "\x1c"])
+def test_only_a_line_feed_ends_a_line(character: str) -> None:
+    assert len(read_crontab(f"0 9 * * * /bin/echo a{character}b\n")) == 1
+
+
+def test_a_comment_above_a_variable_is_not_a_tasks_description() -> None:
+    assert only("# Settings\nA=1\n0 9 * * * /bin/true").tasks[0].description is None

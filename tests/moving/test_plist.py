@@ -154,3 +154,8 @@ def test_merged_expressions_match_when_one_of_the_entries_does(calendar: list[di
         values = {"Minute": moment.minute, "Hour": moment.hour, "Weekday": moment.isoweekday() % 7}
         wanted = any(entry.items() <= values.items() for entry in entries)
         assert any(all(check.matches for check in one.describe(moment)) for one in found) == wanted
+
+
+def test_a_day_that_never_comes_is_told_in_the_agents_words() -> None:
+    times = {"Month": 2, "Day": 30, "Hour": 0, "Minute": 0}
+    assert read(StartCalendarInterval=times).why == "no date matches Minute=0 Hour=0 Day=30 Month=2: it never starts, there neither"

@@ -7,11 +7,12 @@ import json
 import click
 
 from jarvis_trio.cli.definition import person_is_there, tell_approval
-from jarvis_trio.cli.old_schedulers import plan_crontab, plan_plists
+from jarvis_trio.cli.old_schedulers import plan_crontab, plan_plists, say_entries
 from jarvis_trio.cli.output import json_option, note, print_json, say
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.cli.tasksfile import say_difference, toml_text
 from jarvis_trio.desk import exchange, views
+from jarvis_trio.desk.moving import Move
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.notation.text import counted
@@ -82,14 +83,16 @@ def import_tasks(
     """
     if as_json and not (yes or dry_run):
         raise click.UsageError("--json asks nobody; give --yes or --dry-run")
-    plan = _plan(session, files, crontab, plist=plist, prune=prune)
+    move = _plan(session, files, crontab, plist=plist, prune=prune)
+    plan = move.plan
     _note_left_out(plan.left_out)
     if as_json:
         if not dry_run:
             _carry_out(session, plan, by_person=False, as_json=True)
-        print_json(views.import_view(plan, session.zone()) | {"done": not dry_run})
+        print_json(views.import_view(move, session.zone()) | {"done": not dry_run})
         return
 
+    say_entries(move.entries)
     _say_plan(plan, session)
     if dry_run or not (plan.changes or plan.pruned):
         return
@@ -117,9 +120,7 @@ def _carry_out(session: Session, plan: exchange.Import, *, by_person: bool, as_j
         tell_approval(approval, as_json=as_json)
 
 
-def _plan(
-    session: Session, files: tuple[str, ...], crontab: str | None, *, plist: bool, prune: bool
-) -> exchange.Import:
+def _plan(session: Session, files: tuple[str, ...], crontab: str | None, *, plist: bool, prune: bool) -> Move:
     if prune and (crontab is not None or plist):
         raise click.UsageError("--prune goes with a file of tasks")
     if crontab is not None:
@@ -132,7 +133,8 @@ def _plan(
         return plan_plists(session, files)
     if len(files) > 1:
         raise click.UsageError("give one file of tasks")
-    return exchange.plan_import(session, exchange.read_document(session, _document(files[0]), files[0]), prune=prune)
+    tasks = exchange.read_document(session, _document(files[0]), files[0])
+    return Move(entries=[], plan=exchange.plan_import(session, tasks, prune=prune))
 
 
 def _document(name: str) -> str:
