@@ -138,8 +138,11 @@ def _list_tasks(session: Session, arguments: Arguments) -> Answer:
 def _list_runs(session: Session, arguments: Arguments) -> Answer:
     wanted = {name: arguments[name] for name in ("task", "status", "since") if name in arguments}
     found = looks.runs(session, RunsRequest(**wanted, limit=arguments.get("limit", 20)))
-    views_of_runs = (views.run_view(run, session.zone()) for run in found)
-    return {"runs": [{key: value for key, value in view.items() if key != "result"} for view in views_of_runs]}
+    return {"runs": [_without_output(views.run_view(run, session.zone())) for run in found]}
+
+
+def _without_output(view: Answer) -> Answer:
+    return {key: value for key, value in view.items() if key != "result"}
 
 
 def _read_run(session: Session, arguments: Arguments) -> Answer:
@@ -159,7 +162,9 @@ def _run_with_output(run: Run, session: Session) -> Answer:
 def _explain_task(session: Session, arguments: Arguments) -> Answer:
     found = looks.explanation(session, arguments["name"], arguments.get("at"))
     view = views.explanation_view(arguments["name"], found)
-    return view | {"runs": [{key: value for key, value in run.items() if key != "result"} for run in view["runs"]]}
+    if "runs" in view:  # a whole day is answered slot by slot, without them
+        view |= {"runs": list(map(_without_output, view["runs"]))}
+    return view
 
 
 def _forecast_runs(session: Session, arguments: Arguments) -> Answer:

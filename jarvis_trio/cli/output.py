@@ -37,10 +37,21 @@ STYLES = {
 }
 """How a run's status is shown; the word is always there too."""
 
+HIGHEST = 2**63 - 1
+"""The highest number that a database knows."""
+
 _Item = TypeVar("_Item")
 _MOST_INDENTED = 1000
 _WIDE = 120
 _LONGEST_CELL = 500  # --json has all of it
+
+
+class Amount(click.IntRange):
+    """How much to show: more than there can be is all of it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number that was typed, at most HIGHEST."""
+        return min(int(super().convert(value, param, ctx)), HIGHEST)
 
 
 class Cell(NamedTuple):

@@ -78,6 +78,13 @@ async def test_what_is_listed_is_what_the_command_prints_as_json(cli: Cli, conne
         assert (await answer(client, "explain_task", name="poll")) == cli.json("explain", "poll")
 
 
+@pytest.mark.parametrize("day", ["tomorrow", "yesterday", "2026-12-24"])
+async def test_a_whole_day_is_explained_as_the_command_does(cli: Cli, connect: Connect, day: str) -> None:
+    cli.ok("add", "poll", "--every", "5m", "--handler", "webhook_poll")
+    async with connect() as client:
+        assert (await answer(client, "explain_task", name="poll", at=day)) == cli.json("explain", "poll", "--at", day)
+
+
 async def test_a_task_is_added_and_needs_a_persons_approval(cli: Cli, connect: Connect) -> None:
     async with connect() as client:
         added = await answer(client, "add_task", name="brief", cron="0 17 * * FRI", command=["/bin/echo", "hello"])
@@ -142,6 +149,7 @@ async def test_the_end_of_an_output_is_read_clean_and_the_rest_is_counted(cli: C
         ("list_runs", {"limit": 1000}, "1000 is greater than the maximum of 200"),
         ("list_runs", {"status": "late"}, "'late' is not one of"),
         ("read_run", {"run": 7}, "no run has the number 7"),
+        ("read_run", {"run": 2**63}, "is greater than the maximum of 9223372036854775807"),
         ("add_task", {"name": "x", "every": "5s", "handler": "webhook_poll"}, "at most once a minute"),
         ("add_task", {"name": "x", "every": "often", "handler": "webhook_poll"}, "often"),
         ("add_task", {"name": "x", "every": "5m"}, "say what is to run"),

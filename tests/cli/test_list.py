@@ -432,3 +432,12 @@ def test_list_reads_no_more_tasks_than_it_shows(many: Cli) -> None:
         last_runs = store.runs.last_runs([task.id for task in found if task.id is not None])
     assert [task.name for task in found] == ["bad", "task 0"]
     assert sorted(run.task_name for run in last_runs.values()) == ["bad", "task 0"]
+
+
+@pytest.mark.parametrize("words", ["history --limit", "list --limit", "events list --limit"])
+def test_more_than_a_database_can_count_is_all_of_it(cli: Cli, words: str) -> None:
+    assert cli(*words.split(), str(2**64)).code == 0
+
+
+def test_a_number_that_no_event_can_have_is_wrong_usage(cli: Cli) -> None:
+    assert cli("events", "show", str(2**63)).code == 2

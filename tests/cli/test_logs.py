@@ -51,6 +51,7 @@ def test_the_last_lines_are_shown(cli: Cli, log: Path) -> None:
     assert cli.ok("logs", "--lines", "3").splitlines() == LINES[-3:]
     assert cli.ok("logs", "-n", "0") == ""
     assert cli.ok("logs", "-n", "99").splitlines() == LINES
+    assert cli.ok("logs", "-n", str(2**64)).splitlines() == LINES
 
 
 def test_lines_of_files_that_were_rotated_away_come_before(cli: Cli, log: Path) -> None:

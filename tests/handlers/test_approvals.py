@@ -385,6 +385,7 @@ def test_a_name_means_the_program_that_it_meant_when_it_was_approved(
         "PYTHONPATH",
         "PYTHONSTARTUP",
         "BASH_ENV",
+        "AWKPATH",
         "ENV",
         "NODE_OPTIONS",
         "PERL5LIB",

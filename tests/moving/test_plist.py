@@ -158,4 +158,5 @@ def test_merged_expressions_match_when_one_of_the_entries_does(calendar: list[di
 
 def test_a_day_that_never_comes_is_told_in_the_agents_words() -> None:
     times = {"Month": 2, "Day": 30, "Hour": 0, "Minute": 0}
-    assert read(StartCalendarInterval=times).why == "no date matches Minute=0 Hour=0 Day=30 Month=2: it never starts, there neither"
+    why = "no date matches Minute=0 Hour=0 Day=30 Month=2: it never starts, there neither"
+    assert read(StartCalendarInterval=times).why == why

@@ -7,7 +7,19 @@ from functools import partial
 
 import click
 
-from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_list, say, say_text, stamp
+from jarvis_trio.cli.output import (
+    HIGHEST,
+    Amount,
+    Cell,
+    Column,
+    Fit,
+    json_option,
+    print_json,
+    print_list,
+    say,
+    say_text,
+    stamp,
+)
 from jarvis_trio.cli.session import pass_looking_session
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.desk import assistant
@@ -19,8 +31,8 @@ from jarvis_trio.store.assistant import EventRow
 _SCREEN = 20
 _COLUMNS = (Column("EVENT"), Column("SOURCE", Fit.FOLD), Column("TYPE", Fit.FOLD), Column("STATUS"), Column("CAME"))
 _STYLES = {assistant.PENDING: "cyan", assistant.PROCESSED: "green", assistant.FAILED: "bold red"}
-_number = click.argument("number", metavar="EVENT", type=click.IntRange(min=1))
-_numbers = click.argument("numbers", metavar="EVENT...", nargs=-1, required=True, type=click.IntRange(min=1))
+_number = click.argument("number", metavar="EVENT", type=click.IntRange(1, HIGHEST))
+_numbers = click.argument("numbers", metavar="EVENT...", nargs=-1, required=True, type=click.IntRange(1, HIGHEST))
 
 
 @click.group()
@@ -39,7 +51,7 @@ def events() -> None:
 
 @events.command("list")
 @click.option("--status", type=click.Choice(assistant.EVENT_STATUSES), help="Only events with this status.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help=f"At most N events; by default {_SCREEN}.")
+@click.option("--limit", metavar="N", type=Amount(min=1), help=f"At most N events; by default {_SCREEN}.")
 @json_option
 @pass_looking_session
 def list_events(session: Session, /, status: str | None, limit: int | None, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jarvis_trio.cli.output import json_option, print_json, say
+from jarvis_trio.cli.output import Amount, json_option, print_json, say
 from jarvis_trio.cli.runs import print_runs
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.desk import looks, views
@@ -23,7 +23,7 @@ _SCREEN = 20
 @click.option(
     "--limit",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=Amount(min=1),
     help=f"Show at most N runs; by default {_SCREEN}, with --json all.",
 )
 @json_option

@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 import click
 
-from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, note, print_json, print_table, say
+from jarvis_trio.cli.output import STYLES, Amount, Cell, Column, Fit, json_option, note, print_json, print_table, say
 from jarvis_trio.cli.session import pass_looking_session
 from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.looks import TaskState
@@ -39,7 +39,7 @@ _COLUMNS = (
 @click.option(
     "--limit",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=Amount(min=1),
     help=f"Show at most N tasks; by default {_SCREEN}, with --json all.",
 )
 @json_option

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from jarvis_trio.cli.output import console, json_option, note, print_json
+from jarvis_trio.cli.output import Amount, console, json_option, note, print_json
 from jarvis_trio.cli.session import complete_task
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
@@ -30,7 +30,7 @@ _STYLES = {"WARN": "yellow", "WARNING": "yellow"}
 @click.option(
     "--lines",
     "-n",
-    type=click.IntRange(min=0),
+    type=Amount(min=0),
     default=20,
     show_default=True,
     metavar="N",
