@@ -17,7 +17,7 @@ from jarvis_trio.schedules.warnings import Code, ScheduleWarning
 _UNITS = ("days", "hours", "minutes", "seconds")
 _LONGEST = timedelta(days=366_000)
 
-SHORTEST = timedelta(seconds=0.05)
+SHORTEST = timedelta(seconds=0.01)
 """A row that names a shorter interval gets this one: any other would keep the daemon busy for good.
 
 A second, as peers have it, was considered and rejected: parts of a second are in existing rows.

@@ -57,7 +57,7 @@ def test_an_interval_is_the_sum_of_its_parts(config: str, step: timedelta) -> No
 def test_a_shorter_interval_than_the_shortest_is_the_shortest(config: str) -> None:
     schedule = parse_schedule("interval", config, UTC)
     assert schedule.next_after(START) == START + SHORTEST
-    assert schedule.words() == "every 0.05s"
+    assert schedule.words() == "every 0.01s"
 
 
 def test_a_shorter_interval_than_the_shortest_stays_in_an_export_as_it_is_written() -> None:

@@ -57,11 +57,11 @@ def test_an_interval_notices_no_change_of_the_clock() -> None:
 def test_a_shorter_interval_than_the_shortest_is_told() -> None:
     [warning] = lint_of("interval", {"seconds": 0.000001})
     assert warning.code is Code.SHORT
-    assert warning.sentence == "its interval of 0.000001s is shorter than the shortest, 0.05s; it runs every 0.05s"
+    assert warning.sentence == "its interval of 0.000001s is shorter than the shortest, 0.01s; it runs every 0.01s"
 
 
 def test_the_shortest_interval_has_no_warning() -> None:
-    assert lint_of("interval", {"seconds": 0.05}) == []
+    assert lint_of("interval", {"seconds": 0.01}) == []
 
 
 def test_an_expression_that_never_fires_is_told() -> None:
