@@ -28,6 +28,7 @@ from jarvis_trio.models import (
 )
 from jarvis_trio.notation.instants import as_utc, duration_text
 from jarvis_trio.notation.moments import Toward, read_day, read_instant, read_moment
+from jarvis_trio.process.disk import Room, room_at
 from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import stored_next_run
 
@@ -81,6 +82,7 @@ class Status:
         next: a task's name and its slot (aware UTC).
         runs: what runs now, the oldest first, each with its processes; a Python handler has none.
         machines: those that share the database; none if it is this machine's alone.
+        room: what is free on the disk of the database; None if it is a server's.
     """
 
     daemon: Holder | None
@@ -93,6 +95,7 @@ class Status:
     undelivered: int
     runs: list[tuple[Run, list[int]]] = field(default_factory=list)
     machines: list[MachineState] = field(default_factory=list)
+    room: Room | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +280,7 @@ def status(session: Session) -> Status:
         undelivered=undelivered,
         runs=[(run, pids(run)) for run in under_way],
         machines=machines,
+        room=None if session.settings.database_url else room_at(session.settings.memory_db_path.parent),
     )
 
 

@@ -155,6 +155,7 @@ def status_view(seen: Status, zone: tzinfo) -> View:
         },
         "next": seen.next and {"task": seen.next[0], "at": local_text(seen.next[1], zone)},
         "undelivered": seen.undelivered,
+        "disk_full": seen.room is not None and seen.room.is_short(),
         "runs": [live_view(run, zone) | {"pids": pids} for run, pids in seen.runs],
         **machines,
     }

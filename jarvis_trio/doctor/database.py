@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
-from jarvis_trio.notation.text import counted
+from jarvis_trio.doctor.findings import Finding, problem, warning
+from jarvis_trio.notation.text import counted, size_words
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.files import second_name
 from jarvis_trio.store.sqlite import SqliteFile
@@ -44,28 +45,52 @@ def check_integrity(store: MemoryStore) -> Iterator[Finding]:
         yield problem("integrity", f"the database is damaged: {damage}", RESTORE)
 
 
-def check_users(path: Path) -> Iterator[Finding]:
-    """Which other programs have the file open, as far as the system tells."""
+@dataclass(frozen=True, slots=True)
+class _User:
+    """Another process that has the database open, and all files that it has open."""
+
+    pid: int
+    name: str
+    files: frozenset[str]
+
+
+def check_users(path: Path, lock_file: Path) -> Iterator[Finding]:
+    """Which other programs have the file open, as far as the system tells.
+
+    A daemon among them whose lock is not `lock_file` has another data folder.
+    """
     users = _users(path)
     if users is None:
         yield Finding("open in", "unknown: the system does not tell")
-    else:
-        yield Finding("open in", ", ".join(users) if users else "no other program of yours")
+        return
+    each = [f"{user.name} (PID {user.pid})" for user in users]
+    yield Finding("open in", ", ".join(each) if each else "no other program of yours")
+    for user in users:
+        yield from _check_folder(user, lock_file)
 
 
-def _users(path: Path) -> list[str] | None:
+def _check_folder(user: _User, lock_file: Path) -> Iterator[Finding]:
+    """Whether a user of the database is a daemon with another data folder than ours."""
+    locks = [Path(file) for file in user.files if Path(file).name == lock_file.name]
+    for folder in (lock.parent for lock in locks if lock != lock_file.resolve()):
+        says = f"a daemon with another data folder, {folder}, runs the tasks of this database (PID {user.pid})"
+        fix = f"give all the same JARVIS_DATA_DIR, or stop that one: kill {user.pid}"
+        yield warning("daemon", f"{says}: its approvals, secrets and log are not those of {lock_file.parent}", fix)
+
+
+def _users(path: Path) -> list[_User] | None:
     import psutil  # noqa: PLC0415  # 20 ms of import, for this alone
 
     place, asked, users = str(path.resolve()), 0, []
     for process in psutil.process_iter():
         try:
-            files = {file.path for file in process.open_files()}
+            files = frozenset(file.path for file in process.open_files())
             name = process.name()
         except (psutil.Error, OSError):  # another user's, or gone by now
             continue
         asked += 1
         if process.pid != os.getpid() and place in files:
-            users.append(f"{name} (PID {process.pid})")
+            users.append(_User(process.pid, name, files))
     return users if asked else None
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from jarvis_trio.delivery.secrets import FILE_NAMES, read_secrets
-from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
+from jarvis_trio.doctor.findings import Finding, problem, warning
 from jarvis_trio.models import ScheduledTask
-from jarvis_trio.notation.text import counted
+from jarvis_trio.notation.text import counted, size_words
 from jarvis_trio.settings import Settings
 
 _OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO

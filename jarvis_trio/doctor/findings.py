@@ -8,8 +8,6 @@ from enum import StrEnum
 
 from jarvis_trio.errors import JarvisError
 
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-
 
 class Level(StrEnum):
     """How bad it is."""
@@ -63,11 +61,3 @@ def guarded(subject: str, otherwise: str, check: Callable[[], Iterable[Finding]]
         yield from check()
     except (JarvisError, OSError) as error:
         yield failed(subject, error, otherwise)
-
-
-def size_words(count: float) -> str:
-    """A number of bytes as a person says it: `812 B`, `1.2 MB`."""
-    unit = 0
-    while count >= 1000 and unit < len(_UNITS) - 1:
-        count, unit = count / 1000, unit + 1
-    return f"{count:.1f} {_UNITS[unit]}" if unit and count < 10 else f"{count:.0f} {_UNITS[unit]}"

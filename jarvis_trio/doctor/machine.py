@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,13 +13,13 @@ from pathlib import Path
 
 from jarvis_trio import __version__
 from jarvis_trio.clock import machine_zone
-from jarvis_trio.doctor.findings import Finding, problem, size_words, warning
-from jarvis_trio.notation.text import duration_words, moment_words
+from jarvis_trio.doctor.findings import Finding, problem, warning
+from jarvis_trio.notation.text import duration_words, moment_words, size_words
+from jarvis_trio.process.disk import ENOUGH_BYTES, room_at
 
 _PACKAGES = ("trio", "click", "rich", "psutil", "tomli-w", "tzdata")
 _EXTRAS = {"mcp": "AI assistants", "textual": "watch", "apprise": "its channels", "psycopg": "several machines"}
 _CLOCK_SLACK = timedelta(minutes=2)
-_LEAST_FREE_BYTES = 100_000_000
 
 
 def check_program(packages: Iterable[str] = _PACKAGES) -> Iterator[Finding]:
@@ -81,11 +80,11 @@ def check_zone(environment: Mapping[str, str], zone: tzinfo) -> Iterator[Finding
         yield problem("clock", f"TZ is {name!r}, which names no zone; {zone} is used instead", fix)
 
 
-def check_disk(folder: Path) -> Iterator[Finding]:
+def check_disk(folder: Path, enough: int = ENOUGH_BYTES) -> Iterator[Finding]:
     """Whether the disk of the database has room."""
-    free = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
-    says = f"{size_words(free)} are free at {folder}"
-    if free < _LEAST_FREE_BYTES:
+    room = room_at(folder)
+    says = f"{size_words(room.free_bytes)} are free at {folder}"
+    if room.is_short(enough):
         yield problem("disk", f"only {says}", "make room: what cannot be recorded does not run")
     else:
         yield Finding("disk", says)

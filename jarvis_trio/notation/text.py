@@ -96,6 +96,9 @@ _SHORT_UNITS = (
 )
 
 
+_SIZES = ("B", "kB", "MB", "GB", "TB")
+
+
 def moment_words(instant: datetime, zone: tzinfo) -> str:
     """The instant in `zone`, with the name of the offset in force: `Sun 2026-03-08 03:00 MDT`."""
     local = instant.astimezone(zone)
@@ -152,6 +155,14 @@ def joined(items: Sequence[str], most: int = 4) -> str:
     if len(items) > most:
         items = [*items[: most - 1], f"{len(items) - most + 1} more"]
     return " and ".join(filter(None, (", ".join(items[:-1]), *items[-1:])))
+
+
+def size_words(count: float) -> str:
+    """A number of bytes as a person says it: `812 B`, `1.2 MB`."""
+    unit = 0
+    while count >= 1000 and unit < len(_SIZES) - 1:
+        count, unit = count / 1000, unit + 1
+    return f"{count:.1f} {_SIZES[unit]}" if unit and count < 10 else f"{count:.0f} {_SIZES[unit]}"
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -256,6 +257,7 @@ def test_status_counts_the_tasks_and_names_the_next(day: Cli) -> None:
         "tasks": {"total": 4, "enabled": 2, "overdue": 1, "failing": 1, "set_aside": 1},
         "next": {"task": "good", "at": "2026-03-02T10:30:00+00:00"},
         "undelivered": 0,
+        "disk_full": False,
         "runs": [],
     }
 
@@ -274,6 +276,16 @@ def test_status_in_words_names_what_is_wrong(day: Cli) -> None:
 @pytest.mark.parametrize("command", ["list", "history", "status"])
 def test_no_line_of_a_table_ends_in_blanks(day: Cli, command: str) -> None:
     assert [line for line in day.ok(command).splitlines() if line != line.rstrip()] == []
+
+
+def test_status_says_that_the_disk_is_full(day: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "make room" not in day.ok("status")
+    free = shutil.disk_usage(day.data)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: free._replace(free=4096))
+    shown = " ".join(day.ok("status").split())
+    assert f"disk only 4.1 kB are free at {day.data}" in shown
+    assert "make room: what cannot be recorded does not run" in shown
+    assert day.json("status")["disk_full"] is True
 
 
 def test_status_counts_the_messages_that_wait(cli: Cli) -> None:

@@ -22,8 +22,8 @@ import tzdata
 from jarvis_trio import __version__
 from jarvis_trio.doctor.daemon import check_agent, check_daemon
 from jarvis_trio.doctor.database import check_users
-from jarvis_trio.doctor.findings import Finding, Level, failed, size_words
-from jarvis_trio.doctor.machine import check_clock, check_extras, check_program, check_zone
+from jarvis_trio.doctor.findings import Finding, Level, failed
+from jarvis_trio.doctor.machine import check_clock, check_disk, check_extras, check_program, check_zone
 from jarvis_trio.doctor.tasks import check_schedules
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.models import ScheduledTask, TroubleKind
@@ -34,7 +34,7 @@ from jarvis_trio.service.launchd.operations import AgentState
 from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
-from tests.support.cli_world import Cli, Program, execute
+from tests.support.cli_world import Cli, Program, eventually, execute
 from tests.support.core_fakes import ASSISTANTS, START, a_task
 from tests.support.launchd_world import GUI, fake_launchd
 
@@ -108,13 +108,34 @@ def test_a_healthy_set_up_is_fine_and_exits_0(program: Program) -> None:
 def test_it_tells_who_else_has_the_database_open(program: Program) -> None:
     program("init")
     daemon = program.daemon()
-    (users,) = check_users(program.data / "memory.db")
+    (users,) = check_users(program.data / "memory.db", program.data / "jarvis-daemon.lock")
     assert users.says.endswith(f"(PID {daemon.pid})")
+
+
+@pytest.mark.slow
+@pytest.mark.law(9)
+def test_a_daemon_with_another_data_folder_is_told_since_it_has_other_approvals(
+    program: Program, tmp_path: Path
+) -> None:
+    program("init")
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    path = program.data / "memory.db"
+    daemon = program.start("run", JARVIS_DATA_DIR=str(other), MEMORY_DB_PATH=str(path))
+
+    def told() -> list[tuple[str, str]]:
+        found = json.loads(program("doctor", "--json").out)["findings"]
+        return [(it["says"], it["fix"]) for it in found if (it["subject"], it["level"]) == ("daemon", "warning")]
+
+    ((says, fix),) = eventually(told)
+    assert says.startswith(f"a daemon with another data folder, {other}, runs the tasks of this database")
+    assert f"kill {daemon.pid}" in fix
+    assert list(check_users(path, other / "jarvis-daemon.lock"))[1:] == []
 
 
 def test_where_the_system_tells_nothing_the_users_are_unknown(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psutil.process_iter", list)
-    assert list(check_users(path)) == [Finding("open in", "unknown: the system does not tell")]
+    assert list(check_users(path, path.with_name("lock"))) == [Finding("open in", "unknown: the system does not tell")]
 
 
 def test_without_a_daemon_nothing_runs_and_that_is_a_problem(cli: Cli) -> None:
@@ -298,16 +319,12 @@ def test_a_zone_that_cannot_be_read_is_told(text: str) -> None:
     assert "such as JST-9, is not read" in told.fix
 
 
-def test_a_full_disk_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jarvis_trio.doctor.machine._LEAST_FREE_BYTES", 1 << 80)
-    assert list(problems(cli).values()) == ["make room: what cannot be recorded does not run"]
-
-
-@pytest.mark.parametrize(
-    ("count", "words"), [(0, "0 B"), (812, "812 B"), (1234, "1.2 kB"), (98_765_432, "99 MB"), (5e15, "5000 TB")]
-)
-def test_sizes_are_told_in_words(count: float, words: str) -> None:
-    assert size_words(count) == words
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    (told,) = check_disk(tmp_path / "not made yet", enough=1 << 80)
+    assert (told.level, told.fix) == (Level.PROBLEM, "make room: what cannot be recorded does not run")
+    assert told.says.startswith("only ")
+    (told,) = check_disk(tmp_path, enough=0)
+    assert told.level is Level.FINE
 
 
 def test_an_error_that_names_no_fix_gets_the_checks_own() -> None:

@@ -21,6 +21,7 @@ from jarvis_trio.notation.text import (
     relative,
     short_duration,
     shortened,
+    size_words,
     time_words,
 )
 
@@ -162,3 +163,10 @@ def test_a_text_is_what_a_terminal_shows_of_it_in_the_end(text: str, shown: str)
 )
 def test_the_last_line_is_the_last_one_that_shows_anything(text: str, line: str) -> None:
     assert last_line(text) == line
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "0 B"), (812, "812 B"), (1234, "1.2 kB"), (98_765_432, "99 MB"), (5e15, "5000 TB")]
+)
+def test_sizes_are_told_in_words(count: float, words: str) -> None:
+    assert size_words(count) == words

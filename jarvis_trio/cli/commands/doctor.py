@@ -23,7 +23,7 @@ from jarvis_trio.doctor.application import check_application
 from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_daemon, check_unit, daemon_words
 from jarvis_trio.doctor.database import RESTORE, check_database, check_integrity, check_users
 from jarvis_trio.doctor.files import check_inbox, check_logs, check_permissions, check_secrets
-from jarvis_trio.doctor.findings import Finding, Level, failed, guarded, size_words
+from jarvis_trio.doctor.findings import Finding, Level, failed, guarded
 from jarvis_trio.doctor.machine import check_clock, check_disk, check_extras, check_program, check_watch, check_zone
 from jarvis_trio.doctor.machines import check_machines
 from jarvis_trio.doctor.tasks import (
@@ -38,7 +38,7 @@ from jarvis_trio.doctor.tasks import (
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.insight.machines import MachineState, machine_states, takers
 from jarvis_trio.models import ScheduledTask, TroubleKind
-from jarvis_trio.notation.text import counted
+from jarvis_trio.notation.text import counted, size_words
 from jarvis_trio.process.lock import Holder, holder
 from jarvis_trio.process.watch import why_no_watch
 from jarvis_trio.service.launchd.operations import status
@@ -142,7 +142,7 @@ def _of_database(session: CommandSession, agent: Agent | None) -> Iterator[Findi
     with session.look() as store:
         yield from check_database(store)
         if not session.settings.database_url:
-            yield from check_users(store.path)
+            yield from check_users(store.path, session.settings.lock_file)
         found = _integrity(store) if store.machine is None else []  # a server looks after its own files
         yield from found
         if not any(finding.level is Level.PROBLEM for finding in found):

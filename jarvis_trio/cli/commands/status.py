@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
@@ -16,14 +16,19 @@ from jarvis_trio.desk.looks import Status
 from jarvis_trio.desk.names import short_name
 from jarvis_trio.desk.session import Session
 from jarvis_trio.insight.machines import MachineState
-from jarvis_trio.notation.text import counted, moment_words, relative
+from jarvis_trio.models import Run
+from jarvis_trio.notation.text import counted, moment_words, relative, size_words
 from jarvis_trio.process.identity import owner_machine
+from jarvis_trio.process.lock import Holder
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _REFRESH_SECONDS = 1.0
 _NO_DAEMON = 3
+
+_Row = tuple[str, Cell]
+"""What a line is about, and what it says."""
 
 
 @click.command()
@@ -70,21 +75,37 @@ def _table(session: Session) -> Table:
     return pairs(_rows(looks.status(session), session.now(), session.zone()))
 
 
-def _rows(seen: Status, now: datetime, zone: tzinfo) -> Iterator[tuple[str, Cell]]:
-    if seen.daemon is None:
-        yield "daemon", Cell("does not run; to start it: jarvis-trio run", "bold red")
-    else:
-        yield "daemon", Cell(f"runs, PID {seen.daemon.pid or 'unknown'}", "green")
-        if seen.daemon.started_at is not None:
-            yield "started", Cell(_when(seen.daemon.started_at, now, zone))
-        if seen.daemon.last_tick_at is not None:
-            yield "last tick", Cell(_when(seen.daemon.last_tick_at, now, zone))
+def _rows(seen: Status, now: datetime, zone: tzinfo) -> Iterator[_Row]:
+    yield from _of_daemon(seen.daemon, now, zone)
+    if seen.room is not None and seen.room.is_short():
+        free = f"only {size_words(seen.room.free_bytes)} are free at {seen.room.folder}"
+        yield "disk", Cell(f"{free}; make room: what cannot be recorded does not run", "bold red")
     for run, pids in seen.runs:
-        processes = f", PID {', '.join(map(str, pids))}" if pids else ""
-        machine = owner_machine(run.owner)
-        place = "" if machine is None else f" on {machine}"
-        since = f"since {_when(run.started_at, now, zone)}"
-        yield "runs", Cell(f"{short_name(run.task_name)}{place} {since}{processes}", "cyan")
+        yield "runs", _run(run, pids, now, zone)
+    yield from _of_tasks(seen, now, zone)
+    for state in seen.machines:
+        yield "machine", _machine(state)
+
+
+def _of_daemon(daemon: Holder | None, now: datetime, zone: tzinfo) -> Iterator[_Row]:
+    if daemon is None:
+        yield "daemon", Cell("does not run; to start it: jarvis-trio run", "bold red")
+        return
+    yield "daemon", Cell(f"runs, PID {daemon.pid or 'unknown'}", "green")
+    if daemon.started_at is not None:
+        yield "started", Cell(_when(daemon.started_at, now, zone))
+    if daemon.last_tick_at is not None:
+        yield "last tick", Cell(_when(daemon.last_tick_at, now, zone))
+
+
+def _run(run: Run, pids: Sequence[int], now: datetime, zone: tzinfo) -> Cell:
+    machine = owner_machine(run.owner)
+    place = "" if machine is None else f" on {machine}"
+    processes = f", PID {', '.join(map(str, pids))}" if pids else ""
+    return Cell(f"{short_name(run.task_name)}{place} since {_when(run.started_at, now, zone)}{processes}", "cyan")
+
+
+def _of_tasks(seen: Status, now: datetime, zone: tzinfo) -> Iterator[_Row]:
     yield "tasks", Cell(f"{seen.total}, of which {seen.enabled} enabled")
     if seen.overdue:
         yield "overdue", Cell(str(seen.overdue), "cyan" if seen.daemon else "bold yellow")
@@ -97,8 +118,6 @@ def _rows(seen: Status, now: datetime, zone: tzinfo) -> Iterator[tuple[str, Cell
     if seen.next is not None:
         name, slot = seen.next
         yield "next", Cell(f"{short_name(name)}, {_when(slot, now, zone)}")
-    for state in seen.machines:
-        yield "machine", _machine(state)
 
 
 def _machine(state: MachineState) -> Cell:

@@ -1,0 +1,28 @@
+"""The room on a disk: what cannot be recorded does not run."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+ENOUGH_BYTES = 100_000_000
+"""With less than this a disk is as good as full: the log of a database alone can take that much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much is free for ordinary users on the disk of a folder."""
+
+    folder: Path
+    free_bytes: int
+
+    def is_short(self, enough: int = ENOUGH_BYTES) -> bool:
+        """Whether people should be told."""
+        return self.free_bytes < enough
+
+
+def room_at(folder: Path) -> Room:
+    """The room on the disk of a folder, which need not be there yet. Raises OSError."""
+    place = next(place for place in (folder, *folder.parents) if place.exists())
+    return Room(folder, shutil.disk_usage(place).free)
