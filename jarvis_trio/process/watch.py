@@ -17,9 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-_IS_LINUX: bool = sys.platform == "linux"
-_select: Any = select  # whose kqueue is typed for a Mac alone
-
 
 class Watch(Protocol):
     """Watches files. Its descriptor is readable when one was written, replaced or removed."""
@@ -40,12 +37,17 @@ class Watch(Protocol):
         """Watch nothing more."""
 
 
-def make_watch() -> Watch:
-    """A watch of this system. Raises OSError if it cannot be had."""
-    if _IS_LINUX:
+def make_watch(platform: str = sys.platform, calls: Any = select) -> Watch:
+    """A watch of this system. Raises OSError if it cannot be had.
+
+    Args:
+        platform: as `sys.platform` names it.
+        calls: has `kqueue` and its constants on a Mac, where alone they are typed.
+    """
+    if platform == "linux":
         return _Inotify()
-    if hasattr(_select, "kqueue"):
-        return _Kqueue()
+    if hasattr(calls, "kqueue"):
+        return _Kqueue(calls)
     raise OSError("this system has neither inotify nor kqueue")
 
 
@@ -102,8 +104,9 @@ class _Inotify:
 class _Kqueue:
     """The queue's own descriptor is readable while events wait in it (kqueue(2))."""
 
-    def __init__(self) -> None:
-        self._queue = _select.kqueue()
+    def __init__(self, calls: Any) -> None:
+        self._calls = calls
+        self._queue = calls.kqueue()
         self._files: dict[Path, tuple[int, tuple[int, int]]] = {}
 
     def fileno(self) -> int:
@@ -124,10 +127,9 @@ class _Kqueue:
         if known is not None and known[1] == identity:
             return
         descriptor = os.open(path, getattr(os, "O_EVTONLY", os.O_RDONLY) | os.O_CLOEXEC | os.O_NONBLOCK)
-        notes = _select.KQ_NOTE_WRITE | _select.KQ_NOTE_EXTEND | _select.KQ_NOTE_DELETE | _select.KQ_NOTE_RENAME
-        event = _select.kevent(
-            descriptor, _select.KQ_FILTER_VNODE, _select.KQ_EV_ADD | _select.KQ_EV_CLEAR, fflags=notes
-        )
+        calls = self._calls
+        notes = calls.KQ_NOTE_WRITE | calls.KQ_NOTE_EXTEND | calls.KQ_NOTE_DELETE | calls.KQ_NOTE_RENAME
+        event = calls.kevent(descriptor, calls.KQ_FILTER_VNODE, calls.KQ_EV_ADD | calls.KQ_EV_CLEAR, fflags=notes)
         self._queue.control([event], 0)
         if known is not None:
             os.close(known[0])

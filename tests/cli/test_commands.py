@@ -175,6 +175,20 @@ def test_a_run_without_output_says_so(cli: Cli) -> None:
     assert "no task is named 'nobody'" in cli.fails("output", "nobody")
 
 
+def test_output_is_followed_or_printed_as_json_but_not_both(cli: Cli) -> None:
+    assert "--json prints once; leave out --follow" in cli("output", "job", "--follow", "--json").err
+
+
+@pytest.mark.slow
+def test_to_a_terminal_no_output_acts_on_it(program: Program) -> None:
+    program("init")
+    hostile = r"printf 'a\tb\033[2Jc\n10%%\r20%%\nbad \377 byte\n\007end'"
+    assert program.at_terminal("add", "job", "--every", "1h", "--shell", hostile).code == 0
+    assert program("run-now", "job").code == 0
+    assert json.loads(program("output", "job", "--json").out)["output"].startswith("a\tb\x1b[2Jc\n")
+    assert program.at_terminal("output", "job").out == "a       bc\n20%\nbad \ufffd byte\n\\x07end\n"
+
+
 @pytest.mark.slow
 @pytest.mark.law(3)
 def test_law_3_a_daemon_that_is_killed_leaves_what_was_written(program: Program) -> None:

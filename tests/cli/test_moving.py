@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import getpass
+import io
 import json
+import os
 import plistlib
+import pty
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.cli_world import Cli
+from tests.support.cli_world import Cli, Program
 
 
 @pytest.fixture
@@ -72,6 +78,56 @@ def test_a_program_that_is_not_there_is_a_reason(cli: Cli, crontab: Path) -> Non
     assert "    not taken over: there is no program '/no/such/program'" in cli.ok(
         "import", "--crontab", str(crontab), "--dry-run"
     )
+
+
+def test_a_crontab_comes_from_a_pipe_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"0 9 * * * echo caf\xe9\n")))
+    cli.ok("import", "--crontab", "-", "--yes")
+    assert cli.names() == ["echo"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("answer", "names"), [("y", ["echo"]), ("n", [])])
+def test_after_a_pipe_the_answer_is_read_from_the_terminal(program: Program, answer: str, names: list[str]) -> None:
+    program("init")
+    before = {task["name"] for task in json.loads(program("list", "--json").out)}
+    pipe = 'printf "0 9 * * * echo hello\\n" | "$0" -m jarvis_trio import --crontab -'
+    said = in_a_session_of_a_terminal(["/bin/sh", "-c", pipe, sys.executable], program.environment, f"{answer}\n")
+    assert "line 1: 0 9 * * * echo hello" in said
+    after = {task["name"] for task in json.loads(program("list", "--json").out)}
+    assert sorted(after - before) == names
+
+
+def in_a_session_of_a_terminal(words: list[str], environment: dict[str, str], answer: str) -> str:
+    """What a command says that has a terminal of its own, as in a window; stdin of a part of it may be a pipe."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(words[0], words, environment)
+    shown = b""
+    with open(terminal, "r+b", buffering=0) as ours, suppress(OSError):  # EIO: the other side is closed
+        ours.write(answer.encode())
+        while chunk := ours.read(65536):
+            shown += chunk
+    os.waitpid(pid, 0)
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_the_systems_own_crontab_names_a_user_in_each_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/etc may hold another one, or none, so the file itself is only named like it."""
+    user = getpass.getuser()
+    real = Path.read_bytes
+    lines = f"0 9 * * * {user} echo mine\n0 9 * * * somebody-else echo theirs\n".encode()
+    monkeypatch.setattr(Path, "read_bytes", lambda self: lines if str(self) == "/etc/crontab" else real(self))
+    out = cli.ok("import", "--crontab", "/etc/crontab", "--yes")
+    assert "somebody-else" in out
+    assert [json.loads(cli.task(name).handler_config or "")["command"][1] for name in cli.names()] == ["mine"]
+
+
+def test_a_remark_that_holds_for_several_lines_is_made_once(cli: Cli, crontab: Path) -> None:
+    crontab.write_text("0 9 1 * 5 echo one\n0 9 2 * 5 echo two\n")
+    out = cli.ok("import", "--crontab", str(crontab), "--dry-run")
+    notes = [line for line in out.splitlines() if line.startswith("    note: ")]
+    assert len(notes) == len(set(notes)) > 0
 
 
 def test_agents_become_tasks(cli: Cli) -> None:

@@ -213,6 +213,55 @@ def test_the_live_screen_tells_of_machines_and_of_what_waits_for_them(shared: Sh
 
 
 @on_a_server
+@pytest.mark.law(3)
+def test_what_ran_on_a_machine_that_is_forgotten_is_interrupted_and_due_again(shared: Shared) -> None:
+    away(shared)
+    shared.add("job", "any")
+    shared.run("job", "laptop", status=None)
+    assert shared.cli.ok("machines", "forget", "laptop") == "Forgotten: laptop\n"
+    (row,) = shared.cli.json("history")
+    assert (row["status"], row["machine"]) == ("interrupted", "laptop")
+    assert [machine["machine"] for machine in shared.cli.json("machines")] == ["here"]
+    assert row["reason"] == "laptop, which ran it, was given up"
+    assert shared.store.value("SELECT attempt FROM task_queue") == 2
+
+
+@on_a_server
+def test_neither_this_machine_nor_one_that_nobody_knows_is_forgotten(shared: Shared) -> None:
+    away(shared)
+    assert "'here' is this machine; its own daemon ends" in shared.cli.fails("machines", "forget", "here")
+    assert "laptob" in shared.cli.fails("machines", "forget", "laptob")
+    assert len(shared.cli.json("machines")) == 2
+
+
+@on_a_server
+def test_a_task_is_bound_to_the_machine_that_it_is_added_on_unless_it_names_a_place(shared: Shared) -> None:
+    away(shared)
+    for name, options in (("bound", ()), ("mac", ("--on", "mac")), ("free", ("--on", "any"))):
+        shared.cli.ok("add", name, "--every", "1d", "--handler", "alert_eval", *options)
+    shared.cli.ok("edit", "bound", "--on", "laptop")
+    places = {task.name: json.loads(task.policy or "{}")["on"] for task in shared.store.list_scheduled_tasks()}
+    assert places == {"bound": "laptop", "mac": "mac", "free": "any"}
+    assert {row["machine"]: row["tasks"] for row in shared.cli.json("machines")} == {"here": 0, "laptop": 1}
+
+
+@on_a_server
+@pytest.mark.parametrize(("place", "meant"), [("labtop", "laptop"), ("mack", "mac"), ("hera", "here")])
+def test_a_place_that_no_machine_has_is_refused_with_the_nearest_that_is_there(
+    shared: Shared, place: str, meant: str
+) -> None:
+    away(shared)
+    said = shared.cli.fails("add", "job", "--every", "1d", "--handler", "alert_eval", "--on", place)
+    assert f"no machine is named '{place}', or has it as a label; " in said
+    assert f"did you mean '{meant}'?" in said
+
+
+def test_a_file_is_this_machines_alone(cli: Cli) -> None:
+    for command in (("machines",), ("machines", "forget", "laptop")):
+        assert "is this machine's alone; several machines share one by JARVIS_DATABASE_URL" in cli.fails(*command)
+
+
+@on_a_server
 @pytest.mark.parametrize("count", [0, 1])
 def test_each_look_works_on_a_server(shared: Shared, count: int) -> None:
     if count:

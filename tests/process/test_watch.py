@@ -1,20 +1,25 @@
-"""Tests of the watch on files, with real files (inotify here, kqueue on a Mac)."""
+"""Tests of the watch on files, with real files: this system's own, and on Linux the one of a Mac too."""
 
 from __future__ import annotations
 
+import resource
 import select
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from jarvis_trio.process.watch import Watch, database_files, make_watch, why_no_watch
+from tests.support import fake_kqueue
 from tests.support.core_fakes import PATIENCE
 
+LINUX = sys.platform == "linux"
 
-@pytest.fixture
-def watch() -> Iterator[Watch]:
-    watch = make_watch()
+
+@pytest.fixture(params=["own", *(["kqueue"] if LINUX else [])])
+def watch(request: pytest.FixtureRequest) -> Iterator[Watch]:
+    watch = make_watch() if request.param == "own" else make_watch("darwin", fake_kqueue)
     yield watch
     watch.close()
 
@@ -88,3 +93,19 @@ def test_the_files_of_a_database_are_itself_and_its_log(tmp_path: Path) -> None:
 
 def test_here_a_watch_can_be_had() -> None:
     assert why_no_watch() is None
+
+
+@pytest.mark.skipif(not LINUX, reason="it is inotify that has a limit of its own")
+def test_a_watch_that_the_system_refuses_says_why() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        why = why_no_watch()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert why == "inotify: Too many open files; see fs.inotify.max_user_instances"
+
+
+def test_a_system_that_tells_of_no_file_says_so() -> None:
+    with pytest.raises(OSError, match="neither inotify nor kqueue"):
+        make_watch("plan9", None)
