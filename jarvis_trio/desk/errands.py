@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 
 from jarvis_trio.desk.definition import check_handler
+from jarvis_trio.desk.looks import live_runs
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DaemonMissingError, StoreError, TaskError, UnknownTaskError
 from jarvis_trio.models import Run, RunStatus, ScheduledTask, require_id
@@ -149,11 +150,6 @@ def live_run(session: Session, name: str) -> Run | None:
     return next((run for run in runs if run.task_id == task.id), orphan)
 
 
-def live_runs(session: Session) -> list[Run]:
-    """All runs that can still do something, the oldest first."""
-    return sorted(session.store.runs.live_runs_of_others(""), key=lambda run: run.started_at)
-
-
 def ask_stop(session: Session, name: str) -> Stopping:
     """Ask whoever runs a task to stop that run.
 
@@ -216,13 +212,6 @@ def output(session: Session, run_id: int, pause: Callable[[], object], begun: Ru
     """
     over = partial(is_over, session, run_id) if begun is None else begun.is_over
     return session.outputs.follow(run_id, over, pause)
-
-
-def pids(run: Run) -> list[int]:
-    """The processes of a run, the oldest first; none of a Python handler, which is a thread."""
-    from jarvis_trio.handlers.processes import processes_of  # noqa: PLC0415  # psutil: 20 ms
-
-    return processes_of(owner_process(run.owner), str(run.id))
 
 
 def _ask(session: Session, kind: RequestKind, task_id: int, run_id: int | None, asked_by: str | None = None) -> int:

@@ -1,4 +1,8 @@
-"""People look at tasks, runs, the daemon, and what comes next and why. Nothing is written."""
+"""People look at tasks, runs, the daemon, and what comes next and why. Nothing is written.
+
+What tells why and what comes next is imported where it is asked for: `list` needs none of it, and
+it is a tenth of what `list` costs.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from jarvis_trio.desk.errands import live_runs, pids
 from jarvis_trio.desk.requests import RunsRequest, TasksRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import zone_of
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError, UnknownTaskError
-from jarvis_trio.insight.days import DayExplanation, explain_day
-from jarvis_trio.insight.explain import Explanation, explain
-from jarvis_trio.insight.forecast import Upcoming, forecast
-from jarvis_trio.insight.machines import MachineState, machine_states
 from jarvis_trio.models import (
     ASIDE,
     Run,
@@ -27,10 +27,16 @@ from jarvis_trio.models import (
     task_policy,
 )
 from jarvis_trio.notation.instants import as_utc, duration_text
-from jarvis_trio.notation.moments import Toward, read_day, read_instant, read_moment
 from jarvis_trio.process.disk import Room, room_at
-from jarvis_trio.process.lock import Holder
+from jarvis_trio.process.identity import owner_process
 from jarvis_trio.schedules.schedule import stored_next_run
+
+if TYPE_CHECKING:
+    from jarvis_trio.insight.days import DayExplanation
+    from jarvis_trio.insight.explain import Explanation
+    from jarvis_trio.insight.forecast import Upcoming
+    from jarvis_trio.insight.machines import MachineState
+    from jarvis_trio.process.lock import Holder
 
 _LATEST = datetime.max.replace(tzinfo=UTC)
 _LAST_RUNS = 5
@@ -201,6 +207,8 @@ def task_detail(session: Session, name: str) -> TaskDetail:
 
 def next_slots(session: Session, task: ScheduledTask, count: int = 3) -> list[Upcoming]:
     """The next slots of a task; none if it is not enabled or cannot be scheduled."""
+    from jarvis_trio.insight.forecast import forecast  # noqa: PLC0415  # see above
+
     now = session.now()
     return list(islice(forecast(session.store, [task], now, _LATEST, now).slots, count))
 
@@ -210,6 +218,8 @@ def runs(session: Session, request: RunsRequest) -> list[Run]:
 
     Raises UnknownTaskError for a name that neither a task nor a run has, ScheduleError.
     """
+    from jarvis_trio.notation.moments import Toward, read_instant  # noqa: PLC0415  # see above
+
     task = request.task and session.find_task(request.task)
     name = task.name if task else request.task
     since = request.since and read_instant(request.since, session.now(), session.zone(), Toward.PAST)
@@ -256,8 +266,22 @@ def run_named(session: Session, name: str) -> Run:
     return found[0]
 
 
+def live_runs(session: Session) -> list[Run]:
+    """All runs that can still do something, the oldest first."""
+    return sorted(session.store.runs.live_runs_of_others(""), key=lambda run: run.started_at)
+
+
+def pids(run: Run) -> list[int]:
+    """The processes of a run, the oldest first; none of a Python handler, which is a thread."""
+    from jarvis_trio.handlers.processes import processes_of  # noqa: PLC0415  # psutil: 20 ms
+
+    return processes_of(owner_process(run.owner), str(run.id))
+
+
 def status(session: Session) -> Status:
     """How things stand now."""
+    from jarvis_trio.insight.machines import machine_states  # noqa: PLC0415  # see above
+
     now = session.now()
     with session.look() as store:  # opened again each time: other programs may write to what was nobody's before
         troubled, undelivered = store.troubles.list_troubles(), store.outbox.letters_waiting()
@@ -289,6 +313,10 @@ def explanation(session: Session, name: str, at: str | None) -> Explanation | Da
 
     Raises UnknownTaskError, ScheduleError.
     """
+    from jarvis_trio.insight.days import explain_day  # noqa: PLC0415  # see above
+    from jarvis_trio.insight.explain import explain  # noqa: PLC0415  # as above
+    from jarvis_trio.notation.moments import Toward, read_day, read_moment  # noqa: PLC0415  # as above
+
     task, now = session.task(name), session.now()
     zone, runs = zone_of(task, session.zone()), _daemon_runs(session)
     if at is not None and (day := read_day(at, now, zone)) is not None:
@@ -303,6 +331,9 @@ def outlook(session: Session, name: str | None, start: str | None, days: int) ->
     Days are of the calendar if `start` is a local time, and of 24 hours if it is an
     instant. Raises UnknownTaskError, ScheduleError.
     """
+    from jarvis_trio.insight.forecast import forecast  # noqa: PLC0415  # see above
+    from jarvis_trio.notation.moments import Toward, read_moment  # noqa: PLC0415  # as above
+
     now, zone = session.now(), session.zone()
     asked = read_moment(start, now, zone, Toward.EITHER) if start else now
     try:

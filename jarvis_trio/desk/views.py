@@ -13,10 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from jarvis_trio.desk.looks import Status, TaskDetail, TaskState
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.insight.days import DayExplanation
-from jarvis_trio.insight.explain import Explanation
-from jarvis_trio.insight.forecast import Upcoming
-from jarvis_trio.insight.machines import MachineState
 from jarvis_trio.models import Run, RunStatus, ScheduledTask, task_policy
 from jarvis_trio.notation.instants import local_text
 from jarvis_trio.notation.jsontext import json_value
@@ -24,8 +20,12 @@ from jarvis_trio.process.identity import owner_machine
 from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import task_schedule
 
-if TYPE_CHECKING:  # 4 ms, which `list` need not pay
+if TYPE_CHECKING:  # 10 ms, which `list` need not pay
     from jarvis_trio.desk.moving import Move
+    from jarvis_trio.insight.days import DayExplanation
+    from jarvis_trio.insight.explain import Explanation
+    from jarvis_trio.insight.forecast import Upcoming
+    from jarvis_trio.insight.machines import MachineState
     from jarvis_trio.insight.timeline import Timeline
 
 View = dict[str, Any]
@@ -163,6 +163,8 @@ def status_view(seen: Status, zone: tzinfo) -> View:
 
 def explanation_view(task: str, found: Explanation | DayExplanation) -> View:
     """Why a task fires or does not at an instant, or on a day; times are in the task's zone."""
+    from jarvis_trio.insight.days import DayExplanation  # noqa: PLC0415  # as above
+
     if isinstance(found, DayExplanation):
         return _day_view(task, found)
     zone, firing = found.moment.zone, found.firing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ def machine_name(wanted: str = "") -> str:
 
     Without one it is the host name without the domain.
     """
-    return wanted or socket.gethostname().partition(".")[0] or "localhost"
+    return wanted or os.uname().nodename.partition(".")[0] or "localhost"
 
 
 def machine_identity(data_folder: Path) -> str:

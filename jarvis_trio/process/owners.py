@@ -13,7 +13,6 @@ nobody else in this process closes a descriptor of it: that would drop all of it
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -64,4 +63,6 @@ class OwnerLocks:
 
 
 def _byte(owner: str) -> int:
-    return int.from_bytes(hashlib.sha256(owner.encode()).digest()[:7])
+    from hashlib import sha256  # noqa: PLC0415  # 2 ms, which a command that only looks need not pay
+
+    return int.from_bytes(sha256(owner.encode()).digest()[:7])

@@ -21,11 +21,9 @@ from typing import Any
 from jarvis_trio.errors import StoreError
 from jarvis_trio.models import Policy
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.opening import MOVED_TO
 from jarvis_trio.store.schema import NUMBERED, Table, shape
 from jarvis_trio.store.tasks import as_text
-
-MOVED_TO = "moved_to"
-"""The note in a database that was moved: where it is now."""
 
 _LEFT_OUT = ("machines", "lost_processes", "requests", "jarvis_meta")
 """What belongs to the database and not to the tasks."""
@@ -53,16 +51,6 @@ def move(source: MemoryStore, target: MemoryStore) -> list[Moved]:
         moved = [_copy(name, table, source, target) for name, table in _tables(target)]
     source.notes.remember(MOVED_TO, target.place)
     return moved
-
-
-def require_here(store: MemoryStore) -> MemoryStore:
-    """The store, unless it was moved. Raises StoreError."""
-    moved_to = store.notes.note(MOVED_TO)
-    if moved_to is None:
-        return store
-    store.close()
-    says = f"the database {store.place} was moved to {moved_to}"
-    raise StoreError(says, fix="name that one in JARVIS_DATABASE_URL or MEMORY_DB_PATH")
 
 
 def _require_quiet(source: MemoryStore) -> None:

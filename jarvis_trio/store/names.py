@@ -24,7 +24,6 @@ flock(2), because it has no bytes.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import struct
 import sys
@@ -62,10 +61,12 @@ def used_by_another_name(path: Path) -> bool:
 
 def _number(path: Path) -> int:
     """A number below the range's length, made from where the log lies: its folder and its name."""
+    from hashlib import sha256  # noqa: PLC0415  # 2 ms, which a command that only looks need not pay
+
     place = path.resolve()
     status = os.stat(place.parent)
     text = f"{status.st_dev}:{status.st_ino}/{place.name}"
-    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:7])
+    return int.from_bytes(sha256(text.encode("utf-8", "surrogateescape")).digest()[:7])
 
 
 def _open_descriptors(path: Path) -> list[int]:

@@ -12,8 +12,10 @@ from jarvis_trio.clock import Clock
 from jarvis_trio.errors import StoreError
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.connection import Connection
-from jarvis_trio.store.moving import require_here
 from jarvis_trio.store.places import Here
+
+MOVED_TO = "moved_to"
+"""The note in a database that was moved: where it is now."""
 
 
 def open_store(
@@ -42,7 +44,7 @@ def open_store(
     Raises StoreError if it cannot be used, or what is needed for a server is not installed.
     """
     store = _open(path, address, machine, clock, busy_timeout=busy_timeout, read_only=read_only, create=create)
-    return store if moved else require_here(store)
+    return store if moved else _require_here(store)
 
 
 def _open(
@@ -65,3 +67,13 @@ def _connect(address: str, **options: Any) -> tuple[Connection, Clock]:
         ) from None
     database = PostgresDatabase(address, **options)
     return database, database.clock
+
+
+def _require_here(store: MemoryStore) -> MemoryStore:
+    """The store, unless it was moved. Raises StoreError."""
+    moved_to = store.notes.note(MOVED_TO)
+    if moved_to is None:
+        return store
+    store.close()
+    says = f"the database {store.place} was moved to {moved_to}"
+    raise StoreError(says, fix="name that one in JARVIS_DATABASE_URL or MEMORY_DB_PATH")

@@ -82,6 +82,13 @@ def test_a_table_needs_rich_and_no_more(cli: Cli) -> None:
     assert imported("list") & set(HEAVY) == {"rich"}
 
 
+def test_a_list_imports_nothing_that_explains_foretells_or_asks(cli: Cli) -> None:
+    """Nor OpenSSL and sockets, which cost 4 ms."""
+    cli.ok("add", "job", "--every", "5m", "--", "true")
+    unneeded = {"jarvis_trio.insight", "jarvis_trio.desk.errands", "jarvis_trio.store.moving", "_hashlib", "socket"}
+    assert imported("list") & unneeded == set()
+
+
 def test_a_tick_needs_no_event_loop(cli: Cli) -> None:
     assert "trio" not in imported("tick")
 

@@ -12,8 +12,8 @@ import pytest
 
 from jarvis_trio.errors import StoreError
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.store.moving import MOVED_TO, move
-from jarvis_trio.store.opening import open_store
+from jarvis_trio.store.moving import move
+from jarvis_trio.store.opening import MOVED_TO, open_store
 from jarvis_trio.store.postgres import PostgresDatabase
 from tests.support.core_fakes import START, FakeClock, MakeEngine, a_task
 from tests.support.postgres_server import PostgresServer
