@@ -9,7 +9,7 @@
 # make coverage      the tests, and which lines and branches of the package they miss
 # make mutants       which changes to the code no test notices; 45 minutes, or for ONLY='jarvis_trio.schedules.cron.*' less
 # make lint          ruff and mypy --strict
-# make bench         every measurement, beside the peers; an hour and a half (bench-quick: four minutes)
+# make bench         every measurement, beside the peers; under an hour (bench-quick: five minutes)
 # make torture       random kills under load, for MINUTES=5
 # make torture-machines   three machines that are killed and cut off, for MINUTES=5
 # make wheel         the wheel, in dist/

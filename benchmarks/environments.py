@@ -1,6 +1,6 @@
 """The peers' environments, made from their locks when first needed.
 
-APScheduler 3.11 and 4.0.0a6 are two versions of one package, so there are two.
+APScheduler 3.11 and 4.0.0a6 are two versions of one package, and DBOS pins other versions than both.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Environment(StrEnum):
     FIRST = "first"
     PEERS = "peers"
     APSCHEDULER4 = "apscheduler4"
+    DBOS = "dbos"
 
     @property
     def python(self) -> str:

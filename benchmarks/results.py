@@ -31,7 +31,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What was to be reached, and what was: at most `limit`, or at least where `at_least`."""
+    """What was to be reached, and what was: at most `limit`, or at least that if `at_least`."""
 
     text: str
     value: float
@@ -79,9 +79,9 @@ def in_rounds(contestants: Sequence[_Named], rounds: int, measure: Callable[[_Na
     return [Series(each.name, column, each.offers) for each, column in zip(contestants, columns, strict=True)]
 
 
-def percentile99(values: Sequence[float]) -> float:
-    """The value that 99 of 100 do not exceed."""
-    return quantiles(values, n=100, method="inclusive")[98]
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The value that `percent` of 100 do not exceed."""
+    return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
 
 
 def best_of(series: Sequence[Series]) -> Series:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from typing import Any
 from benchmarks.environments import CHECKOUT, HERE, Environment
 
 PATIENCE_SECONDS = 900
+END_SECONDS = 180
+"""A process that has not ended this many seconds after somebody began to wait for its end is killed."""
+
 _PROGRAMS = HERE / "programs"
 
 
@@ -106,9 +110,28 @@ class Process:
             raise BenchmarkError(f"{self._command} ended without a line")
         return time.perf_counter() - self.started_at
 
+    def answer(self) -> Any:
+        """Wait for its end; what it told in its last line. Raises BenchmarkError if it failed."""
+        assert self._popen.stdout is not None
+        with self._popen.stdout as stream:
+            last = stream.read().strip().rpartition("\n")[2]
+        if self._popen.wait():
+            raise BenchmarkError(f"{self._command[:200]}: {last}")
+        return json.loads(last)
+
+    def kill(self) -> None:
+        """End it whatever it does, if it still runs."""
+        if self._popen.poll() is None:
+            self._popen.kill()
+            self._popen.wait()
+
     def end(self) -> Cost:
-        """Wait for its end; the seconds count from its start. Raises BenchmarkError where it failed."""
+        """Wait for its end; the seconds count from its start. Raises BenchmarkError if it failed."""
+        timer = threading.Timer(END_SECONDS, self._popen.kill)
+        timer.daemon = True
+        timer.start()
         _, status, usage = os.wait4(self._popen.pid, 0)
+        timer.cancel()
         seconds = time.perf_counter() - self.started_at
         self._popen.returncode = os.waitstatus_to_exitcode(status)
         output = self._output()

@@ -175,7 +175,7 @@ def _command_seconds(folder: Path, address: str, command: str) -> float:
 
 @contextmanager
 def daemons(data: Path, address: str, number: int) -> Iterator[None]:
-    """So many daemons, each with a data folder of its own if they share a server."""
+    """Several daemons, each with a data folder of its own if they share a server."""
     started = []
     for machine in range(number):
         folder = data if not address else data / f"machine{machine}"

@@ -15,7 +15,7 @@ from apscheduler.events import EVENT_JOB_EXECUTED
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
-from jobs import arrivals, hold, no_op, nominal_times, record, released
+from jobs import arrivals, expect_ahead, hold, no_op, record, released
 from protocol import answer, tell
 from sqlalchemy import create_engine, event
 
@@ -38,7 +38,7 @@ def scheduler(folder: str, journal: str = "WAL") -> BackgroundScheduler:
 
 
 def throughput(folder: str, count: int, journal: str = "WAL") -> float:
-    """Seconds until so many due recurring jobs have run and are stored with their next time."""
+    """Seconds until `count` due recurring jobs have run and are stored with their next time."""
     made = scheduler(folder, journal)
     made.start(paused=True)
     for number in range(count):
@@ -52,15 +52,16 @@ def throughput(folder: str, count: int, journal: str = "WAL") -> float:
     return seconds
 
 
-def lateness(folder: str, count: int, gap_seconds: float, busy: int) -> list[float]:
-    """Milliseconds by which each of so many jobs is late, while `busy` others hold their threads."""
+def lateness(folder: str, instants: list[float], busy: int) -> list[float]:
+    """Milliseconds by which the job of each instant (seconds since 1970) is late, while `busy` others hold threads."""
     made = scheduler(folder)
     made.start()
     for _ in range(busy):
         made.add_job(hold)
-    for nominal in nominal_times(count, gap_seconds):
+    for nominal in instants:
         made.add_job(record, "date", run_date=datetime.fromtimestamp(nominal, UTC), args=[nominal])
-    late_ms = arrivals.wait_for(count)
+    expect_ahead(instants)
+    late_ms = arrivals.wait_for(len(instants))
     released.set()
     made.shutdown()
     return late_ms

@@ -23,7 +23,7 @@ from apscheduler.datastores.sqlalchemy import SQLAlchemyDataStore
 from apscheduler.executors.thread import ThreadPoolJobExecutor
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
-from jobs import arrivals, hold, no_op, nominal_times, record, released
+from jobs import arrivals, expect_ahead, hold, no_op, record, released
 from protocol import answer, tell
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -54,7 +54,7 @@ def scheduler(folder: str, backend: str) -> AsyncScheduler:
 
 
 async def throughput(backend: str, folder: str, count: int) -> float:
-    """Seconds until so many due recurring jobs have run and are stored with their next time."""
+    """Seconds until `count` due recurring jobs have run and are stored with their next time."""
     async with scheduler(folder, backend) as made:
         start_at = datetime.now(UTC)
         for number in range(count):
@@ -73,15 +73,16 @@ async def throughput(backend: str, folder: str, count: int) -> float:
         return time.perf_counter() - start
 
 
-async def lateness(backend: str, folder: str, count: int, gap_seconds: float, busy: int) -> list[float]:
-    """Milliseconds by which each of so many jobs is late, while `busy` others hold their threads."""
+async def lateness(backend: str, folder: str, instants: list[float], busy: int) -> list[float]:
+    """Milliseconds by which the job of each instant (seconds since 1970) is late, while `busy` others hold threads."""
     async with scheduler(folder, backend) as made:
         await made.start_in_background()
         for _ in range(busy):
             await made.add_job(hold)
-        for nominal in nominal_times(count, gap_seconds):
+        for nominal in instants:
             await made.add_schedule(record, DateTrigger(datetime.fromtimestamp(nominal, UTC)), args=[nominal])
-        late_ms: list[float] = await anyio.to_thread.run_sync(arrivals.wait_for, count)
+        expect_ahead(instants)
+        late_ms: list[float] = await anyio.to_thread.run_sync(arrivals.wait_for, len(instants))
         released.set()
         return late_ms
 

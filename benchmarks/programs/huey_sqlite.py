@@ -12,7 +12,7 @@ from pathlib import Path
 import jobs
 from huey import SqliteHuey
 from huey.signals import SIGNAL_COMPLETE
-from jobs import arrivals, nominal_times, released
+from jobs import arrivals, expect_ahead, released
 from protocol import answer, tell
 
 
@@ -22,7 +22,7 @@ def open_huey(folder: str) -> SqliteHuey:
 
 
 def throughput(folder: str, count: int) -> float:
-    """Seconds until so many due jobs of the schedule have run and their results are stored."""
+    """Seconds until `count` due jobs of the schedule have run and their results are stored."""
     huey = open_huey(folder)
     no_op = huey.task()(jobs.no_op)
     huey.signal(SIGNAL_COMPLETE)(lambda *_: arrivals.add(0))
@@ -38,17 +38,18 @@ def throughput(folder: str, count: int) -> float:
     return seconds
 
 
-def lateness(folder: str, count: int, gap_seconds: float, busy: int) -> list[float]:
-    """Milliseconds by which each of so many jobs is late, while `busy` others hold their threads."""
+def lateness(folder: str, instants: list[float], busy: int) -> list[float]:
+    """Milliseconds by which the job of each instant (seconds since 1970) is late, while `busy` others hold threads."""
     huey = open_huey(folder)
     hold, record = huey.task()(jobs.hold), huey.task()(jobs.record)
     consumer = huey.create_consumer(workers=4, periodic=False)
     consumer.start()
     for _ in range(busy):
         hold()
-    for nominal in nominal_times(count, gap_seconds):
+    for nominal in instants:
         record.schedule((nominal,), eta=datetime.fromtimestamp(nominal, UTC))
-    late_ms = arrivals.wait_for(count)
+    expect_ahead(instants)
+    late_ms = arrivals.wait_for(len(instants))
     released.set()
     consumer.stop(graceful=True)
     return late_ms

@@ -1,4 +1,4 @@
-"""jarvis-trio as a library: the real daemon, engine and store, with handlers given as functions.
+"""jarvis-trio, this version or 1.0.0, as a library: the real daemon, engine and store, with functions as handlers.
 
 What concerns a process as a person or launchd starts it (start, stop, memory, wake-ups,
 the CPU of a week) is measured on the command itself.
@@ -13,14 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import trio
-from jobs import arrivals, hold, nominal_times, record, released
+from jobs import arrivals, expect_ahead, hold, record, released
 from protocol import answer
 
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.assembly import LEAD
 from jarvis_trio.models import ScheduledTask
 from jarvis_trio.store import MemoryStore
+
+try:
+    from jarvis_trio.engine.assembly import LEAD
+except ImportError:  # version 1.0.0 claims a slot at its instant
+    AHEAD: dict[str, Any] = {}
+else:
+    AHEAD = {"lead": LEAD}
 
 SECOND = timedelta(seconds=1)
 
@@ -44,7 +50,7 @@ def make_engine(store: MemoryStore) -> CountingEngine:
         "record": lambda task, context: record(context.scheduled_for.timestamp()),
         "hold": lambda task, context: hold(),
     }
-    return CountingEngine(store, handlers=handlers, lead=LEAD)
+    return CountingEngine(store, handlers=handlers, **AHEAD)
 
 
 def a_task(name: str, handler: str, due_at: datetime, **schedule: Any) -> ScheduledTask:
@@ -60,7 +66,7 @@ def a_task(name: str, handler: str, due_at: datetime, **schedule: Any) -> Schedu
 
 
 def throughput(folder: str, count: int) -> float:
-    """Seconds until so many due recurring tasks have run, each claimed and recorded in the history."""
+    """Seconds until `count` due recurring tasks have run, each claimed and recorded in the history."""
     with MemoryStore(Path(folder) / "memory.db") as store:
         engine = make_engine(store)
         now = datetime.now(UTC)
@@ -79,21 +85,22 @@ def throughput(folder: str, count: int) -> float:
         return time.perf_counter() - start
 
 
-def lateness(folder: str, count: int, gap_seconds: float, busy: int) -> list[float]:
-    """Milliseconds by which each of so many tasks is late, while `busy` others hold their threads."""
+def lateness(folder: str, instants: list[float], busy: int) -> list[float]:
+    """Milliseconds by which the task of each instant (seconds since 1970) is late, while `busy` others hold threads."""
     with MemoryStore(Path(folder) / "memory.db") as store:
         with store.transaction():
             for number in range(busy):
                 store.store_scheduled_task(a_task(f"hold {number}", "hold", datetime.now(UTC)))
-            for nominal in nominal_times(count, gap_seconds):
+            for number, nominal in enumerate(instants):
                 at = datetime.fromtimestamp(nominal, UTC)
-                store.store_scheduled_task(a_task(f"record {nominal}", "record", at))
+                store.store_scheduled_task(a_task(f"record {number}", "record", at))
         daemon = JarvisDaemon(store, engine=make_engine(store))
 
         async def observe() -> list[float]:
             async with trio.open_nursery() as nursery:
                 await nursery.start(daemon.run)
-                late_ms = await trio.to_thread.run_sync(arrivals.wait_for, count)
+                expect_ahead(instants)
+                late_ms = await trio.to_thread.run_sync(arrivals.wait_for, len(instants))
                 released.set()
                 daemon.shutdown()
             return late_ms

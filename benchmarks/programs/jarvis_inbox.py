@@ -17,7 +17,7 @@ from jarvis_trio.store import MemoryStore
 
 
 def ingest(folder: str, count: int) -> dict[str, float]:
-    """Seconds for so many files to become events and be moved, and resident bytes before and after."""
+    """Seconds for `count` files to become events and be moved, and resident bytes before and after."""
     inbox = Path(folder) / "inbox"
     inbox.mkdir()
     for number in range(count):

@@ -38,7 +38,7 @@ class SteppedClock:
 
 
 class World:
-    """A store with so many daily tasks, of which `due` come due in a day and the others in a year, and an engine."""
+    """A store with `stored` daily tasks, of which `due` come due in a day and the others in a year, and an engine."""
 
     def __init__(self, folder: str, stored: int, due: int = 0) -> None:
         self.clock = SteppedClock()
@@ -53,7 +53,7 @@ class World:
         )
 
     def tick(self, count: int, step: timedelta) -> None:
-        """What the daemon asks at each tick, so many times, with so much time between."""
+        """What the daemon asks at each tick, `count` times, with `step` between."""
         for _ in range(count):
             self.clock.instant += step
             self.engine.evaluate_due_tasks()
@@ -61,7 +61,7 @@ class World:
 
 
 def scaling(folder: str, stored: int, due: int, ticks: int) -> dict[str, float]:
-    """CPU microseconds of an idle tick and of each due task among so many stored, and seconds to read all at first."""
+    """CPU microseconds of an idle tick and of each due task among `stored`, and seconds to read all at first."""
     world = World(folder, stored, due)
     start = time.perf_counter()
     world.tick(1, SECOND)
@@ -78,7 +78,7 @@ def scaling(folder: str, stored: int, due: int, ticks: int) -> dict[str, float]:
 
 
 def growth(folder: str, ticks: int, samples: int) -> list[int]:
-    """Resident bytes, so many times at equal distances while so many ticks pass; ten tasks, none due."""
+    """Resident bytes, `samples` times at equal distances while `ticks` ticks pass; ten tasks, none due."""
     world = World(folder, stored=10)
     resident = []
     for _ in range(samples):
@@ -88,7 +88,7 @@ def growth(folder: str, ticks: int, samples: int) -> list[int]:
 
 
 def resident_bytes() -> int:
-    """The resident memory of this process; where /proc is missing its highest so far."""
+    """The resident memory of this process; without /proc, its highest so far."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:

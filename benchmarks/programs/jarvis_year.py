@@ -11,7 +11,7 @@ from jarvis_trio.testing import Simulation
 
 
 def simulate(schedules: list[dict[str, Any]], days: int) -> dict[str, float]:
-    """Real seconds, and runs, of so many simulated days in America/Denver at 60 s ticks."""
+    """Real seconds, and runs, of simulated days in America/Denver at 60 s ticks."""
     with Simulation("2026-01-01T00:00", zone="America/Denver") as simulation:
         for number, schedule in enumerate(schedules):
             simulation.add(f"task {number}", **schedule)

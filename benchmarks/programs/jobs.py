@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 PATIENCE_SECONDS = 300.0
-"""How long a program waits for the next of what it measures before it gives up."""
+"""A program that waits longer than this for its next job gives up."""
 
 
 class Arrivals:
-    """Collects what jobs tell from their threads, until as many as expected have."""
+    """Collects what jobs tell from their threads, until the expected number is there."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
@@ -23,7 +24,7 @@ class Arrivals:
             self._complete.notify_all()
 
     def wait_for(self, count: int) -> list[float]:
-        """The values, when so many are there. Raises TimeoutError."""
+        """The values, once `count` of them are there. Raises TimeoutError if no job arrives for PATIENCE_SECONDS."""
         with self._complete:
             while (seen := len(self.values)) < count:
                 if not self._complete.wait_for(lambda seen=seen: len(self.values) > seen, PATIENCE_SECONDS):  # type: ignore[misc]  # bound
@@ -40,7 +41,7 @@ def no_op() -> None:
 
 
 def record(nominal: float) -> None:
-    """Tells by how many milliseconds it is late against its nominal time (seconds since 1970)."""
+    """Note how many milliseconds after its nominal time (seconds since 1970) this is called."""
     arrivals.add((time.time() - nominal) * 1000)
 
 
@@ -49,7 +50,7 @@ def hold() -> None:
     released.wait()
 
 
-def nominal_times(count: int, gap_seconds: float) -> list[float]:
-    """So many instants (seconds since 1970), that far apart, the first so far ahead that all can be stored before."""
-    first = time.time() + 0.4 + count * 0.04
-    return [first + number * gap_seconds for number in range(count)]
+def expect_ahead(instants: Sequence[float]) -> None:
+    """Raise an error if the first of the instants passed while the jobs were stored: it would be late for that."""
+    if (passed := time.time() - instants[0]) > 0:
+        raise TimeoutError(f"the first instant passed {passed:.1f} s before everything was stored")

@@ -11,7 +11,7 @@ from protocol import answer
 
 
 def commits(folder: str, count: int) -> float:
-    """Seconds of so many commits of one row, each on the disk when it returns (WAL, synchronous=FULL)."""
+    """Seconds of `count` commits of one row, each on the disk when it returns (WAL, synchronous=FULL)."""
     with closing(sqlite3.connect(Path(folder) / "floor.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")

@@ -9,7 +9,7 @@ from protocol import answer, tell
 
 
 async def sleep_and_call(seconds: float) -> None:
-    """For ever: sleep so long, and have a thread do nothing."""
+    """Forever: sleep, and have a thread do nothing."""
     while True:
         await trio.sleep(seconds)
         await trio.to_thread.run_sync(lambda: None)

@@ -1,25 +1,39 @@
-"""All daemons stand idle at once, each with ten tasks (jarvis-trio with the two usual ones). Memory at the end of the
-watch, as the kernel counts it: resident, and private, which is what it would get back (Private_* in smaps_rollup).
-Resident memory counts pages of files that any second Python shares. A wake-up is a switch of a thread from waiting to
-running; those that follow each other within 20 ms count once, since they wake the processor once. The watch lasts some
-intervals of jarvis-trio's ticks, true ones of 60 s: two for wake-ups and CPU; in the quick form one of 20 s, counted as
-if it were a minute. CPU is that of all threads, to the nanosecond. APScheduler and cronstable do not look for other
-programs' writes; huey looks at its schedule each second. Linux only."""
+"""All daemons stand idle at once, each with ten tasks (jarvis-trio with the two usual ones). The watch lasts two of
+jarvis-trio's intervals, true ones of 60 s; in the quick form one of 20 s, which counts as a minute. CPU is that of
+all threads, to the nanosecond, while nobody looks. Memory is read at the end, as the kernel counts it: resident, and
+private, which is what it would get back (Private_* in smaps_rollup); resident memory counts pages of files that any
+second Python shares. A wake-up is a switch of a thread from waiting to running; those within 20 ms count once, since
+they wake the processor once; they are counted in one more interval, since to look each 20 ms keeps the machine
+awake. One more jarvis-trio runs a task each 20 s: what that adds, divided by its runs, is a lone run's CPU.
+APScheduler and cronstable do not look for other programs' writes; huey looks at its schedule each second, and so
+does DBOS at its queue; cron is written in C. Linux only."""
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
-from benchmarks.contestants import STANDING, Contestant, JarvisCommand, Standing
+from benchmarks.contestants import FIRST_RELEASE, STANDING, Contestant, JarvisCommand, Standing
 from benchmarks.environments import Environment
 from benchmarks.results import Comparison, Goal, Series
 from benchmarks.running import Process, temporary_folder
+from benchmarks.system_schedulers import cron, notes
 
+DOES = "memory, CPU and wake-ups of idle daemons, two true minutes"
+SECONDS, QUICK_SECONDS = 205, 60
+
+OURS = JarvisCommand()
+LONE_RUNS = JarvisCommand(
+    "jarvis-trio, a run each 20 s",
+    "the same, with three runs of `alert_eval` a minute",
+    edits=[("edit", "alert_eval", "--every", "20s")],
+)
 BARE_TRIO = Contestant("a bare `import trio`", Environment.OWN, "trio_floor", "waits for SIGTERM, and nothing else")
 TRIO = Contestant("an empty trio daemon", Environment.OWN, "trio_floor", "wakes, and calls nothing in a thread")
 
@@ -27,61 +41,159 @@ _TOGETHER_SECONDS = 0.02
 _SETTLING_SECONDS = 12  # trio's worker threads end 10 s after their last work
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A daemon, and what was seen of it: CPU in milliseconds and wake-ups, for one minute; MiB; runs in all."""
+
+    daemon: Standing
+    cpu_ms: float
+    wakeups: float
+    private_mib: float
+    resident_mib: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a daemon has used so far: CPU in milliseconds, and runs in its history."""
+
+    cpu_ms: float
+    runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How long the daemons are watched: a number of our intervals, each counted as a minute of ours."""
+
+    interval_seconds: int
+    intervals: int
+
+    @property
+    def seconds(self) -> int:
+        """How long it lasts."""
+        return self.interval_seconds * self.intervals
+
+    def minutes_of(self, daemon: Standing) -> float:
+        """The minutes that a daemon is counted by: our intervals may be cut, those of the others are not."""
+        cut = daemon.name in (OURS.name, FIRST_RELEASE.name, TRIO.name)
+        return self.intervals if cut else self.seconds / 60
+
+
 def measure(quick: bool) -> list[Comparison]:
-    """Resident memory in MiB, and wake-ups a minute."""
-    interval, intervals = (20, 1) if quick else (60, 2)
-    ours = JarvisCommand(settings={"DAEMON_TICK_INTERVAL_SECONDS": str(interval)})
-    floor = replace(TRIO, arguments={"seconds": interval})
-    everybody: list[Standing] = [ours, BARE_TRIO, floor, *STANDING[1:]]
-    with ExitStack() as stack:
-        processes = []
-        for each in everybody:
-            process, _ = each.start(stack.enter_context(temporary_folder()))
-            stack.callback(process.stop)
-            processes.append(process)
-        time.sleep(_SETTLING_SECONDS)
-        used = [process.cpu_seconds() for process in processes]
-        counts = _watch(processes, interval * intervals)
-        used = [process.cpu_seconds() - before for process, before in zip(processes, used, strict=True)]
-        memory = [psutil.Process(process.pid).memory_info().rss / 2**20 for process in processes]
-        private = [_private_mib(process.pid) for process in processes]
-    counted = {ours.name, floor.name}  # their intervals are cut, those of the others are not
-    minutes = [intervals if each.name in counted else interval * intervals / 60 for each in everybody]
-    wakeups = [count / passed for count, passed in zip(counts, minutes, strict=True)]
-    cpu = [seconds * 1000 / passed for seconds, passed in zip(used, minutes, strict=True)]
+    """Private and resident memory in MiB, CPU and wake-ups of a minute, and the CPU of a run."""
+    watch = Watch(20, 1) if quick else Watch(60, 2)
+    seen = _watch_all(_everybody(watch), watch)
+    ours, _, lone, bare, trio, *_ = seen
     return [
-        Comparison(
+        _comparison(
             "memory-private",
             "Private memory, idle",
             "MiB",
-            [Series(each.name, (found,), each.offers) for each, found in zip(everybody, private, strict=True)],
+            seen,
+            lambda one: one.private_mib,
             [
-                Goal("private", private[0], 20, "MiB"),
-                Goal("more than a bare trio", private[0] - private[1], 5, "MiB"),
+                Goal("private", ours.private_mib, 20, "MiB"),
+                Goal("more than a bare `import trio`", ours.private_mib - bare.private_mib, 5, "MiB"),
             ],
+            list(notes()),
         ),
-        Comparison(
+        _comparison(
             "cpu-minute",
             "CPU of an idle minute",
             "ms of CPU",
-            [Series(each.name, (found,), each.offers) for each, found in zip(everybody, cpu, strict=True)],
-            [Goal("of an empty trio daemon's", cpu[0] / cpu[2], 1.25, "x")],
+            seen,
+            lambda one: one.cpu_ms,
+            [
+                Goal("of an empty trio daemon's", ours.cpu_ms / trio.cpu_ms, 1.25, "x"),
+                Goal("added by a lone run", _lone_run_ms(ours, lone, watch), 3, "ms"),
+            ],
         ),
-        Comparison(
+        _comparison(
             "memory-idle",
             "Resident memory, idle",
             "MiB",
-            [Series(each.name, (found,), each.offers) for each, found in zip(everybody, memory, strict=True)],
-            [Goal("resident", memory[0], 30, "MiB")],
+            seen,
+            lambda one: one.resident_mib,
+            [Goal("resident", ours.resident_mib, 30, "MiB")],
         ),
-        Comparison(
+        _comparison(
             "wake-ups",
             "Wake-ups, idle",
             "a minute",
-            [Series(each.name, (found,), each.offers) for each, found in zip(everybody, wakeups, strict=True)],
-            [Goal("wake-ups", wakeups[0], 2, "a minute")],
+            seen,
+            lambda one: one.wakeups,
+            [Goal("wake-ups", ours.wakeups, 2, "a minute")],
         ),
     ]
+
+
+def _everybody(watch: Watch) -> list[Standing]:
+    """Who is watched: the first five are ours, 1.0.0, ours with runs, and the two floors."""
+    settings = {"DAEMON_TICK_INTERVAL_SECONDS": str(watch.interval_seconds)}
+    releases = [replace(each, settings=settings) for each in (OURS, FIRST_RELEASE, LONE_RUNS)]
+    floor = replace(TRIO, arguments={"seconds": watch.interval_seconds})
+    return [*releases, BARE_TRIO, floor, *STANDING, *cron()]
+
+
+def _watch_all(daemons: Sequence[Standing], watch: Watch) -> list[Watched]:
+    """Start all of them, and watch them while they stand idle."""
+    with ExitStack() as stack:
+        folders = [stack.enter_context(temporary_folder()) for _ in daemons]
+        processes = [_start(each, folder, stack) for each, folder in zip(daemons, folders, strict=True)]
+        time.sleep(_SETTLING_SECONDS)
+
+        before = [_used(process, folder) for process, folder in zip(processes, folders, strict=True)]
+        time.sleep(watch.seconds)
+        after = [_used(process, folder) for process, folder in zip(processes, folders, strict=True)]
+        woken = _wakeups(processes, watch.interval_seconds)
+        return [
+            Watched(
+                each,
+                (now.cpu_ms - then.cpu_ms) / watch.minutes_of(each),
+                count * watch.intervals / watch.minutes_of(each),
+                _private_mib(process.pid),
+                psutil.Process(process.pid).memory_info().rss / 2**20,
+                now.runs - then.runs,
+            )
+            for each, process, then, now, count in zip(daemons, processes, before, after, woken, strict=True)
+        ]
+
+
+def _start(daemon: Standing, folder: Path, stack: ExitStack) -> Process:
+    process, _ = daemon.start(folder)
+    stack.callback(process.kill)
+    return process
+
+
+def _lone_run_ms(ours: Watched, lone: Watched, watch: Watch) -> float:
+    """The CPU that a run adds: of the daemon with runs, less that of the one without, divided by the runs."""
+    added_ms = lone.cpu_ms * watch.minutes_of(lone.daemon) - ours.cpu_ms * watch.minutes_of(ours.daemon)
+    return added_ms / max(lone.runs, 1)
+
+
+def _comparison(
+    key: str,
+    title: str,
+    unit: str,
+    seen: Sequence[Watched],
+    figure: Callable[[Watched], float],
+    goals: Sequence[Goal],
+    left_out: Sequence[str] = (),
+) -> Comparison:
+    series = [Series(one.daemon.name, (figure(one),), one.daemon.offers) for one in seen]
+    return Comparison(key, title, unit, series, goals, left_out)
+
+
+def _used(process: Process, folder: Path) -> Used:
+    return Used(process.cpu_seconds() * 1000, _runs(folder))
+
+
+def _runs(folder: Path) -> int:
+    """The runs in the history, if the daemon of this folder keeps one."""
+    if not (folder / "memory.db").exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{folder / 'memory.db'}?mode=ro", uri=True)) as connection:
+        return int(connection.execute("SELECT count(*) FROM task_runs").fetchone()[0])
 
 
 def _private_mib(pid: int) -> float:
@@ -90,8 +202,8 @@ def _private_mib(pid: int) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
-def _watch(processes: list[Process], seconds: float) -> list[int]:
-    """How often each process woke in so many seconds."""
+def _wakeups(processes: Sequence[Process], seconds: float) -> list[int]:
+    """How often each process wakes in the next `seconds`."""
     switches = [_switches(process.pid) for process in processes]
     counts = [0] * len(processes)
     awake = [False] * len(processes)

@@ -1,5 +1,5 @@
-"""The engine on a clock that is moved by hand: so many idle ticks in one process, whose resident memory is read twenty
-times on the way. The growth is the slope of a line through the second half of the readings, over all ticks. Memory
+"""The engine on a clock that is moved by hand: idle ticks in one process, whose resident memory is read twenty times
+on the way. The growth is the slope of a line through the second half of the readings, over all ticks. Memory
 comes in pages of 4 KiB, so a few of them are noise."""
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from benchmarks.environments import Environment
 from benchmarks.results import Comparison, Goal, Series
 from benchmarks.running import ask_in_folder
 
+DOES = "growth of memory over a million ticks"
+SECONDS, QUICK_SECONDS = 25, 5
+
 _SAMPLES = 20
 _NOISE_KIB = 64
 
 
 def measure(quick: bool) -> list[Comparison]:
-    """KiB that so many ticks add."""
+    """KiB that the ticks add."""
     ticks = 50_000 if quick else 1_000_000
     readings: list[int] = ask_in_folder(Environment.OWN, "jarvis_many", "growth", ticks=ticks, samples=_SAMPLES)
     later = readings[_SAMPLES // 2 :]

@@ -1,52 +1,72 @@
 """Each daemon is started as a process in a folder of its own, and stopped by SIGTERM while it sleeps. Started: until
 its first tick is over (jarvis-trio), or until it says that it is ready (the peers, who have no tick). Stopped: from
-the signal until the process is gone; the 99th percentile of all stops. `list` is the whole command on a terminal, with
-the two usual tasks. `python -c pass` is the floor."""
+the signal until the process is gone. jarvis-trio and its first release are stopped 100 times, in turn, at least half a
+second after their start, and the 99th percentile counts; the peers once in each round of starts. `list` is the whole
+command on a terminal, with the two usual tasks. `python -c pass` is the floor."""
 
 from __future__ import annotations
 
-import os
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
 from benchmarks.contestants import FIRST_RELEASE, STANDING, JarvisCommand, Standing
-from benchmarks.environments import Environment
-from benchmarks.results import Comparison, Goal, Series, in_rounds, percentile99
-from benchmarks.running import Process, environ, temporary_folder
+from benchmarks.results import Comparison, Goal, Series, in_rounds, percentile
+from benchmarks.running import temporary_folder
+from benchmarks.terminal import floor, seconds_on_terminal
 
-_ASLEEP_AFTER_SECONDS = 0.1
+DOES = "start to the first tick, SIGTERM to the end, and `list`"
+SECONDS, QUICK_SECONDS = 115, 30
+
 RELEASES = (JarvisCommand(), FIRST_RELEASE)
-EVERYBODY: tuple[Standing, ...] = (*RELEASES, *STANDING[1:])
+_ASLEEP_AFTER_SECONDS = 0.5
+_BATCH = 5
 
 
 def measure(quick: bool) -> list[Comparison]:
     """Seconds to start, milliseconds to stop, seconds for `list`."""
-    rounds, stops, lists = (3, 3, 5) if quick else (7, 30, 15)
-    stopped: dict[str, list[float]] = {each.name: [] for each in EVERYBODY}
+    rounds, batches, lists = (2, 1, 5) if quick else (5, 20, 15)
+    stopped_ms: dict[str, list[float]] = {each.name: [] for each in (*RELEASES, *STANDING)}
 
     def start(each: Standing) -> float:
         with temporary_folder() as folder:
             process, seconds = each.start(folder)
             time.sleep(_ASLEEP_AFTER_SECONDS)
-            stopped[each.name].append(process.stop().seconds * 1000)
+            stopped_ms[each.name].append(process.stop().seconds * 1000)
             return seconds
 
-    starts = in_rounds(EVERYBODY, rounds, start)
-    for _ in range(stops - rounds):
-        for release in RELEASES:
-            start(release)
+    starts = in_rounds((*RELEASES, *STANDING), rounds, start)
+    for each, milliseconds in _stop_in_batches(batches):
+        stopped_ms[each.name].append(milliseconds)
     goals = [
         Goal("started", starts[0].median, 0.30, "s"),
         Goal("against 1.0.0", starts[0].ratio_to(starts[1]), 1.05, "x"),
     ]
     return [
-        Comparison("start", "Start to first tick", "s", [*starts, _floor(rounds)], goals),
-        _stop(stopped),
+        Comparison("start", "Start to first tick", "s", [*starts, floor(rounds)], goals),
+        _stop(stopped_ms),
         _list(lists),
     ]
 
 
-def _stop(stopped: dict[str, list[float]]) -> Comparison:
-    series = [Series(each.name, (percentile99(stopped[each.name]),), each.offers) for each in EVERYBODY]
+def _stop_in_batches(batches: int) -> Iterator[tuple[JarvisCommand, float]]:
+    """Milliseconds of each stop: some daemons of both releases are started, and stopped once all of them sleep."""
+    with ExitStack() as stack:
+        daemons = [(each, stack.enter_context(temporary_folder())) for each in RELEASES * _BATCH]
+        for _ in range(batches):
+            running = []
+            for each, folder in daemons:
+                process, _ = each.start(folder)
+                stack.callback(process.kill)
+                running.append((each, process))
+            time.sleep(_ASLEEP_AFTER_SECONDS)
+            for each, process in running:
+                yield each, process.stop().seconds * 1000
+
+
+def _stop(stopped_ms: dict[str, list[float]]) -> Comparison:
+    everybody: Sequence[Standing] = (*RELEASES, *STANDING)
+    series = [_stops_of(each, stopped_ms[each.name]) for each in everybody]
     goals = [
         Goal("p99", series[0].median, 50, "ms"),
         Goal("against 1.0.0", series[0].ratio_to(series[1]), 1.05, "x"),
@@ -54,29 +74,18 @@ def _stop(stopped: dict[str, list[float]]) -> Comparison:
     return Comparison("stop", "SIGTERM asleep to exit, p99", "ms", series, goals)
 
 
+def _stops_of(each: Standing, milliseconds: Sequence[float]) -> Series:
+    stops = f"{len(milliseconds)} stops, median {percentile(milliseconds, 50):.1f} ms"
+    return Series(each.name, (percentile(milliseconds, 99),), f"{each.offers} ({stops})")
+
+
 def _list(count: int) -> Comparison:
     with temporary_folder() as folder:
-        RELEASES[1].command(folder, "init").end()  # which both of them read
+        FIRST_RELEASE.command(folder, "init").end()  # which both of them read
 
         def show(release: JarvisCommand) -> float:
-            return _on_terminal(release.words("list"), str(folder), release.environment)
+            return seconds_on_terminal(release.words("list"), str(folder), release.environment)
 
         ours, first = in_rounds(RELEASES, count, show)
     goals = [Goal("shown", ours.median, 0.20, "s"), Goal("against 1.0.0", ours.ratio_to(first), 1.05, "x")]
-    return Comparison("list", "`list` at the prompt", "s", [ours, first, _floor(count)], goals)
-
-
-def _floor(rounds: int) -> Series:
-    seconds = [_on_terminal([Environment.OWN.python, "-c", "pass"], "") for _ in range(rounds)]
-    return Series("python -c pass", tuple(seconds), "an interpreter that does nothing")
-
-
-def _on_terminal(command: list[str], data_dir: str, environment: Environment = Environment.OWN) -> float:
-    """Seconds for a command whose output is a terminal."""
-    ours, theirs = os.openpty()
-    try:
-        env = environ(environment, JARVIS_DATA_DIR=data_dir, TERM="xterm-256color")
-        return Process(command, env, terminal=theirs).end().seconds
-    finally:
-        os.close(ours)
-        os.close(theirs)
+    return Comparison("list", "`list` at the prompt", "s", [ours, first, floor(count)], goals)
