@@ -198,4 +198,6 @@ def _usage(error: click.ClickException) -> str:
     context = error.ctx if isinstance(error, click.UsageError) else None
     message = " ".join(error.format_message().split()).rstrip(".")
     message = message.replace("a valid integer range", "a whole number")  # click's name of a type
+    message = re.sub(r"is not in the range (\d+)<=x<=(\d+)", r"is not from \1 to \2", message)
+    message = re.sub(r"is not in the range x>=(\d+)", r"is less than \1", message)
     return message if context is None else f"{message}; see: {context.command_path} --help"

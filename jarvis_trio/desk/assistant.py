@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from jarvis_trio.desk.names import checked_name, composed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError, UnknownTaskError
 from jarvis_trio.notation.instants import local_text
@@ -25,6 +26,7 @@ def rules(session: Session) -> list[RuleRow]:
 def rule(session: Session, name: str) -> RuleRow:
     """The rule with that name. Raises UnknownTaskError."""
     found = {row.name: row for row in rules(session)}
+    name = name if name in found else composed(name)
     if name not in found:
         hint = nearest(name, list(found))
         raise UnknownTaskError(f"no rule is named {name!r}", fix=f"{hint}`jarvis-trio rules list` shows the names")
@@ -40,10 +42,11 @@ def add_rule(
         kind: what it looks for, one of `alert_eval.RULE_TYPES`.
         condition: its limit, such as `{"days_overdue": 2}`; None takes the usual one.
 
-    Raises TaskError for a kind or a condition that means nothing, or a name that is taken.
+    Raises TaskError for a kind, a condition or a name that means nothing, or a name that is taken.
     """
     from jarvis_trio.handlers.alert_eval import RULE_TYPES  # noqa: PLC0415  # as `Session.handlers`
 
+    name = checked_name(name, "a rule")
     if kind not in RULE_TYPES:
         raise TaskError(f"unknown type of rule {kind!r}", fix=f"the types are {', '.join(RULE_TYPES)}")
     key, default = RULE_TYPES[kind]
@@ -82,21 +85,34 @@ def event(session: Session, number: int) -> EventRow:
 
 
 def add_event(session: Session, source: str, kind: str, payload: Mapping[str, Any]) -> EventRow:
-    """Add a pending event, as a file in the inbox would."""
+    """Add a pending event, as a file in the inbox would.
+
+    Raises TaskError if it has no source or no type.
+    """
+    if not (source.strip() and kind.strip()):
+        raise TaskError("an event has a source and a type", fix="give both, such as: github push")
     return event(session, session.store.assistant.add_webhook_event(source, kind, json.dumps(payload), _now(session)))
 
 
-def set_event(session: Session, number: int, status: str) -> EventRow:
-    """Note how an event stands, one of `EVENT_STATUSES`. Raises UnknownTaskError."""
-    event(session, number)
-    session.store.assistant.set_webhook_event(number, status, None if status == PENDING else _now(session))
-    return event(session, number)
+def set_events(session: Session, numbers: Sequence[int], status: str) -> list[EventRow]:
+    """Note how events stand, one of `EVENT_STATUSES`: all of them or none.
+
+    Raises UnknownTaskError.
+    """
+    processed_at = None if status == PENDING else _now(session)
+    with session.store.transaction():
+        for number in numbers:
+            event(session, number)
+            session.store.assistant.set_webhook_event(number, status, processed_at)
+    return [event(session, number) for number in numbers]
 
 
-def remove_event(session: Session, number: int) -> None:
-    """Remove an event. Raises UnknownTaskError."""
-    event(session, number)
-    session.store.assistant.delete_webhook_event(number)
+def remove_events(session: Session, numbers: Iterable[int]) -> None:
+    """Remove events: all of them or none. Raises UnknownTaskError."""
+    with session.store.transaction():
+        for number in dict.fromkeys(numbers):
+            event(session, number)
+            session.store.assistant.delete_webhook_event(number)
 
 
 def rule_view(row: RuleRow) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from jarvis_trio.notation.text import printable, shortened
 _LONGEST = 100
 
 
-def checked_name(name: str) -> str:
+def checked_name(name: str, of: str = "a task") -> str:
     """The name as it is stored.
 
     Raises TaskError for a name that would garble a terminal or a log.
     """
     if not name.strip() or name != name.strip() or len(name) > _LONGEST or printable(name) != name:
         fix = f"use 1 to {_LONGEST} characters on one line, without control characters, and no space at either end"
-        raise TaskError(f"not a name for a task: {name[:_LONGEST]!r}", fix=fix)
+        raise TaskError(f"not a name for {of}: {name[:_LONGEST]!r}", fix=fix)
     return composed(name)
 
 

@@ -16,9 +16,9 @@ it, and a time in a repeated hour runs in the first pass. Where this differs fro
 - Two times in one gap are one fire, since they are one instant. Debian runs the job
   twice; cronsim gives the same instant twice.
 - Debian takes a change of more than three hours for a correction of the clock and
-  drops the times between. What a zone's rules say is none, so here the day that
+  drops the times between. A zone's rules correct nothing, so here the day that
   Pacific/Apia skipped in 2011 is a gap like any other (as in cronsim).
-- cronsim 2.8 asked in the second pass begins again with the first, and it misses
+- If cronsim 2.8 is asked in the second pass, it begins again with the first. It misses
   minutes of wild-card jobs, or never returns, if the clock does not change by a
   whole hour on the hour.
 """

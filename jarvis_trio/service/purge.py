@@ -21,6 +21,7 @@ _NAMES = (
     "secrets.env",
     "delivery-secrets.env",
     "application.env",
+    "machine-id",
     "runs",
 )
 

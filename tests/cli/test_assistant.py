@@ -38,6 +38,8 @@ def test_a_rule_that_was_added_is_evaluated(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["add", " ", "--type", "stale_backup"], "not a name for a rule: ' '"),
+        (["add", "a\nb", "--type", "stale_backup"], "not a name for a rule: 'a"),
         (["add", "x", "--type", "dance"], "unknown type of rule 'dance'; the types are overdue_delegation"),
         (["add", "x", "--type", "stale_backup", "--condition", '{"days": 1}'], "has one number, max_age_hours"),
         (["add", "x", "--type", "stale_backup", "--condition", '{"max_age_hours": true}'], "has one number"),
@@ -51,6 +53,25 @@ def test_what_makes_no_sense_of_a_rule_is_one_line(cli: Cli, words: list[str], s
     cli.ok("rules", "add", "taken", "--type", "stale_backup")
     assert said in cli.fails("rules", *words)
     assert len(cli.json("rules", "list")) == 1
+
+
+def test_a_rule_is_found_by_its_name_in_another_form_of_unicode(cli: Cli) -> None:
+    cli.ok("rules", "add", "Cafe\u0301", "--type", "stale_backup")
+    assert cli.json("rules", "show", "Caf\xe9")["name"] == cli.json("rules", "show", "Cafe\u0301")["name"] == "Caf\xe9"
+
+
+@pytest.mark.parametrize("words", [["done", "1", "99", "2"], ["remove", "1", "2", "99"]])
+def test_of_several_events_all_are_changed_or_none(cli: Cli, words: list[str]) -> None:
+    for kind in ("push", "pull"):
+        cli.ok("events", "add", "github", kind)
+    assert "no event has the number 99" in cli.fails("events", *words)
+    assert [event["status"] for event in cli.json("events", "list")] == ["pending", "pending"]
+
+
+@pytest.mark.parametrize("words", [["", "push"], ["github", " "]])
+def test_an_event_has_a_source_and_a_type(cli: Cli, words: list[str]) -> None:
+    assert "an event has a source and a type" in cli.fails("events", "add", *words)
+    assert cli.json("events", "list") == []
 
 
 def test_times_are_shown_as_people_read_them_and_others_as_they_are(cli: Cli) -> None:

@@ -136,7 +136,7 @@ def test_no_such_runs_are_said(day: Cli) -> None:
         (["--since", "whenever"], 1, "not a time: 'whenever'"),
         (["good", "--task", "bad"], 2, "name different tasks"),
         (["--status", "fine"], 2, "'fine' is not one of"),
-        (["--limit", "0"], 2, "0 is not in the range"),
+        (["--limit", "0"], 2, "0 is less than 1"),
     ],
 )
 def test_a_filter_that_makes_no_sense_is_refused(day: Cli, arguments: list[str], code: int, said: str) -> None:

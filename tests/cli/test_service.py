@@ -147,7 +147,7 @@ def test_on_a_mac_it_is_the_launchd_agent(cli: Cli, tmp_path: Path, monkeypatch:
 def test_purge_lists_what_the_program_made_and_leaves_what_it_did_not(linux: Linux) -> None:
     cli = linux.cli
     cli.ok("init")
-    for name in ("jarvis-daemon.log", "jarvis-daemon.log.1", "approved-commands.json", "mine.txt"):
+    for name in ("jarvis-daemon.log", "jarvis-daemon.log.1", "approved-commands.json", "machine-id", "mine.txt"):
         (cli.data / name).touch()
     said = cli.ok("service", "uninstall", "--purge", "--dry-run")
     assert f"  {cli.path}\n" in said

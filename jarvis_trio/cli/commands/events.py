@@ -116,7 +116,7 @@ def done(session: Session, /, numbers: tuple[int, ...], failed: bool, as_json: b
       jarvis-trio events done 12 13
     """
     status = assistant.FAILED if failed else assistant.PROCESSED
-    rows = [assistant.set_event(session, number, status) for number in numbers]
+    rows = assistant.set_events(session, numbers, status)
     if as_json:
         print_json([assistant.event_view(row) for row in rows])
         return
@@ -135,8 +135,7 @@ def remove(session: Session, /, numbers: tuple[int, ...], as_json: bool) -> None
     Example:
       jarvis-trio events remove 12
     """
-    for number in numbers:
-        assistant.remove_event(session, number)
+    assistant.remove_events(session, numbers)
     if as_json:
         print_json([{"removed": number} for number in numbers])
         return

@@ -84,20 +84,24 @@ def import_tasks(
     if as_json and not (yes or dry_run):
         raise click.UsageError("--json asks nobody; give --yes or --dry-run")
     move = _plan(session, files, crontab, plist=plist, prune=prune)
-    plan = move.plan
-    _note_left_out(plan.left_out)
+    _note_left_out(move.plan.left_out)
     if as_json:
-        if not dry_run:
-            _carry_out(session, plan, by_person=False, as_json=True)
-        print_json(views.import_view(move, session.zone()) | {"done": not dry_run})
+        _import_as_json(session, move, dry_run=dry_run)
         return
-
     say_entries(move.entries)
-    _say_plan(plan, session)
-    if dry_run or not (plan.changes or plan.pruned):
-        return
+    _say_plan(move.plan, session)
+    if not dry_run and (move.plan.changes or move.plan.pruned):
+        _import(session, move.plan, by_person=person_is_there() and not yes)
 
-    by_person = person_is_there() and not yes
+
+def _import_as_json(session: Session, move: Move, *, dry_run: bool) -> None:
+    if not dry_run:
+        _carry_out(session, move.plan, by_person=False, as_json=True)
+    print_json(views.import_view(move, session.zone()) | {"done": not dry_run})
+
+
+def _import(session: Session, plan: exchange.Import, *, by_person: bool) -> None:
+    """Do what was shown, once a person who is there has agreed."""
     if by_person and not click.confirm("Do it?"):
         raise TaskError("nothing was imported")
     _carry_out(session, plan, by_person=by_person)

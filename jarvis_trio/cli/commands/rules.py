@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import tzinfo
 from functools import partial
 
@@ -100,10 +101,12 @@ def add(
     _tell(assistant.add_rule(session, name, kind, wanted, description), session, as_json=as_json)
 
 
-@rules.command()
-@_name_argument
-@json_option
-@click.pass_obj
+def _on_a_rule(act: Callable[..., None]) -> click.Command:
+    """Make a command of what is done to one rule: to the session, its name, and `as_json`."""
+    return rules.command()(_name_argument(json_option(click.pass_obj(act))))
+
+
+@_on_a_rule
 def pause(session: Session, name: str, as_json: bool) -> None:
     """Evaluate a rule no longer, until it is resumed.
 
@@ -114,10 +117,7 @@ def pause(session: Session, name: str, as_json: bool) -> None:
     _tell(assistant.enable_rule(session, name, False), session, as_json=as_json)
 
 
-@rules.command()
-@_name_argument
-@json_option
-@click.pass_obj
+@_on_a_rule
 def resume(session: Session, name: str, as_json: bool) -> None:
     """Evaluate a paused rule again.
 
@@ -128,10 +128,7 @@ def resume(session: Session, name: str, as_json: bool) -> None:
     _tell(assistant.enable_rule(session, name, True), session, as_json=as_json)
 
 
-@rules.command()
-@_name_argument
-@json_option
-@click.pass_obj
+@_on_a_rule
 def remove(session: Session, name: str, as_json: bool) -> None:
     """Remove a rule.
 

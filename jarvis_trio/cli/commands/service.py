@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from jarvis_trio.cli.services import (
 from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.errors import ServiceError
 from jarvis_trio.process.lock import holder
+from jarvis_trio.service.launchd.launchctl import Launchctl
 from jarvis_trio.service.launchd.operations import restart_steps as restart_agent
 from jarvis_trio.service.launchd.operations import rollback_steps as rollback_agent
 from jarvis_trio.service.launchd.operations import stop_steps as stop_agent
@@ -51,6 +52,7 @@ from jarvis_trio.service.systemd.operations import (
     stop_steps,
     uninstall_steps,
 )
+from jarvis_trio.service.systemd.systemctl import Systemctl
 from jarvis_trio.service.systemd.unit import UNIT, Unit, render
 
 _NOTHING_TO_RESTART = "No service of yours runs; nothing to restart."
@@ -205,25 +207,23 @@ def _unit_to_be(session: CommandSession, application: Application | None) -> Uni
     return Unit(config_home=config_home(), **asked_for(session, application))
 
 
+_STEPS: dict[str, tuple[Callable[[Agent, Launchctl], list[Step]], Callable[[Unit, Systemctl], list[Step]]]] = {
+    "uninstall": (uninstall_agent, uninstall_steps),
+    "rollback": (rollback_agent, rollback_steps),
+    "restart": (restart_agent, restart_steps),
+    "stop": (stop_agent, stop_steps),
+}
+"""What to do to the agent on a Mac, and to the unit on Linux."""
+
+
 def _steps(session: CommandSession, what: str) -> list[Step]:
     """The steps of `what` on this machine."""
-    if what == "uninstall" and not on_mac() and not has_unit():
-        return []  # there may be no service manager to ask, as in a container
+    to_agent, to_unit = _STEPS[what]
     if on_mac():
-        steps_on_mac = {
-            "uninstall": uninstall_agent,
-            "rollback": rollback_agent,
-            "restart": restart_agent,
-            "stop": stop_agent,
-        }
-        return steps_on_mac[what](bare_agent(session), find_launchctl())
-    steps_on_linux = {
-        "uninstall": uninstall_steps,
-        "rollback": rollback_steps,
-        "restart": restart_steps,
-        "stop": stop_steps,
-    }
-    return steps_on_linux[what](bare_unit(session), find_systemctl())
+        return to_agent(bare_agent(session), find_launchctl())
+    if what == "uninstall" and not has_unit():
+        return []  # there may be no service manager to ask, as in a container
+    return to_unit(bare_unit(session), find_systemctl())
 
 
 def _runs(session: CommandSession) -> bool:
