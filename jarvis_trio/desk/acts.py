@@ -224,21 +224,42 @@ def approve_command(session: Session, task: ScheduledTask, *, by_person: bool) -
     """
     if task.handler_type != COMMAND_TYPE:
         return Approval()
-    from jarvis_trio.desk.commands import missing_secrets, program_path, surprises  # noqa: PLC0415  # as `Session.handlers`
+    from jarvis_trio.desk.commands import missing_secrets, surprises  # noqa: PLC0415  # as `Session.handlers`
+    from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as above
+
+    refused = command_refusal(session, task)
+    told = (*surprises(task, session.environment), *missing_secrets(session, task))
+    if refused is None or not by_person:
+        return Approval(refused=refused, surprises=told)
+    command = command_of(task)
+    session.approvals.allow_command(command, _search_path(session))
+    return Approval(approved=command, surprises=told)
+
+
+def command_refusal(session: Session, task: ScheduledTask) -> NotApprovedError | None:
+    """Why a task's command is not approved; None if it is, or if the task runs none.
+
+    It needs no database, so it serves a look at one that must stay as it is.
+
+    Raises HandlerError, TaskError if the command cannot run.
+    """
+    if task.handler_type != COMMAND_TYPE:
+        return None
+    from jarvis_trio.desk.commands import program_path  # noqa: PLC0415  # as `Session.handlers`
     from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as above
     from jarvis_trio.handlers.custom import home_folder  # noqa: PLC0415  # as above
 
-    command, search_path = command_of(task), session.environment.get("PATH", os.defpath)
+    command = command_of(task)
     program_path(command.words[0], session.environment)
-    told = (*surprises(task, session.environment), *missing_secrets(session, task))
     try:
-        session.approvals.check(command, search_path, home_folder(session.environment))
+        session.approvals.check(command, _search_path(session), home_folder(session.environment))
     except NotApprovedError as refused:
-        if not by_person:
-            return Approval(refused=refused, surprises=told)
-        session.approvals.allow_command(command, search_path)
-        return Approval(approved=command, surprises=told)
-    return Approval(surprises=told)
+        return refused
+    return None
+
+
+def _search_path(session: Session) -> str:
+    return session.environment.get("PATH", os.defpath)
 
 
 def _name_for(session: Session, text: str) -> str:

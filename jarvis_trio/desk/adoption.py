@@ -77,7 +77,7 @@ def _comes_again(session: Session, name: str) -> bool:
 def refusal(session: Session, task: ScheduledTask) -> str | None:
     """Why a task's command may not run now; None if it may, or if the task runs no command."""
     try:
-        refused = acts.approve_command(session, task, by_person=False).refused
+        refused = acts.command_refusal(session, task)
     except JarvisError as error:
         return error.says
     return None if refused is None else refused.says

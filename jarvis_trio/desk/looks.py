@@ -29,7 +29,7 @@ from jarvis_trio.models import (
 from jarvis_trio.notation.instants import as_utc, duration_text
 from jarvis_trio.process.disk import Room, room_at
 from jarvis_trio.process.identity import owner_process
-from jarvis_trio.schedules.schedule import stored_next_run
+from jarvis_trio.schedules.schedule import is_over, stored_next_run
 
 if TYPE_CHECKING:
     from jarvis_trio.insight.days import DayExplanation
@@ -54,6 +54,7 @@ class TaskState:
         set_aside: why it was set aside; None if it was not.
         running: its run that is under way.
         failing: whether it fails, misses its times, or has not succeeded for too long.
+        is_over: whether its only time is over, so that it never runs again.
     """
 
     task: ScheduledTask
@@ -61,6 +62,7 @@ class TaskState:
     set_aside: str | None
     running: Run | None = None
     failing: bool = False
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ def _states(session: Session, found: list[ScheduledTask], last_runs: dict[int, R
             set_aside=set_aside.get(require_id(task)),
             running=running.get(require_id(task)),
             failing=task.id in failing,
+            is_over=is_over(task, session.zone(), session.store.runs.is_slot_over),
         )
         for task in found
     ]
@@ -195,6 +198,7 @@ def task_state(session: Session, task: ScheduledTask) -> TaskState:
         set_aside=session.store.troubles.reasons_set_aside().get(require_id(task)),
         running=next((run for run in live_runs(session) if run.task_id == task.id), None),
         failing=bool(kinds - ASIDE),
+        is_over=is_over(task, session.zone(), session.store.runs.is_slot_over),
     )
 
 

@@ -62,6 +62,7 @@ class Case:
         waits: why none of several machines can run it at present, as a clause; empty if one can.
         away: the machine where it runs, with when it was last seen, if that machine is away.
         anything_ran: whether a run of any task started in [start, end).
+        is_over: whether its only time is over, so that it never runs again.
     """
 
     task: ScheduledTask
@@ -77,6 +78,7 @@ class Case:
     anything_ran: Callable[[datetime, datetime], bool]
     waits: str = ""
     away: str = ""
+    is_over: bool = False
 
     @property
     def state(self) -> str | None:
@@ -175,8 +177,9 @@ def _next(case: Case) -> Answer:
     if case.obstacle or case.schedule is None:
         return Answer(Verdict.WILL_NOT_RUN, f"does not run: {case.obstacle}")
     if case.next_run is None:
-        if case.runs and (only := case.schedule.only) is not None:
-            return Answer(Verdict.WILL_NOT_RUN, f"does not run again: its only time was {case.when(only)}")
+        if (case.runs or case.is_over) and (only := case.schedule.only) is not None:
+            again = " again" if case.runs or case.task.last_run_at else ""
+            return Answer(Verdict.WILL_NOT_RUN, f"does not run{again}: its only time was {case.when(only)}")
         reason = _nobody(case) or case.trouble or "the daemon sets it when it sees the task"
         return Answer(Verdict.DUE, f"has no next run yet: {reason}")
     if case.next_run <= case.now:

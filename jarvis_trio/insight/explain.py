@@ -14,7 +14,7 @@ from jarvis_trio.notation.text import printable
 from jarvis_trio.process.identity import owner_machine
 from jarvis_trio.schedules.firing import Firing, Moment, moment_of
 from jarvis_trio.schedules.kind import Schedule
-from jarvis_trio.schedules.schedule import stored_next_run, task_schedule, task_zone
+from jarvis_trio.schedules.schedule import is_over, stored_next_run, task_schedule, task_zone
 from jarvis_trio.store import MemoryStore
 
 
@@ -103,6 +103,7 @@ def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime
         anything_ran=anything_ran,
         waits=str(why_it_waits(states, task) or ""),
         away=_away(states, runs),
+        is_over=is_over(task, machine_zone, store.runs.is_slot_over),
     )
 
 

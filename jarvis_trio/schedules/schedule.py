@@ -82,6 +82,16 @@ def schedule_warnings(
     return list(schedule.warnings(now, task.last_run_at is not None, is_over))
 
 
+def is_over(task: ScheduledTask, machine_zone: tzinfo, is_slot_over: Callable[[ScheduledTask, datetime], bool]) -> bool:
+    """Whether a task was to run once and that time is over, so that it never runs again."""
+    if task.next_run_at is not None:
+        return False
+    with suppress(ScheduleError):
+        only = task_schedule(task, machine_zone).only
+        return only is not None and is_slot_over(task, only)
+    return False
+
+
 def stored_next_run(task: ScheduledTask, machine_zone: tzinfo) -> datetime | None:
     """The next run that a task's row names; None if it names none, or none that can be read."""
     with suppress(ScheduleError):

@@ -43,6 +43,16 @@ def test_law_2_no_single_time_that_is_over_runs_again(file: Cli) -> None:
     assert listed["once_done"]["last_run_at"] == "2026-11-28T13:12:23.342306"
 
 
+def test_a_single_time_that_is_over_is_told_as_such(file: Cli) -> None:
+    lines = {line.split()[0]: line for line in file.ok("list").splitlines()}
+    assert "no more" in lines["once_done"]
+    assert lines["once_done"].rstrip().endswith("14 d ago")
+    assert "no more" in lines["once_past"]
+    assert lines["once_past"].rstrip().endswith("never")
+    assert "once_done does not run again: its only time was" in file.ok("explain", "once_done")
+    assert "once_past does not run: its only time was" in file.ok("explain", "once_past")
+
+
 def test_a_single_time_that_its_update_tool_enables_again_stays_over(file: Cli) -> None:
     tick(file)
     execute(file.path, "UPDATE scheduled_tasks SET enabled = 1, updated_at = 'now' WHERE name = 'once_done'")

@@ -17,6 +17,7 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import HELD_REASON, Run, ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.notation.instants import parse_instant
 from jarvis_trio.notation.text import moment_words, relative, short_duration
 from jarvis_trio.schedules.schedule import stored_next_run
 
@@ -95,7 +96,7 @@ def _row(state: TaskState, now: datetime, zone: tzinfo) -> list[Cell]:
         Cell(task.handler_type),
         _next(state, slot, now),
         Cell(moment_words(slot, zone) if slot is not None and _is_scheduled(state) else "", "dim"),
-        Cell("never", "dim") if last is None else Cell(_last(last, now), STYLES[last.status]),
+        _last(task, now, zone) if last is None else Cell(_ran(last, now), STYLES[last.status]),
     ]
 
 
@@ -119,10 +120,16 @@ def _next(state: TaskState, slot: datetime | None, now: datetime) -> Cell:
     if not state.task.enabled:
         return Cell("paused", "yellow")
     if slot is None:  # the daemon has yet to read a new row
-        is_over = state.last is not None and state.task.schedule_type == ScheduleType.ONCE
-        return Cell("no more" if is_over else "not yet", "dim")
+        return Cell("no more" if state.is_over else "not yet", "dim")
     return Cell(relative(slot, now)) if slot > now else Cell("due", "cyan")
 
 
-def _last(run: Run, now: datetime) -> str:
+def _last(task: ScheduledTask, now: datetime, zone: tzinfo) -> Cell:
+    """When the row says that its task ran: before us, or in a history that is gone."""
+    with suppress(ScheduleError):
+        return Cell(relative(parse_instant(task.last_run_at or "", zone), now), "dim")
+    return Cell("never", "dim")
+
+
+def _ran(run: Run, now: datetime) -> str:
     return f"{run.status} {relative(run.started_at, now)}"
