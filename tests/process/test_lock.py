@@ -27,7 +27,7 @@ TICK = datetime(2026, 11, 21, 19, 32, 5, 123456, tzinfo=UTC)
 
 # Holds the lock at argv[1] until it is killed; argv[2] is what it does before it says so.
 HOLD = """
-import os, signal, sys
+import os, select, signal, sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,7 +36,8 @@ from jarvis_trio.process.signals import HeldSignals
 with HeldSignals(), DaemonLock(Path(sys.argv[1]), datetime(2026, 11, 21, 19, 31, 5, tzinfo=UTC)) as lock:
     exec(sys.argv[2])
     print("holds", flush=True)
-    sys.stdin.read()
+    while not select.select([0], [], [], 0.05)[0]:  # a signal just before a read would wait for the read's end
+        pass
 """
 RECEIVE = "signal.signal(signal.SIGHUP, lambda *_: os.write(1, b'woken\\n'))"  # print may not interrupt print
 PULSE = "lock.pulse(datetime(2026, 11, 21, 19, 32, 5, 123456, tzinfo=UTC))"
