@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from benchmarks.chart import figure
 from benchmarks.contestants import Punctual
 from benchmarks.results import Comparison, Goal, Series, best_of, percentile
 from benchmarks.running import BenchmarkError, Process, temporary_folder
@@ -57,7 +58,7 @@ class Punctuality:
         Version 1.0.0 is not a peer.
         """
         series = [
-            Series(each.name, (percentile(late_ms, percent),), f"{each.offers} ({len(late_ms):,} slots)")
+            Series(each.name, (percentile(late_ms, percent),), f"{each.offers} ({_in_words(late_ms)})")
             for each, late_ms in self.found
         ]
         ours, best = series[0], best_of([each for each in series if not each.name.startswith("jarvis-trio")])
@@ -103,3 +104,9 @@ def _start(
     process, late_ms = contestant.keep_time(folder, instants, busy)
     stack.callback(process.kill)
     return process, late_ms
+
+
+def _in_words(late_ms: Sequence[float]) -> str:
+    """What the percentile of a table does not tell: how many there were, and the worst of them."""
+    slots = f"{len(late_ms):,} slots" if len(late_ms) > 1 else "one slot"
+    return f"{slots}, p90 {figure(percentile(late_ms, 90))} ms, the worst {figure(max(late_ms))} ms"
