@@ -43,7 +43,7 @@ class Cron:
         views = [f"mount --bind '{folder}/empty' {path}" for path in _EMPTIED]
         views += [f"mount --bind '{crontab}' /etc/crontab", "mount -t tmpfs none /run", "exec cron -f -L 0"]
         process = Process(["unshare", "--mount", "sh", "-ec", "; ".join(views)], environ())
-        pid_file = Path(f"/proc/{process.pid}/root/run/crond.pid")
+        pid_file = Path("/proc", str(process.pid), "root", "run", "crond.pid")  # in its view of the file system
         return process, process.wait_until(pid_file.exists)
 
 
