@@ -33,7 +33,7 @@ def _check_owner(home: Path, uid: int) -> None:
 
 
 def _check_database(daemon: Daemon) -> None:
-    if not daemon.database.is_file():
+    if daemon.database is not None and not daemon.database.is_file():
         raise ServiceError(f"Memory DB not found at {daemon.database}", fix="make it with: jarvis-trio init")
 
 

@@ -40,9 +40,9 @@ class Daemon:
         return [str(self.python), *PROGRAM, *self.arguments]
 
     @property
-    def database(self) -> Path:
-        """The file that must exist before it starts."""
-        return Path(self.settings["MEMORY_DB_PATH"])
+    def database(self) -> Path | None:
+        """The file that must exist before it starts; None if the database is a server's."""
+        return None if self.settings.get("JARVIS_DATABASE_URL") else Path(self.settings["MEMORY_DB_PATH"])
 
     @property
     def log(self) -> Path:

@@ -38,7 +38,7 @@ class Check:
 def selftest_agent(agent: Agent, folder: Path) -> Agent:
     """The throw-away agent: the same program, with all that it writes below `folder`."""
     settings = {
-        **agent.settings,
+        **{name: value for name, value in agent.settings.items() if name != "JARVIS_DATABASE_URL"},
         "JARVIS_DATA_DIR": str(folder),
         "MEMORY_DB_PATH": str(folder / "memory.db"),
         "DAEMON_LOG_FILE": str(folder / "jarvis-daemon.log"),
@@ -95,7 +95,7 @@ def _live(
 
 def _made(agent: Agent, launchctl: Launchctl, plist: Path, prepare: Callable[[Path], object]) -> Check:
     agent.logs.mkdir(parents=True)
-    prepare(agent.database)
+    prepare(Path(agent.settings["MEMORY_DB_PATH"]))
     plist.write_bytes(render(agent, background=launchctl.in_background))
     plist.chmod(0o644)
     return Check("a folder, a database and a property list", True, str(plist))

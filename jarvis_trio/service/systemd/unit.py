@@ -88,8 +88,14 @@ def is_ours(text: str) -> bool:
 
 
 def arguments_of(text: str) -> tuple[str, ...] | None:
-    """What follows `-m jarvis_trio` in a unit file of ours; None if it is not ours."""
-    words = list(_command_words(text)) if is_ours(text) else []
+    """What follows `-m jarvis_trio` in a unit file of ours; None if it is not ours.
+
+    None too if a person changed it so that its words cannot be told apart.
+    """
+    try:
+        words = list(_command_words(text)) if is_ours(text) else []
+    except ValueError:  # a quote that is not closed
+        return None
     return tuple(words[3:]) if tuple(words[1:3]) == PROGRAM else None
 
 

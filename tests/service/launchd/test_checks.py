@@ -16,6 +16,7 @@ import pytest
 from jarvis_trio.errors import LaunchdError, ServiceError
 from jarvis_trio.service.launchd.checks import check, check_privacy, privacy_folder
 from jarvis_trio.service.launchd.plist import render
+from jarvis_trio.service.launchd.selftest import selftest_agent
 from tests.support.launchd_world import GUI, PROJECT, UID, World, make_world
 
 
@@ -135,6 +136,13 @@ def test_a_check_that_fails_says_why_and_the_fix(world: World, spoil: Callable[[
         check(world.agent, world.launchctl)
     assert "\n" not in str(caught.value)
     assert world.snapshot() == before
+
+
+def test_the_selftest_does_not_touch_a_database_that_machines_share(world: World, tmp_path: Path) -> None:
+    shared = {**world.agent.settings, "JARVIS_DATABASE_URL": "postgresql://jarvis@homeserver/jarvis"}
+    throw_away = selftest_agent(replace(world.agent, settings=shared, environment=shared), tmp_path / "selftest")
+    assert "JARVIS_DATABASE_URL" not in {**throw_away.settings, **throw_away.environment}
+    assert throw_away.environment["MEMORY_DB_PATH"] == str(tmp_path / "selftest/memory.db")
 
 
 def test_anothers_home_is_refused(world: World) -> None:

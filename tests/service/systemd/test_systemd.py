@@ -307,6 +307,22 @@ def test_the_checks_pass_where_all_is_well(world: World) -> None:
     assert world.snapshot() == before
 
 
+def test_a_missing_database_is_refused_unless_a_server_has_it(world: World) -> None:
+    (world.unit.home / "memory.db").unlink()
+    with pytest.raises(ServiceError, match="Memory DB not found at"):
+        check(world.unit, world.systemctl)
+    shared = {**world.unit.settings, "JARVIS_DATABASE_URL": "postgresql://jarvis@homeserver/jarvis"}
+    check(replace(world.unit, settings=shared), world.systemctl)
+
+
+def test_a_unit_that_a_person_garbled_has_no_arguments(world: World) -> None:
+    garbled = render(world.unit).replace("-m jarvis_trio", '-m jarvis_trio "open')
+    assert arguments_of(garbled) is None
+    world.unit.folder.mkdir(parents=True)
+    world.unit.file.write_text(garbled)
+    assert status(world.unit, world.systemctl).up_to_date is False
+
+
 def test_without_a_systemd_of_the_user_it_says_how_to_get_one(world: World) -> None:
     world.state.update(manager=False)
     with pytest.raises(SystemdError, match=r"does not answer: Failed to connect to bus.*; log in as the user itself"):
