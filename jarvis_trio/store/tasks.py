@@ -19,6 +19,8 @@ _COLUMNS = tuple(f.name for f in fields(ScheduledTask))
 TASK = ", ".join(f"t.{name}" for name in _COLUMNS)
 """The columns of a task, from a table called t. A missing one is an error of the database."""
 
+_TEXTS = tuple(name for name in _COLUMNS if name not in ("id", "enabled"))
+_REQUIRED = ("name", "schedule_type", "schedule_config", "handler_type")
 _EDITABLE = frozenset(_COLUMNS) - {"id", "created_at"}
 CONFIGURATIONS = ("schedule_config", "handler_config", "delivery_config", "policy")
 """The columns that hold JSON."""
@@ -190,9 +192,10 @@ class TaskTable:
 
 def to_task(row: Row) -> ScheduledTask:
     """The row as a task. SQLite columns hold anything, so what should be text is made text."""
-    values = {name: as_text(row[name]) for name in _COLUMNS if name not in ("id", "enabled")}
-    required = {name: values[name] or "" for name in ("name", "schedule_type", "schedule_config", "handler_type")}
-    return ScheduledTask(**{**values, **required, "id": row["id"], "enabled": row["enabled"] == 1})
+    values: dict[str, Any] = {name: as_text(row[name]) for name in _TEXTS}
+    for name in _REQUIRED:
+        values[name] = values[name] or ""
+    return ScheduledTask(id=row["id"], enabled=row["enabled"] == 1, **values)
 
 
 def as_text(value: object) -> str | None:
