@@ -51,15 +51,19 @@ def _edited(text: str) -> str | None:
 
 
 def _change(session: Session, task: ScheduledTask, text: str) -> None:
+    """Save all that was changed, a new name too, or nothing. Raises JarvisError."""
     wanted = exchange.read_document(session, text, _PAGE)
     if len(wanted) != 1:
         raise TaskError("the edited text must hold one task")
-    if wanted[0].name != task.name:
-        acts.change(session, task.name, TaskRequest(name=wanted[0].name), by_person=False)
+    with session.store.transaction():
+        if wanted[0].name != task.name:
+            acts.change(session, task.name, TaskRequest(name=wanted[0].name), by_person=False)
+        plan = exchange.plan_import(session, wanted)
+        approvals = exchange.carry_out(session, plan, by_person=person_is_there())
 
-    plan = exchange.plan_import(session, wanted)
+    session.changed()
     for change in plan.changes:
         say_difference(change, session)
-    for approval in exchange.carry_out(session, plan, by_person=person_is_there()):
+    for approval in approvals:
         tell_approval(approval)
     say(f"Changed {wanted[0].name}.")

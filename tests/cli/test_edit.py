@@ -200,6 +200,28 @@ def test_an_edited_text_that_makes_no_sense_can_be_edited_again(program: Program
 
 
 @pytest.mark.slow
+def test_an_edited_text_is_taken_whole_or_not_at_all(program: Program, tmp_path: Path) -> None:
+    program("init")
+    program("add", "job", "--every", "30m", "--handler", "alert_eval")
+    wrong_first = editor(
+        tmp_path,
+        f"""
+        if [ -e {tmp_path}/again ]; then sed -i '/pigeon/d' "$1"
+        else sed -i 's/"job"/"work"/' "$1"; echo 'deliver = "pigeon"' >> "$1"; fi
+        touch {tmp_path}/again""",
+    )
+    done = program.at_terminal("edit", "job", answer="n\n", EDITOR=wrong_first)
+    assert done.code == 1
+    assert "unknown channel 'pigeon'" in done.out
+    assert program("show", "job").code == 0
+
+    (tmp_path / "again").unlink()
+    done = program.at_terminal("edit", "job", answer="y\n", EDITOR=wrong_first)
+    assert done.code == 0, done
+    assert (program("show", "job").code, program("show", "work").code) == (1, 0)
+
+
+@pytest.mark.slow
 def test_an_editor_that_is_left_unchanged_changes_nothing(program: Program, tmp_path: Path) -> None:
     program("init")
     done = program.at_terminal("edit", "webhook_poll", EDITOR=editor(tmp_path, "true"))
