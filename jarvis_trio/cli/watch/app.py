@@ -319,6 +319,8 @@ def _status_line(board: Board) -> Text:
     else:
         daemon = (f"daemon {status.daemon.pid or ''}".strip(), "green")
     parts: list[tuple[str, str]] = [daemon, (counted(status.total, "task"), "")]
+    if status.room is not None and status.room.is_short():
+        parts.append(("disk full", "bold red"))
     if status.failing:
         parts.append((f"{len(status.failing)} failing", "bold red"))
     if status.machines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -67,6 +68,16 @@ def test_the_tasks_are_there_at_every_size(drive: Callable[..., None], size: tup
         assert "no daemon runs" in str(app.query_one("#status", Label).render())
 
     drive(steps, size)
+
+
+def test_a_full_disk_is_told(drive: Callable[..., None], cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = shutil.disk_usage(cli.data)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: free._replace(free=0))
+
+    async def steps(app: WatchApp, _: Pilot[None]) -> None:
+        assert "disk full" in str(app.query_one("#status", Label).render())
+
+    drive(steps)
 
 
 def test_what_changes_is_drawn_and_the_cursor_stays_on_its_task(drive: Callable[..., None], cli: Cli) -> None:
