@@ -60,7 +60,7 @@ def test_signals_that_a_parent_ignored_or_blocked_work_again(program: Program) -
     with subprocess.Popen(words, env=program.environment, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True) as daemon:
         runs = eventually(lambda: json.loads(program("history", "fails", "--json").out))
         daemon.terminate()
-        _, log = daemon.communicate(timeout=60)
+        _, log = daemon.communicate(timeout=180)
     assert daemon.returncode == 0, log
     assert {run["status"] for run in runs} <= {"error", "running"}
     assert json.loads(program("history", "fails", "--json").out)[-1]["status"] == "error"
@@ -96,5 +96,5 @@ runpy.run_module("jarvis_trio", run_name="__main__", alter_sys=True)
 def test_ctrl_c_during_an_import_ends_any_command_in_one_line(module: str, command: str, program: Program) -> None:
     program("init")
     words = [sys.executable, "-c", CTRL_C_AT_AN_IMPORT, module, command]
-    done = subprocess.run(words, env=program.environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, env=program.environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=180)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "jarvis-trio: interrupted\n")

@@ -39,7 +39,7 @@ def run_in_checkout(code: str, **environment: str) -> subprocess.CompletedProces
     """Runs `code` where it can import `config`, with nothing of our own environment."""
     bare = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=CHECKOUT, env=bare | environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=CHECKOUT, env=bare | environment, capture_output=True, text=True, timeout=180)
 
 
 def test_everything_has_a_default_below_the_data_folder() -> None:

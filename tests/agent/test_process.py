@@ -46,7 +46,7 @@ def server(program: Program, *options: str) -> StdioServerParameters:
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_a_client_of_either_era_starts_it_and_asks(home: Program, mode: str) -> None:
-    with trio.fail_after(60):
+    with trio.fail_after(180):
         async with Client(server(home), mode=mode) as client:
             result = await client.call_tool("list_tasks", {})
 
@@ -187,7 +187,7 @@ async def test_a_task_runs_in_the_daemon_with_progress(home: Program) -> None:
     async def note(progress: float, _: float | None, __: str | None) -> None:
         told.append(progress)
 
-    with trio.fail_after(60):
+    with trio.fail_after(180):
         async with Client(server(home)) as client:
             result = await client.call_tool("run_task", {"name": "webhook_poll"}, progress_callback=note)
             # The client calls back in a task of its own.

@@ -124,7 +124,7 @@ def test_it_is_ticked_one_at_a_time_with_its_own_config_and_survives_its_exits(a
     log = app.data / "jarvis-daemon.log"
     eventually(lambda: log.exists() and "Tick: 1 evaluated, 1 executed" in log.read_text())
     daemon.send_signal(signal.SIGTERM)
-    _, err = daemon.communicate(timeout=60)
+    _, err = daemon.communicate(timeout=180)
     assert daemon.returncode == 0
     assert len(re.findall("The tick failed: .*a handler leaves", err)) == 1
     assert "ticked twice" not in err
@@ -144,7 +144,7 @@ def test_a_hang_up_before_the_first_tick_kills_nobody(app: Program, deadly_hang_
     daemon = app.start(*wrap(app, engine="scheduler.engine:Woken"))
     eventually(lambda: execute(app.data / "memory.db", "SELECT * FROM calls"))
     daemon.send_signal(signal.SIGINT)
-    assert daemon.wait(60) == 0
+    assert daemon.wait(180) == 0
 
 
 @pytest.mark.law(1)
@@ -152,7 +152,7 @@ def test_a_signal_after_the_last_tick_kills_nobody(app: Program) -> None:
     daemon = app.start(*wrap(app, engine="scheduler.engine:SignalledAtTheEnd"))
     eventually(lambda: execute(app.data / "memory.db", "SELECT * FROM calls"))
     daemon.send_signal(signal.SIGTERM)
-    assert daemon.wait(60) == 0
+    assert daemon.wait(180) == 0
 
 
 def test_nothing_of_ours_is_added_to_its_database(app: Program) -> None:
@@ -160,7 +160,7 @@ def test_nothing_of_ours_is_added_to_its_database(app: Program) -> None:
     log = app.data / "jarvis-daemon.log"
     eventually(lambda: log.exists() and "Tick:" in log.read_text())
     daemon.send_signal(signal.SIGTERM)
-    daemon.communicate(timeout=60)
+    daemon.communicate(timeout=180)
     assert execute(app.data / "memory.db", "SELECT name FROM sqlite_master") == [("calls",)]
     assert execute(app.data / "memory.db", "SELECT secret FROM calls LIMIT 1") == [("of the application",)]
 

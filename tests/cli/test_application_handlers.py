@@ -83,7 +83,7 @@ def test_the_daemon_runs_them_and_says_whose_they_are(assistant: Assistant) -> N
     eventually(lambda: assistant.do("SELECT * FROM sqlite_master WHERE name = 'task_runs'"))
     eventually(lambda: len(assistant.outcomes()) == len(TYPES))
     daemon.send_signal(signal.SIGTERM)
-    _, err = daemon.communicate(timeout=60)
+    _, err = daemon.communicate(timeout=180)
     assert daemon.returncode == 0, err
     assert f"handlers of {assistant.folder}" in err
     assert assistant.outcomes()["skill_analysis"] == "executed"
@@ -101,13 +101,13 @@ def test_law_3_after_kill_9_the_orphan_ends_and_the_slot_runs_again(assistant: A
     daemon = assistant.start("run", *assistant.options)
     orphans = eventually(lambda: _running(f"600.{os.getpid()}"))
     daemon.kill()
-    daemon.wait(60)
+    daemon.wait(180)
     second = assistant.start("run", *assistant.options)
     eventually(lambda: _attempts(assistant) == [(1, "interrupted"), (2, "running")])
     assert not set(orphans) & set(_running(f"600.{os.getpid()}"))
     assistant.do("UPDATE scheduled_tasks SET enabled = 0")
     second.kill()
-    second.wait(60)
+    second.wait(180)
     assistant("tick")  # ends what the second one left
     assert _running(f"600.{os.getpid()}") == []
 
@@ -201,4 +201,4 @@ def _results(assistant: Assistant) -> dict[str, str]:
 
 def _stop(daemon: subprocess.Popen[str]) -> tuple[str, str]:
     daemon.send_signal(signal.SIGTERM)
-    return daemon.communicate(timeout=60)
+    return daemon.communicate(timeout=180)

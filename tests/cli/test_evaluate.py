@@ -151,7 +151,7 @@ def test_a_signal_lets_what_runs_finish(program: Program, slow_job: Path, comman
     assert said.startswith(f"{number.name}: ")
     assert "once more to" in said
     slow_job.with_name("pid.go").touch()
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == 0, said
     assert slow_job.with_name("pid.done").exists()
     assert json.loads(program("history", "job", "--json").out)[0]["status"] == "executed"
@@ -165,7 +165,7 @@ def test_a_second_signal_ends_the_command_that_runs(program: Program, slow_job: 
     process.send_signal(signal.SIGINT)
     assert "once more to stop it" in process.stderr.readline()  # two at the same moment are one
     process.send_signal(signal.SIGINT)
-    shown, said = process.communicate(timeout=60)
+    shown, said = process.communicate(timeout=180)
     assert process.returncode == 1
     assert "interrupted" in shown + said
     eventually(lambda: not lives(command))

@@ -73,7 +73,7 @@ def assistant(tmp_path: Path) -> Iterator[Assistant]:
 def stop(daemon: subprocess.Popen[str]) -> tuple[str, str]:
     """End the daemon; returns what it wrote to stdout and to stderr."""
     daemon.send_signal(signal.SIGTERM)
-    out, err = daemon.communicate(timeout=60)
+    out, err = daemon.communicate(timeout=180)
     assert daemon.returncode == 0, err
     return out, err
 

@@ -35,7 +35,7 @@ def imported(*arguments: str, **environment: str) -> set[str]:
     code = "import sys; from jarvis_trio.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(
-        command, cwd=CHECKOUT, env=os.environ | environment, capture_output=True, text=True, timeout=60
+        command, cwd=CHECKOUT, env=os.environ | environment, capture_output=True, text=True, timeout=180
     )
     return set(done.stderr.split())
 
@@ -200,7 +200,7 @@ def test_a_reader_that_has_enough_is_no_error_to_shout_about(program: Program) -
     process = program.start("list", "--json")
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(60) in (0, 1)
+    assert process.wait(180) in (0, 1)
     assert process.stderr is not None
     assert process.stderr.read() == ""
 

@@ -166,7 +166,7 @@ def test_the_property_list_starts_a_daemon_that_says_nothing_to_launchd(tmp_path
         while not (log.exists() and ": executed" in log.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
         daemon.terminate()
-        said, _ = daemon.communicate(timeout=60)
+        said, _ = daemon.communicate(timeout=180)
     assert (daemon.returncode, said) == (0, b"")
     assert ": executed" in log.read_text()
 

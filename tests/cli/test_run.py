@@ -43,7 +43,7 @@ def drop(program: Program, name: str, content: str) -> Path:
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Wait for the end of a daemon; its exit code and what it said on stderr."""
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     return process.returncode, err
 
 
@@ -207,7 +207,7 @@ def test_output_that_cannot_be_written_is_no_success(home: Program) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=180,
         )
     assert done.returncode != 0
     assert "No space left on device" in done.stderr
@@ -242,7 +242,7 @@ def test_a_terminal_that_takes_nothing_stops_neither_a_task_nor_the_end(home: Pr
         eventually(lambda: len(json.loads(home("history", "fails", "--status", "error", "--json").out)) >= 2)
         began = time.monotonic()
         daemon.terminate()
-        assert daemon.wait(60) == 0
+        assert daemon.wait(180) == 0
         assert time.monotonic() - began < 10
     assert "Stopped by SIGTERM" in log(home)
     os.close(reader)

@@ -170,7 +170,7 @@ def test_purge_leaves_nothing_of_a_daemon_that_ran(program: Program) -> None:
     daemon = program.daemon()
     eventually(lambda: "executed" in program("history", "hello", "--json").out)
     daemon.terminate()
-    daemon.wait(30)
+    daemon.wait(180)
     done = program("service", "uninstall", "--purge", "--yes")
     assert (done.code, done.err) == (0, "")
     assert not program.data.exists(), list(program.data.rglob("*"))

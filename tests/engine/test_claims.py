@@ -238,7 +238,7 @@ def test_processes_that_share_a_database_run_each_slot_once_or_say_why_not(path:
             worker.stdin.write("go\n")
             worker.stdin.flush()
         for worker in workers:
-            worker.communicate(timeout=60)
+            worker.communicate(timeout=180)
             assert worker.returncode == 0
         runs = store.runs.list_runs()
     ran = trace.read_text().splitlines()

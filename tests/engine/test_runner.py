@@ -424,7 +424,7 @@ else:
 @pytest.mark.law(4)
 def test_law_4_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORKING], cwd=CHECKOUT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "ignore", "-c", FORKING], cwd=CHECKOUT, capture_output=True, text=True, timeout=180
     )
     assert (done.stdout.split(), done.stderr) == (["executed", "executed"], "")
 

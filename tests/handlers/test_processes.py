@@ -16,19 +16,21 @@ import psutil
 import pytest
 
 from jarvis_trio.errors import HandlerError
-from jarvis_trio.handlers.patience import PATIENCE, Patience
+from jarvis_trio.handlers.patience import PATIENCE as USUAL
+from jarvis_trio.handlers.patience import Patience
 from jarvis_trio.handlers.processes import Completed, end_orphans, mark_of, processes_of, run_command
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.process.offspring import MARKER
+from tests.support.core_fakes import PATIENCE, finish, in_thread, wait_until
 from tests.support.processes import lives
 
-HASTE = Patience(term=timedelta(seconds=2), kill=timedelta(seconds=2))
+HASTE = Patience(term=timedelta(seconds=2), kill=timedelta(seconds=30))
 
-# Forks, leaves its parent's session and ends, over and over, for ten seconds; each of them adds a byte to a file.
+# Forks, leaves its parent's session and ends, over and over, for a minute; each of them adds a byte to a file.
 HOPPING = """
 import os, sys, time
 start = time.monotonic()
-while time.monotonic() < start + 10:
+while time.monotonic() < start + 60:
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -40,18 +42,19 @@ while time.monotonic() < start + 10:
 def run(
     *arguments: str,
     seconds: float = 30,
-    patience: Patience = PATIENCE,
+    patience: Patience = USUAL,
     mark: str = "",
     output: list[bytes] | None = None,
     environment: dict[str, str] | None = None,
     folder: str = "/",
+    cancelled: threading.Event | None = None,
 ) -> Completed:
     return run_command(
         arguments,
         environment={"PATH": os.environ["PATH"]} | (environment or {}),
         folder=folder,
         timeout=timedelta(seconds=seconds),
-        cancelled=threading.Event(),
+        cancelled=cancelled or threading.Event(),
         mark=mark,
         output=(output if output is not None else []).append,
         patience=patience,
@@ -89,9 +92,17 @@ def test_an_excerpt_is_cut_by_its_length_as_json(letter: str) -> None:
 @pytest.mark.slow  # four seconds each: processes that hop for as long as they are let
 @pytest.mark.parametrize("pause", ["0.05", "0.002", "0"])
 def test_law_4_what_forks_and_changes_its_session_over_and_over_is_ended(tmp_path: Path, pause: str) -> None:
-    file = tmp_path / "hops"
+    file, cancelled = tmp_path / "hops", threading.Event()
+    file.touch()
     script = f'"{sys.executable}" -c "$1" "$2" {pause}; sleep 60'
-    done = shell(script, HOPPING, str(file), seconds=1.5, patience=HASTE)
+
+    def cancel() -> None:
+        wait_until(lambda: file.stat().st_size > 20)
+        cancelled.set()
+
+    canceller = in_thread(cancel)
+    done = shell(script, HOPPING, str(file), seconds=PATIENCE, patience=HASTE, cancelled=cancelled)
+    finish(canceller)
     assert not done.in_time
     assert done.survivors == ()
     hops = file.stat().st_size

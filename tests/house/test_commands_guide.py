@@ -52,7 +52,7 @@ def follow(reader: Program, heading: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 0, done
     return done.stdout

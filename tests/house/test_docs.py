@@ -87,7 +87,7 @@ def run_tests(text: str, folder: Path) -> None:
     (folder / "test_documented.py").write_text(text)
     start = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); import pytest; sys.exit(pytest.main())"
     options = ("-q", "-p", "no:cacheprovider")
-    done = subprocess.run([sys.executable, "-c", start, *options], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", start, *options], capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stdout
 
 
@@ -109,7 +109,7 @@ def test_an_example_runs_from_its_folder(block: Block) -> None:
     folder = (CHECKOUT / block.place).parent
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     script = f"set -eu\n{block.text}"
-    subprocess.run(["/bin/sh", "-c", script], cwd=folder, env=os.environ | {"PATH": path}, check=True, timeout=60)
+    subprocess.run(["/bin/sh", "-c", script], cwd=folder, env=os.environ | {"PATH": path}, check=True, timeout=180)
 
 
 def invocations(block: Block) -> Iterator[list[str]]:

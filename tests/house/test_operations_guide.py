@@ -55,7 +55,7 @@ def test_every_command_of_the_guide_does_what_it_says(home: Program, tmp_path: P
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         complaints = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
         assert (done.returncode, complaints) == (0, []), (block, done)

@@ -71,7 +71,7 @@ def test_the_day_can_be_lived_and_drawn(tmp_path: Path) -> None:
         "from pathlib import Path; from docs.make_pictures import Day\nDay(Path('data'), rate=40_000).draw(Path('.'))"
     )
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, timeout=180)
     assert sorted(path.stem for path in tmp_path.glob("*.svg")) == sorted([*NAMES, "watch"])
     # So fast that much comes late, and nobody can say what failed.
     assert {"backup", "thumbnails"} <= {text for text, _, _ in words((tmp_path / "list.svg").read_text())}

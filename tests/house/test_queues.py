@@ -70,7 +70,7 @@ def worker(folder: Path, queue: str, *arguments: str) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+        process.wait(timeout=180)
 
 
 def needed(module: str) -> Any:

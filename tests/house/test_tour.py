@@ -99,7 +99,7 @@ def test_the_tour_shows_what_a_reader_sees(program: Program) -> None:
             assert agrees(printed, shown) or not shown, printed
 
     daemon.terminate()
-    said += daemon.communicate(timeout=60)[1]
+    said += daemon.communicate(timeout=180)[1]
     [made] = re.findall(r"```console\n\$ make run\n(.*?)```", TOUR, re.DOTALL)
     _set_up, *expected = lines_of_log(made, "/home/ada/jarvis")
     assert set(expected) <= set(lines_of_log(said, str(program.data.parent)))

@@ -148,12 +148,12 @@ class Installation:
     def stop_agent(self) -> None:
         """As the guide says to stop 1.0.0, and wait as launchctl does not."""
         self.sh(f"launchctl bootout {OURS}")
-        eventually(lambda: not self._is_loaded(), 60)
+        eventually(lambda: not self._is_loaded())
 
     def start_agent(self) -> None:
         plist = self.home / "Library/LaunchAgents/com.chg.jarvis-daemon.plist"
         self.sh(f"launchctl bootstrap {GUI} {_quoted(plist)}")
-        eventually(lambda: self._is_loaded() and self.daemon() is not None, 60)
+        eventually(lambda: self._is_loaded() and self.daemon() is not None)
 
     def _is_loaded(self) -> bool:
         return not self.sh(f"launchctl print {OURS} >/dev/null 2>&1 || echo gone")
@@ -175,7 +175,7 @@ class Installation:
         """Until a task has run `count` times from now on."""
         query = f"SELECT count(*) FROM task_runs WHERE task_name = '{task}' AND status = 'executed'"
         wanted = self.rows(query)[0][0] + count
-        eventually(lambda: self.rows(query)[0][0] >= wanted, 60)
+        eventually(lambda: self.rows(query)[0][0] >= wanted)
 
     def kill(self) -> None:
         services = json.loads(self.state.read_text()).get("services", {})
@@ -229,7 +229,7 @@ def _set_up(old: Installation) -> None:
     old.jarvis(f"add paused --every 1s {note}")
     old.jarvis("pause paused")
     old.jarvis("launchd install")
-    eventually(lambda: old.daemon() is not None, 60)
+    eventually(lambda: old.daemon() is not None)
     old.jarvis(f"add gone --every 1s {note}")
     old.wait_for_runs("gone", 1)
     old.jarvis("remove gone --yes")
@@ -243,7 +243,7 @@ def upgrade(old: Installation) -> None:
     old.stop_agent()
     for block in blocks("Upgrade"):
         old.sh(block)
-    eventually(lambda: old.daemon() is not None, 60)
+    eventually(lambda: old.daemon() is not None)
     old.wait_for_runs("often", 3)
     old.wait_for_runs("words", 1)
 

@@ -258,4 +258,4 @@ def test_a_real_process_killed_after_a_commit_is_taken_up_by_the_next(commits: i
 
 def _live(database: Path, trace: Path, commits: int) -> int:
     arguments = [sys.executable, "-c", MORTAL, str(database), str(trace), str(commits)]
-    return subprocess.run(arguments, cwd=CHECKOUT, check=False, timeout=60).returncode
+    return subprocess.run(arguments, cwd=CHECKOUT, check=False, timeout=180).returncode

@@ -72,7 +72,7 @@ class JumpingProcess:
 
     def end(self) -> int:
         self._process.terminate()
-        return self._process.wait(60)
+        return self._process.wait(180)
 
 
 @pytest.fixture

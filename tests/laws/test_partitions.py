@@ -51,7 +51,7 @@ class World:
         for machine in self.machines:
             assert machine.command("allow", "/bin/sh").returncode == 0
             machine.start()
-        eventually(lambda: len(self.store.machines.list_machines()) == len(self.machines), 60)
+        eventually(lambda: len(self.store.machines.list_machines()) == len(self.machines))
 
     def add(self, name: str, place: str) -> None:
         config = json.dumps({"command": ["/bin/sh", "-c", COMMAND, str(self.said)]})
@@ -59,7 +59,7 @@ class World:
         self.store.store_scheduled_task(
             a_task(name, at=at, handler="custom", handler_config=config, policy={"on": place})
         )
-        eventually(lambda: self.attempts(name), 60)
+        eventually(lambda: self.attempts(name))
 
     def attempts(self, name: str) -> list[int]:
         """The attempts of a task's command, each as often as it has said that it runs."""
@@ -106,18 +106,18 @@ def test_what_others_may_run_is_over_on_a_machine_that_is_cut_off_before_they_ru
         world.add("own", f"machine{cut}")
         world.cables[cut].cut()
         eventually(lambda: 2 in world.attempts("anybody"), 120)
-        eventually(lambda: world.attempts("anybody").count(2) > 5, 60)
+        eventually(lambda: world.attempts("anybody").count(2) > 5)
         assert world.owner("anybody") == 1 - cut
         assert world.history("own") == [(1, RunStatus.RUNNING)], "only its own machine may say that it is over"
 
         said = len(world.attempts("own"))
-        eventually(lambda: len(world.attempts("own")) > said, 20)
+        eventually(lambda: len(world.attempts("own")) > said)
         world.let_go("own")
         world.cables[cut].join()
         eventually(lambda: world.history("own") == [(1, RunStatus.EXECUTED)], 120)
         world.let_go("anybody")
         ended = [(1, RunStatus.INTERRUPTED), (2, RunStatus.EXECUTED)]
-        eventually(lambda: world.history("anybody") == ended, 60)
+        eventually(lambda: world.history("anybody") == ended)
         said_by = world.attempts("anybody")
         assert said_by == sorted(said_by), "the second attempt ran beside the first"
 
@@ -128,7 +128,7 @@ def test_a_cut_that_is_shorter_than_the_fence_ends_nothing(tmp_path: Path) -> No
         cable = world.cables[world.owner("anybody")]
         cable.cut()
         said = len(world.attempts("anybody"))
-        eventually(lambda: len(world.attempts("anybody")) > said + 15, 60)
+        eventually(lambda: len(world.attempts("anybody")) > said + 15)
         world.let_go("anybody")  # it ends while nobody can be told
         cable.join()
         eventually(lambda: world.history("anybody") == [(1, RunStatus.EXECUTED)], 120)
@@ -153,6 +153,6 @@ def test_the_commands_of_a_daemon_that_is_dead_or_frozen_are_over_before_others_
         eventually(lambda: world.attempts("anybody").count(2) > 5, 120)
         world.let_go("anybody")
         ended = [(1, RunStatus.INTERRUPTED), (2, RunStatus.EXECUTED)]
-        eventually(lambda: world.history("anybody") == ended, 60)
+        eventually(lambda: world.history("anybody") == ended)
         said_by = world.attempts("anybody")
         assert said_by == sorted(said_by), "the second attempt ran beside the first"

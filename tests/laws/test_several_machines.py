@@ -136,19 +136,19 @@ def test_a_machine_ends_what_a_dead_process_of_its_own_left(address: str) -> Non
 
 @pytest.mark.law(3)
 def test_a_task_that_is_added_on_one_machine_runs_on_another_at_once(address: str, tmp_path: Path) -> None:
-    """The interval of a tick is a minute: the server tells."""
+    """The interval of a tick is an hour: the server tells."""
     with machines(tmp_path, address, "laptop", "server") as (laptop, server):
         assert laptop.command("init").returncode == 0
-        server.start("60")
+        server.start("3600")
         with open_store(tmp_path / "unused", address, machine="laptop") as store:
             eventually(lambda: store.machines.list_machines())
             for name in ("first", "second"):  # the first may still be seen by the tick at the start
                 now = store.clock.now()
                 task = a_task(name, at=now.isoformat(), handler="alert_eval", policy={"on": "server"})
                 store.store_scheduled_task(task)
-                eventually(lambda name=name: store.runs.list_runs(task=name), 20)
+                eventually(lambda name=name: store.runs.list_runs(task=name))
             (run,) = store.runs.list_runs(task="second")
-        assert run.started_at - now < timedelta(seconds=15)
+        assert run.started_at - now < timedelta(minutes=10)
         assert server.stop() == 0
 
 
@@ -161,15 +161,15 @@ def test_a_run_is_stopped_from_any_machine(address: str, tmp_path: Path, asked_o
         assert laptop.command("allow", "/bin/sleep").returncode == 0
         laptop.start()
         with open_store(tmp_path / "unused", address) as store:
-            eventually(lambda: store.machines.list_machines(), 60)
+            eventually(lambda: store.machines.list_machines())
             at, config = store.clock.now().isoformat(), '{"command": ["/bin/sleep", "300"]}'
             store.store_scheduled_task(
                 a_task("job", at=at, handler="custom", handler_config=config, policy={"on": "laptop"})
             )
-            eventually(lambda: store.runs.list_runs(task="job"), 60)
+            eventually(lambda: store.runs.list_runs(task="job"))
             asker = next(machine for machine in found if machine.name == asked_on)
             stopped = asker.command("stop", "job")
             assert stopped.returncode == 0, stopped.stdout + stopped.stderr
-            eventually(lambda: store.runs.list_runs(task="job", status=RunStatus.INTERRUPTED), 60)
+            eventually(lambda: store.runs.list_runs(task="job", status=RunStatus.INTERRUPTED))
             (run,) = store.runs.list_runs(task="job")
         assert str(run.reason).startswith("stopped by ")

@@ -154,6 +154,6 @@ def test_a_daemon_without_threads_now_and_then_lives_on_and_ends_when_asked(home
         found = holder(home.data / "jarvis-daemon.lock")
         assert found is not None
         os.kill(found.pid or 0, signal.SIGTERM)
-        _, log = daemon.communicate(timeout=60)
+        _, log = daemon.communicate(timeout=180)
     assert daemon.returncode == 0, log
     assert re.search("no thread could be started|can.t start new thread|Resource temporarily unavailable", log), log

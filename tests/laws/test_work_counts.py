@@ -166,7 +166,7 @@ def test_a_running_daemon_has_imported_nothing_heavy_but_trio(program: Program) 
     program.environment.pop("COVERAGE_PROCESS_CONFIG", None)  # the measurement has imports of its own
     process = program.daemon(PYTHONPROFILEIMPORTTIME="1")
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=180)
     imported = {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
     assert {"trio", "sqlite3", "jarvis_trio.handlers.webhook_poll"} <= imported
     assert imported & NEVER_IN_A_DAEMON == set()

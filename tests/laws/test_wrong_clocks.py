@@ -35,7 +35,7 @@ def test_a_wrong_clock_and_another_zone_move_nothing(postgres: PostgresServer, t
             store.store_scheduled_task(a_task("daily", cron="30 7 * * *", handler="alert_eval", policy={"on": "any"}))
             for machine in found:
                 machine.start()
-            eventually(lambda: len(store.machines.list_machines()) == 2, 60)
+            eventually(lambda: len(store.machines.list_machines()) == 2)
             ahead = {machine.name: machine.clock_ahead for machine in store.machines.list_machines()}
             assert {name: off and round(off / timedelta(hours=1)) for name, off in ahead.items()} == {
                 "ahead": 2,
@@ -44,8 +44,8 @@ def test_a_wrong_clock_and_another_zone_move_nothing(postgres: PostgresServer, t
             at = store.clock.now() + timedelta(seconds=5)
             for place in ("ahead", "behind", "any"):
                 store.store_scheduled_task(a_task(place, at=at.isoformat(), handler="alert_eval", policy={"on": place}))
-            eventually(lambda: {"ahead", "behind", "any"} <= {run.task_name for run in store.runs.list_runs()}, 60)
-            eventually(lambda: not store.runs.list_runs(status=RunStatus.RUNNING), 60)
+            eventually(lambda: {"ahead", "behind", "any"} <= {run.task_name for run in store.runs.list_runs()})
+            eventually(lambda: not store.runs.list_runs(status=RunStatus.RUNNING))
 
             runs = [run for run in store.runs.list_runs() if run.task_name in ("ahead", "behind", "any")]
             assert [run.status for run in runs] == [RunStatus.EXECUTED] * 3

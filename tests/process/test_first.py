@@ -56,6 +56,6 @@ def test_as_the_first_process_it_reaps_orphans_and_hands_sigterm_on(
     eventually(lambda: not zombies(container))
     (first,) = psutil.Process(container.pid).children()
     first.send_signal(signal.SIGTERM)
-    _, log = container.communicate(timeout=60)
+    _, log = container.communicate(timeout=180)
     assert container.returncode == 0, log
     assert "Stopped by SIGTERM" in log

@@ -66,7 +66,7 @@ class Hold:
     def end(self) -> None:
         for process in self.started:
             process.kill()
-            process.communicate(timeout=60)
+            process.communicate(timeout=180)
 
 
 def line_of(process: subprocess.Popen[str]) -> str:
@@ -76,7 +76,7 @@ def line_of(process: subprocess.Popen[str]) -> str:
 
 def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
-    process.wait(timeout=60)
+    process.wait(timeout=180)
 
 
 @pytest.fixture(autouse=True)

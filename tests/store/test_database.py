@@ -385,7 +385,7 @@ def test_a_second_store_in_this_process_does_not_drop_the_locks_of_the_first(
     store.store_scheduled_task(a_task())
     MemoryStore(path, clock=clock).close()
     script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('DELETE FROM facts'); c.close()"
-    subprocess.run([sys.executable, "-c", script, path], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script, path], check=True, timeout=180)
     # Had the other process found no lock, it would have taken itself for the last and removed the log.
     assert path.with_name("memory.db-wal").exists()
 

@@ -142,7 +142,7 @@ def start(existing: Existing) -> subprocess.Popen[str]:
 
 def stop(daemon: subprocess.Popen[str]) -> None:
     daemon.send_signal(signal.SIGTERM)
-    _, err = daemon.communicate(timeout=60)
+    _, err = daemon.communicate(timeout=180)
     assert daemon.returncode == 0, err
 
 
@@ -277,7 +277,7 @@ while True:
             stop(daemon)
         finally:
             assistant.terminate()
-            out, err = assistant.communicate(timeout=60)
+            out, err = assistant.communicate(timeout=180)
     assert err == ""
     assert written() == list(range(1, len(written()) + 1))
     assert len(written()) >= int(out.split()[-1])

@@ -38,7 +38,7 @@ def opened_elsewhere(path: Path, *before: str) -> str:
     """What another process says that opens the file by that name."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [*before, sys.executable, "-c", OPEN, str(path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=True)
     return done.stdout.strip()
 
 

@@ -49,7 +49,7 @@ def test_what_a_killed_program_has_left_in_its_log_is_seen(path: Path) -> None:
         "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None);"
         "c.execute('PRAGMA journal_mode=WAL'); c.executescript(sys.argv[2]); os._exit(0)"
     )
-    subprocess.run([sys.executable, "-c", script, path, ASSISTANTS], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script, path, ASSISTANTS], check=True, timeout=180)
     with look(path) as store:
         assert [task.name for task in store.list_scheduled_tasks()] == ["backup"]
 

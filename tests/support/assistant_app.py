@@ -37,7 +37,7 @@ def make_application(folder: Path) -> Path:
 
 def make_venv(folder: Path) -> None:
     """A venv whose packages are its own. By links and without pip, it is made in no time."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", folder], check=True, timeout=60)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", folder], check=True, timeout=180)
     [packages] = folder.glob("lib/python*/site-packages")
     (packages / "only_in_its_venv.py").write_text('BRIEF = "# Good morning"\n')
     if MEASURED in os.environ:

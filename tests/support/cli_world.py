@@ -148,7 +148,7 @@ class Program:
             return self.anew(*arguments, **environment)
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
             streams = (out.fileno(), err.fileno())
-            code = self._fork_server.run(arguments, variables, self.data.parent, streams, seconds=60)
+            code = self._fork_server.run(arguments, variables, self.data.parent, streams, seconds=180)
             return Done(code, *(stream.seek(0) or stream.read() for stream in (out, err)))
 
     def anew(self, *arguments: str, **environment: str) -> Done:
@@ -160,7 +160,7 @@ class Program:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -231,7 +231,7 @@ def program(tmp_path: Path, fork_server: ForkServer) -> Iterator[Program]:
     program.end()
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = 180) -> Any:
     """What `condition` returns as soon as that is true; fails when it is not within the time."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

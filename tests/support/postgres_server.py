@@ -66,7 +66,7 @@ class PostgresServer:
             "--encoding=UTF8",
         ]
         subprocess.run(
-            [*initdb, "--locale=C", self._data], check=True, capture_output=True, user=self.user, cwd="/", timeout=60
+            [*initdb, "--locale=C", self._data], check=True, capture_output=True, user=self.user, cwd="/", timeout=180
         )
         self._listens = "*" if networked else "127.0.0.1"
         if networked:

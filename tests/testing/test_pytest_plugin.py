@@ -42,5 +42,5 @@ def test_what_the_fixture_made_ends_with_its_test_also_where_that_fails(tmp_path
     (tmp_path / "test_mine.py").write_text(TESTS)
     start = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); import pytest; pytest.main()"
     command = [sys.executable, "-c", start, *OPTIONS]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=180)
     assert "1 failed, 1 passed" in done.stdout, done
