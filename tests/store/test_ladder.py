@@ -14,9 +14,10 @@ import pytest
 from jarvis_trio.errors import StoreError
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.store.schema import STEPS, TRIGGERS, Step
+from jarvis_trio.store.schema import STEPS, TRIGGERS, Step, shape
 from jarvis_trio.store.sqlite import SqliteFile
-from tests.support.core_fakes import ASSISTANTS, START, FakeClock, MakeEngine, a_task
+from tests.support.core_fakes import ASSISTANTS, START, FakeClock, MakeEngine, Notes, a_task
+from tests.support.release_file import write_file
 
 RELEASES = Path(__file__).parent.parent / "support" / "releases"
 """Dumps of files that older releases wrote, with rows of every kind; the name is the number of their last step."""
@@ -118,6 +119,31 @@ def test_a_file_that_went_back_to_1_0_0_comes_up_again_as_it_was(path: Path) -> 
     assert not {name for name, _ in others(path)} & set(TRIGGERS)
     MemoryStore(path).close()
     assert {table: rows(path, table) for table in before} == before
+
+
+def test_the_file_of_a_release_has_rows_of_every_kind(path: Path) -> None:
+    write_file(path)
+    with MemoryStore(path) as store:
+        assert not [table for table in shape(STEPS).tables if not store.value(f"SELECT count(*) FROM {table}")]
+        assert {str(run.status) for run in store.list_runs()} == set(RunStatus)
+
+
+@pytest.mark.law(3)
+@pytest.mark.law(8)
+@pytest.mark.parametrize("dump", sorted(RELEASES.glob("*.sql")), ids=lambda dump: str(dump.stem))
+def test_the_file_of_every_release_is_read_and_what_it_left_to_do_is_done(
+    tmp_path: Path, make_engine: MakeEngine, dump: Path
+) -> None:
+    path = tmp_path / "old.db"
+    write_release(path, int(dump.stem))
+    clock, notes = FakeClock(START.replace(hour=12)), Notes()
+    with MemoryStore(path, clock=clock) as store:
+        runs, letters = len(store.list_runs()), store.outbox.letters_waiting()
+        make_engine({"note": notes}, store=store, clock=clock).evaluate_due_tasks()
+        assert len(store.list_runs()) > runs > 30
+        assert letters > 5
+        assert not store.list_runs(status=RunStatus.RUNNING)
+    assert {name for name, *_ in notes.calls} >= {"every 5 minutes"}
 
 
 @pytest.mark.law(3)
