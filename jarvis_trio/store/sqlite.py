@@ -328,7 +328,9 @@ class SqliteFile:
             if table.columns.get("id") == NUMBERED and not table.theirs
         }
         found = self.execute("SELECT name FROM main.sqlite_sequence WHERE seq = ?", (_HIGHEST,)).rows
-        return [row[0] for row in found if row[0] in ours]
+        noted = {row[0] for row in found}  # an UPDATE of a row's number is not noted there
+        query = "SELECT 1 FROM {} WHERE id = ?"
+        return [name for name in ours if name in noted or self.execute(query.format(name), (_HIGHEST,)).rows]
 
     # Opening.
 

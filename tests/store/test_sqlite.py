@@ -274,20 +274,25 @@ def test_the_log_does_not_keep_the_size_that_a_long_reader_made_it_grow_to(path:
 
 
 @pytest.mark.law(3)
+@pytest.mark.parametrize("how", ["inserted", "renumbered"])
 @pytest.mark.parametrize("when", ["before the start", "under the daemon"])
-def test_a_row_with_the_highest_number_does_not_stop_the_history(path: Path, clock: FakeClock, when: str) -> None:
+def test_a_row_with_the_highest_number_does_not_stop_the_history(
+    path: Path, clock: FakeClock, when: str, how: str
+) -> None:
+    number = HIGHEST if how == "inserted" else 7
     insert = (
         "INSERT INTO task_runs (id, task_id, task_name, scheduled_for, attempt, started_at, status)"
-        f" VALUES ({HIGHEST}, 77, 'theirs', '2026-01-01T00:00:00+00:00', 1, '2026-01-01T00:00:00+00:00', 'executed')"
+        f" VALUES ({number}, 77, 'theirs', '2026-01-01T00:00:00+00:00', 1, '2026-01-01T00:00:00+00:00', 'executed');"
+        f" UPDATE task_runs SET id = {HIGHEST} WHERE id = 7"
     )
     if when == "before the start":
         MemoryStore(path).close()
         with opened(path) as theirs:
-            theirs.execute(insert)
+            theirs.executescript(insert)
     with a_daemon(path, clock) as (store, tick, notes):
         if when == "under the daemon":
             with opened(path) as theirs:
-                theirs.execute(insert)
+                theirs.executescript(insert)
         clock.advance(minutes=5)
         tick()
         assert notes.names == ["old"]

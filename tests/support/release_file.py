@@ -49,7 +49,11 @@ TASKS: tuple[ScheduledTask, ...] = (
     ),
     a_task("has no time left", every={"minutes": 30}, handler="hang"),
     a_task("unknown type", every={"minutes": 15}, handler="morning_brief"),
-    a_task("late is useless", every={"minutes": 23}, policy={"misfire_grace_seconds": 60, "alert_after_seconds": 864_000}),
+    a_task(
+        "late is useless",
+        every={"minutes": 23},
+        policy={"misfire_grace_seconds": 60, "alert_after_seconds": 864_000},
+    ),
     a_task("set aside", every={"minutes": 0}),
     a_task("anywhere", every={"days": 1}, policy={"on": "any"}),
     a_task("removed"),
@@ -62,7 +66,8 @@ OTHERS = (
     " VALUES ('old backups', 'stale_backup', '{\"max_age_hours\": 48}')",
     "INSERT INTO delegations (task, delegated_to, due_date) VALUES ('write the report', 'Ada', '2026-03-01')",
     "INSERT INTO decisions (title, created_at) VALUES ('which bank', '2026-02-01T10:00:00')",
-    "INSERT INTO facts (category, key, value, confidence) VALUES ('work', 'backup_last_success', '2026-03-01: ok', 0.9)",
+    "INSERT INTO facts (category, key, value, confidence)"
+    " VALUES ('work', 'backup_last_success', '2026-03-01: ok', 0.9)",
     "INSERT INTO machines (name, identity, seen_at, labels, takes, handlers, version, clock_ahead_seconds)"
     " VALUES ('attic', 'a1b2', '2026-03-02T09:00:00+00:00', '[\"gpu\"]', 'any', '[\"custom\"]', '2.0.0', 0.25)",
     "INSERT INTO lost_processes VALUES ('attic/12:34', '2026-03-02T09:00:00+00:00')",
