@@ -72,6 +72,8 @@ def _version(connection: Connection, known: int) -> int:
     try:
         found = int(rows[0][0]) if rows else 0
     except (ValueError, TypeError):
+        found = -1
+    if found < 0:
         says = f"the database's schema version makes no sense: {rows[0][0]!r}"
         raise StoreError(says, fix="restore a backup of it") from None
     if found > known:

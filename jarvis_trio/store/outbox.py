@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -78,9 +79,12 @@ class Outbox:
             f" WHERE {here} GROUP BY 1, 2",
             values,
         )
-        return [
-            FirstLetter(row["channel"], bool(row["is_addressed"]), from_microseconds(row["due_at"])) for row in rows
-        ]
+        first = []
+        for row in rows:
+            with suppress(TypeError, OverflowError):  # another program wrote what is no time
+                due_at = from_microseconds(row["due_at"])
+                first.append(FirstLetter(row["channel"], bool(row["is_addressed"]), due_at))
+        return first
 
     def take_letter(self, first: FirstLetter, now: datetime, again_at: datetime) -> Letter | None:
         """Take a letter like `first` that is due, so that nobody else sends it meanwhile.

@@ -23,9 +23,10 @@ The races, each with what decides it:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import Due, ScheduledTask, require_id
@@ -53,6 +54,10 @@ SELECT (SELECT q.due_at {queue} WHERE {ready} {others} ORDER BY q.due_at LIMIT 1
     EXISTS (SELECT 1 FROM task_runs WHERE live = 1 AND (owner IS NULL OR owner <> ?)),
     EXISTS (SELECT 1 FROM requests WHERE answered_at IS NULL)
 """
+
+
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +110,16 @@ class TaskQueue:
         """What has been due the longest at `now`; a task that was changed comes before all others.
 
         The tasks `without` are passed over, and unless `shared`, those that other machines may
-        run as well.
+        run as well. A row of another program that makes no sense is made again.
         """
+        while row := self._head_row(now, without, shared=shared):
+            try:
+                return _to_due(row)
+            except (TypeError, ValueError, OverflowError):
+                self._make_again(row)
+        return None
+
+    def _head_row(self, now: datetime, without: Collection[int], *, shared: bool) -> Row | None:
         ready, values = self._ready(shared=shared)
         rows = self._database.read(
             f"SELECT {TASK}, q.attempt AS q_attempt, q.due_at = {UNSETTLED} AS q_changed, q.scheduled_for AS q_slot,"
@@ -116,7 +129,16 @@ class TaskQueue:
             " ORDER BY q.due_at, q.task_id, q.attempt LIMIT 1",
             (to_microseconds(now), *values),
         )
-        return _to_due(rows[0]) if rows else None
+        return rows[0] if rows else None
+
+    def _make_again(self, row: Row) -> None:
+        task = to_task(row)
+        self._database.write(
+            "DELETE FROM task_queue WHERE task_id = ? AND attempt = ? AND scheduled_for = ?",
+            (require_id(task), row["q_attempt"], row["q_slot"]),
+        )
+        self.unsettle(task)
+        _logger.warning("A row of the queue made no sense; task %r is read again", task.name, extra={"task": task.name})
 
     def _ready(self, *, shared: bool) -> Condition:
         """What can be run now, and here. Any machine may read a task that was changed."""
@@ -207,7 +229,8 @@ class TaskQueue:
             f"SELECT {TASK}, q.scheduled_for AS q_slot, q.waits_from AS q_from {_QUEUE}"
             f" WHERE q.attempt = 1 AND q.due_at > {UNSETTLED} AND t.enabled = 1"
         )
-        return [(to_task(row), from_microseconds(row["q_slot"]), _instant_or_none(row["q_from"])) for row in rows]
+        found = ((to_task(row), _instant_or_none(row["q_slot"]), _instant_or_none(row["q_from"])) for row in rows)
+        return [(task, slot, origin) for task, slot, origin in found if slot is not None]
 
     def backlog(self, now: datetime, without: Collection[int] = ()) -> Backlog:
         """How many enabled tasks are overdue at `now` (aware UTC), and which one is next.
@@ -219,7 +242,7 @@ class TaskQueue:
         settled = f"{_QUEUE} WHERE q.attempt = 1 AND q.due_at > {UNSETTLED} AND t.enabled = 1 {others}"
         overdue = int(self._database.value(f"SELECT count(*) {settled} AND q.due_at <= ?", (instant,)))
         first = self._database.read(f"SELECT t.name, q.scheduled_for {settled} ORDER BY q.due_at LIMIT 1")
-        slots = [(str(row[0]), from_microseconds(row[1])) for row in first]
+        slots = [(str(row[0]), at) for row in first if (at := _instant_or_none(row[1])) is not None]
 
         for task in self._unsettled(others):
             if (at := stored_next_run(task, self._database.clock.zone())) is not None:
@@ -284,6 +307,11 @@ def _others(without: Collection[int]) -> str:
 
 
 def _to_due(row: Row) -> Due:
+    """Raises TypeError, ValueError or OverflowError for a row that makes no sense."""
+    if not (_is_number(row["q_attempt"], 1) and _is_number(row["q_collapsed"], 0) and isinstance(row["q_slot"], int)):
+        raise ValueError("not a number of attempts or slots, or of microseconds")
+    if row["q_changed"] and row["q_attempt"] > 1:
+        raise ValueError("only a next slot can be unsettled")
     since = row["q_running_since"]
     return Due(
         task=to_task(row),
@@ -297,6 +325,10 @@ def _to_due(row: Row) -> Due:
     )
 
 
+def _is_number(value: object, least: int) -> bool:
+    return isinstance(value, int) and least <= value < 1 << 31
+
+
 def _since(text: str) -> datetime:
     """When a live run started; the Unix epoch if another program wrote what nobody can read."""
     try:
@@ -306,4 +338,11 @@ def _since(text: str) -> datetime:
 
 
 def _instant_or_none(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else from_microseconds(microseconds)
+    """The instant; None too for what lies behind the calendar or is not a number: it never comes."""
+    if microseconds is None:
+        return None
+    try:
+        return from_microseconds(microseconds)
+    except (TypeError, OverflowError):
+        is_before = isinstance(microseconds, int) and microseconds < UNSETTLED
+        return _BEFORE_ALL if is_before else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import ASIDE, ScheduledTask, TroubleKind
-from jarvis_trio.notation.instants import parse_instant, to_microseconds, utc_text
+from jarvis_trio.notation.instants import from_microseconds, parse_instant, to_microseconds, utc_text
+from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 from jarvis_trio.store.tasks import TASK, to_task
 
@@ -52,10 +54,7 @@ class TroubleTable:
         """What is wrong, with one task or with all, by task."""
         condition, values = ("", ()) if task_id is None else ("WHERE task_id = ?", (task_id,))
         rows = self._database.read(f"SELECT * FROM task_troubles {condition} ORDER BY task_id, kind", values)
-        return [
-            Trouble(row["task_id"], TroubleKind(row["kind"]), parse_instant(row["since"]), row["reason"])
-            for row in rows
-        ]
+        return list(_readable(rows))
 
     def is_in_trouble(self, task_id: int, kind: TroubleKind) -> bool:
         """Whether a task is in a trouble of that kind."""
@@ -106,3 +105,18 @@ class TroubleTable:
             (to_microseconds(now),),
         )
         return [to_task(row) for row in rows]
+
+
+def _readable(rows: Iterable[Row]) -> Iterator[Trouble]:
+    """Without the kinds that another program, or a later one of ours, has written there."""
+    for row in rows:
+        if row["kind"] in set(TroubleKind):
+            yield Trouble(row["task_id"], TroubleKind(row["kind"]), _since(row["since"]), str(row["reason"]))
+
+
+def _since(text: str) -> datetime:
+    """The Unix epoch for what nobody can read: the trouble is there all the same."""
+    try:
+        return parse_instant(text)
+    except ScheduleError:
+        return from_microseconds(0)

@@ -121,6 +121,15 @@ def test_a_file_that_went_back_to_1_0_0_comes_up_again_as_it_was(path: Path) -> 
     assert {table: rows(path, table) for table in before} == before
 
 
+@pytest.mark.parametrize("version", ["soon", "-5", None])
+def test_a_version_that_makes_no_sense_is_refused_in_one_line(path: Path, version: str | None) -> None:
+    MemoryStore(path).close()
+    with opened(path) as connection:
+        connection.execute("UPDATE jarvis_meta SET value = ? WHERE key = 'schema_version'", (version,))
+    with pytest.raises(StoreError, match="schema version makes no sense"):
+        MemoryStore(path)
+
+
 def test_the_file_of_a_release_has_rows_of_every_kind(path: Path) -> None:
     write_file(path)
     with MemoryStore(path) as store:

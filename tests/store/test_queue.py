@@ -12,8 +12,8 @@ import pytest
 
 from jarvis_trio.models import Outcome, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.store.outbox import FirstLetter
-from tests.support.core_fakes import START, FakeClock, a_task
+from jarvis_trio.store.outbox import FirstLetter, Letter
+from tests.support.core_fakes import START, FakeClock, MakeEngine, Notes, a_task
 
 MINUTE = timedelta(minutes=1)
 
@@ -35,6 +35,75 @@ def heads(store: MemoryStore, now: datetime) -> list[tuple[str, datetime, int]]:
         else:
             store.queue.dequeue_retry(require_id(due.task), due.scheduled_for, due.attempt)
     return found
+
+
+RUBBISH: list[tuple[str, object]] = [
+    ("attempt", 0),
+    ("attempt", -1),
+    ("attempt", "abc"),
+    ("attempt", 2**62),
+    ("scheduled_for", "abc"),
+    ("scheduled_for", 2**62),
+    ("scheduled_for", -(2**62)),
+    ("due_at", -(2**62)),
+    ("scheduled_for", 1.5),
+    ("collapsed", "many"),
+    ("waits_from", b"\xff"),
+]
+
+
+@pytest.mark.sqlite
+@pytest.mark.law(4)
+@pytest.mark.parametrize(("column", "value"), RUBBISH)
+def test_a_row_of_the_queue_that_makes_no_sense_is_made_again(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes, column: str, value: object
+) -> None:
+    engine = make_engine()
+    for name in ("bad", "good"):
+        store.store_scheduled_task(a_task(name))
+    engine.evaluate_due_tasks()
+    store.write(f"UPDATE task_queue SET {column} = ? WHERE task_id = 1", (value,))
+    for _ in range(2):
+        clock.advance(minutes=5)
+        engine.evaluate_due_tasks()
+    assert sorted(name for name, *_ in notes.calls) == ["bad", "bad", "good", "good"]
+
+
+@pytest.mark.law(4)
+def test_a_retry_that_names_no_time_is_made_again(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    engine = make_engine()
+    task = store.store_scheduled_task(a_task())
+    engine.evaluate_due_tasks()
+    store.queue.enqueue_retry(task, START, 2, datetime(1970, 1, 1, tzinfo=UTC))
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    assert notes.slots == [START + 5 * MINUTE]
+
+
+@pytest.mark.sqlite
+@pytest.mark.law(4)
+@pytest.mark.parametrize("value", ["abc", b"\xff", 2**62, -(2**62)])
+@pytest.mark.parametrize("table", ["task_queue", "outbox", "task_deadlines"])
+def test_a_time_that_makes_no_sense_holds_up_nobody_else(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes, table: str, value: object
+) -> None:
+    engine = make_engine()
+    for name in ("bad", "good"):
+        store.store_scheduled_task(a_task(name, policy={"alert_after_seconds": 60}))
+    engine.evaluate_due_tasks()
+    store.outbox.post(Letter("nobody", None, "bad", "error", None, "today"), clock.now() + timedelta(hours=1))
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    condition = "channel = 'nobody'" if table == "outbox" else "task_id = 1"
+    assert store.write(f"UPDATE {table} SET due_at = ? WHERE {condition}", (value,)).count
+    for _ in range(2):
+        clock.advance(minutes=5)
+        engine.evaluate_due_tasks()
+        engine.next_due_at()
+        engine.next_delivery_at()
+    assert [name for name, *_ in notes.calls if name == "good"] == ["good"] * 3
 
 
 @pytest.mark.law(3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -30,6 +30,16 @@ def test_a_trouble_begins_once_and_keeps_its_first_reason(store: MemoryStore) ->
     assert store.troubles.begin_trouble(1, FAILING, "no net", START.astimezone(ZoneInfo("Asia/Tokyo")))
     assert not store.troubles.begin_trouble(1, FAILING, "no disk", START + MINUTE)
     assert store.troubles.list_troubles() == [Trouble(1, FAILING, START, "no net")]
+
+
+@pytest.mark.law(4)
+def test_a_trouble_that_another_program_wrote_is_read_as_far_as_it_makes_sense(store: MemoryStore) -> None:
+    for kind, since in (("failing", "soon"), ("tired", "2026-03-02T09:00:00+00:00")):
+        store.write("INSERT INTO task_troubles VALUES (1, ?, ?, 'theirs')", (kind, since))
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert store.troubles.list_troubles() == [Trouble(1, FAILING, epoch, "theirs")]
+    assert store.troubles.end_troubles(1, [FAILING])
+    assert store.troubles.list_troubles() == []
 
 
 def test_troubles_of_two_kinds_and_of_two_tasks_are_told_apart(store: MemoryStore) -> None:
