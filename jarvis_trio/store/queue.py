@@ -338,7 +338,7 @@ def _since(text: str) -> datetime:
 
 
 def _instant_or_none(microseconds: int | None) -> datetime | None:
-    """The instant; None too for what lies behind the calendar or is not a number: it never comes."""
+    """The instant; None too for what never comes: beyond the calendar, or not a number."""
     if microseconds is None:
         return None
     try:
