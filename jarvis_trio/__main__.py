@@ -27,9 +27,11 @@ def run() -> "NoReturn":
     undo_inherited()
     leave_the_work_to_a_child()
     bind_offspring()
-    code = main()
-
-    end_at_interrupts()  # of a command that is over
+    try:
+        code = main()
+    except KeyboardInterrupt:  # a second one, while `main` told of the first
+        code = 1
+    end_at_interrupts()  # the command is over
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

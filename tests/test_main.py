@@ -98,3 +98,33 @@ def test_ctrl_c_during_an_import_ends_any_command_in_one_line(module: str, comma
     words = [sys.executable, "-c", CTRL_C_AT_AN_IMPORT, module, command]
     done = subprocess.run(words, env=program.environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=180)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "jarvis-trio: interrupted\n")
+
+
+# The first Ctrl-C comes at the import of rich, in the command itself; the second as the first is told.
+CTRL_C_TWICE = """
+import os, runpy, signal, sys
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == "rich.console":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+class Stderr:
+    def write(self, text):
+        os.kill(os.getpid(), signal.SIGINT)
+        return sys.__stderr__.write(text)
+    def flush(self):
+        sys.__stderr__.flush()
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, CtrlC())
+sys.stderr = Stderr()
+runpy.run_module("jarvis_trio", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_prints_no_traceback_either(program: Program) -> None:
+    program("init")
+    words = [sys.executable, "-c", CTRL_C_TWICE, "list"]
+    done = subprocess.run(words, env=program.environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr

@@ -54,7 +54,7 @@ SECTIONS = {
         _command("edit", "edit:edit", "Change a task."),
         _command("remind", "remind:remind", "Tell you a text at a time."),
         _command("list", "list:list_tasks", "List the tasks, with their next and their last run."),
-        _command("show", "show:show", "Show a task, or one run with all its output."),
+        _command("show", "show:show", "Show a task, or one run with its result."),
         _command("pause", "control:pause", "Stop scheduling tasks, until they are resumed."),
         _command("resume", "control:resume", "Schedule paused tasks again."),
         _command("remove", "control:remove", "Remove tasks; their history stays."),

@@ -161,6 +161,14 @@ def test_purge_lists_what_the_program_made_and_leaves_what_it_did_not(linux: Lin
     assert not cli.data.exists()
 
 
+def test_purge_that_nobody_can_confirm_leaves_the_service(linux: Linux) -> None:
+    linux.cli.ok("init")
+    linux.cli.ok("service", "install", "--anyway")
+    assert "nobody is there to be asked" in linux.cli.fails("service", "uninstall", "--purge", code=2)
+    assert linux.unit.exists()
+    assert linux.state["active"] == "active"
+
+
 @pytest.mark.slow
 def test_purge_leaves_nothing_of_a_daemon_that_ran(program: Program) -> None:
     """Whoever has the program write another file adds its name to `service.purge`."""

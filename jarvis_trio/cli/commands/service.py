@@ -133,11 +133,13 @@ def uninstall_command(session: CommandSession, with_files: bool, yes: bool, dry_
       jarvis-trio service uninstall
       jarvis-trio service uninstall --purge --dry-run
     """
+    if with_files and not (yes or dry_run or sys.stdin.isatty()):
+        raise click.UsageError("nobody is there to be asked; give --yes to remove them")
     plan = plan_purge(session.settings, Path.home()) if with_files else None
     carry_out(_steps(session, "uninstall"), dry_run)
     if plan is not None:
         _show_purge(plan)
-        if not dry_run and (yes or _wants_purge()):
+        if not dry_run and (yes or click.confirm("Remove them? The history and your tasks go with them")):
             _purge(session, plan)
 
 
@@ -245,12 +247,6 @@ def _show_purge(plan: Purge) -> None:
         say_short(f"  {path}{' (if nothing else is in it)' if path in plan.folders else ''}")
     for path, why in plan.kept:
         say_short(f"  {path} stays: {why}")
-
-
-def _wants_purge() -> bool:
-    if not sys.stdin.isatty():
-        raise click.UsageError("nobody is there to be asked; give --yes to remove them")
-    return click.confirm("Remove them? The history and your tasks go with them")
 
 
 def _purge(session: CommandSession, plan: Purge) -> None:

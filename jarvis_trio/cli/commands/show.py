@@ -27,7 +27,7 @@ _LONGEST_NUMBER = len(str(2**63))
 @json_option
 @pass_looking_session
 def show(session: Session, name: str, as_json: bool) -> None:
-    """Show a task, or one run with all its output.
+    """Show a task, or one run with its result.
 
     RUN is the number that `history` lists.
 
