@@ -166,6 +166,7 @@ def talk(process: subprocess.Popen[str], frames: tuple[str, ...]) -> tuple[list[
     return said.decode().splitlines(), err
 
 
+@pytest.mark.thorough
 def test_without_a_daemon_a_run_is_refused_in_one_line(home: Program) -> None:
     call = {
         "jsonrpc": "2.0",

@@ -81,8 +81,8 @@ def test_a_program_that_is_not_there_is_a_reason(cli: Cli, crontab: Path) -> Non
 
 
 def test_a_crontab_comes_from_a_pipe_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"0 9 * * * echo caf\xe9\n")))
-    cli.ok("import", "--crontab", "-", "--yes")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"0 9 * * * echo hello\n0 9 * * * echo caf\xe9\n")))
+    assert "it is not UTF-8: 'echo caf" in cli.ok("import", "--crontab", "-", "--yes")
     assert cli.names() == ["echo"]
 
 

@@ -90,7 +90,9 @@ def test_an_excerpt_is_cut_by_its_length_as_json(letter: str) -> None:
 
 @pytest.mark.law(4)
 @pytest.mark.slow  # four seconds each: processes that hop for as long as they are let
-@pytest.mark.parametrize("pause", ["0.05", "0.002", "0"])
+@pytest.mark.parametrize(
+    "pause", ["0.002", *(pytest.param(pause, marks=pytest.mark.thorough) for pause in ("0.05", "0"))]
+)
 def test_law_4_what_forks_and_changes_its_session_over_and_over_is_ended(tmp_path: Path, pause: str) -> None:
     file, cancelled = tmp_path / "hops", threading.Event()
     file.touch()

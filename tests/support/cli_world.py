@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pytest
 
@@ -146,10 +146,18 @@ class Program:
         variables = self.environment | environment
         if self._fork_server is None or _of_the_interpreter(variables) != _of_the_interpreter(base_environment()):
             return self.anew(*arguments, **environment)
-        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        with tempfile.TemporaryFile("w+") as out:
+            done = self.into(out, *arguments, **environment)
+            return done._replace(out=out.seek(0) or out.read())
+
+    def into(self, out: IO[str], *arguments: str, **environment: str) -> Done:
+        """Run a command to its end, in a process that is forked, with a file as its stdout."""
+        assert self._fork_server is not None
+        variables = self.environment | environment
+        with tempfile.TemporaryFile("w+") as err:
             streams = (out.fileno(), err.fileno())
             code = self._fork_server.run(arguments, variables, self.data.parent, streams, seconds=180)
-            return Done(code, *(stream.seek(0) or stream.read() for stream in (out, err)))
+            return Done(code, "", err.seek(0) or err.read())
 
     def anew(self, *arguments: str, **environment: str) -> Done:
         """Run a command to its end, in an interpreter of its own: for what is about its start."""

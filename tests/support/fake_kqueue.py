@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ class kqueue:  # as the module `select` names it
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None)
         self._descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._watched: dict[int, tuple[int, tuple[int, int]]] = {}
 
     def fileno(self) -> int:
         return self._descriptor
@@ -40,13 +42,37 @@ class kqueue:  # as the module `select` names it
         for event in changes or ():
             assert (event.filter, event.flags) == (KQ_FILTER_VNODE, KQ_EV_ADD | KQ_EV_CLEAR)
             wanted = sum({bit for note, bits in _AS_INOTIFY.items() if event.fflags & note for bit in _bits(bits)})
-            self._libc.inotify_add_watch(self._descriptor, f"/proc/self/fd/{event.ident}".encode(), wanted)
+            number = self._libc.inotify_add_watch(self._descriptor, f"/proc/self/fd/{event.ident}".encode(), wanted)
+            self._watched[number] = (event.ident, _identity(event.ident))
+        found: list[bytes] = []
         with suppress(BlockingIOError):
-            return [os.read(self._descriptor, 65536)] if max_events else []
-        return []
+            while max_events and not found:
+                found = [event for event in _events(os.read(self._descriptor, 65536)) if self._is_open(event)]
+        return found
+
+    def _is_open(self, event: bytes) -> bool:
+        """Whether the descriptor that was added still is that file: its events go when it is closed."""
+        (number,) = struct.unpack_from("i", event)
+        ident, identity = self._watched.get(number, (-1, (0, 0)))
+        with suppress(OSError):
+            return _identity(ident) == identity
+        return False
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _events(data: bytes) -> Iterator[bytes]:
+    """inotify(7): number, mask, cookie, length of the name that follows."""
+    while data:
+        size = struct.calcsize("iIII") + struct.unpack_from("iIII", data)[3]
+        yield data[:size]
+        data = data[size:]
 
 
 def _bits(mask: int) -> list[int]:
