@@ -65,8 +65,9 @@ class Beat:
         """Make the calls. Ends after `stop` or `work_off`, with the last call."""
         async with trio.open_nursery() as calls:
             while not self._stopped:
-                seconds = self.pace.seconds_to_wait(self._now())
-                if self.pace.wants_answer(self._now()):
+                now = self._now()
+                seconds = self.pace.seconds_to_wait(now)
+                if self.pace.wants_answer(now):
                     self.pace.asked()
                     self.pace.answered(await self._ask())
                 elif seconds <= 0:

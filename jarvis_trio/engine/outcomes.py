@@ -76,8 +76,9 @@ class Outcomes:
         claim, outcome = ended.claim, ended.outcome
         if outcome.cut_off:
             outcome = replace(outcome, reason=f"{outcome.reason}{self._run_again(ended)}")
+            ended = replace(ended, outcome=outcome)
         if self._store.runs.finish_run(claim, outcome, ended.at, note_in_task=note_in_task):
-            self._follow_up(replace(ended, outcome=outcome))
+            self._follow_up(ended)
         else:
             self._write_late(ended)
 

@@ -20,8 +20,10 @@ def log_start(claim: Claim) -> None:
 def log_end(ended: Ended) -> None:
     """A run has ended: as what, after how long, and why."""
     claim, outcome = ended.claim, ended.outcome
-    took = duration_text(timedelta(milliseconds=(ended.at - claim.started_at) // timedelta(milliseconds=1)))
     level = logging.INFO if outcome.status in (RunStatus.EXECUTED, RunStatus.INTERRUPTED) else logging.WARNING
+    if not _logger.isEnabledFor(level):  # in a simulation, for one
+        return
+    took = duration_text(timedelta(milliseconds=(ended.at - claim.started_at) // timedelta(milliseconds=1)))
     reason = "" if outcome.reason is None else f": {outcome.reason}"
     _logger.log(level, "Task %r: %s in %s%s", claim.task.name, outcome.status, took, reason, extra=_of(claim))
 
