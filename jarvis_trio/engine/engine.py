@@ -128,46 +128,46 @@ class SchedulerEngine:
         clock: Clock | None = None,
         lead: timedelta = timedelta(0),
     ) -> None:
+        handlers, notices, outputs = _complete(memory_store, handlers, notices, outputs)
+        limits = limits or Limits()
         self.memory_store = memory_store
         self.tell_due: Callable[[datetime | None], None] | None = None
-        self._lead = lead
-        self._early_at: datetime | None = None
-        self._clock = clock or memory_store.clock
-        if handlers is None or notices is None:
-            default = equip(memory_store)
-            handlers = default.handlers if handlers is None else handlers
-            notices = notices or default.notices
-            outputs = outputs or default.outputs
         self._handlers = handlers
         self._notices = notices
-        limits = limits or Limits()
+        self._lead = lead
+        self._clock = clock or memory_store.clock
+
         self._deliveries = notices.deliveries
         self._peers = peers or Peers.beside(memory_store.path)
         self._outcomes = Outcomes(memory_store, notices, random or Random())
         self._zones = ZoneWatch(memory_store)
         self._planner = Planner(memory_store, self._clock, notices, handlers, self._zones, self._peers)
         self._refusals = Refusals(memory_store, self._clock, notices, limits.refused_pause)
-        self._claims = Claims(
-            memory_store,
-            self._clock,
-            self._peers,
-            handlers,
-            notices,
-            self._planner,
-            limits,
-            self._refusals,
-        )
-
+        self._claims = self._make_claims(limits)
         self._calls = Calls(memory_store, self._clock, handlers, runner, timeout, lead)
         self._results = Results(memory_store, handlers)
         self._wall = WallClock(self._clock)
         self._history = History(memory_store, limits, outputs)
         self._running = Running(memory_store)
         self._errands = Errands(memory_store, self._claims, self._running, self._peers, handlers)
+
         self._guard = threading.Lock()
         self._seen: tuple[Hashable, Ahead | None] = (None, None)
+        self._early_at: datetime | None = None
         self._zone: str | None = None
         self._stopped_at: float | None = None
+
+    def _make_claims(self, limits: Limits) -> Claims:
+        return Claims(
+            self.memory_store,
+            self._clock,
+            self._peers,
+            self._handlers,
+            self._notices,
+            self._planner,
+            limits,
+            self._refusals,
+        )
 
     def evaluate_due_tasks(self, now: datetime | None = None) -> list[dict[str, Any]]:
         """One tick: run what is due, one task after the other, until nothing is.
@@ -528,6 +528,20 @@ class SchedulerEngine:
         finally:
             outcome = self._peers.end(claim, self._running.end(claim, outcome))
         return outcome
+
+
+def _complete(
+    store: MemoryStore, handlers: Mapping[str, Handler] | None, notices: Notices | None, outputs: Outputs | None
+) -> tuple[Mapping[str, Handler], Notices, Outputs | None]:
+    """What was given, and in place of what was not, what the program comes with."""
+    if handlers is not None and notices is not None:
+        return handlers, notices, outputs
+    default = equip(store)
+    return (
+        default.handlers if handlers is None else handlers,
+        notices or default.notices,
+        outputs or default.outputs,
+    )
 
 
 def _standing(instant: datetime) -> Present:

@@ -6,19 +6,16 @@ modules one part of the tables.
 
 from __future__ import annotations
 
-import os
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from jarvis_trio.clock import Clock
 from jarvis_trio.models import Run, RunStatus, ScheduledTask
 from jarvis_trio.store.assistant import AssistantTables
-from jarvis_trio.store.connection import Connection
 from jarvis_trio.store.database import Database
 from jarvis_trio.store.machines import MachineTable
 from jarvis_trio.store.meta import Notes
 from jarvis_trio.store.outbox import Outbox
-from jarvis_trio.store.places import Here
 from jarvis_trio.store.queue import TaskQueue
 from jarvis_trio.store.requests import RequestTable
 from jarvis_trio.store.runs import RunTable
@@ -39,33 +36,41 @@ class MemoryStore(Database):
     Args and errors as of `Database`.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        clock: Clock | None = None,
-        busy_timeout: timedelta = timedelta(seconds=90),
-        read_only: bool = False,
-        connection: Connection | None = None,
-        machine: Here | str | None = None,
-    ) -> None:
-        super().__init__(
-            path,
-            clock=clock,
-            busy_timeout=busy_timeout,
-            read_only=read_only,
-            connection=connection,
-            machine=machine,
-        )
-        self.tasks = TaskTable(self)
-        self.queue = TaskQueue(self)
-        self.runs = RunTable(self)
-        self.troubles = TroubleTable(self)
-        self.outbox = Outbox(self)
-        self.requests = RequestTable(self)
-        self.machines = MachineTable(self)
-        self.notes = Notes(self)
-        self.assistant = AssistantTables(self)
+    @cached_property
+    def tasks(self) -> TaskTable:
+        return TaskTable(self)
+
+    @cached_property
+    def queue(self) -> TaskQueue:
+        return TaskQueue(self)
+
+    @cached_property
+    def runs(self) -> RunTable:
+        return RunTable(self)
+
+    @cached_property
+    def troubles(self) -> TroubleTable:
+        return TroubleTable(self)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        return Outbox(self)
+
+    @cached_property
+    def requests(self) -> RequestTable:
+        return RequestTable(self)
+
+    @cached_property
+    def machines(self) -> MachineTable:
+        return MachineTable(self)
+
+    @cached_property
+    def notes(self) -> Notes:
+        return Notes(self)
+
+    @cached_property
+    def assistant(self) -> AssistantTables:
+        return AssistantTables(self)
 
     # What other programs call on the store itself.
 
