@@ -66,7 +66,7 @@ class Report:
         yield f"at a load average of {self._load:.1f}, and took {self.seconds / 60:.1f} minutes.\n"
         yield "Compare ratios, not absolute figures. Each value is the median of the rounds, with the lowest and the"
         yield "highest beside it; a ratio is the median of the rounds' own ratios. What each part costs and why is in"
-        yield "[performance.md](../docs/performance.md); every single value is in [results.json](results.json).\n"
+        yield "[performance.md](../docs/performance.md); the rounds' values are in [results.json](results.json).\n"
         for row, reason in self.failed.items():
             yield f"Not measured, since it failed: {row.DOES} ({reason}).\n"
         yield from self._goals()

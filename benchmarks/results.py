@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Protocol, TypeVar
+
+from benchmarks.running import BenchmarkError
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +76,31 @@ class Named(Protocol):
 _Named = TypeVar("_Named", bound=Named)
 
 
-def in_rounds(contestants: Sequence[_Named], rounds: int, measure: Callable[[_Named], float]) -> list[Series]:
-    """Measure all of them in each round, one after the other, so that each round met one state of the machine."""
-    values = [[measure(contestant) for contestant in contestants] for _ in range(rounds)]
+def in_rounds(
+    contestants: Sequence[_Named],
+    rounds: int,
+    measure: Callable[[_Named], float],
+    longest_seconds: float = math.inf,
+) -> list[Series]:
+    """Measure all of them in each round, one after the other, so that each round met one state of the machine.
+
+    After `longest_seconds` no further round begins: on a slow machine there are fewer rounds, and
+    the whole run still ends in time.
+    """
+    until = time.monotonic() + longest_seconds
+    values: list[list[float]] = []
+    while not values or (len(values) < rounds and time.monotonic() < until):
+        values.append([_measured(measure, contestant) for contestant in contestants])
     columns = zip(*values, strict=True)
     return [Series(each.name, column, each.offers) for each, column in zip(contestants, columns, strict=True)]
+
+
+def _measured(measure: Callable[[_Named], float], contestant: _Named) -> float:
+    """What was measured. A program that fails is tried once more, since it would cost the others their results."""
+    try:
+        return measure(contestant)
+    except BenchmarkError:
+        return measure(contestant)
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
