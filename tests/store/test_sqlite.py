@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from jarvis_trio.engine import SchedulerEngine
@@ -126,6 +126,7 @@ def do(theirs: sqlite3.Connection, change: str) -> None:
 @pytest.mark.law(3)
 @pytest.mark.law(4)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@example(changes=["DROP TABLE IF EXISTS task_queue", "DROP TABLE IF EXISTS jarvis_meta"])
 @given(changes=st.lists(st.sampled_from(FOREIGN), min_size=1, max_size=4))
 def test_whatever_another_program_does_to_the_tables_is_put_right_or_told_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture, changes: list[str]
