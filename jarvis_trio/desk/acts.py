@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from jarvis_trio.desk.definition import (
     COMMAND_TYPE,
     changed_columns,
+    check_alerts,
     check_delivery,
     check_handler,
     first_slot,
@@ -51,6 +52,7 @@ _REMINDER_NAME_CHARACTERS = 40
 _SCHEDULE = {"schedule_type", "schedule_config", "policy"}
 _HANDLER = {"handler_type", "handler_config"}
 _DELIVERY = {"delivery_channel", "delivery_config"}
+_ALERT = {"alert", "alert_config"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,7 @@ def add(session: Session, name: str, request: TaskRequest, *, by_person: bool, d
     task = placed(session, _new_task(session, name, request))
     check_handler(task, session)
     check_delivery(task, session)
+    check_alerts(task, session)
     approval = approve_command(session, task, by_person=by_person and not dry_run)
     if dry_run:
         return Saved(task=task, before=None, approval=approval, warnings=_warnings(session, task))
@@ -128,6 +131,8 @@ def change(session: Session, name: str, request: TaskRequest, *, by_person: bool
     columns = changed_columns(request, before, session)
     check_place(session, replace(before, **columns))
     seen = by_person and not dry_run and _is_seen(session, request, before)
+    if request.policy.keys() & _ALERT:
+        check_alerts(replace(before, **columns), session)
     approval = _check_changed(session, replace(before, **columns), columns, by_person=seen)
     columns |= _schedule_again(session, before, columns) | _new_name(session, before, request.name)
     if not columns:

@@ -12,7 +12,7 @@ from jarvis_trio.desk.requests import DEFAULT, NONE, TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import CronError, RequestError, ScheduleError, TaskError
-from jarvis_trio.models import POLICY_OPTIONS, Policy, PolicyKind, ScheduledTask, ScheduleType
+from jarvis_trio.models import POLICY_OPTIONS, Policy, PolicyKind, ScheduledTask, ScheduleType, task_policy
 from jarvis_trio.notation.instants import parse_duration
 from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.notation.moments import read_moment
@@ -79,6 +79,13 @@ def check_delivery(task: ScheduledTask, session: Session) -> None:
 
         config = read_config(task.delivery_config, "delivery_config")
         session.channels.check(task.delivery_channel, config)
+
+
+def check_alerts(task: ScheduledTask, session: Session) -> None:
+    """The same for the channel of a task's alerts. Raises DeliveryError, ScheduleError."""
+    policy = task_policy(task.policy)
+    if policy.alert_channel is not None:
+        session.channels.check(policy.alert_channel, policy.alert_config or {})
 
 
 def _schedule(request: TaskRequest, now: datetime, zone: tzinfo) -> dict[str, str]:

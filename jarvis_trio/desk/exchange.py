@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jarvis_trio.desk.acts import Approval, approve_command
-from jarvis_trio.desk.definition import COMMAND_TYPE, check_delivery, first_slot, same_schedule
+from jarvis_trio.desk.definition import COMMAND_TYPE, check_alerts, check_delivery, first_slot, same_schedule
 from jarvis_trio.desk.entries import COLUMNS, entry_of, task_of
 from jarvis_trio.desk.names import checked_name
 from jarvis_trio.desk.session import Session
@@ -161,6 +161,7 @@ def checked_task(task: ScheduledTask, present: ScheduledTask | None, session: Se
     json_object(task.handler_config, "handler_config", TaskError)
     _check_command(task, session)
     check_delivery(task, session)
+    check_alerts(task, session)
     if present is not None and present.enabled == task.enabled and same_schedule(present, task, zone):
         return replace(task, next_run_at=present.next_run_at)
     return replace(task, next_run_at=local_text(first_slot(task, now, zone), zone))

@@ -11,12 +11,12 @@ from typing import Any
 from jarvis_trio.delivery import read_config
 from jarvis_trio.delivery.secrets import reference
 from jarvis_trio.doctor.findings import Finding, failed, problem, warning
-from jarvis_trio.errors import DeliveryError, HandlerError
+from jarvis_trio.errors import DeliveryError, HandlerError, ScheduleError
 from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.commands import command_of
 from jarvis_trio.handlers.custom import home_folder, passed_on
 from jarvis_trio.handlers.secrets import CommandSecrets
-from jarvis_trio.models import ScheduledTask, TroubleKind
+from jarvis_trio.models import ScheduledTask, TroubleKind, task_policy
 from jarvis_trio.notation.text import counted, moment_words
 from jarvis_trio.schedules.schedule import schedule_warnings
 from jarvis_trio.schedules.warnings import Code, ScheduleWarning
@@ -40,6 +40,7 @@ _TROUBLE_FIXES = {
 }
 _OTHER_TIME = "if that matters, give it another time: jarvis-trio edit {}"
 _DELIVERY = "jarvis-trio edit {} --deliver CHANNEL --deliver-config JSON"
+_ALERT = "jarvis-trio edit {} --alert CHANNEL --alert-config JSON"
 _REFERENCE = "put the URL into secrets.env and name it in its place, as env:NAME"
 
 
@@ -128,6 +129,21 @@ def check_delivery(
         if _holds_secrets(task.delivery_channel, config):
             says = f"{task.name}: an Apprise URL, with its secrets, is in the database"
             yield warning("delivery", says, _for(f"{_REFERENCE}: jarvis-trio edit {{}}", task.name))
+
+
+def check_own_alerts(
+    tasks: Iterable[ScheduledTask], check: Callable[[str, Mapping[str, Any]], None]
+) -> Iterator[Finding]:
+    """Which tasks name a channel for their alerts that cannot deliver them."""
+    for task in tasks:
+        try:
+            policy = task_policy(task.policy)
+            if policy.alert_channel is not None:
+                check(policy.alert_channel, policy.alert_config or {})
+        except ScheduleError:  # the task is set aside for it
+            continue
+        except DeliveryError as error:
+            yield failed("delivery", error, _for(_ALERT, task.name), of=f"{task.name}, its alerts")
 
 
 def check_alerts(settings: Settings, check: Callable[[str, Mapping[str, Any]], None]) -> Iterator[Finding]:

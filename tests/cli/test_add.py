@@ -264,3 +264,19 @@ def test_an_interval_of_weeks_is_an_interval(cli: Cli) -> None:
     cli.ok("add", "poll", "--every", "2w", "--handler", "webhook_poll")
 
     assert cli.task("poll").schedule_config == '{"days": 14}'
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--alert", "emial"], "unknown channel 'emial'; did you mean 'email'?"),
+        (["--alert", "email", "--alert-config", "{}"], "email: "),
+    ],
+)
+def test_a_channel_for_alerts_that_cannot_work_is_refused(cli: Cli, options: list[str], says: str) -> None:
+    assert says in cli.fails("add", "poll", "--every", "5m", "--handler", "webhook_poll", *options)
+    cli.ok("add", "poll", "--every", "5m", "--handler", "webhook_poll")
+    assert says in cli.fails("edit", "poll", *options)
+    assert cli.task("poll").policy in (None, "", "{}")
+    cli.change("poll", policy='{"alert_channel": "pigeon"}')
+    cli.ok("edit", "poll", "--every", "6m")

@@ -588,6 +588,12 @@ def test_delivery_that_cannot_work_is_a_problem(cli: Cli) -> None:
     assert [subject for subject, _ in problems(cli)] == ["delivery"]
 
 
+def test_alerts_of_a_task_that_nobody_would_get_are_a_problem(cli: Cli) -> None:
+    add(cli, "task")
+    cli.change("task", policy='{"alert_channel": "pigeon"}')
+    assert list(problems(cli)) == [("delivery", "task, its alerts: unknown channel 'pigeon'")]
+
+
 def test_a_plain_apprise_url_in_the_database_is_a_warning_and_not_shown(cli: Cli) -> None:
     plain = "json://me:hunter2@example.org"
     for number, urls in enumerate([f'["env:URL", "{plain}"]', f'"{plain}"', '["$URL"]']):

@@ -31,6 +31,7 @@ from jarvis_trio.doctor.tasks import (
     check_commands,
     check_delivery,
     check_handlers,
+    check_own_alerts,
     check_schedules,
     check_troubles,
     check_undelivered,
@@ -190,6 +191,7 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
         yield from check_handlers([task for task in enabled if task not in no_handler], session.handlers)
         yield from check_commands(enabled, settings, environment)
     yield from check_delivery(enabled, session.channels.check)
+    yield from check_own_alerts(enabled, session.channels.check)
     yield from guarded("alerts", _SETTING, partial(check_alerts, settings, session.channels.check))
     yield from check_undelivered(store)
 
