@@ -1,10 +1,11 @@
 """1,000 slots of each, 2 s apart, of daemons that are idle in between. All contestants run at the same time, each as
 a program of its own. Each has its own phase of the two seconds, 0.25 s from the next, so that nobody's slot meets
 another's and all of them met the same machine. A job notes by how much it is called late. The 99th percentile takes
-1,000 samples: that of a hundred is the worst one or two of them. huey looks at its schedule once a second. cronstable,
-cron and DBOS know whole seconds or minutes only; the jobs of the first two are processes that print the time. cron has
-one slot a minute, so its 99th percentile is its worst. DBOS delays a slot at random and looks at its queue once a
-second. APScheduler does not see other programs' writes."""
+1,000 samples: that of a hundred is the worst one or two of them. huey looks at its schedule once a second.
+cronstable, cron and DBOS know whole seconds or minutes only; the jobs of the first two are processes that print the
+time. cron has one slot a minute, so its 99th percentile is its worst, and Debian's starts its jobs a second after
+the minute. DBOS delays a slot at random and looks at its queue once a second. APScheduler does not see other
+programs' writes."""
 
 from __future__ import annotations
 
