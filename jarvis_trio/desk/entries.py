@@ -32,6 +32,9 @@ from jarvis_trio.store.tasks import CONFIGURATIONS
 _COMMAND: Mapping[str, type] = {"command": list, "env": dict, "secrets": list, "cwd": str}
 """The keys of a command's configuration, and their types. An entry holds them at its top level."""
 
+_HOME = "~/"
+"""What a path below the home folder begins with in an entry."""
+
 _TEXTS = ("name", "description", "schedule_type", "handler_type", "delivery_channel")
 COLUMNS = {*_TEXTS, *CONFIGURATIONS, "enabled"}
 """The keys of the older form."""
@@ -125,9 +128,14 @@ def _handler_words(task: ScheduledTask, home: Path) -> dict[str, Any]:
 
 
 def _is_command(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration says of a command what an entry has words for, and nothing else."""
+    """Whether a configuration says of a command what an entry has words for, and nothing else.
+
+    A word that begins with `~/` itself is none that an entry can hold: it would be read as a path
+    below the home folder.
+    """
     kinds = all(isinstance(value, _COMMAND.get(key, ())) for key, value in config.items())
-    return kinds and all(isinstance(word, str) for word in config.get("command", [None]))
+    words = config.get("command", [None])
+    return kinds and all(isinstance(word, str) and not word.startswith(_HOME) for word in words)
 
 
 def _portable(word: str, home: Path) -> str:
@@ -233,8 +241,8 @@ def _command_config(entry: Mapping[str, Any], session: Session) -> dict[str, Any
 
     config = {key: entry[key] for key in _COMMAND if key in entry}
     words = shlex.split(config["command"]) if isinstance(config["command"], str) else config["command"]
-    words = [os.path.expanduser(word) if isinstance(word, str) and word.startswith("~/") else word for word in words]
-    if words and isinstance(words[0], str):
+    words = [os.path.expanduser(word) if isinstance(word, str) and word.startswith(_HOME) else word for word in words]
+    if words and isinstance(words[0], str) and not os.path.isabs(words[0]):
         found = find_executable(words[0], session.environment.get("PATH", os.defpath))
         words = [words[0] if found is None else str(found), *words[1:]]
     config["command"] = words

@@ -57,6 +57,19 @@ def test_an_import_of_what_is_there_changes_nothing(full: Cli) -> None:
     assert [full.task(name) for name in full.names()] == before
 
 
+@pytest.mark.parametrize(
+    "command", [["--shell", "echo a | cat"], ["--", "echo", "~/a", "~"]], ids=["a shell's text", "a tilde"]
+)
+def test_a_command_comes_back_word_for_word(cli: Cli, command: list[str]) -> None:
+    cli.ok("add", "a", "--every", "1d", *command)
+    before, file = cli.task("a").handler_config, cli.data.parent / "tasks.toml"
+    file.write_text(cli.ok("export"))
+    assert cli.ok("import", str(file)) == "0 of 1 tasks are to be added or changed.\n"
+    cli.ok("remove", "a", "--yes")
+    cli.ok("import", str(file), "--yes")
+    assert cli.task("a").handler_config == before
+
+
 def test_the_file_is_in_the_words_of_the_command_line(full: Cli) -> None:
     tasks = {task["name"]: task for task in tomllib.loads(full.ok("export"))["tasks"]}
     program, *words = tasks["a"].pop("command")
