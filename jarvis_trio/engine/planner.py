@@ -21,7 +21,7 @@ from jarvis_trio.errors import ConflictError, ScheduleError
 from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
 from jarvis_trio.notation.instants import parse_instant, utc_text
 from jarvis_trio.schedules.kind import Schedule, SetBack
-from jarvis_trio.schedules.schedule import task_schedule
+from jarvis_trio.schedules.schedule import is_of_another_zone, task_schedule
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.places import place_of
 
@@ -68,7 +68,8 @@ class Planner:
             schedule = task_schedule(task, self._clock.zone())
             self._watch_zone(task)
             stored = None if task.next_run_at is None else parse_instant(task.next_run_at, self._clock.zone())
-            slot = schedule.first(now, partial(self._store.runs.is_slot_over, task), stored)
+            kept = None if is_of_another_zone(task, schedule, stored, now) else stored
+            slot = schedule.first(now, partial(self._store.runs.is_slot_over, task), kept)
         except ScheduleError as error:
             self.set_aside(task, str(error), now)
             return

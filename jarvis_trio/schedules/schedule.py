@@ -99,6 +99,21 @@ def stored_next_run(task: ScheduledTask, machine_zone: tzinfo) -> datetime | Non
     return None
 
 
+def is_of_another_zone(task: ScheduledTask, schedule: Schedule, stored: datetime | None, now: datetime) -> bool:
+    """Whether a row's next run, read as `stored`, is a slot of its schedule in another zone only.
+
+    A command writes it so in a shell with another `TZ`, while no daemon runs that it could ask.
+    A time that is a slot nowhere was set by hand, and counts. So does one that is due.
+    """
+    if stored is None or stored <= now or task.next_run_at is None or schedule.origin(stored, now) is not None:
+        return False
+    there = datetime.fromisoformat(task.next_run_at.strip()).tzinfo
+    if there is None or task_policy(task.policy).timezone is not None:
+        return False
+    read_there = parse_schedule(task.schedule_type, task.schedule_config, there)
+    return read_there.only is None and read_there.origin(stored, now) is not None
+
+
 def calculate_next_run(
     schedule_type: str, schedule_config: str | Mapping[str, Any], from_time: datetime
 ) -> datetime | None:

@@ -835,3 +835,34 @@ def test_the_log_tells_when_the_zone_is_another_and_when_the_clock_was_set_back(
         "The machine's zone is Asia/Tokyo now; tasks without a zone of their own follow",
         "The clock was set back by 10m; schedules are read again",
     ]
+
+
+@pytest.mark.law(5)
+@pytest.mark.parametrize(
+    ("next_run_at", "planned"),
+    [
+        ("2026-03-03T09:00:00+09:00", "2026-03-03T09:00:00+00:00"),  # a slot there, and none here
+        ("2026-03-03T09:30:00+09:00", "2026-03-03T09:30:00+09:00"),  # a slot nowhere: set by hand
+        ("2026-03-03T11:15:00", "2026-03-03T11:15:00"),  # as other programs write it: by hand
+        ("2026-03-01T09:00:00+09:00", "2026-03-03T09:00:00+00:00"),  # was due, and has run
+    ],
+)
+def test_law_5_a_next_run_that_was_computed_in_another_zone_follows_the_daemons(
+    store: MemoryStore, make_engine: MakeEngine, next_run_at: str, planned: str
+) -> None:
+    task = store.store_scheduled_task(a_task(cron="0 9 * * *", next_run_at=next_run_at))
+    make_engine().evaluate_due_tasks()
+    found = store.get_scheduled_task(require_id(task))
+    assert found is not None
+    assert found.next_run_at == planned
+
+
+def test_a_zone_of_the_tasks_own_keeps_its_slot_however_that_is_written(
+    store: MemoryStore, make_engine: MakeEngine
+) -> None:
+    policy = {"timezone": "Asia/Tokyo"}
+    task = store.store_scheduled_task(a_task(cron="0 9 * * *", policy=policy, next_run_at="2026-03-03T00:00:00+00:00"))
+    make_engine().evaluate_due_tasks()
+    found = store.get_scheduled_task(require_id(task))
+    assert found is not None
+    assert found.next_run_at == "2026-03-03T00:00:00+00:00"
