@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support.cli_world import Program, eventually, execute
@@ -155,6 +156,9 @@ def test_ctrl_c_before_the_start_is_seen_leaves_the_run_to_the_daemon(jobs: Prog
     daemon.send_signal(signal.SIGSTOP)
     waiting = jobs.start("run-now", "endless")
     eventually(lambda: requests(jobs) == [("run", 1, None)])
+    asker = psutil.Process(waiting.pid)
+    asked = asker.num_ctx_switches().voluntary
+    eventually(lambda: asker.num_ctx_switches().voluntary >= asked + 20)  # by then it sleeps between its looks
     waiting.send_signal(signal.SIGSTOP)
     daemon.send_signal(signal.SIGCONT)
     eventually(lambda: requests(jobs) == [("run", 0, None)])
