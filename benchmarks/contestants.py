@@ -195,8 +195,11 @@ class Cronstable:
             for number, (command, schedule) in enumerate(jobs)
         ]
         (folder / "jobs.yaml").write_text("jobs:\n" + "".join(lines))
-        process = Process([Environment.PEERS.python, "-m", "cronstable", "-c", str(folder)], environ())
-        return process, process.wait_for_line()
+        log = folder / "log"  # it tells of each job: a pipe that nobody reads is full after 400, and it stands still
+        with log.open("w") as stream:
+            command = [Environment.PEERS.python, "-m", "cronstable", "-c", str(folder)]
+            process = Process(command, environ(), terminal=stream.fileno())
+        return process, process.wait_until(lambda: log.stat().st_size > 0)
 
 
 STANDING: tuple[Standing, ...] = (*PEERS, DBOS, Cronstable())
