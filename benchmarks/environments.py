@@ -5,6 +5,7 @@ APScheduler 3.11 and 4.0.0a6 are two versions of one package, and DBOS pins othe
 
 from __future__ import annotations
 
+import compileall
 import io
 import os
 import subprocess
@@ -47,10 +48,13 @@ class Environment(StrEnum):
         """Install what its lock names, unless that was done already."""
         if self is Environment.FIRST:
             self._unpack()
+        if self in (Environment.OWN, Environment.FIRST):
+            # As pip does for the peers. With PYTHONDONTWRITEBYTECODE set, each start would compile again.
+            compileall.compile_dir(Path(self.package_path, "jarvis_trio"), quiet=1)
             return
         lock = HERE / "requirements" / f"{self}.txt"
         stamp = self._folder / "installed.txt"
-        if self is Environment.OWN or (stamp.exists() and stamp.read_text() == lock.read_text()):
+        if stamp.exists() and stamp.read_text() == lock.read_text():
             return
         print(f"Setting up {self._folder.relative_to(CHECKOUT)} ...", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", self._folder], check=True)
