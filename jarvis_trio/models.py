@@ -514,8 +514,8 @@ class HandlerContext:
     `scheduled_for` is the slot's nominal time (aware UTC); `started_at` when this
     attempt began; `timeout` how long it may take; `zone` the zone in which the
     task's local times and dates are meant. `cancelled` is set when that
-    time is over: a handler that looks at it can stop by itself, which is all that
-    can be done, since a thread cannot be killed. `store` is the engine's
+    time is over or a person stops the run: a handler that looks at it can end by itself,
+    which is all that can be done, since a thread cannot be killed. `store` is the engine's
     database, which stays open whatever the handler does. `run_id` is the number of the
     run, under which its output is kept; None if it has none, as in a test. What the
     handler started and could not end goes into `lingering`, as a call that returns when

@@ -178,8 +178,8 @@ def require_address(name: str, text: str) -> str:
     """
     scheme, separator, _ = text.partition("://")
     if not separator or scheme not in ("postgresql", "postgres"):
-        found = f"{scheme}://" if separator else "what it holds"
-        raise SettingError(f"{name} must begin with postgresql://, not {found:.100}")
+        found = f", not {scheme:.100}://" if separator else ""
+        raise SettingError(f"{name} must begin with postgresql://{found}")
     if re.search(r"://[^@:]*:[^@]*@", text) or "password=" in text:
         raise SettingError(f"{name} holds a password", fix="put it into ~/.pgpass (mode 0600) instead")
     return text

@@ -5,7 +5,8 @@ Guarantees:
 2. What an agent adds or changes is marked as its own; such a command runs only if a person has
    approved it for agents, or exactly as it stands.
 3. No result goes to an address of an agent's choosing.
-4. One session for each call, so that a replaced or restored database is noticed at the next.
+4. An agent gives a command its words alone: neither secrets nor variables nor a folder.
+5. One session for each call, so that a replaced or restored database is noticed at the next.
 
 This code assumes that calls can come from several threads at once.
 """
@@ -18,7 +19,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from jarvis_trio.agent.tools import TOOLS
+from jarvis_trio.agent.tools import CONFIGURABLE, TOOLS
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.desk import acts, errands, looks, views
 from jarvis_trio.desk.acts import Saved
@@ -179,7 +180,16 @@ def _scheduler_status(session: Session, _: Arguments) -> Answer:
 
 
 def _change_task(session: Session, arguments: Arguments) -> Answer:
+    if "config" in arguments and "handler" not in arguments:
+        _check_configurable(session.task(arguments["name"]))
     return _save(session, arguments, acts.change)
+
+
+def _check_configurable(task: ScheduledTask) -> None:
+    """Raise RequestError if the configuration of a task can name secrets, programs or addresses."""
+    if task.handler_type not in CONFIGURABLE:
+        fix = "for a command give `command`; all else of it is for the person to set"
+        raise RequestError(f"an assistant writes no `config` for a task of type {task.handler_type}", fix=fix)
 
 
 def _pause_task(session: Session, arguments: Arguments) -> Answer:

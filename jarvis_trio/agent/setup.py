@@ -1,7 +1,7 @@
 """What a person pastes into a client so that it starts the server. Pure.
 
-Absolute paths and all settings in force: a client starts programs with a PATH and a folder of
-its own, and `spawn ENOENT` is the complaint of every server's tracker.
+It names absolute paths and the settings in force, since a client starts programs in a folder, and
+with an environment, of its own. What people report of other servers is `spawn ENOENT`.
 """
 
 from __future__ import annotations

@@ -19,6 +19,13 @@ INSTRUCTIONS = (
 RUN_STATUSES = ("running", "executed", "error", "timeout", "interrupted", "missed", "skipped")
 
 
+HANDLERS = ("alert_eval", "webhook_poll")
+"""The types that an assistant may choose, beside a command."""
+
+CONFIGURABLE = (*HANDLERS, "remind")
+"""The types whose configuration it may write: it names no secret, no program and no address."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """One tool.
@@ -72,7 +79,7 @@ _DEFINITION: dict[str, dict[str, Any]] = {
         "maxItems": 100,
         "description": "The program and its arguments; no shell reads them",
     },
-    "handler": _text("A built-in type instead of a command", enum=["alert_eval", "webhook_poll"]),
+    "handler": _text("A built-in type instead of a command", enum=list(HANDLERS)),
     "config": {"type": "object", "description": "The handler's configuration"},
     "timezone": _text("Where times are meant: Europe/Berlin; else the machine's zone"),
     "timeout": _text("How long a run may take: 30s, 1h"),

@@ -185,3 +185,13 @@ def pairs(rows: Iterable[tuple[str, Cell]]) -> Table:
     for heading, cell in rows:
         drawn.add_row(_text(Cell(heading, "bold")), _text(cell))
     return drawn
+
+
+def say_wrapped(text: str, style: str = "") -> None:
+    """Print a text over as many lines as the terminal needs, none of which ends in a blank."""
+    from rich.text import Text  # noqa: PLC0415  # as above
+
+    target = console()
+    for line in Text(text, style).wrap(target, target.width):
+        line.rstrip()
+        target.print(line)

@@ -15,6 +15,7 @@ from jarvis_trio.delivery.host import Host, Sender
 from jarvis_trio.delivery.message import BODY, Config, Message, template
 from jarvis_trio.delivery.secrets import Secrets, reference
 from jarvis_trio.errors import DeliveryError
+from jarvis_trio.notation.text import counted
 
 
 def prepare(config: Config) -> Sender:
@@ -35,7 +36,7 @@ def prepare(config: Config) -> Sender:
         if not outcome:
             reasons = "; ".join(entry.message for entry in outcome.logs()) or "it gave no reason"
             raise DeliveryError(f"{outcome.success_count} of {len(services)} services took it: {reasons}")
-        return f"accepted by {len(services)} service(s) of Apprise"
+        return f"accepted by {counted(len(services), 'service')} of Apprise"
 
     return send
 

@@ -113,7 +113,7 @@ def template(config: Config, key: str, default: str, otherwise: str | None = Non
     if key not in config:
         return Wording(Template(default), Template(otherwise or default))
     if not isinstance(text, str):
-        raise DeliveryError(f"{key} must be text, not {text!r}", fix=f'write it like "{default}"')
+        raise DeliveryError(f"{key} must be text, not {text!r}", fix=f'write it like "{default or BODY}"')
     return Wording(Template(text), Template(text))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+from contextlib import suppress
 from email.message import EmailMessage
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -25,7 +26,7 @@ def parse_url(url: str, name: str) -> SplitResult:
         parts = urlsplit(url)
         if parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0:
             return parts
-    except ValueError:  # so says `port` for what is none
+    except ValueError:  # `port` raises it for text that is not a number
         pass
     raise DeliveryError(f"{name} must be like {URL_EXAMPLE} (or smtps://), with special characters percent-encoded")
 
@@ -37,14 +38,25 @@ def deliver(server: SplitResult, mail: EmailMessage, timeout_seconds: float) -> 
     """
     where = f"{server.hostname}:{server.port}" if server.port else str(server.hostname)
     try:
-        with _connection(server, timeout_seconds) as smtp:
+        smtp = _connection(server, timeout_seconds)
+        try:
             if server.username:
                 smtp.login(unquote(server.username), unquote(server.password or ""))
             refused = smtp.send_message(mail)
+        finally:
+            _leave(smtp)
     except OSError as error:  # SMTPException is one
         raise DeliveryError(f"mail server {where}: {_reason(error)}") from None
     # Told, not raised: a further attempt would send it again to those who have it.
     return f"mailed to {mail['To']} by {where}" + (f"; refused for {_refusals(refused)}" if refused else "")
+
+
+def _leave(smtp: smtplib.SMTP) -> None:
+    """Say goodbye. By then the server has the mail or has refused it, whatever it answers."""
+    # smtplib's `with` raises for every answer but 221: a mail that was taken would go out again.
+    with suppress(OSError):
+        smtp.quit()
+    smtp.close()
 
 
 def _connection(server: SplitResult, timeout_seconds: float) -> smtplib.SMTP:

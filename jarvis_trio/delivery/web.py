@@ -58,7 +58,9 @@ def post_json(url: str, value: Mapping[str, Any], host: Host, who: str) -> int:
     request = urllib.request.Request(
         url, json.dumps(value, ensure_ascii=False).encode(), {"Content-Type": "application/json; charset=utf-8"}
     )
-    opener = urllib.request.build_opener(_NoRedirect)
+    # Only this machine is spoken to without encryption (`checked_url`), and a proxy is another one.
+    direct = [urllib.request.ProxyHandler({})] if urlsplit(url).scheme == "http" else []
+    opener = urllib.request.build_opener(_NoRedirect, *direct)
     try:
         response: HTTPResponse
         with opener.open(request, timeout=host.timeout_seconds) as response:

@@ -26,7 +26,7 @@ from jarvis_trio.desk.definition import (
 from jarvis_trio.desk.looks import next_slots
 from jarvis_trio.desk.machines import check_place, placed
 from jarvis_trio.desk.names import checked_name
-from jarvis_trio.desk.requests import TaskRequest
+from jarvis_trio.desk.requests import NONE, TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import (
     DuplicateTaskError,
@@ -194,6 +194,8 @@ def remind(session: Session, text: str, request: TaskRequest) -> Saved:
     """
     settings, name = session.settings, request.name or _name_for(session, text)
     channel, config = request.deliver, request.deliver_config
+    if channel == NONE:
+        raise RequestError("a reminder that goes nowhere reminds nobody", fix="name a channel with `deliver`")
     if channel is None and settings.alert_channel:
         channel, config = settings.alert_channel, json_object(settings.alert_config, "JARVIS_ALERT_CONFIG")
     if channel is None:
@@ -312,7 +314,18 @@ def _is_seen(session: Session, request: TaskRequest, before: ScheduledTask) -> b
     gives_words = bool(request.command) or request.shell is not None
     if gives_words and not kept.names and kept.folder is None:
         return True
-    return approve_command(session, before, by_person=False).refused is None
+    return is_approved(session, before)
+
+
+def is_approved(session: Session, task: ScheduledTask) -> bool:
+    """Whether the command of a task may run as it stands; not if its program is gone.
+
+    A task that runs no command needs no approval.
+    """
+    try:
+        return command_refusal(session, task) is None
+    except (HandlerError, TaskError):
+        return False
 
 
 def _schedule_again(session: Session, before: ScheduledTask, columns: dict[str, Any]) -> dict[str, Any]:

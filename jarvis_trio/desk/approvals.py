@@ -6,12 +6,13 @@ Only a face behind which a person sits may call what changes the list.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jarvis_trio.desk.definition import COMMAND_TYPE
 from jarvis_trio.desk.session import Session
-from jarvis_trio.errors import TaskError
+from jarvis_trio.errors import HandlerError, TaskError
 from jarvis_trio.handlers.commands import Command, command_of
 from jarvis_trio.handlers.steering import runs_anything
 from jarvis_trio.handlers.trust import shown
@@ -28,11 +29,17 @@ def allow_task(session: Session, name: str, *, pin: bool = False) -> Command:
     return command
 
 
-def revoke_task(session: Session, name: str) -> Command:
-    """Take back the approval of exactly the command that a task has now. Raises as `allow_task`."""
-    command = _command(session, name)
-    session.approvals.revoke_command(command)
-    return command
+def revoke_task(session: Session, name: str) -> tuple[Command, ...]:
+    """Take back all approvals of exactly one command that a task has had.
+
+    The task may be gone. Raises NotApprovedError if there are none.
+    """
+    task = session.find_task(name)
+    command: Command | None = None
+    if task is not None and task.handler_type == COMMAND_TYPE:
+        with suppress(HandlerError):  # what makes no sense now was approved as something else
+            command = command_of(task)
+    return session.approvals.revoke_commands(name if task is None else task.name, command)
 
 
 def warning_about(path: Path) -> str | None:

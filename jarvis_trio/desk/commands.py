@@ -156,7 +156,7 @@ def _folder(given: str | None, before: str | None) -> str | None:
         return before
     if given == NONE:
         return None
-    folder = Path(given).expanduser().absolute()
+    folder = Path(os.path.expanduser(given)).absolute()  # pathlib raises for the home of nobody
     if not folder.is_dir():
         raise TaskError(f"there is no folder {str(folder)!r}", fix="give one that is there")
     return os.path.normpath(folder)

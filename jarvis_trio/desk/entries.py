@@ -235,15 +235,12 @@ def _config(entry: Mapping[str, Any], key: str) -> Mapping[str, Any] | None:
 
 
 def _command_config(entry: Mapping[str, Any], session: Session) -> dict[str, Any]:
-    import shlex  # noqa: PLC0415  # 2 ms, which only an import need pay
-
     from jarvis_trio.handlers.approvals import find_executable  # noqa: PLC0415  # as `Session.handlers`
+    from jarvis_trio.handlers.commands import words_of  # noqa: PLC0415  # as above
 
-    config = {key: entry[key] for key in _COMMAND if key in entry}
-    words = shlex.split(config["command"]) if isinstance(config["command"], str) else config["command"]
-    words = [os.path.expanduser(word) if isinstance(word, str) and word.startswith(_HOME) else word for word in words]
-    if words and isinstance(words[0], str) and not os.path.isabs(words[0]):
+    words = [os.path.expanduser(word) if word.startswith(_HOME) else word for word in words_of(entry["command"])]
+    if not os.path.isabs(words[0]):
         found = find_executable(words[0], session.environment.get("PATH", os.defpath))
-        words = [words[0] if found is None else str(found), *words[1:]]
-    config["command"] = words
+        words[0] = words[0] if found is None else str(found)
+    config = {key: entry[key] for key in _COMMAND if key in entry} | {"command": words}
     return config | ({"cwd": os.path.expanduser(config["cwd"])} if "cwd" in config else {})

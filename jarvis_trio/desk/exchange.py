@@ -10,7 +10,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
-from jarvis_trio.desk.acts import Approval, approve_command
+from jarvis_trio.desk.acts import Approval, approve_command, is_approved
 from jarvis_trio.desk.definition import COMMAND_TYPE, check_alerts, check_delivery, first_slot, same_schedule
 from jarvis_trio.desk.entries import COLUMNS, entry_of, task_of
 from jarvis_trio.desk.names import checked_name
@@ -19,7 +19,7 @@ from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError
 from jarvis_trio.models import Policy, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.notation.instants import local_text
-from jarvis_trio.notation.jsontext import json_object
+from jarvis_trio.notation.jsontext import json_object, json_value
 from jarvis_trio.notation.text import nearest
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store.tasks import CONFIGURATIONS
@@ -96,7 +96,10 @@ def plan_import(session: Session, wanted: list[ScheduledTask], *, prune: bool = 
 
 def carry_out(session: Session, plan: Import, *, by_person: bool) -> list[Approval]:
     """Store all that is planned, or nothing; arguments and errors are those of `acts.add`."""
-    approvals = [approve_command(session, change.after, by_person=by_person) for change in plan.changes]
+    approvals = [
+        approve_command(session, change.after, by_person=by_person and _is_seen(session, change))
+        for change in plan.changes
+    ]
     with session.store.transaction():
         for change in plan.changes:
             stored = session.store.store_scheduled_task(change.after)
@@ -105,6 +108,24 @@ def carry_out(session: Session, plan: Import, *, by_person: bool) -> list[Approv
             session.store.delete_scheduled_task(require_id(task))
     session.changed()
     return approvals
+
+
+def _is_seen(session: Session, change: Change) -> bool:
+    """Whether a person has seen all of the command that a change makes.
+
+    A person is shown what differs. What stays was seen if it is approved, and so nobody approves a
+    planted command by giving its task another schedule.
+    """
+    before = change.before
+    return before is None or not _keeps_command(before, change.after) or is_approved(session, before)
+
+
+def _keeps_command(before: ScheduledTask, after: ScheduledTask) -> bool:
+    """Whether any part of a command stays as it was."""
+    if not before.handler_type == after.handler_type == COMMAND_TYPE:
+        return False
+    old, new = json_value(before.handler_config), json_object(after.handler_config, "handler_config")
+    return isinstance(old, dict) and any(value and old.get(key) == value for key, value in new.items())
 
 
 def _is_past(task: ScheduledTask, session: Session) -> bool:

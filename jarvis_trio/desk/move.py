@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from jarvis_trio.desk.session import Session, here
@@ -10,6 +11,9 @@ from jarvis_trio.settings import require_address
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.moving import Moved, move
 from jarvis_trio.store.opening import open_store
+
+_SCHEMES = ("postgresql:", "postgres:")
+"""An address that begins so and lacks its slashes is mistyped. No file is meant by it."""
 
 
 def move_to(session: Session, place: str) -> list[Moved]:
@@ -32,7 +36,7 @@ def move_to(session: Session, place: str) -> list[Moved]:
 
 def _open(session: Session, place: str) -> MemoryStore:
     settings = session.settings
-    if "://" in place:
+    if "://" in place or place.startswith(_SCHEMES):
         address = require_address("the address", place)
         return open_store(settings.memory_db_path, address, machine=here(settings), moved=True)
-    return open_store(Path(place).expanduser().absolute(), moved=True)
+    return open_store(Path(os.path.expanduser(place)).absolute(), moved=True)

@@ -275,5 +275,5 @@ def require_database(settings: Settings, fix: str = "make it with: jarvis-trio i
 
 
 def here(settings: Settings) -> Here:
-    """This machine among those that share a database, as its settings have it."""
+    """This machine among those that share a database, as its settings describe it."""
     return Here(machine_name(settings.machine), settings.label_names, settings.takes == "any")

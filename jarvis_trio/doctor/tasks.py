@@ -134,16 +134,23 @@ def check_delivery(
 def check_own_alerts(
     tasks: Iterable[ScheduledTask], check: Callable[[str, Mapping[str, Any]], None]
 ) -> Iterator[Finding]:
-    """Which tasks name a channel for their alerts that cannot deliver them."""
+    """Which tasks name a channel for their alerts that cannot deliver them, or secrets of one."""
     for task in tasks:
         try:
             policy = task_policy(task.policy)
-            if policy.alert_channel is not None:
-                check(policy.alert_channel, policy.alert_config or {})
         except ScheduleError:  # the task is set aside for it
             continue
+        if policy.alert_channel is None:
+            continue
+        config = policy.alert_config or {}
+        try:
+            check(policy.alert_channel, config)
         except DeliveryError as error:
             yield failed("delivery", error, _for(_ALERT, task.name), of=f"{task.name}, its alerts")
+            continue
+        if _holds_secrets(policy.alert_channel, config):
+            says = f"{task.name}: an Apprise URL for its alerts, with its secrets, is in the database"
+            yield warning("delivery", says, _for(f"{_REFERENCE}: {_ALERT}", task.name))
 
 
 def check_alerts(settings: Settings, check: Callable[[str, Mapping[str, Any]], None]) -> Iterator[Finding]:

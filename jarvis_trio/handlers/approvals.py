@@ -4,7 +4,8 @@ To write a row must not be enough to run any program. So a command runs only if 
 
 1. exactly this command: its words, its folder, and the names of its variables and secrets; or
 2. its executable, with any arguments. Then a row may neither set a variable that decides what code
-   runs nor choose another folder than the home folder.
+   runs nor choose another folder than the home folder, and no secret goes to what an AI assistant
+   wrote.
 
 At every run the executable must be safe as well: nobody but the user and root can change it, or
 exchange it in its folder. Its content counts only if the person pinned it: an editor or a package
@@ -160,16 +161,22 @@ class Approvals:
                     return Path(known)
         raise NotApprovedError(f"{shown(path)} is not in the list of approved executables {self._file}")
 
-    def revoke_command(self, command: Command) -> None:
-        """Take back the approval of exactly this command.
+    def revoke_commands(self, task: str, command: Command | None = None) -> tuple[Command, ...]:
+        """Take back the approvals of exactly one command that belong to a task.
 
-        Raises NotApprovedError if no approval exists.
+        Args:
+            task: its name. The task itself may be gone, or have another command by now.
+            command: what it runs now; the approval may have another name.
+
+        Returns the commands that were approved. Raises NotApprovedError if there are none.
         """
         with self._changing() as entries:
-            others = [known for known in entries[_COMMANDS] if not _says_the_same(known, command)]
-            if len(others) == len(entries[_COMMANDS]):
-                raise NotApprovedError(f"this command is not in the list of approved commands {self._file}")
-            entries[_COMMANDS] = others
+            known = entries[_COMMANDS]
+            gone = [entry for entry in known if _belongs(entry, task, command)]
+            if not gone:
+                raise NotApprovedError(f"no command of task {task!r} is in the list of approved commands {self._file}")
+            entries[_COMMANDS] = [entry for entry in known if entry not in gone]
+        return tuple(_approved(entry).command for entry in gone)
 
     def executables(self) -> tuple[ApprovedExecutable, ...]:
         """The approved executables in order, with those that `check` would refuse.
@@ -183,10 +190,7 @@ class Approvals:
 
     def commands(self) -> tuple[ApprovedCommand, ...]:
         """The commands that are approved exactly as they are. Raises NotApprovedError."""
-        return tuple(
-            ApprovedCommand(_command(entry), Path(entry["program"]), "sha256" in entry)
-            for entry in self._read()[_COMMANDS]
-        )
+        return tuple(map(_approved, self._read()[_COMMANDS]))
 
     def _read(self) -> dict[str, Any]:
         fix = "remove the file, and approve again"
@@ -283,6 +287,9 @@ def _refusal_of_executable(
         fix = f"if that was an upgrade: jarvis-trio allow {shown(program)}"
         return NotApprovedError(f"{shown(program)} was replaced since it was approved", fix=fix)
     exactly = _fix(command, program, exactly=True)
+    if command.by_agent and command.secrets:
+        says = f"the command, which an AI assistant wrote or changed, asks for the secrets {joined(command.secrets)}"
+        return NotApprovedError(says, fix=exactly)
     if steering := steering_names(command.names):
         says = f"the command sets {joined(steering)}, which decides what code runs"
         return NotApprovedError(says, fix=exactly)
@@ -316,14 +323,20 @@ def _entry(command: Command, program: Path) -> Entry:
     }
 
 
-def _command(entry: Entry) -> Command:
+def _approved(entry: Entry) -> ApprovedCommand:
     variables = {name: entry["steering"].get(name, "...") for name in entry["env"]}
     words, secrets = tuple(entry["command"]), tuple(entry["secrets"])
-    return Command(words, variables, secrets, entry["cwd"], entry.get("task", ""))
+    command = Command(words, variables, secrets, entry["cwd"], entry.get("task", ""))
+    return ApprovedCommand(command, Path(entry["program"]), "sha256" in entry)
 
 
 def _says_the_same(entry: Entry, command: Command) -> bool:
     return _is_same(entry, _entry(command, Path(entry["program"])))
+
+
+def _belongs(entry: Entry, task: str, command: Command | None) -> bool:
+    """Whether an entry was made for a task, or says what the task runs."""
+    return entry.get("task") == task or (command is not None and _says_the_same(entry, command))
 
 
 def _is_same(entry: Entry, other: Entry) -> bool:
@@ -342,7 +355,7 @@ def _checked(entries: Any) -> dict[str, Any]:
     for entry in executables.values():
         entry.get("target")
     for entry in commands:
-        _command(entry)
+        _approved(entry)
     return {_EXECUTABLES: executables, _COMMANDS: commands}
 
 

@@ -50,13 +50,13 @@ class Command:
         return sorted({*self.variables, *self.secrets})
 
     def __str__(self) -> str:
-        """It in a line, with the names of its variables."""
+        """The command on one line, with the names of its variables."""
         settings = (("variables", ", ".join(self.names)), ("folder", self.folder))
         extra = "; ".join(f"{name} {text}" for name, text in settings if text)
         return shlex.join(self.words) + (f" ({extra})" if extra else "")
 
     def config(self) -> dict[str, Any]:
-        """It as the row's configuration."""
+        """The command as the row's configuration."""
         config: dict[str, Any] = {"command": list(self.words)}
         if self.variables:
             config["env"] = dict(self.variables)
@@ -78,7 +78,7 @@ def command_of(task: ScheduledTask) -> Command:
         config = json_object(task.handler_config, "handler_config", HandlerError)
     except HandlerError as error:
         raise HandlerError(f"the command cannot be understood: {error}") from None
-    words = _words(config.get("command"))
+    words = words_of(config.get("command"))
     variables = _variables(config.get("env") or {})
     secrets = _secrets(config.get("secrets") or [])
     if twice := sorted(variables.keys() & set(secrets)):
@@ -91,7 +91,11 @@ def command_words(task: ScheduledTask) -> list[str]:
     return list(command_of(task).words)
 
 
-def _words(value: object) -> tuple[str, ...]:
+def words_of(value: object) -> tuple[str, ...]:
+    """The words of a command: a list of them, or one text that is split as a shell would.
+
+    Raises HandlerError for anything else.
+    """
     if value is None:
         raise HandlerError("handler_config names no command", fix='write one, such as {"command": "date -u"}')
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jarvis_trio.errors import HandlerTimeoutError
 from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.commands import command_of
-from jarvis_trio.handlers.endings import failure_reason, survivors_words, timeout_reason
+from jarvis_trio.handlers.endings import failure_reason, hold_task, timeout_reason
 from jarvis_trio.handlers.outputs import OutputFile, Outputs
 from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.secrets import CommandSecrets
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jarvis_trio.handlers.processes import Completed
 
 PASSED_ON = ("PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR")
-"""What a command gets of the daemon's environment, beside `LC_*`. None of these holds a secret."""
+"""What a command gets of the daemon's environment, besides `LC_*`. None of these holds a secret."""
 
 
 class Custom:
@@ -94,9 +94,7 @@ class Custom:
                 umask=self._umask,
                 patience=self._patience,
             )
-        if done.survivors:
-            context.lingering.append(done.until_gone)
-            context.logger.warning("Task %r: %s", task.name, survivors_words(done))
+        hold_task(done, task, context)
         done = done.without(given[name] for name in command.secrets)
         if output.trouble:
             context.logger.warning("Task %r: %s", task.name, output.trouble)

@@ -6,6 +6,7 @@ import signal
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from jarvis_trio.models import HandlerContext, ScheduledTask
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.text import last_line
 
@@ -39,6 +40,13 @@ def survivors_words(done: Completed) -> str:
         f"these could not be ended (stuck in the kernel, or another user's): PID {pids}; "
         "until they are gone the task does not start again"
     )
+
+
+def hold_task(done: Completed, task: ScheduledTask, context: HandlerContext) -> None:
+    """Keep a task from starting again until what could not be ended is gone (law 2)."""
+    if done.survivors:
+        context.lingering.append(done.until_gone)
+        context.logger.warning("Task %r: %s", task.name, survivors_words(done))
 
 
 def last_words(done: Completed) -> str:

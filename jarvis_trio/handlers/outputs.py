@@ -89,16 +89,21 @@ class Outputs:
 
         The folder is read before `kept` is asked: a run that starts meanwhile is not in either.
         """
-        gone = 0
-        with suppress(OSError):  # what cannot be deleted now goes another day
-            stems = [name.removesuffix(_SUFFIX) for name in os.listdir(self._folder) if name.endswith(_SUFFIX)]
-            numbers = [int(stem) for stem in stems if stem.isdecimal()]
-            known = kept() if numbers else ()
-            for number in numbers:
-                if number not in known:
+        numbers, gone = self._numbers(), 0
+        known = kept() if numbers else ()
+        for number in numbers:
+            if number not in known:
+                with suppress(OSError):  # what cannot be deleted now goes another day, and holds up no other
                     self.path(number).unlink(missing_ok=True)
                     gone += 1
         return gone
+
+    def _numbers(self) -> list[int]:
+        """The numbers of the runs that have an output."""
+        with suppress(OSError):
+            stems = [name.removesuffix(_SUFFIX) for name in os.listdir(self._folder) if name.endswith(_SUFFIX)]
+            return [int(stem) for stem in stems if stem.isdecimal()]
+        return []
 
 
 class OutputFile:

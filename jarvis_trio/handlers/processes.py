@@ -255,11 +255,11 @@ def _start_error(program: str, folder: str, error: Exception) -> HandlerError:
     says = f"{printable(program)} cannot be started: {printable(str(error))}"
     if isinstance(error, OSError) and error.errno == errno.ENOEXEC:
         return HandlerError(says, fix="begin the script with a line such as #!/bin/sh")
+    if isinstance(error, FileNotFoundError) and not os.path.isdir(folder):
+        return HandlerError(f"the folder {printable(folder)} is not there", fix="make it, or give another one")
     # execve(2) gives a missing interpreter and a missing script the same error.
     if isinstance(error, FileNotFoundError) and (line := _interpreter_line(program)) is not None:
         return _interpreter_error(program, line)
-    if isinstance(error, FileNotFoundError) and not os.path.isdir(folder):
-        return HandlerError(f"the folder {printable(folder)} is not there", fix="make it, or give another one")
     return HandlerError(says)
 
 

@@ -8,7 +8,6 @@ import pwd
 import shlex
 import stat
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from jarvis_trio.notation.text import printable
@@ -21,8 +20,8 @@ _MOST_LINKS = 40  # as many as Linux follows (path_resolution(7))
 def unsafe_reason(path: Path) -> str | None:
     """Why others could change what a program is; None if only the user and root can.
 
-    The path may be a link. The check covers every folder that leads to it, each link that follows,
-    and the file at the end.
+    The path may be a link. The check covers every folder and every link that lead to the file, and
+    the file itself.
     """
     try:
         target = path.resolve(strict=True)
@@ -31,9 +30,11 @@ def unsafe_reason(path: Path) -> str | None:
             return "it is not an executable file"
         if others_can_write(target, status):
             return f"others can change it; make it yours, and: chmod go-w {shown(target)}"
-        for folder in sorted({*_folders_to(path), *target.parents}):
+        for folder, link in sorted(_steps_to(path)):
             if others_can_write(folder, folder.stat()):
                 return f"others can change the folder {shown(folder)}; make it yours, and: chmod go-w {shown(folder)}"
+            if link and _is_foreign_link(folder, folder / link):
+                return f"the link {shown(folder / link)} belongs to another user, who can exchange it; make your own"
     except FileNotFoundError:
         return "there is no such file"
     except (OSError, RuntimeError) as error:  # RuntimeError: how pathlib tells of a loop of links
@@ -85,12 +86,30 @@ def _has_list(path: Path) -> bool:
         return False
 
 
-def _folders_to(path: Path) -> Iterator[Path]:
-    """Each folder by which a path leads to its file, over all links on the way."""
-    for _ in range(_MOST_LINKS):
-        yield from path.parents
-        yield from path.parent.resolve().parents
-        yield path.parent.resolve()
-        if not path.is_symlink():
-            return
-        path = path.parent.resolve() / os.readlink(path)
+def _steps_to(path: Path) -> set[tuple[Path, str]]:
+    """Each folder in which a part of the path is looked up, as path_resolution(7) goes.
+
+    Each comes with the name of a link in it that is followed, or with none.
+    """
+    steps: set[tuple[Path, str]] = set()
+    folder, left, links = Path(path.anchor), [*reversed(path.parts)], 0
+    while left and links <= _MOST_LINKS:
+        name = left.pop()
+        if name == "..":
+            folder = folder.parent
+            continue
+        place = folder / name
+        is_link = place.is_symlink()
+        steps.add((folder, name if is_link else ""))
+        if is_link:
+            links += 1
+            left += reversed(Path(os.readlink(place)).parts)
+        else:
+            folder = place
+    return steps
+
+
+def _is_foreign_link(folder: Path, link: Path) -> bool:
+    """Whether another user can exchange a link: in a sticky folder its owner can, as in /tmp."""
+    sticky = folder.stat().st_mode & stat.S_ISVTX
+    return bool(sticky) and link.lstat().st_uid not in (_ROOT_UID, os.geteuid())

@@ -68,8 +68,14 @@ class State:
             case Standing.NOT_LOADED:
                 return f"{self.name} is installed and not loaded"
             case Standing.DOWN:
-                return f"{self.name} does not run ({self.state}), last exit code {self.last_exit}"
+                state = f" ({self.state})" if self.state else ""
+                return f"{self.name} does not run{state}{exit_words(self.last_exit)}"
             case Standing.OUTDATED:
                 return f"{self.name} runs with other settings than are in force here"
             case Standing.RUNNING:
                 return f"{self.name} runs in {self.place}, PID {self.pid or 'unknown'}"
+
+
+def exit_words(code: str | None) -> str:
+    """What follows a sentence about a process that ended; nothing if nobody knows its exit code."""
+    return f", last exit code {code}" if code else ""

@@ -44,7 +44,7 @@ class JumpingClock(trio.abc.Clock):
         return self._stands
 
     def skip(self, seconds: float) -> None:
-        """Go on by so much at once, as a sleep of that length would have it."""
+        """Go on by that many seconds at once, as a sleep of that length would."""
         regular_at = self._seconds + seconds
         self._seconds += regular_at - self._seconds  # rounded as the loop rounds it
 

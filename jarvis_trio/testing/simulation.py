@@ -269,6 +269,8 @@ class Simulation:
 def _schedule_columns(
     every: str | timedelta | None, cron: str | None, at: str | datetime | None
 ) -> tuple[ScheduleType, str]:
+    if sum(option is not None for option in (every, cron, at)) > 1:
+        raise ScheduleError("a task has one schedule", fix="give one of every=, cron= and at=")
     if every is not None:
         step = every if isinstance(every, timedelta) else parse_duration(every)
         return ScheduleType.INTERVAL, json.dumps({"seconds": step.total_seconds()})

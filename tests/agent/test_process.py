@@ -136,6 +136,15 @@ def test_the_configuration_for_clients_starts_a_server_from_any_folder(home: Pro
     assert "alert_eval" in lines[-1]
 
 
+def test_the_configuration_for_clients_has_what_the_environment_sets_and_no_secret(home: Program) -> None:
+    alerts = {"JARVIS_ALERT_CHANNEL": "apprise", "JARVIS_ALERT_CONFIG": '{"urls": "json://hunter2@example.org"}'}
+    done = home("mcp", "--print-config", JARVIS_MACHINE="attic", **alerts)
+    block: Any = json.loads(done.out[done.out.index("{") :])["mcpServers"]["jarvis"]
+
+    assert block["env"]["JARVIS_MACHINE"] == "attic"
+    assert "hunter2" not in done.out
+
+
 def converse(program: Program, *frames: str, **environment: str) -> tuple[list[str], str]:
     """Start a server, send it these frames, and end it; returns the lines of stdout, and stderr."""
     words = [sys.executable, "-m", "jarvis_trio", "mcp"]

@@ -94,6 +94,17 @@ async def test_a_task_is_added_and_needs_a_persons_approval(cli: Cli, connect: C
     assert json.loads(cli.task("brief").handler_config or "")["by_agent"] is True
 
 
+async def test_an_assistant_configures_no_command(cli: Cli, connect: Connect) -> None:
+    config = {"command": ["/bin/echo", "hello"], "secrets": ["API_KEY"]}
+    async with connect() as client:
+        await answer(client, "add_task", name="brief", every="1h", command=["/bin/echo", "hello"])
+        refused = await refusal(client, "change_task", name="brief", config=config)
+        changed = await answer(client, "change_task", name="brief", handler="alert_eval", config={"x": 1})
+
+    assert "writes no `config` for a task of type custom; for a command give `command`" in refused
+    assert changed["task"]["definition"]["handler"] == {"type": "alert_eval", "config": {"x": 1}}
+
+
 async def test_a_dry_run_says_what_would_be_and_adds_nothing(cli: Cli, connect: Connect) -> None:
     async with connect() as client:
         would = await answer(client, "add_task", name="job", every="5m", handler="webhook_poll", dry_run=True)

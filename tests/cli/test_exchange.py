@@ -363,3 +363,9 @@ def test_an_export_with_an_unreadable_schedule_can_be_imported_again(full: Cli) 
     assert full.ok("import", str(file)) == "0 of 4 tasks are to be added or changed.\n"
     full.ok("remove", "a", "--yes")
     assert "task 'a': interval must be greater than zero" in full.fails("import", str(file))
+
+
+def test_a_command_with_an_open_quotation_is_refused_with_the_entrys_number(cli: Cli) -> None:
+    file = written(cli, {"tasks": [{"name": "new", "every": "5m", "command": 'echo "hi'}]})
+    said = cli.fails("import", file, "--yes")
+    assert "task 1 of the file: the command cannot be understood: No closing quotation" in said

@@ -86,6 +86,11 @@ def test_an_open_folder_is_noted_and_left_as_it_is(cli: Cli) -> None:
     assert mode(cli.data) == 0o755
 
 
+def test_a_folder_for_two_purposes_is_noted_once(cli: Cli) -> None:
+    cli.data.chmod(0o755)
+    assert cli("init").err.count(f"others may look into {cli.data};") == 1
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(nothing: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     file = nothing.data.parent / "file"
     file.touch()
@@ -121,6 +126,18 @@ def test_the_command_of_a_task_is_approved_exactly_as_it_is(cli: Cli) -> None:
     assert cli.json("allow", "--list") == []
     cli.ok("add", "alerts", "--every", "5m", "--handler", "alert_eval")
     assert "runs no command" in cli.fails("allow", "--task", "alerts")
+
+
+def test_what_was_approved_for_a_task_can_be_taken_back_after_it_is_gone(cli: Cli) -> None:
+    cli.ok("add", "job", "--every", "5m", "--", "true", "first")
+    cli.ok("allow", "--task", "job")
+    cli.ok("edit", "job", "--", "true", "second")
+    cli.ok("allow", "--task", "job")
+    cli.ok("remove", "job", "--yes")
+    said = cli.ok("allow", "--revoke", "--task", "job")
+    assert [line.split()[-1] for line in said.splitlines()] == ["first", "second"]
+    assert cli.json("allow", "--list") == []
+    assert "no command of task 'job' is in the list" in cli.fails("allow", "--revoke", "--task", "job")
 
 
 def test_what_an_interpreter_with_any_arguments_means_is_told(cli: Cli) -> None:

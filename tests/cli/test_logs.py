@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import signal
 import subprocess
@@ -204,3 +205,10 @@ def test_json_is_the_lines(log: Path, cli: Cli) -> None:
     record(log, "second", json_lines=False)
     assert [line.rpartition(" ")[2] for line in cli.json("logs", "-n", "2")] == ["first", "second"]
     assert "leave out --follow" in cli.fails("logs", "--json", "--follow", code=2)
+
+
+def test_a_log_that_keeps_nothing_is_one_line(cli: Cli, log: Path) -> None:
+    os.mkfifo(log)
+    both_ends = os.open(log, os.O_RDWR | os.O_NONBLOCK)  # so that nobody waits for a writer
+    assert f"cannot read the log {log}: it is not a plain file" in cli.fails("logs")
+    os.close(both_ends)

@@ -66,6 +66,15 @@ def test_forecast_prints_thousands_of_slots_as_one_array(denver: Cli) -> None:
     assert len(denver.json("forecast", "beat", "--days", "10")) == 10 * 288 - 1  # the first is 5 minutes from now
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
+def test_forecast_stops_after_a_limit_and_says_so(denver: Cli, form: tuple[str, ...]) -> None:
+    stopped = denver("forecast", "backup", "--days", "5", "--limit", "4", *form)
+    assert stopped.err == "note: stopped after 4 times; --limit N shows more\n"
+    assert stopped.out.count("02:30") == 4
+    whole = denver("forecast", "backup", "--days", "5", "--limit", "5", *form)
+    assert (whole.err, whole.out.count("02:30")) == ("", 5)
+
+
 def test_forecast_for_people_is_grouped_by_day_and_tells_of_clock_changes(denver: Cli) -> None:
     denver.ok("add", "beat", "--every", "2h", "--handler", "webhook_poll")
     shown = denver.ok("forecast", "--from", "2026-03-07T00:00", "--days", "2")
@@ -125,6 +134,13 @@ def test_explain_leads_with_the_answer_and_shows_each_field(denver: Cli) -> None
     assert "The slot before: Sat 2026-03-07 02:30 MST" in lines
     assert "The slot after:  Mon 2026-03-09 02:30 MDT" in lines
     assert ["hour", "2", "02", "yes"] in [line.split() for line in lines]
+
+
+def test_explain_wraps_its_lines_without_a_blank_at_the_end(denver: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    for at in ("2026-03-08T02:30", "2026-03-08"):
+        lines = denver.ok("explain", "backup", "--at", at).splitlines()
+        assert [line for line in lines if line.endswith(" ")] == []
 
 
 def test_explain_reads_a_naive_time_in_the_tasks_zone(denver: Cli) -> None:

@@ -41,3 +41,9 @@ def test_a_reminder_needs_a_time(cli: Cli) -> None:
 def _added(cli: Cli) -> str:
     cli.ok("add", "empty", "--every", "1h", "--handler", "remind")
     return "empty"
+
+
+def test_a_reminder_that_goes_nowhere_is_refused(cli: Cli) -> None:
+    said = cli.fails("remind", "Call Ada", "--at", "noon", "--deliver", "none", code=2)
+    assert "a reminder that goes nowhere reminds nobody; name a channel with --deliver" in said
+    assert cli.names() == []

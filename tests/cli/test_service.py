@@ -103,6 +103,12 @@ def test_a_setting_that_changed_is_told_with_the_fix(linux: Linux, monkeypatch: 
     assert "to install it: jarvis-trio service install\n" in said
 
 
+def test_a_service_whose_last_exit_nobody_knows_is_told_without_it(linux: Linux) -> None:
+    linux.put(read={UNIT: ""}, active="failed", exit="")
+    assert f"{UNIT} does not run (failed)\n" in linux.cli.ok("service", "status")
+    assert linux.cli.json("service", "status")["last_exit"] is None
+
+
 def test_a_daemon_that_no_service_started_is_named_to_be_restarted_by_hand(linux: Linux) -> None:
     with DaemonLock(linux.cli.data / "jarvis-daemon.lock", linux.cli.clock.now()):
         said = linux.cli.ok("service", "restart", "--if-running")

@@ -48,7 +48,7 @@ class TestWithTheLibrary:
             url = web.url.replace("http://", "json://me:hunter22@")
             config = {"urls": ["env:PUSH_URL", f"{url}/plain"], "title_template": "$task_name"}
             account = Channels({"PUSH_URL": f"{url}/named"}, None).send("apprise", config, MESSAGE)
-        assert account == "accepted by 2 service(s) of Apprise"
+        assert account == "accepted by 2 services of Apprise"
         assert sorted(post["path"] for post in web.posts) == ["/named", "/plain"]
         told = json.loads(web.posts[0]["body"])
         assert (told["title"], told["message"]) == ("backup", "files: 12")

@@ -224,3 +224,11 @@ def test_a_password_is_not_sent_elsewhere_in_the_clear() -> None:
     with server(account=("me", PASSWORD)) as smtp, refusal:
         channels(f"smtp://me:{QUOTED}@{ELSEWHERE}:{smtp.port}").send("email", TO, MESSAGE)
     assert not any(command.startswith("AUTH") for command in smtp.commands)
+
+
+@pytest.mark.parametrize("parting", ["250 ok", "421 4.3.2 shutting down"])
+def test_a_mail_that_was_taken_is_delivered_however_the_server_parts(parting: str) -> None:
+    with server(parting=parting) as smtp:
+        account = channels(f"smtp://127.0.0.1:{smtp.port}").send("email", TO, MESSAGE)
+    assert account.startswith("mailed to you@example.org")
+    assert len(smtp.mails) == 1

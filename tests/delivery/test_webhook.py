@@ -56,3 +56,14 @@ def test_the_url_stands_in_no_error() -> None:
         with pytest.raises(DeliveryError, match="JARVIS_WEBHOOK_URL refused it: HTTP 500") as caught:
             channels.send("webhook", {}, MESSAGE)
     assert "hunter2" not in str(caught.value)
+
+
+def test_what_stays_on_this_machine_goes_by_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # the port of `discard`, where nobody listens
+    assert posted({})[0] == "/hook"
+
+
+def test_a_field_that_is_no_text_is_refused_with_an_example() -> None:
+    with pytest.raises(DeliveryError, match=r'priority must be text, not 5; write it like "\$result"'):
+        Channels({}, None).check("webhook", {"fields": {"priority": 5}})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_trio.desk import acts, errands, looks, views
+from jarvis_trio.desk import acts, errands, exchange, looks, views
 from jarvis_trio.desk.requests import RunsRequest, TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import (
@@ -109,6 +109,46 @@ def test_a_change_by_a_person_approves_what_it_makes_of_an_approved_command(desk
     saved = acts.change(desk, "job", TaskRequest(env=("B=2",), command=("echo", "new")), by_person=True)
     assert saved.approval.approved is not None
     assert str(saved.approval.approved).endswith("/echo new (variables A, B)")
+
+
+@pytest.mark.law(9)
+def test_law_9_a_person_who_imports_another_schedule_approves_no_planted_command(desk: Session) -> None:
+    task = acts.add(desk, "job", TaskRequest(every="1h", command=("echo", "mine")), by_person=True).task
+    planted = {"command": ["/usr/bin/env", "evil"]}
+    desk.store.update_scheduled_task(require_id(task), handler_config=json.dumps(planted))
+    approval = imported(desk, {"name": "job", "every": "2h", **planted})
+    assert approval.approved is None
+    assert approval.refused is not None
+
+
+def test_a_person_who_imports_another_command_approves_it(desk: Session) -> None:
+    acts.add(desk, "job", TaskRequest(every="1h", command=("echo", "mine")), by_person=False)
+    approval = imported(desk, {"name": "job", "every": "1h", "command": ["echo", "other"]})
+    assert str(approval.approved).endswith("/echo other")
+
+
+def imported(desk: Session, entry: dict[str, object]) -> acts.Approval:
+    """Import one task, as a person does at a terminal."""
+    wanted = exchange.read_document(desk, json.dumps({"tasks": [entry]}), "the file")
+    (approval,) = exchange.carry_out(desk, exchange.plan_import(desk, wanted), by_person=True)
+    return approval
+
+
+def test_a_command_whose_program_is_gone_can_be_given_another(desk: Session, tmp_path: Path) -> None:
+    program = tmp_path / "old"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    acts.add(desk, "job", TaskRequest(every="1h", command=(str(program),), env=("A=1",)), by_person=True)
+    program.unlink()
+    saved = acts.change(desk, "job", TaskRequest(command=("true",)), by_person=True)
+    assert json.loads(saved.task.handler_config or "")["command"][0].endswith("/true")
+    assert saved.approval.refused is not None  # nobody can tell now whether its variable was seen
+
+
+def test_a_folder_in_the_home_of_nobody_is_not_there(desk: Session) -> None:
+    request = TaskRequest(every="1h", command=("true",), cwd="~nobody.of.that.name/x")
+    with pytest.raises(TaskError, match="there is no folder"):
+        add(desk, request=request)
 
 
 def test_a_change_returns_before_and_after(desk: Session) -> None:

@@ -60,3 +60,20 @@ def test_law_2_nothing_moves_while_a_daemon_runs(program: Program) -> None:
         "jarvis-trio: the daemon is running; stop it on every machine, then move\n",
     )
     assert not (program.data / "new.db").exists()
+
+
+@pytest.mark.parametrize("place", ["postgresql:/homeserver/jarvis", "postgres:jarvis"])
+def test_an_address_without_its_slashes_is_not_taken_for_a_file(
+    cli: Cli, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert "the address must begin with postgresql://\n" in cli.fails("move", place)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_file_in_the_home_of_nobody_is_refused_in_one_line(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "~nobody.of.that.name" in cli.fails("move", "~nobody.of.that.name/memory.db")

@@ -610,6 +610,18 @@ def test_messages_that_wait_are_a_warning(cli: Cli) -> None:
     assert list(warnings(cli)) == [("delivery", "1 message could not be delivered yet, and will be tried again")]
 
 
+def test_a_plain_apprise_url_for_the_alerts_of_a_task_is_a_warning_and_not_shown(cli: Cli) -> None:
+    for number, urls in enumerate([["env:PUSH_URL"], ["json://me:hunter22@example.org"]]):
+        add(cli, f"task {number}")
+        cli.change(f"task {number}", policy=json.dumps({"alert_channel": "apprise", "alert_config": {"urls": urls}}))
+    [(subject, says)] = warnings(cli)
+    assert (subject, says) == (
+        "delivery",
+        "task 1: an Apprise URL for its alerts, with its secrets, is in the database",
+    )
+    assert "hunter22" not in json.dumps(report(cli))
+
+
 def test_a_channel_for_alerts_that_does_not_exist_is_a_problem(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JARVIS_ALERT_CHANNEL", "pigeon")
     assert [subject for subject, _ in problems(cli)] == ["alerts"]

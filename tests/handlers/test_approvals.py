@@ -224,7 +224,13 @@ def test_a_list_that_others_can_write_approves_nothing(approvals: Approvals, scr
         check(approvals, script)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"executables": []}', "\xff", "[" * 100_000], ids=range(6))
+ENTRY = {"command": ["x"], "cwd": None, "env": [], "secrets": [], "steering": {}}
+NO_PROGRAM = json.dumps({"executables": {}, "commands": [ENTRY]})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"executables": []}', "\xff", "[" * 100_000, NO_PROGRAM], ids=range(7)
+)
 def test_a_list_that_cannot_be_read_approves_nothing_and_says_so(tmp_path: Path, script: Path, text: str) -> None:
     file = tmp_path / "approved.json"
     file.write_bytes(text.encode("latin-1"))
@@ -437,6 +443,16 @@ def test_what_an_agent_makes_needs_an_executable_for_agents_or_the_exact_command
     assert approvals.executables() == (ApprovedExecutable(script, for_agents=True),)
 
 
+@pytest.mark.law(9)
+def test_law_9_what_an_agent_makes_gets_a_secret_only_as_the_exact_command(approvals: Approvals, script: Path) -> None:
+    approvals.allow(script, for_agents=True)
+    with pytest.raises(NotApprovedError, match=r"asks for the secrets KEY; .*exactly .*allow --task job"):
+        check(approvals, script, by_agent=True, secrets=("KEY",), task="job")
+    assert check(approvals, script, secrets=("KEY",), task="job") == script
+    approvals.allow_command(command(script, secrets=("KEY",)), "")
+    assert check(approvals, script, by_agent=True, secrets=("KEY",), task="job") == script
+
+
 @pytest.mark.parametrize("name", ["sh", "python3", "python3.13", "env", "sudo", "xargs", "find", "perl5.36.0"])
 def test_what_runs_anything_is_never_approved_for_agents(approvals: Approvals, tmp_path: Path, name: str) -> None:
     program = write_script(tmp_path / "bin" / name)
@@ -453,11 +469,11 @@ def test_the_approval_of_a_command_can_be_taken_back(approvals: Approvals, scrip
     approvals.allow_command(command(script, "b"), "")
     approvals.allow_command(command(script, "b"), "")
     assert [entry.command.words[1] for entry in approvals.commands()] == ["a", "b"]
-    approvals.revoke_command(command(script, "a"))
+    approvals.revoke_commands("job", command(script, "a"))
     with pytest.raises(NotApprovedError):
         check(approvals, script, "a")
-    with pytest.raises(NotApprovedError, match="not in the list"):
-        approvals.revoke_command(command(script, "a"))
+    with pytest.raises(NotApprovedError, match="no command of task 'job' is in the list"):
+        approvals.revoke_commands("job", command(script, "a"))
     assert check(approvals, script, "b") == script
 
 
@@ -484,3 +500,30 @@ def test_version_1_approves_nothing_more_by_the_list_of_this_version(approvals: 
     (file,) = (Path(folder) / name for folder, _, names in os.walk(script.parents[1] / "data") for name in names)
     entry = json.loads(file.read_text())["executables"][str(script)]
     assert "sha256" not in entry  # which it compares, and so refuses
+
+
+def test_the_folder_of_each_link_on_the_way_has_to_be_safe(approvals: Approvals, script: Path, tmp_path: Path) -> None:
+    shared, current, start = (tmp_path / name for name in ("shared", "current", "start"))
+    shared.mkdir()
+    (shared / "link").symlink_to(script.parent)
+    current.symlink_to(shared / "link")
+    start.symlink_to(current / script.name)
+    approvals.allow(start)
+    shared.chmod(0o777)
+    with pytest.raises(NotApprovedError, match=f"others can change the folder {shared}"):
+        check(approvals, start)
+
+
+@as_root
+def test_a_link_of_another_user_in_a_sticky_folder_is_refused(
+    approvals: Approvals, script: Path, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    link = shared / "backup"
+    link.symlink_to(script)
+    assert approvals.allow(link) == link
+    os.chown(link, 65534, -1, follow_symlinks=False)
+    with pytest.raises(NotApprovedError, match=f"the link {link} belongs to another user"):
+        check(approvals, link)

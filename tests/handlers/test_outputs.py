@@ -159,3 +159,13 @@ def test_outputs_go_with_their_runs_and_nothing_else_goes(outputs: Outputs) -> N
     assert outputs.sweep(lambda: {2}) == 2
     assert sorted(os.listdir(outputs.path(1).parent)) == ["1.log.new", "1.txt", "2.log", "notes.log"]
     assert Outputs(outputs.path(1) / "none").sweep(set) == 0
+
+
+def test_an_output_that_cannot_be_deleted_holds_up_no_other(outputs: Outputs) -> None:
+    for number in range(1, 9):
+        outputs.create(number).write(b"x")
+    for number in (2, 4, 6, 8):
+        outputs.path(number).unlink()
+        outputs.path(number).mkdir()
+    assert outputs.sweep(set) == 4
+    assert sorted(os.listdir(outputs.path(1).parent)) == ["2.log", "4.log", "6.log", "8.log"]

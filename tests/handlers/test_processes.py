@@ -193,6 +193,14 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
         run("/bin/sh", "-c", "true", folder=f"{tmp_path}/gone")
 
 
+def test_a_folder_that_is_missing_is_named_for_a_script_too(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    with pytest.raises(HandlerError, match=f"the folder {tmp_path}/gone is not there; make it"):
+        run(str(script), folder=f"{tmp_path}/gone")
+
+
 def test_the_processes_of_a_run_are_found_by_its_mark() -> None:
     mark, found = f"test-{os.urandom(4).hex()}", threading.Event()
     pids: list[int] = []

@@ -92,6 +92,7 @@ class MailServer(socketserver.ThreadingTCPServer):
     tls: ssl.SSLContext | None = None
     tls_at_once: bool = False
     refuses: tuple[str, ...] = ()
+    parting: str = "221 bye"
     mails: list[dict[str, Any]] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
 
@@ -119,7 +120,7 @@ class _SmtpSession(socketserver.StreamRequestHandler):
             self.server.commands.append(line)
             verb = line.split(" ")[0].upper()
             if verb == "QUIT":
-                return self.say("221 bye")
+                return self.say(self.server.parting)
             if verb == "STARTTLS":
                 self.say("220 go ahead")
                 if not self._encrypt():

@@ -333,3 +333,8 @@ def test_the_fixture_makes_simulations(simulation: Any) -> None:
 def test_an_error_in_the_simulated_world_is_raised_where_it_was_asked_for() -> None:
     with Simulation(START) as simulation, pytest.raises(ScheduleError):
         simulation.set_zone("Mars/Olympus")
+
+
+def test_a_task_with_two_schedules_is_refused() -> None:
+    with Simulation("2026-03-07T00:00") as simulation, pytest.raises(ScheduleError, match="has one schedule; give one"):
+        simulation.add("backup", every="1h", cron="0 9 * * *")

@@ -56,6 +56,7 @@ def allow(
       jarvis-trio allow /usr/local/bin/backup
       jarvis-trio allow --list
       jarvis-trio allow --revoke /usr/local/bin/backup
+      jarvis-trio allow --revoke --task backup
     """
     if bool(executables or tasks) == as_list or (as_json and not as_list) or (for_agents and (tasks or revoke)):
         raise click.UsageError(_USAGE)
@@ -69,8 +70,8 @@ def allow(
 
 def _task(session: Session, name: str, *, pin: bool, revoke: bool) -> None:
     if revoke:
-        command = approvals.revoke_task(session, name)
-        say(f"No longer approved: {shlex.join(command.words)}")
+        for command in approvals.revoke_task(session, name):
+            say(f"No longer approved: {shlex.join(command.words)}")
     else:
         command = approvals.allow_task(session, name, pin=pin)
         say(f"Approved: {command} (exactly this command)")

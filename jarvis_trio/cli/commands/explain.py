@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from jarvis_trio.cli.output import Cell, Column, Fit, console, json_option, print_json, print_table, say
+from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say, say_wrapped
 from jarvis_trio.cli.runs import print_runs
 from jarvis_trio.cli.session import name_argument, pass_looking_session
 from jarvis_trio.desk import looks, views
@@ -47,12 +47,11 @@ def explain_command(session: Session, /, name: str, at: str | None, as_json: boo
 
 def _print(task: ScheduledTask, found: Explanation, session: Session, *, with_fields: bool) -> None:
     zone = found.moment.zone
-    target = console()
-    target.print(found.answer, style="bold")
+    say_wrapped(found.answer, "bold")
     for remark in found.notes:
-        target.print(remark)
+        say_wrapped(remark)
     say("")
-    target.print(f"Its schedule: {printable(schedule_words(task, session.zone()))}; local times are those of {zone}.")
+    say_wrapped(f"Its schedule: {printable(schedule_words(task, session.zone()))}; local times are those of {zone}.")
     for label, at in (("The slot before: ", found.firing.before), ("The slot after:  ", found.firing.after)):
         if at is not None:
             ended = f" ({found.around[at].status})" if at in found.around else ""
@@ -67,17 +66,16 @@ def _print(task: ScheduledTask, found: Explanation, session: Session, *, with_fi
 
 
 def _print_day(task: ScheduledTask, found: DayExplanation, session: Session) -> None:
-    target = console()
-    target.print(found.answer, style="bold")
+    say_wrapped(found.answer, "bold")
     for slot in found.slots:
-        target.print(f"- It {slot.sentence}.")
+        say_wrapped(f"- It {slot.sentence}.")
     if found.left_out:
         say(f"- And {counted(found.left_out, 'slot')} more.")
     for remark in found.notes:
-        target.print(remark)
+        say_wrapped(remark)
     say("")
     schedule = printable(schedule_words(task, session.zone()))
-    target.print(f"Its schedule: {schedule}; local times are those of {found.zone}.")
+    say_wrapped(f"Its schedule: {schedule}; local times are those of {found.zone}.")
 
 
 def _field_rows(found: Explanation) -> Iterator[list[Cell]]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jarvis_trio.cli.output import console, json_option, say
+from jarvis_trio.cli.output import Amount, console, json_option, note, say
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.session import Session
 from jarvis_trio.insight.forecast import Upcoming
 from jarvis_trio.notation.instants import as_utc
-from jarvis_trio.notation.text import date_words, moment_words, printable, shortened, time_words
+from jarvis_trio.notation.text import counted, date_words, moment_words, printable, shortened, time_words
 from jarvis_trio.schedules.clock_changes import clock_changes
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _MOST_LINES_A_DAY = 4
 _LONGEST_NAME = 32
 _BATCH = 1000
+_MOST_AS_JSON = 1_000_000
+"""Nine years of a task that runs every five minutes."""
 
 
 @click.command("forecast")
@@ -34,9 +36,23 @@ _BATCH = 1000
 @click.option(
     "--days", metavar="N", type=click.IntRange(1, 36_600), default=7, show_default=True, help="How many days from then."
 )
+@click.option(
+    "--limit",
+    metavar="N",
+    type=Amount(min=1),
+    help=f"Stop after the first N times; by default after none, with --json after {_MOST_AS_JSON:,}.",
+)
 @json_option
 @pass_looking_session
-def forecast_command(session: Session, /, name: str | None, start: str | None, days: int, as_json: bool) -> None:
+def forecast_command(
+    session: Session,
+    /,
+    name: str | None,
+    start: str | None,
+    days: int,
+    limit: int | None,
+    as_json: bool,
+) -> None:
     """Say what will run when, in order.
 
     A task that is due often is one line for the whole day; --json has each of its
@@ -49,15 +65,16 @@ def forecast_command(session: Session, /, name: str | None, start: str | None, d
     """
     zone = session.zone()
     found = looks.outlook(session, name, start, days)
+    limit = limit or (_MOST_AS_JSON if as_json else None)
+    slots = islice(found.slots, limit)
     if as_json:
-        _print_stream(views.upcoming_view(slot) for slot in found.slots)
-        return
-    target, empty = console(), True
-    for day, slots in groupby(found.slots, key=lambda slot: slot.at.astimezone(zone).date()):
-        empty = False
-        _print_day(target, day, list(slots), zone)
-    if empty:
+        _print_stream(views.upcoming_view(slot) for slot in slots)
+    elif not _print_days(slots, zone):
         say(f"Nothing runs in the {days} days from {moment_words(found.start, zone)}.")
+    if limit is not None and next(found.slots, None) is not None:
+        note(f"stopped after {counted(limit, 'time')}; --limit N shows more")
+    if as_json:
+        return
     for task, reason in found.left_out.items():
         say(f"{task} is left out: {reason}")
 
@@ -73,6 +90,15 @@ def _print_stream(objects: Iterable[object]) -> None:
         click.echo(opening + "\n  " + ",\n  ".join(batch), nl=False)
         opening = ","
     click.echo("[]" if opening == "[" else "\n]")
+
+
+def _print_days(slots: Iterable[Upcoming], zone: tzinfo) -> bool:
+    """Print the slots, grouped by day. Returns whether there were any."""
+    target, found = console(), False
+    for day, of_day in groupby(slots, key=lambda slot: slot.at.astimezone(zone).date()):
+        found = True
+        _print_day(target, day, list(of_day), zone)
+    return found
 
 
 def _print_day(target: Console, day: date, slots: list[Upcoming], zone: tzinfo) -> None:

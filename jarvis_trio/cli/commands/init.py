@@ -42,7 +42,7 @@ def init(session: Session, as_json: bool) -> None:
       JARVIS_DATA_DIR=~/jarvis jarvis-trio init
     """
     settings = session.settings
-    for folder in (settings.data_dir, settings.memory_db_path.parent, settings.webhook_inbox_dir):
+    for folder in dict.fromkeys((settings.data_dir, settings.memory_db_path.parent, settings.webhook_inbox_dir)):
         _make_folder(folder, silent=as_json)
 
     is_new = bool(settings.database_url) or not os.path.lexists(settings.memory_db_path)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import count, takewhile
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -75,7 +77,7 @@ class _Log:
         self._unfinished = b""
 
     def __enter__(self) -> _Log:
-        self._file = self._path.open("rb")
+        self._file = _opened(self._path)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,7 +94,7 @@ class _Log:
         yield from (line.decode(errors="replace") for line in whole)
         if moved:
             self._file.close()
-            self._file = self._path.open("rb")
+            self._file = _opened(self._path)
             yield from self.new_lines()
 
     def follow(self) -> Iterator[str]:
@@ -112,6 +114,16 @@ class _Log:
             return not os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
         except FileNotFoundError:  # it will come
             return False
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file. Raises OSError; JarvisError for a FIFO or a device: neither keeps anything."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would hold up the command
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        says = f"cannot read the log {path}: it is not a plain file, so nothing is kept in it"
+        raise JarvisError(says, fix="name a file in DAEMON_LOG_FILE")
+    return os.fdopen(descriptor, "rb")
 
 
 def _last(log: _Log, task: str | None, number: int) -> list[str]:

@@ -55,7 +55,13 @@ def _program() -> list[str]:
 
 
 def _settings(session: Session) -> dict[str, str]:
-    """The variables by which the server finds this database; not those that can hold secrets."""
+    """The variables by which the server finds this database, and works as this command does.
+
+    Those about alerts are left out: they can hold secrets, and the server sends none.
+    """
     settings = session.settings
-    shared = {"JARVIS_DATABASE_URL": settings.database_url} if settings.database_url else {}
-    return {"JARVIS_DATA_DIR": str(settings.data_dir), "MEMORY_DB_PATH": str(settings.memory_db_path), **shared}
+    carried = settings.carried(session.environment)
+    if settings.database_url:
+        carried["JARVIS_DATABASE_URL"] = settings.database_url
+    told = {name: value for name, value in carried.items() if not name.startswith("JARVIS_ALERT_")}
+    return {"JARVIS_DATA_DIR": str(settings.data_dir), "MEMORY_DB_PATH": str(settings.memory_db_path)} | told

@@ -18,7 +18,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from typing import Any, Callable  # noqa: UP035  # as Python 3.9 has it
+from typing import Any, Callable  # noqa: UP035  # this module runs on Python 3.9 too
 
 MOST_FILES = 1000
 """How many of the application's files are searched for imports at most."""
@@ -141,24 +141,37 @@ def imports_of(path: str, module: str) -> list[str]:
 
 
 def wanted_nodes(tree: ast.AST) -> list[ast.AST]:
-    """All nodes, without those inside a `try` that catches ImportError or everything."""
+    """All nodes but those in which an import may fail (`optional_parts`)."""
     found: list[ast.AST] = []
     waiting = [tree]
     while waiting:
         node = waiting.pop()
         found.append(node)
-        optional = isinstance(node, ast.Try) and any(catches_import_error(handler) for handler in node.handlers)
-        skipped = set(map(id, getattr(node, "body", ()))) if optional else set()
+        skipped = set(map(id, optional_parts(node)))
         waiting.extend(child for child in ast.iter_child_nodes(node) if id(child) not in skipped)
     return found
+
+
+def optional_parts(node: ast.AST) -> list[ast.AST]:
+    """The parts of a node whose imports may fail.
+
+    They are what only a type checker reads; and in a `try` that expects a missing module, both what
+    is tried and what takes its place.
+    """
+    if isinstance(node, ast.If) and "TYPE_CHECKING" in (getattr(node.test, "id", ""), getattr(node.test, "attr", "")):
+        return [*node.body]
+    if isinstance(node, ast.Try):
+        instead = [handler for handler in node.handlers if catches_import_error(handler)]
+        return [*node.body, *instead] if instead else []
+    return []
 
 
 def catches_import_error(handler: ast.ExceptHandler) -> bool:
     """Whether an `except` clause takes a missing module for a normal thing."""
     if handler.type is None:
         return True
-    caught = ast.walk(handler.type)
-    return any(getattr(node, "id", "") in ("ImportError", "ModuleNotFoundError", "Exception") for node in caught)
+    expected = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
+    return any(getattr(node, "id", "") in expected for node in ast.walk(handler.type))
 
 
 def names_of(node: ast.AST, package: str) -> list[str]:

@@ -17,9 +17,10 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,9 +29,9 @@ from jarvis_trio.delivery.secrets import read_variables
 from jarvis_trio.errors import DeliveryError, HandlerError, HandlerSkippedError, HandlerTimeoutError, JarvisError
 from jarvis_trio.handlers.application.source import HandlerSource
 from jarvis_trio.handlers.custom import passed_on, task_environment
-from jarvis_trio.handlers.endings import failure_reason, timeout_reason
+from jarvis_trio.handlers.endings import failure_reason, hold_task, timeout_reason
 from jarvis_trio.handlers.outputs import OutputFile, Outputs
-from jarvis_trio.handlers.patience import PATIENCE
+from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
 from jarvis_trio.notation.jsontext import json_value
 from jarvis_trio.notation.text import printable
@@ -84,12 +85,16 @@ class ApplicationHandlers(Mapping[str, Handler]):
 
 
 class _Call(NamedTuple):
-    """What one child process is told and allowed; `run_id` is the run's number, if it is one."""
+    """What one child process is told and allowed.
+
+    `run_id` is the run's number, if it is one; `hold` is told how the process ended.
+    """
 
     told: dict[str, str]
     timeout: timedelta
     cancelled: Event
-    run_id: int | None
+    run_id: int | None = None
+    hold: Callable[[Completed], object] = lambda _: None
 
 
 class Runs:
@@ -101,9 +106,8 @@ class Runs:
         environment: the daemon's own variables.
         variables_file: further variables for the application, read at each run; it may be missing.
         outputs: where what a run writes is kept; None to keep none.
+        patience: how long the processes of a run have to end.
     """
-
-    grace = PATIENCE.grace
 
     def __init__(
         self,
@@ -112,6 +116,7 @@ class Runs:
         environment: Mapping[str, str],
         variables_file: Path,
         outputs: Outputs | None = None,
+        patience: Patience = PATIENCE,
     ) -> None:
         self._source = source
         self._database = database
@@ -119,6 +124,12 @@ class Runs:
         self._umask = current_umask()
         self._variables_file = variables_file
         self._outputs = outputs
+        self._patience = patience
+
+    @property
+    def grace(self) -> timedelta:
+        """How long it may take beyond its time limit, to be sure that its processes have ended."""
+        return self._patience.grace
 
     def __call__(self, task: ScheduledTask, context: HandlerContext) -> HandlerResult:
         """Run the task's handler in a child process of the application's interpreter.
@@ -128,7 +139,13 @@ class Runs:
         HandlerTimeoutError at the time limit.
         """
         request = {"ask": "run", "type": task.handler_type, "config": task.handler_config or ""}
-        call = _Call(task_environment(task, context), context.timeout, context.cancelled, context.run_id)
+        call = _Call(
+            task_environment(task, context),
+            context.timeout,
+            context.cancelled,
+            context.run_id,
+            partial(hold_task, task=task, context=context),
+        )
         return _result(self._ask(request, call))
 
     def beside(self, ours: Mapping[str, Handler]) -> ApplicationHandlers:
@@ -137,7 +154,7 @@ class Runs:
 
     def look(self) -> Look:
         """See, in a child, what keeps runs from working. Raises HandlerError if it is silent."""
-        seen = self._ask({"ask": "look"}, _Call({}, _LOOK_LIMIT, Event(), None))
+        seen = self._ask({"ask": "look"}, _Call({}, _LOOK_LIMIT, Event()))
         if "error" in seen:
             raise HandlerError(f"the application cannot be looked at: {printable(str(seen['error']))}")
         return Look(str(seen["python"]), tuple(seen["problems"]), tuple(seen["missing"]))
@@ -176,7 +193,9 @@ class Runs:
                 mark=str(call.run_id or ""),
                 output=output.write,
                 umask=self._umask,
+                patience=self._patience,
             )
+        call.hold(ended)
         if not ended.in_time:
             raise HandlerTimeoutError(timeout_reason(ended, call.timeout))
         return ended

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from jarvis_trio.errors import SystemdError
 from jarvis_trio.notation.text import printable
 from jarvis_trio.service.programs import Runner
+from jarvis_trio.service.state import exit_words
 from jarvis_trio.service.systemd.unit import UNIT
 from jarvis_trio.service.waiting import Patience
 
@@ -30,14 +31,17 @@ NO_MANAGER = (
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The unit as systemd holds it. `last_exit` is the exit code of its last main process."""
+    """The unit as systemd holds it.
+
+    `last_exit` is the exit code of its last main process; None if systemd does not tell.
+    """
 
     loaded: bool
     active: str
     sub: str
     pid: int | None
     enabled: bool
-    last_exit: str
+    last_exit: str | None
 
     @property
     def running(self) -> bool:
@@ -72,7 +76,7 @@ class Systemctl:
             sub=values.get("SubState", ""),
             pid=int(pid) if pid.isdecimal() and pid != "0" else None,
             enabled=values.get("UnitFileState") == "enabled",
-            last_exit=values.get("ExecMainStatus", ""),
+            last_exit=values.get("ExecMainStatus") or None,
         )
 
     def daemon_reload(self) -> None:
@@ -114,7 +118,7 @@ class Systemctl:
             return monotonic() - since >= SETTLE_SECONDS
 
         if not self.patience.until(is_settled, START_LIMIT_SECONDS, f"{UNIT} to run"):
-            ending = f"{seen.active}, last exit code {seen.last_exit}" if seen else "systemd does not know it"
+            ending = f"{seen.active}{exit_words(seen.last_exit)}" if seen else "systemd does not know it"
             raise SystemdError(f"{UNIT} does not stay up ({ending}); its last words: {self.last_words()}")
 
     def last_words(self) -> str:

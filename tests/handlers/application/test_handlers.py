@@ -19,9 +19,11 @@ from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeout
 from jarvis_trio.handlers.application.handlers import BOOTSTRAP, Runs
 from jarvis_trio.handlers.application.source import make_source
 from jarvis_trio.handlers.outputs import Outputs
+from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.models import HandlerResult
 from tests.support.assistant_app import HANDLERS, REGISTRY, STORE, make_application
 from tests.support.handler_calls import a_context, a_task
+from tests.support.processes import lives
 
 pytestmark = pytest.mark.slow
 
@@ -36,10 +38,11 @@ class App:
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder.parent), "SECRET": "the daemon's"}
         self.outputs = Outputs(folder.parent / "runs")
         self.parts: tuple[str, ...] = (REGISTRY,)
+        self.patience = PATIENCE
 
     def runs(self) -> Runs:
         source = make_source(self.folder, HANDLERS, store=STORE, parts=self.parts)
-        return Runs(source, self.database, self.environment, self.variables, self.outputs)
+        return Runs(source, self.database, self.environment, self.variables, self.outputs, self.patience)
 
     def call(self, kind: str, config: object = None, *, seconds: float = 30) -> HandlerResult:
         task = replace(a_task(name="my task"), handler_type=kind, handler_config=json.dumps(config or {}))
@@ -129,6 +132,22 @@ def test_law_4_a_handler_that_hangs_is_ended_with_all_that_it_started(app: App) 
     with pytest.raises(HandlerTimeoutError, match=r"ended at its time limit of 1s \(processes ended: 2\)"):
         app.call("hangs", {"sleep": seconds}, seconds=1)
     assert not any(seconds in (process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
+
+
+@pytest.mark.law(2)
+def test_law_2_what_cannot_be_ended_holds_its_task(app: App) -> None:
+    with app.folder.joinpath("scheduler/handlers.py").open("a") as file:
+        file.write("\n\ndef _waits(options, parts):\n    time.sleep(600)\n")
+    app.patience = Patience(term=timedelta(0), kill=timedelta(0))  # as if no signal had any effect
+    task, context = replace(a_task(), handler_type="waits"), a_context(timeout=timedelta(seconds=1))
+    with pytest.raises(HandlerTimeoutError, match=r"could not be ended .*: PID \d+; until they are gone") as caught:
+        app.runs()(task, context)
+    pid = int(str(caught.value).partition("PID ")[2].partition(";")[0])
+    (until_gone,) = context.lingering
+    assert lives(pid)
+    os.kill(pid, 9)
+    until_gone()
+    assert not lives(pid)
 
 
 def test_what_the_application_has_no_code_for_is_skipped_with_its_words(app: App) -> None:
