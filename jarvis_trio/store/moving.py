@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from jarvis_trio.errors import StoreError
-from jarvis_trio.models import Policy
+from jarvis_trio.errors import ScheduleError, StoreError
+from jarvis_trio.models import Policy, require_id
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.opening import MOVED_TO
+from jarvis_trio.store.places import named_place
 from jarvis_trio.store.schema import NUMBERED, Table, shape
 from jarvis_trio.store.tasks import as_text
 
@@ -83,7 +85,7 @@ def _tables(target: MemoryStore) -> Iterable[tuple[str, Table]]:
 
 def _copy(name: str, table: Table, source: MemoryStore, target: MemoryStore) -> Moved:
     columns = list(table.columns)
-    change = _changes(target.machine).get(name, dict)
+    change = _change(name, target)
     rows = [change(_as_written(name, table, row)) for row in _rows(source, name, columns)]
     if name == "task_queue":
         target.write("DELETE FROM task_queue")
@@ -127,14 +129,27 @@ def _value(name: str, column: str, type_: str, value: Any) -> Any:
 Change = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
-def _changes(machine: str | None) -> Mapping[str, Change]:
-    """What becomes other on the way to a database that machines share: where tasks run."""
-    if machine is None:
-        return {"task_queue": lambda row: {**row, "place": None}}
-    return {
-        "scheduled_tasks": lambda row: {**row, "policy": _placed(row["policy"], machine)},
-        "task_queue": lambda row: {**row, "place": row["place"] or machine},
-    }
+def _change(name: str, target: MemoryStore) -> Change:
+    """What becomes other in a table on the way: where tasks run, which a file does not say."""
+    machine = target.machine
+    if name == "scheduled_tasks" and machine is not None:
+        return lambda row: {**row, "policy": _placed(row["policy"], machine)}
+    if name == "task_queue":
+        places = {} if machine is None else dict(_places(target, machine))
+        return lambda row: {**row, "place": places.get(row["task_id"])}
+    return dict
+
+
+def _places(target: MemoryStore, machine: str) -> Iterator[tuple[int, str | None]]:
+    """Where each of the tasks, which have arrived, is to run.
+
+    A slot that was queued in a file has no place, though its task may name another machine.
+    """
+    for task in target.list_scheduled_tasks():
+        place: str | None = machine
+        with suppress(ScheduleError):  # it is set aside, wherever that is
+            place = named_place(task)
+        yield require_id(task), place
 
 
 def _placed(policy: str | None, machine: str) -> str | None:

@@ -96,6 +96,47 @@ def test_a_value_that_no_column_can_hold_is_named_and_nothing_is_moved(old: Path
         assert target.tasks.count_scheduled_tasks() == 0
 
 
+def test_a_table_that_arrives_otherwise_than_it_was_is_refused_and_nothing_is_moved(old: Path, tmp_path: Path) -> None:
+    with MemoryStore(old) as source, MemoryStore(tmp_path / "new.db") as target:
+        target.write("CREATE TRIGGER theirs AFTER INSERT ON task_runs BEGIN UPDATE task_runs SET reason = 'x'; END")
+        with pytest.raises(StoreError) as refused:
+            move(source, target)
+        says = f"the table task_runs did not arrive in {tmp_path / 'new.db'} as it was; report this as a fault"
+        assert str(refused.value) == says
+        assert target.tasks.count_scheduled_tasks() == 0
+        assert source.notes.note(MOVED_TO) is None
+
+
+def test_tasks_that_name_no_machine_are_bound_to_that_of_the_target_and_the_others_wait_for_theirs(
+    tmp_path: Path,
+) -> None:
+    policies = {
+        "bare": None,
+        "with one": '{"retries": 2}',
+        "of another": '{"on": "attic"}',
+        "anywhere": '{"on": "any"}',
+        "rubbish": "rubbish",
+        "list": "[]",
+    }
+    with MemoryStore(tmp_path / "old.db") as source, MemoryStore(tmp_path / "new.db", machine="laptop") as target:
+        for name, policy in policies.items():
+            task = source.store_scheduled_task(a_task(name))
+            source.write("UPDATE scheduled_tasks SET policy = ? WHERE id = ?", (policy, task.id))
+            source.queue.settle(task, START)
+        move(source, target)
+        found = target.read(
+            "SELECT t.name, t.policy, q.place FROM scheduled_tasks t JOIN task_queue q ON q.task_id = t.id"
+        )
+        assert {row["name"]: (row["policy"], row["place"]) for row in found} == {
+            "bare": ('{"on": "laptop"}', "laptop"),
+            "with one": ('{"retries": 2, "on": "laptop"}', "laptop"),
+            "of another": ('{"on": "attic"}', "attic"),
+            "anywhere": ('{"on": "any"}', None),
+            "rubbish": ("rubbish", "laptop"),
+            "list": ("[]", "laptop"),
+        }
+
+
 @pytest.mark.postgres
 @pytest.mark.slow
 @pytest.mark.law(3)
