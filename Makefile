@@ -7,7 +7,7 @@
 # make thorough      the tests that take longer: real daemons, servers, guides; two minutes more
 # make year          a simulated year, minute by minute; a minute on two processors
 # make coverage      the tests, and which lines and branches of the package they miss
-# make mutants       which changes to the code no test notices; 45 minutes, or for ONLY='jarvis_trio.schedules.cron.*' less
+# make mutants       which changes to the code no test notices; some hours, or for ONLY='jarvis_trio.schedules.cron.*' less
 # make lint          ruff and mypy --strict
 # make bench         every measurement, beside the peers; under an hour (bench-quick: five minutes)
 # make torture       random kills under load, for MINUTES=5

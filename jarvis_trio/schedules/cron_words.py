@@ -98,9 +98,9 @@ def _beat(values: Values, size: int, unit: str) -> str:
     return f"every {unit}" if step == 1 else f"every {step} {unit}s"
 
 
-def _listing(values: Values, label: Callable[[int], str], last_word: str = "and") -> str:
+def _listing(values: Values, label: Callable[[int], str]) -> str:
     """The values in words, runs as `1 to 5`, and a long even progression cut short."""
-    return _joined(_items(values, label), last_word)
+    return _joined(_items(values, label))
 
 
 def _mixed(values: Values, count: int, label: Callable[[int], str], last_word: str = "and") -> str:

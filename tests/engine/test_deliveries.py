@@ -16,10 +16,12 @@ import pytest
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine.deliveries import CHANNEL_PAUSES, DEADLINE, MOST_HANGING, PAUSES, SLOW, AlertChannel, Deliveries
+from jarvis_trio.engine.engine import DELIVERY_GRACE
+from jarvis_trio.engine.notices import Notices
 from jarvis_trio.errors import DeliveryError
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
-from tests.support.core_fakes import PATIENCE, START, Channel, FakeClock, finish, in_thread
+from tests.support.core_fakes import PATIENCE, START, Channel, FakeClock, MakeEngine, a_task, finish, in_thread
 
 ALERTS = AlertChannel("apprise", '{"urls": ["json://example.org"]}')
 
@@ -245,6 +247,20 @@ def test_a_restart_tries_a_channel_that_hung_once_and_keeps_the_pause_of_each_me
         finish(thread)
 
 
+def test_what_waits_behind_a_message_that_is_on_its_way_is_due_when_that_is_given_up(
+    store: MemoryStore, clock: FakeClock, hanging: Hanging, post: Post
+) -> None:
+    for name in ("first", "second"):
+        post(name)
+    deliveries = Deliveries(store, clock, hanging)
+    thread = in_thread(deliveries.deliver_due)
+    hanging.wait()
+    clock.advance(seconds=1)
+    assert deliveries.next_at() == START + DEADLINE
+    hanging.let_go.set()
+    finish(thread)
+
+
 def test_a_channel_with_many_threads_that_hang_gets_no_other(
     store: MemoryStore, clock: FakeClock, hanging: Hanging, post: Post
 ) -> None:
@@ -259,6 +275,9 @@ def test_a_channel_with_many_threads_that_hang_gets_no_other(
         clock.advance(hours=1)
     post()
     assert not deliveries.deliver_due()
+    at = deliveries.next_at()
+    assert at is not None
+    assert at >= clock.now() + DEADLINE
     hanging.let_go.set()
     finish(*threads)
     clock.advance(days=1)
@@ -280,6 +299,19 @@ def test_a_tick_in_a_hurry_leaves_its_messages_in_the_outbox(
 ) -> None:
     post()
     Deliveries(store, clock, hanging).deliver_waiting(clock.now(), lambda: True)
+    assert store.outbox.letters_waiting() == 1
+
+
+def test_a_run_that_ends_after_the_stop_and_its_grace_leaves_its_message_in_the_outbox(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, hanging: Hanging
+) -> None:
+    engine = make_engine(notices=Notices(store, clock, hanging))
+    store.store_scheduled_task(a_task(delivery_channel="email", delivery_config="{}"))
+    claim = engine.claim_now("job")
+    engine.wind_down()
+    clock.advance(seconds=DELIVERY_GRACE.total_seconds() + 1)
+    engine.run_claimed(claim)
+    assert not hanging.let_go.is_set()
     assert store.outbox.letters_waiting() == 1
 
 

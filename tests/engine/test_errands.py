@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,24 @@ def test_a_task_that_runs_already_is_refused(store: MemoryStore, make_engine: Ma
     assert len(store.runs.list_runs()) == 1
 
 
+def test_a_task_that_was_removed_meanwhile_is_refused(
+    store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask
+) -> None:
+    number = ask_run(store, job)
+    store.delete_scheduled_task(require_id(job))
+    assert not willing(make_engine).obey_run()
+    assert answer(store, number).refusal == "the task was removed"
+
+
+def test_the_log_tells_who_asked_for_a_run(
+    store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    ask_run(store, job)
+    assert willing(make_engine).obey_run()
+    assert "Task 'job' runs now, as alex asks" in caplog.messages
+
+
 def test_what_cannot_run_is_refused_and_leaves_no_row(store: MemoryStore, make_engine: MakeEngine) -> None:
     stranger = store.store_scheduled_task(a_task("stranger", handler="dance"))
     number = ask_run(store, stranger)
@@ -98,6 +117,9 @@ def test_a_request_ends_with_its_time_though_its_asker_may_live(
     clock.advance(seconds=WAITED_FOR.total_seconds() + 1)
     assert not willing(make_engine).obey_run()
     assert store.runs.list_runs() == []
+    ask_run(store, job)
+    clock.advance(seconds=WAITED_FOR.total_seconds())
+    assert willing(make_engine).obey_run()
 
 
 class Patient:
@@ -129,7 +151,10 @@ def due(store: MemoryStore, **columns: Any) -> ScheduledTask:
     return store.store_scheduled_task(a_task("job", handler="patient", next_run_at=START.isoformat(), **columns))
 
 
-def test_a_stopped_run_is_interrupted_and_not_retried(store: MemoryStore, make_engine: MakeEngine) -> None:
+def test_a_stopped_run_is_interrupted_and_not_retried(
+    store: MemoryStore, make_engine: MakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     handler, job = Patient(), due(store, policy={"retries": 3})
     engine = willing(make_engine, handlers={"patient": handler}, runner=run_in_thread)
     with running(engine, handler):
@@ -138,6 +163,7 @@ def test_a_stopped_run_is_interrupted_and_not_retried(store: MemoryStore, make_e
         assert engine.obey_stop()
     (run,) = store.runs.list_runs()
     assert (run.status, run.reason) == ("interrupted", "stopped by alex")
+    assert f"Run {run.id} is stopped by alex" in caplog.messages
     assert answer(store, number).answered_at is not None
     assert store.troubles.list_troubles() == []
     assert store.queue.queued_slot(require_id(job)) != START

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -51,3 +52,10 @@ def test_it_is_kept_as_text() -> None:
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"times": 5}', '{"times": ["soon"]}', '{"changes": "x"}'])
 def test_what_makes_no_sense_is_nothing(text: str | None) -> None:
     assert Told.read(text) == Told()
+
+
+def test_a_letter_that_waits_stands_for_one_change_whatever_the_one_before_stood_for() -> None:
+    told = Told(times=(START, START), changes=3).alone(START + minute(1))
+    assert told.changes == 1
+    says = told.words("no net", START + minute(1), ZoneInfo("America/Denver"))
+    assert says == "no net; 1 change since Mon 2026-03-02 02:01 MST"

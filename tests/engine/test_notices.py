@@ -72,7 +72,8 @@ def test_a_message_that_cannot_be_sent_is_tried_again_with_growing_pauses_and_th
         assert account(store) == told
         clock.advance(seconds=1)
         telling.evaluate_due_tasks()
-    assert (account(store)["status"], account(store)["attempts"]) == ("given up", len(PAUSES) + 1)
+    given_up = {"channel": "email", "attempts": len(PAUSES) + 1, "status": "given up"}
+    assert account(store) == given_up | {"error": "email: the server is away"}
     assert store.outbox.letters_waiting() == 0
     assert caplog.messages[-1] == "The message of task 'job' is given up: email: the server is away"
 
@@ -116,6 +117,7 @@ def test_a_task_that_was_set_aside_is_told_to_be_scheduled_again(
     store.update_scheduled_task(require_id(task), schedule_config='{"minutes": 1}')
     telling.evaluate_due_tasks()
     assert channel.statuses == ["set aside", "scheduled again"]
+    assert channel.sent[-1][2].result == "set aside since Mon 2026-03-02 09:00 UTC"
 
 
 def test_a_task_that_fails_on_and_on_is_told_once_and_once_that_it_is_well_again(
@@ -145,6 +147,23 @@ def test_a_task_without_success_for_longer_than_its_limit_is_told_once(
     assert [(message.status, message.result) for _, _, message in channel.sent] == [
         ("stale", "no success for more than 1h")
     ]
+    assert store.troubles.passed_deadlines(clock.now()) == []
+
+
+@pytest.mark.sqlite
+def test_a_deadline_that_is_gone_as_the_one_before_it_is_told_holds_up_none_behind_it(
+    store: MemoryStore, clock: FakeClock, channel: Channel, other: sqlite3.Connection
+) -> None:
+    """Another process deals with the second while this one tells of the first."""
+    for minute, name in enumerate(("first", "second", "third")):
+        task = store.store_scheduled_task(a_task(name, policy={"alert_after_seconds": 60}))
+        store.troubles.set_deadline(require_id(task), START + timedelta(minutes=minute))
+    other.execute(
+        "CREATE TRIGGER theirs AFTER DELETE ON task_deadlines WHEN OLD.task_id = 1"
+        " BEGIN DELETE FROM task_deadlines WHERE task_id = 2; END"
+    )
+    Notices(store, clock, channel, ALERTS).check_deadlines(START + timedelta(hours=1))
+    assert [trouble.task_id for trouble in store.troubles.list_troubles()] == [1, 3]
 
 
 def test_the_configuration_of_alerts_which_can_hold_secrets_never_reaches_the_database(

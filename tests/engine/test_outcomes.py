@@ -15,11 +15,25 @@ from random import Random
 import pytest
 
 from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.deliveries import AlertChannel
+from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.runner import run_in_thread
 from jarvis_trio.errors import StoreError
 from jarvis_trio.models import HandlerContext, ScheduledTask
 from jarvis_trio.store import MemoryStore
-from tests.support.core_fakes import START, Due, FakeClock, Gate, MakeEngine, Notes, a_task, fail, history, wait_until
+from tests.support.core_fakes import (
+    START,
+    Channel,
+    Due,
+    FakeClock,
+    Gate,
+    MakeEngine,
+    Notes,
+    a_task,
+    fail,
+    history,
+    wait_until,
+)
 
 MINUTE = timedelta(minutes=1)
 
@@ -284,6 +298,7 @@ def test_an_outcome_is_not_written_into_a_file_that_does_not_know_its_run(
     path: Path,
     tmp_path: Path,
     clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate = Gate()
     due("old")
@@ -294,3 +309,38 @@ def test_an_outcome_is_not_written_into_a_file_that_does_not_know_its_run(
         os.replace(tmp_path / "new.db", path)
         store.look_after()
     assert [(run.task_name, str(run.status)) for run in store.runs.list_runs()] == [("new", "running")]
+    assert "Run 1 of task 'old' is no longer in the database" in caplog.messages
+
+
+@pytest.mark.law(3)
+def test_a_run_that_was_taken_for_dead_counts_if_its_slot_has_not_begun_again(
+    store: MemoryStore, make_engine: MakeEngine, due: Due, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate, another = Gate(), make_engine(owner="another")
+    due()
+    with gate.holding(make_engine({"note": gate}).evaluate_due_tasks):
+        another.recover()
+        assert history(store) == [(START + 5 * MINUTE, 1, "interrupted")]
+    (run,) = store.runs.list_runs()
+    assert (run.status, run.reason) == ("executed", "it was taken for dead before it ended")
+    assert "Run 1 of task 'job', taken for dead, has ended after all" in caplog.messages
+    assert another.evaluate_due_tasks() == []
+
+
+@pytest.mark.law(3)
+def test_a_run_that_was_taken_for_dead_is_told_to_have_run_twice_if_its_slot_has_begun_again(
+    store: MemoryStore, make_engine: MakeEngine, due: Due, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate, channel, another = Gate(), Channel(), make_engine(owner="another")
+    engine = make_engine({"note": gate}, notices=Notices(store, clock, channel, AlertChannel("email")))
+    due()
+    with gate.holding(engine.evaluate_due_tasks):
+        another.evaluate_due_tasks()
+    assert history(store) == [(START + 5 * MINUTE, 1, "interrupted"), (START + 5 * MINUTE, 2, "executed")]
+    first = store.runs.get_run(1)
+    assert first is not None
+    assert (first.reason or "").endswith("; it ended after all: executed")
+    assert "Run 1 of task 'job', taken for dead, ended beside another attempt" in caplog.messages
+    assert [(message.status, message.result) for _, _, message in channel.sent] == [
+        ("ran twice", "its run since Mon 2026-03-02 09:05 UTC was taken for dead and ended after all: executed")
+    ]

@@ -66,6 +66,16 @@ def test_what_a_handler_could_not_end_holds_its_task() -> None:
     assert released.wait(PATIENCE)
 
 
+def test_the_thread_that_waits_for_what_a_handler_left_behind_holds_up_no_exit() -> None:
+    over, around = threading.Event(), context()
+    around.lingering.append(over.wait)
+    call_handler(lambda task, context: None, TASK, around).when_over(lambda: None)
+    try:
+        assert {thread.daemon for thread in threading.enumerate() if thread.name == "lingering"} == {True}
+    finally:
+        over.set()
+
+
 def test_a_handler_is_given_its_task_and_its_context() -> None:
     given: list[object] = []
     around = context()

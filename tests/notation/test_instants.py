@@ -144,6 +144,7 @@ def test_an_unknown_zone_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(ScheduleError, match="unknown time zone") as refused:
         parse_zone(name)
     assert "\n" not in str(refused.value)
+    assert refused.value.fix == "use a name like Europe/Berlin or America/Denver"
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,7 @@ def test_an_unknown_zone_is_refused_in_one_line(name: str) -> None:
         ("5m", 300),
         ("5 minutes", 300),
         ("an hour and 5 min", 3900),
+        ("a day", 86_400),
         ("1w", 604_800),
         ("1h30m", 5400),
         ("2d", 172_800),
@@ -171,6 +173,19 @@ def test_durations_are_read(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ScheduleError, match="duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("soon", "not a duration: 'soon'; write it like 90s, 5m, 1h30m, 2d, 1w or 5 minutes"),
+        ("0s", "duration must be greater than zero: '0s'; write it like 90s, 5m or 2d"),
+    ],
+)
+def test_a_refused_duration_is_told_with_how_to_write_it(text: str, says: str) -> None:
+    with pytest.raises(ScheduleError) as refused:
+        parse_duration(text)
+    assert str(refused.value) == says
 
 
 @given(st.timedeltas(timedelta(microseconds=1), timedelta(days=4000)))

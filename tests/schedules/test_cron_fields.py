@@ -8,6 +8,7 @@ import pytest
 
 from jarvis_trio.errors import CronError
 from jarvis_trio.schedules.cron import CronExpression
+from jarvis_trio.schedules.cron_fields import weekday_names
 
 MONTHS_ARE = "use * or JAN to DEC, in lists (JAN,MAR), ranges (JAN-MAR) and steps (*/3)"
 NAMES = "@hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually"
@@ -200,3 +201,17 @@ def test_tells_weekdays_that_depend_on_which_one_is_0(weekdays: str, numeric: bo
     cron = CronExpression(f"0 9 * * {weekdays}")
     assert cron.uses_numeric_weekday is numeric
     assert cron.weekday_readings() == readings
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({0, 1, 2, 3, 4, 5, 6}, "*"),
+        ({1, 2, 3, 4, 5}, "TUE-SAT"),
+        ({0, 2, 18}, "MON,WED,FRI#2"),
+        ({7}, "MON#1"),
+        ({5, 6, 7}, "SAT,SUN,MON#1"),
+    ],
+)
+def test_weekdays_are_named_as_an_expression_would_name_them(values: set[int], names: str) -> None:
+    assert weekday_names(sum(1 << value for value in values)) == names

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from jarvis_trio.errors import CronError, ScheduleError
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.cron_slots import Cron
-from jarvis_trio.schedules.interval import SHORTEST, Interval
-from jarvis_trio.schedules.kind import Schedule
+from jarvis_trio.schedules.interval import SHORTEST, Interval, interval_config
+from jarvis_trio.schedules.kind import TICK, Schedule
 from jarvis_trio.schedules.once import Once
 from jarvis_trio.schedules.schedule import (
     calculate_next_run,
@@ -281,6 +281,12 @@ def test_slots_between_count_on_from_an_anchor_in_the_past() -> None:
     assert list(slots) == [START + timedelta(minutes=30), START + timedelta(minutes=90)]
 
 
+def test_slots_between_count_back_from_the_anchor_to_the_time_the_task_is_known_since() -> None:
+    anchor, start, end = START + 2 * HOUR, START - 5 * HOUR, START + 3 * HOUR
+    slots = slots_between(Interval(HOUR), anchor, start, end, known_since=START)
+    assert list(slots) == [START, START + HOUR, START + 2 * HOUR]
+
+
 def test_slots_between_include_the_start_and_not_the_end() -> None:
     assert list(slots_between(Interval(HOUR), START - HOUR, START, START + 2 * HOUR)) == [START, START + HOUR]
     daily = parse_schedule("cron", '{"expression": "0 9 * * *"}', UTC)
@@ -362,3 +368,52 @@ def test_a_single_time_that_is_over_has_no_first_slot() -> None:
 
 def test_a_recurring_schedule_does_not_ask_what_is_over() -> None:
     assert Interval(HOUR).first(START, lambda slot: True) == START + HOUR
+
+
+def test_a_single_time_that_was_moved_by_hand_follows_from_nothing() -> None:
+    assert Once(START).origin(START, START) == START
+    assert Once(START).origin(START + HOUR, START) is None
+
+
+def test_a_single_time_is_at_its_own_instant_or_later_and_not_after_it() -> None:
+    assert Once(START).at_or_after(START, None) == START
+    assert Once(START).at_or_after(START + TICK, None) is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "before"),
+    [(Interval(HOUR), START - 3 * HOUR), (Cron(CronExpression("0 * * * *"), UTC), None), (Once(START), None)],
+)
+def test_only_the_slots_of_an_interval_can_be_counted_back(schedule: Schedule, before: datetime | None) -> None:
+    assert schedule.back_from(START, 3) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "words", "option"),
+    [
+        ("interval", '{"minutes": 90}', "every 1h30m", ("every", timedelta(minutes=90))),
+        ("cron", '{"expression": "30 9 * * *"}', "at 09:30 every day", ("cron", "30 9 * * *")),
+        ("once", '{"run_at": "2026-03-02T09:00"}', "once, Mon 2026-03-02 09:00 MST", ("at", "2026-03-02T09:00")),
+    ],
+)
+def test_each_kind_of_schedule_says_when_it_runs_and_how_it_is_asked_for(
+    kind: str, config: str, words: str, option: tuple[str, object]
+) -> None:
+    schedule = parse_schedule(kind, config, DENVER)
+    assert (schedule.words(), schedule.as_option()) == (words, option)
+
+
+@pytest.mark.parametrize(
+    ("step", "config"),
+    [
+        (timedelta(days=2), {"days": 2}),
+        (timedelta(hours=36), {"hours": 36}),
+        (timedelta(minutes=90), {"minutes": 90}),
+        (timedelta(seconds=90), {"seconds": 90}),
+        (timedelta(seconds=1.5), {"seconds": 1.5}),
+    ],
+)
+def test_an_interval_is_written_in_the_largest_unit_that_it_is_a_whole_number_of(
+    step: timedelta, config: dict[str, float]
+) -> None:
+    assert interval_config(step) == config

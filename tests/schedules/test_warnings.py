@@ -84,6 +84,15 @@ def test_a_schedule_that_is_far_away_is_told_with_its_date() -> None:
     assert warning.harmless
 
 
+def test_a_schedule_that_is_far_away_is_told_with_its_date_in_its_own_zone() -> None:
+    [warning] = lint_cron("0 20 29 2 *")  # in UTC it is 1 March by then
+    assert warning.dates == (date(2028, 2, 29),)
+
+
+def test_a_schedule_of_once_a_year_is_not_far_away_in_a_leap_year_either() -> None:
+    assert lint_cron("0 12 1 3 *", "UTC", datetime(2027, 3, 1, 12, tzinfo=UTC)) == []
+
+
 def test_a_fixed_time_in_the_gap_is_told_with_the_dates_and_when_it_runs() -> None:
     [warning] = lint_cron("30 2 * * *")
     assert warning == ScheduleWarning(
@@ -92,6 +101,16 @@ def test_a_fixed_time_in_the_gap_is_told_with_the_dates_and_when_it_runs() -> No
         (date(2027, 3, 14), date(2028, 3, 12)),
     )
     assert not warning.harmless
+
+
+def test_a_clock_change_that_is_met_once_is_told_with_one_date() -> None:
+    assert lint_cron("30 2 14 3 *") == [
+        ScheduleWarning(
+            Code.MOVED,
+            "on 2027-03-14 02:30 does not exist in America/Denver; it runs at 03:00",
+            (date(2027, 3, 14),),
+        )
+    ]
 
 
 def test_several_times_in_one_gap_are_one_run() -> None:
@@ -103,6 +122,14 @@ def test_a_fixed_time_that_comes_twice_is_harmless() -> None:
     [warning] = lint_cron("30 1 * * *")
     assert (warning.code, warning.harmless) == (Code.FIRST_PASS, True)
     assert warning.dates == (date(2027, 11, 7), date(2028, 11, 5))
+    assert warning.sentence == (
+        "on 2027-11-07 01:30 comes twice in America/Denver; it runs the first time only (also on 2028-11-05)"
+    )
+
+
+def test_several_fixed_times_that_come_twice_are_told_together() -> None:
+    [warning] = lint_cron("0,30 1 * * *")
+    assert "01:00 and 01:30 come twice in America/Denver; it runs the first time only" in warning.sentence
 
 
 def test_runs_that_follow_the_clock_are_skipped_in_the_gap() -> None:
@@ -110,13 +137,20 @@ def test_runs_that_follow_the_clock_are_skipped_in_the_gap() -> None:
     assert warning.code is Code.SKIPPED
     assert "the clock goes from 02:00 to 03:00 in America/Denver" in warning.sentence
     assert "2 runs (at 02:00 and 02:30) do not take place" in warning.sentence
+    [warning] = lint_cron("30 */2 * * *")
+    assert "and 1 run (at 02:30) does not take place" in warning.sentence
 
 
 def test_runs_that_follow_the_clock_are_doubled_in_the_repeated_hour() -> None:
     [warning] = lint_cron("*/15 1 * * *")
     assert warning.code is Code.DOUBLED
     assert "goes back from 02:00 to 01:00 in America/Denver, and 4 runs" in warning.sentence
+    assert "(at 01:00, 01:15, 01:30 and 01:45) take place twice" in warning.sentence
     assert warning.dates == (date(2027, 11, 7), date(2028, 11, 5))
+    [warning] = lint_cron("*/30 1 * * *", "Australia/Lord_Howe")
+    assert "goes back from 02:00 to 01:30 in Australia/Lord_Howe, and 1 run (at 01:30) takes place twice" in (
+        warning.sentence
+    )
 
 
 def test_an_hourly_job_keeps_its_rhythm_where_the_change_is_an_hour_and_not_where_it_is_half_of_one() -> None:
@@ -146,8 +180,9 @@ def test_a_change_earlier_today_is_over() -> None:
     def warnings_at(now: datetime) -> list[ScheduleWarning]:
         return schedule_warnings(task, ZoneInfo("America/Denver"), now, lambda slot: False)
 
-    before, after = datetime(2027, 3, 14, 8, tzinfo=UTC), datetime(2027, 3, 14, 10, tzinfo=UTC)
+    before, change, after = (datetime(2027, 3, 14, hour, tzinfo=UTC) for hour in (8, 9, 10))
     assert [warning.code for warning in warnings_at(before)] == [Code.MOVED]
+    assert warnings_at(change) == []
     assert warnings_at(after) == []
 
 
@@ -161,6 +196,26 @@ def test_a_single_time_in_the_past_is_told_until_it_has_run() -> None:
     assert warning.code is Code.PAST
     assert "Sat 2026-11-21 12:00 MST, was 1 hour ago" in warning.sentence
     assert lint_of("once", {"run_at": "2026-11-21T12:00"}, last_run_at="2026-11-21T12:00:01-07:00") == []
+    assert lint_of("once", {"run_at": "2026-11-21T13:00"}) == []  # that is now
+
+
+def test_a_single_time_in_the_past_is_told_with_what_follows_and_its_date_in_its_own_zone() -> None:
+    assert lint_of("once", {"run_at": "2026-11-20T23:00"}) == [  # in UTC it is 21 November by then
+        ScheduleWarning(
+            Code.PAST,
+            "its only time, Fri 2026-11-20 23:00 MST, was 14 hours ago; it runs as soon as the daemon sees it",
+            (date(2026, 11, 20),),
+        )
+    ]
+
+
+def test_whether_a_single_time_is_over_is_asked_of_that_time() -> None:
+    at = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    task = ScheduledTask(
+        name="job", schedule_type="once", schedule_config=json.dumps({"run_at": at.isoformat()}), handler_type="custom"
+    )
+    [warning] = schedule_warnings(task, UTC, NOW, lambda slot: slot == at)
+    assert warning.code is Code.OVER
 
 
 def test_a_single_time_that_is_over_without_a_run_is_told_to_be_so() -> None:

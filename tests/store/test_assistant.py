@@ -7,8 +7,9 @@ import sqlite3
 import pytest
 
 from jarvis_trio.errors import ConflictError
+from jarvis_trio.models import AlertRule, WebhookEvent
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.store.assistant import AlertRule, WebhookEvent
+from jarvis_trio.store.assistant import EventRow, RuleRow
 
 INBOX, OTHER_INBOX = b"/inbox", b"/other"
 NOW = "2026-03-02T09:00:00+00:00"
@@ -122,3 +123,55 @@ def test_a_fact_is_found_by_category_and_key(store: MemoryStore, other: sqlite3.
         other.execute("INSERT INTO facts (category, key, value) VALUES (?, ?, ?)", row)
     assert store.assistant.fact("work", "backup") == "a\ufffd"
     assert [store.assistant.fact("work", "nothing"), store.assistant.fact("work", "unknown")] == [None, None]
+
+
+def test_a_rule_is_added_enabled_and_all_are_listed_whole_by_name(store: MemoryStore) -> None:
+    store.assistant.add_alert_rule("b", "stale_backup", '{"hours": 24}', None, NOW)
+    store.assistant.add_alert_rule("a", "overdue", "{}", "what it is for", NOW)
+    store.assistant.enable_alert_rule(2, False)
+    assert store.assistant.alert_rules() == [
+        RuleRow(2, "a", "what it is for", "overdue", "{}", False, None, NOW),
+        RuleRow(1, "b", None, "stale_backup", '{"hours": 24}', True, None, NOW),
+    ]
+    store.assistant.enable_alert_rule(2, True)
+    assert [rule.enabled for rule in store.assistant.alert_rules()] == [True, True]
+
+
+def test_a_rule_that_is_deleted_is_gone_alone(store: MemoryStore) -> None:
+    for name in ("a", "b"):
+        store.assistant.add_alert_rule(name, "stale_backup", "{}", None, NOW)
+    store.assistant.delete_alert_rule(1)
+    assert [rule.name for rule in store.assistant.alert_rules()] == ["b"]
+
+
+@pytest.fixture
+def events(store: MemoryStore) -> list[int]:
+    """The numbers of three events; the second one was dealt with."""
+    numbers = [store.assistant.add_webhook_event("github", kind, "{}", NOW) for kind in ("push", "issue", "release")]
+    store.assistant.set_webhook_event(numbers[1], "processed", NOW)
+    return numbers
+
+
+@pytest.mark.parametrize(
+    ("status", "limit", "kinds"),
+    [
+        (None, -1, ["release", "issue", "push"]),
+        (None, 2, ["release", "issue"]),
+        (None, 0, []),
+        ("pending", -1, ["release", "push"]),
+        ("pending", 1, ["release"]),
+        ("processed", -1, ["issue"]),
+    ],
+)
+def test_events_are_listed_the_newest_first(
+    store: MemoryStore, events: list[int], status: str | None, limit: int, kinds: list[str]
+) -> None:
+    assert [found.event_type for found in store.assistant.webhook_events(status, limit)] == kinds
+
+
+def test_an_event_is_found_by_its_number_until_it_is_deleted(store: MemoryStore, events: list[int]) -> None:
+    _, second, _ = events
+    assert store.assistant.webhook_event(second) == EventRow(second, "github", "issue", "{}", "processed", NOW, NOW)
+    store.assistant.delete_webhook_event(second)
+    assert store.assistant.webhook_event(second) is None
+    assert len(store.assistant.webhook_events(None, -1)) == 2

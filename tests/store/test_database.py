@@ -275,8 +275,9 @@ def test_a_folder_in_place_of_the_file_is_refused_with_the_setting_that_names_it
 
 
 def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="No such file"):
+    with pytest.raises(StoreError, match="No such file") as refused:
         MemoryStore(tmp_path / "nowhere" / "memory.db")
+    assert refused.value.fix == ""
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,6 +13,7 @@ import pytest
 from jarvis_trio.models import Outcome, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import FirstLetter, Letter
+from jarvis_trio.store.queue import Backlog
 from tests.support.core_fakes import START, FakeClock, MakeEngine, Notes, a_task
 
 MINUTE = timedelta(minutes=1)
@@ -35,6 +36,28 @@ def heads(store: MemoryStore, now: datetime) -> list[tuple[str, datetime, int]]:
         else:
             store.queue.dequeue_retry(require_id(due.task), due.scheduled_for, due.attempt)
     return found
+
+
+def test_the_backlog_is_how_many_are_overdue_and_whose_slot_comes_first(store: MemoryStore) -> None:
+    assert store.queue.backlog(START) == Backlog(0, None)
+    paused = add(store, "paused", START - 9 * MINUTE)
+    store.update_scheduled_task(require_id(paused), enabled=False)
+    late = add(store, "late", START - MINUTE)
+    add(store, "on time", START)
+    add(store, "later", START + MINUTE)
+    assert store.queue.backlog(START) == Backlog(2, ("late", START - MINUTE))
+    assert store.queue.backlog(START, [require_id(late)]) == Backlog(1, ("on time", START))
+
+
+def test_a_row_that_nobody_has_read_yet_counts_for_the_backlog_with_the_slot_that_it_names(store: MemoryStore) -> None:
+    add(store, "on time", START)
+    at = START - MINUTE
+    unread = store.store_scheduled_task(a_task("unread", next_run_at=at.isoformat()))
+    store.store_scheduled_task(a_task("rubbish", next_run_at="some day"))
+    store.store_scheduled_task(a_task("to come", next_run_at=(START + MINUTE).isoformat()))
+    assert store.queue.backlog(START) == Backlog(2, ("unread", at))
+    assert store.queue.backlog(at) == Backlog(1, ("unread", at))
+    assert store.queue.backlog(START, [require_id(unread)]) == Backlog(1, ("on time", START))
 
 
 RUBBISH: list[tuple[str, object]] = [

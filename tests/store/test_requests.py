@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from jarvis_trio.models import ANYWHERE, require_id
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.places import Here
 from jarvis_trio.store.requests import KEPT, RequestKind
-from tests.support.core_fakes import START
+from tests.support.core_fakes import START, a_task
 
 RUN, STOP = RequestKind.RUN, RequestKind.STOP
 
@@ -58,6 +61,27 @@ def test_who_stopped_a_run_is_known_by_its_number(store: MemoryStore) -> None:
     store.requests.answer(answered, START, run_id=3)
     assert store.requests.stopped_by(2) == "alex"
     assert store.requests.stopped_by(3) is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_open"),
+    [
+        ('{"on": "desk"}', True),
+        ('{"on": "office"}', True),
+        ('{"on": "attic"}', False),
+        (f'{{"on": "{ANYWHERE}"}}', True),
+        ("rubbish", True),
+    ],
+)
+def test_a_run_is_asked_of_the_machines_that_may_make_it_and_a_stop_of_all(
+    path: Path, policy: str, is_open: bool
+) -> None:
+    with MemoryStore(path, machine=Here("desk", ("office",))) as store:
+        number = require_id(store.store_scheduled_task(a_task()))
+        store.write("UPDATE scheduled_tasks SET policy = ?", (policy,))
+        for kind in (RUN, STOP):
+            store.requests.ask(kind, number, run_id=1, asked_by="alex", asker="12:34", at=START)
+        assert [request.kind for request in store.requests.open_requests()] == ([RUN] if is_open else []) + [STOP]
 
 
 def test_old_requests_go_with_the_next_one(store: MemoryStore) -> None:

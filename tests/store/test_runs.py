@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ import pytest
 from jarvis_trio.errors import ConflictError
 from jarvis_trio.models import Claim, Outcome, RunStatus, ScheduledTask, Trigger, require_id
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.runs import Late
 from tests.support.core_fakes import START, FakeClock, a_task
 
 HOUR = timedelta(hours=1)
@@ -129,6 +131,85 @@ def test_an_end_is_never_written_into_another_run_with_that_number(
     other.execute("UPDATE task_runs SET scheduled_for = '2026-01-01T00:00:00+00:00', owner = 'another'")
     assert not store.runs.finish_run(claimed, DONE, START)
     assert store.runs.list_runs()[0].status is RunStatus.RUNNING
+
+
+@pytest.fixture
+def taken_for_dead(store: MemoryStore, task: ScheduledTask) -> Claim:
+    """A claim whose run was interrupted, and whose process lives."""
+    claimed = claim(store, task)
+    stored = store.runs.get_run(claimed.run_id)
+    assert stored is not None
+    assert store.runs.interrupt_run(stored, "its process is gone", START)
+    return claimed
+
+
+def finish_late(store: MemoryStore, claimed: Claim, outcome: Outcome = DONE) -> Late:
+    with store.transaction():
+        return store.runs.finish_late(claimed, outcome, START + HOUR)
+
+
+@pytest.mark.law(3)
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (DONE, "it was taken for dead before it ended"),
+        (Outcome(RunStatus.ERROR, reason="no net"), "no net; it was taken for dead before it ended"),
+    ],
+)
+def test_what_was_taken_for_dead_has_its_outcome_if_its_slot_has_not_begun_again(
+    store: MemoryStore, taken_for_dead: Claim, outcome: Outcome, reason: str
+) -> None:
+    assert finish_late(store, taken_for_dead, outcome) is Late.COUNTS
+    (found,) = store.runs.list_runs()
+    assert (found.status, found.reason, found.result) == (outcome.status, reason, outcome.result)
+    assert found.finished_at == START + HOUR
+    told = store.get_scheduled_task(require_id(taken_for_dead.task))
+    assert told is not None
+    assert told.last_result == outcome.last_result
+
+
+@pytest.mark.law(3)
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [(DONE, "executed"), (Outcome(RunStatus.ERROR, reason="no net"), "error no net")],
+)
+def test_what_was_taken_for_dead_stays_interrupted_and_says_more_if_its_slot_has_begun_again(
+    store: MemoryStore, task: ScheduledTask, taken_for_dead: Claim, outcome: Outcome, says: str
+) -> None:
+    claim(store, task, attempt=2)
+    assert finish_late(store, taken_for_dead, outcome) is Late.ADDED
+    found, told = store.runs.get_run(taken_for_dead.run_id), store.get_scheduled_task(require_id(task))
+    assert found is not None
+    assert (found.status, found.result) == (RunStatus.INTERRUPTED, outcome.result)
+    assert found.reason == f"its process is gone; it ended after all: {says}"
+    assert found.finished_at == START + HOUR
+    assert told is not None
+    assert told.last_result is None
+
+
+@pytest.mark.law(3)
+def test_there_is_nothing_to_add_to_a_run_that_was_cut_off(store: MemoryStore, taken_for_dead: Claim) -> None:
+    assert finish_late(store, taken_for_dead, replace(DONE, cut_off=True)) is Late.NOTHING
+    assert [found.reason for found in store.runs.list_runs()] == ["its process is gone"]
+
+
+@pytest.mark.law(3)
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE task_runs SET scheduled_for = '2026-01-01T00:00:00+00:00'",
+        "UPDATE task_runs SET started_at = '2026-01-01T00:00:00+00:00'",
+        "UPDATE task_runs SET status = 'error'",
+        "DELETE FROM task_runs",
+    ],
+)
+def test_a_late_outcome_is_not_written_into_another_run(
+    store: MemoryStore, taken_for_dead: Claim, other: sqlite3.Connection, change: str
+) -> None:
+    other.execute(change)
+    before = store.runs.list_runs()
+    assert finish_late(store, taken_for_dead) is Late.UNKNOWN
+    assert store.runs.list_runs() == before
 
 
 @pytest.mark.law(2)
@@ -263,6 +344,65 @@ def test_a_slot_that_is_not_run_is_recorded_once(store: MemoryStore, task: Sched
     assert not store.runs.slot_has_run(require_id(task), START + HOUR)
 
 
+@pytest.mark.sqlite
+@pytest.mark.law(4)
+def test_a_row_that_another_programs_trigger_drops_in_silence_is_told(
+    store: MemoryStore, task: ScheduledTask, other: sqlite3.Connection
+) -> None:
+    other.execute("CREATE TRIGGER theirs BEFORE INSERT ON task_runs BEGIN SELECT RAISE(IGNORE); END")
+    with pytest.raises(ConflictError) as refused:
+        claim(store, task)
+    assert str(refused.value) == "a row of task_runs vanished as it was written; look for a trigger on it"
+
+
+@pytest.fixture
+def once(store: MemoryStore) -> ScheduledTask:
+    """A task whose single slot is START; it is older than that."""
+    task = store.store_scheduled_task(a_task("once", at="2026-03-02T09:00"))
+    return replace(task, created_at="2026-03-01 09:00:00")
+
+
+@pytest.mark.law(2)
+def test_a_single_slot_is_over_once_it_was_claimed_and_not_if_its_task_has_another_now(
+    store: MemoryStore, once: ScheduledTask
+) -> None:
+    assert not store.runs.is_slot_over(once, START)
+    store.runs.note_done(once)
+    assert store.runs.is_slot_over(once, START)
+    for changed in (
+        replace(once, schedule_config='{"run_at": "2026-03-02T10:00"}'),
+        replace(once, policy='{"timezone": "Asia/Tokyo"}'),
+        replace(once, name="another"),
+    ):
+        assert not store.runs.is_slot_over(changed, START + HOUR)
+
+
+@pytest.mark.law(2)
+def test_a_single_slot_that_has_a_row_is_over(store: MemoryStore, once: ScheduledTask) -> None:
+    store.runs.record_unrun(once, START, RunStatus.MISSED, "too late", at=START)
+    assert store.runs.is_slot_over(once, START)
+    assert not store.runs.is_slot_over(once, START + HOUR)
+
+
+@pytest.mark.law(2)
+@pytest.mark.parametrize(
+    ("columns", "over"),
+    [
+        ({"last_run_at": "2026-03-02T02:00:00"}, True),
+        ({"last_run_at": "2026-03-02T01:59:59"}, False),
+        ({"last_run_at": "some day"}, False),
+        ({"last_run_at": "2026-03-02T02:00:00", "next_run_at": "2026-03-02T02:00:00"}, False),
+        ({"created_at": "2026-03-02 09:01:00"}, True),
+        ({"created_at": "2026-03-02 09:00:59"}, False),
+    ],
+)
+def test_the_single_slot_of_a_row_of_the_assistants_is_over_if_it_ran_since_or_was_made_later(
+    store: MemoryStore, once: ScheduledTask, clock: FakeClock, columns: dict[str, str], over: bool
+) -> None:
+    clock.machine_zone = ZoneInfo("America/Denver")
+    assert store.runs.is_slot_over(replace(once, **columns), START) is over
+
+
 def test_a_slot_that_is_not_run_does_not_look_alive(store: MemoryStore, task: ScheduledTask) -> None:
     claim(store, task)
     assert store.runs.record_unrun(task, START + HOUR, RunStatus.SKIPPED, "still running", at=START + HOUR)
@@ -307,6 +447,21 @@ def test_the_last_run_of_each_task(store: MemoryStore, past: ScheduledTask) -> N
     last = store.runs.last_runs()
     assert {found.task_name: found.scheduled_for for found in last.values()} == {"job": START + 5 * HOUR, "b": START}
     assert store.runs.last_started_at() == START
+
+
+def test_the_last_runs_may_be_asked_of_some_tasks_alone(store: MemoryStore, past: ScheduledTask) -> None:
+    third = store.store_scheduled_task(a_task("c"))
+    run(store, third, START)
+    asked = [require_id(past), require_id(third)]
+    assert {found.task_name: found.scheduled_for for found in store.runs.last_runs(asked).values()} == {
+        "job": START + 5 * HOUR,
+        "c": START,
+    }
+
+
+def test_a_task_takes_its_history_along_to_its_new_name(store: MemoryStore, past: ScheduledTask) -> None:
+    store.runs.rename_runs(require_id(past), "renamed")
+    assert [len(store.runs.list_runs(task=name)) for name in ("job", "renamed", "b")] == [0, 6, 1]
 
 
 def test_without_history_nothing_started(store: MemoryStore) -> None:

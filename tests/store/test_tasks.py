@@ -16,6 +16,7 @@ from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import START, FakeClock, a_task
 
 DENVER = ZoneInfo("America/Denver")
+HOUR = timedelta(hours=1)
 INSERT = (
     "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, next_run_at)"
     " VALUES (?, 'interval', '{\"hours\": 1}', 'note', ?)"
@@ -35,6 +36,49 @@ def test_what_is_not_there_is_none(store: MemoryStore) -> None:
     assert store.get_scheduled_task_by_name("job") is None
     assert store.update_scheduled_task(1, enabled=False) is None
     assert store.delete_scheduled_task(1) is False
+
+
+def test_tasks_are_told_by_their_numbers_and_in_the_order_of_their_names(store: MemoryStore) -> None:
+    c, b, a = (require_id(store.store_scheduled_task(a_task(name))) for name in ("c", "b", "a"))
+    assert store.tasks.numbers() == [a, b, c]
+    assert [task.name for task in store.tasks.numbered([b, a])] == ["a", "b"]
+    assert store.tasks.task_names([c, b, 99]) == {c: "c", b: "b"}
+
+
+def test_tasks_are_found_by_a_text_in_any_case_of_letters(store: MemoryStore) -> None:
+    for task in (
+        a_task("Hauptstraße"),
+        a_task("a", description="Copies the STRASSE"),
+        a_task("b", handler="strasse_poll"),
+        a_task("c", handler_config='{"from": "strasse"}'),
+        a_task("d"),
+    ):
+        store.store_scheduled_task(task)
+    assert store.tasks.with_text("strasse") == {1, 2, 3, 4}
+    assert store.tasks.with_text("nowhere") == set()
+
+
+def test_a_task_that_runs_once_and_has_no_time_to_come_is_told_apart(store: MemoryStore) -> None:
+    over = store.store_scheduled_task(a_task("over", at="2026-03-01T09:00"))
+    store.store_scheduled_task(a_task("to come", at="2026-03-03T09:00", next_run_at="2026-03-03T09:00:00+00:00"))
+    store.store_scheduled_task(a_task("again and again"))
+    assert store.tasks.run_once() == {over.id}
+
+
+def test_enabled_tasks_are_counted_all_or_without_some(store: MemoryStore) -> None:
+    for name, enabled in (("a", True), ("b", True), ("c", True), ("paused", False)):
+        store.store_scheduled_task(a_task(name, enabled=enabled))
+    assert [store.tasks.count_enabled_tasks(without) for without in ([], [1], [1, 3], [4])] == [3, 2, 1, 3]
+
+
+def test_a_task_may_be_due_if_its_slot_is_or_if_nobody_has_read_its_row(store: MemoryStore) -> None:
+    for name, slot in (("due", START), ("later", START + HOUR)):
+        task = store.store_scheduled_task(a_task(name, next_run_at=slot.isoformat()))
+        store.queue.settle(task, slot)
+    store.store_scheduled_task(a_task("unread", next_run_at=(START + HOUR).isoformat()))
+    store.store_scheduled_task(a_task("paused", enabled=False, next_run_at=START.isoformat()))
+    store.store_scheduled_task(a_task("without a slot"))
+    assert {task.name for task in store.tasks.maybe_due(START)} == {"due", "unread"}
 
 
 def test_a_required_task_that_is_not_there_is_an_error(store: MemoryStore) -> None:

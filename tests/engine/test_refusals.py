@@ -1,0 +1,70 @@
+"""Tests of the tasks that are passed over because their rows are refused: for how long, and how often it is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from jarvis_trio.engine.notices import Notices
+from jarvis_trio.engine.refusals import Refusals
+from jarvis_trio.errors import ConflictError
+from jarvis_trio.models import ScheduledTask
+from jarvis_trio.store import MemoryStore
+from tests.support.core_fakes import START, Channel, FakeClock, a_task
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def refusals(store: MemoryStore, clock: FakeClock) -> Refusals:
+    return Refusals(store, clock, Notices(store, clock, Channel()), MINUTE)
+
+
+@pytest.fixture
+def task(store: MemoryStore) -> ScheduledTask:
+    return store.store_scheduled_task(a_task())
+
+
+@pytest.mark.law(4)
+def test_a_reason_is_logged_once_while_it_stays_the_same(
+    refusals: Refusals, store: MemoryStore, task: ScheduledTask, caplog: pytest.LogCaptureFixture
+) -> None:
+    for says in ("not this one", "not this one", "nor that one"):
+        refusals.add(task, ConflictError(says))
+        refusals.tell(START)
+    assert caplog.messages == [
+        "Task 'job' is passed over: not this one",
+        "Task 'job' is passed over: nor that one",
+    ]
+    assert {record.__dict__["task"] for record in caplog.records} == {"job"}
+    assert [trouble.reason for trouble in store.troubles.list_troubles()] == ["not this one"]
+
+
+@pytest.mark.law(4)
+def test_a_task_that_can_be_written_again_is_passed_over_no_longer(
+    refusals: Refusals, store: MemoryStore, task: ScheduledTask
+) -> None:
+    refusals.add(task, ConflictError("not this one"))
+    refusals.tell(START)
+    assert refusals.passed_over() == {task.id}
+    with store.transaction():
+        refusals.end(task)
+    assert refusals.passed_over() == frozenset()
+    assert store.troubles.list_troubles() == []
+
+
+def test_what_other_machines_run_is_passed_over_for_a_while_and_nobody_is_told(
+    refusals: Refusals,
+    store: MemoryStore,
+    clock: FakeClock,
+    task: ScheduledTask,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refusals.leave(task)
+    refusals.end(task)  # nothing was refused
+    refusals.tell(START)
+    assert (refusals.passed_over(), refusals.next_try_at()) == ({task.id}, START + MINUTE)
+    clock.advance(minutes=1)
+    assert (refusals.passed_over(), refusals.next_try_at()) == (frozenset(), None)
+    assert (caplog.messages, store.troubles.list_troubles()) == ([], [])
