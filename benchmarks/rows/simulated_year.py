@@ -1,7 +1,7 @@
 """jarvis-trio's simulation kit, which runs the real daemon, engine and store in simulated time, with a tick each
 minute and the database in memory; CPU time. No peer can be simulated: APScheduler, huey and cronstable read the
-clock themselves. The first set is what an assistant has, thirty tasks of all kinds; the second has so many runs that
-they decide."""
+clock themselves. The first set is what an assistant has, thirty tasks of all kinds; in the second, the runs outweigh
+the idle ticks."""
 
 from __future__ import annotations
 

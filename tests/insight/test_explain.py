@@ -41,7 +41,7 @@ def change(world: Simulation, name: str, **columns: object) -> None:
 
 
 class Failing:
-    """A handler that fails so many times, and then no more."""
+    """A handler that fails a given number of times, and then no more."""
 
     def __init__(self, times: int) -> None:
         self.left = times

@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Iterator[MemoryStore]:
 
 
 def add(store: MemoryStore, name: str, hours: float = 1000, **columns: object) -> ScheduledTask:
-    """A task that runs every so many hours, first in so many hours from now."""
+    """A task that runs every `hours` hours, first in `hours` hours from now."""
     task = ScheduledTask(
         name=name,
         schedule_type="interval",

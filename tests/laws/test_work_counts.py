@@ -55,7 +55,7 @@ def statements_of(store: MemoryStore) -> Iterator[list[Statement]]:
 
 
 def add(store: MemoryStore, count: int, first: int, *, in_hours: int) -> None:
-    """Add tasks that come due in so many hours, as another program does."""
+    """Add tasks that come due in `in_hours` hours, as another program does."""
     store.write_many(
         "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, next_run_at)"
         " VALUES (?, 'interval', '{\"days\": 1}', 'note', ?)",
@@ -66,7 +66,7 @@ def add(store: MemoryStore, count: int, first: int, *, in_hours: int) -> None:
 def an_idle_tick_and_ten_runs(
     store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, stored: int
 ) -> tuple[list[str], Counter[str]]:
-    """The statements of an idle tick, and those of ten due tasks, among so many."""
+    """The statements of an idle tick, and those of ten due tasks, among `stored` tasks."""
     add(store, 10, 0, in_hours=3)
     add(store, stored - 10, 10, in_hours=1000)
     engine.evaluate_due_tasks()

@@ -107,7 +107,7 @@ class Gate:
             self.passed += 1
 
     def wait(self, count: int = 1) -> None:
-        """Wait until so many more calls are inside."""
+        """Wait until `count` more calls are inside."""
         for _ in range(count):
             assert self.entered.acquire(timeout=PATIENCE), "nobody came to the gate"
 

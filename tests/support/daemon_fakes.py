@@ -1,4 +1,4 @@
-"""What the tests of the daemon share: an engine that notes its calls, and a run of so many seconds."""
+"""What the tests of the daemon share: an engine that notes its calls, and a run of some seconds."""
 
 from __future__ import annotations
 
