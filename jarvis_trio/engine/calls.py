@@ -47,7 +47,7 @@ class Calls:
         timeout: timedelta,
         lead: timedelta,
     ) -> None:
-        self._store = store
+        self._lent = cast(HandlerStore, _LentStore(store))
         self._clock = clock
         self._handlers = handlers
         self._runner = runner
@@ -70,7 +70,7 @@ class Calls:
         """What the handler of a claimed run is told."""
         seconds = task_policy(claim.task.policy).timeout_seconds
         return HandlerContext(
-            store=cast(HandlerStore, _LentStore(self._store)),
+            store=self._lent,
             scheduled_for=claim.scheduled_for,
             attempt=claim.attempt,
             started_at=claim.started_at,

@@ -52,6 +52,7 @@ from jarvis_trio.engine.results import Results
 from jarvis_trio.engine.runlog import log_start
 from jarvis_trio.engine.runner import Runner, run_in_thread
 from jarvis_trio.engine.running import Running
+from jarvis_trio.engine.turns import Turns
 from jarvis_trio.engine.wallclock import CLOCK_SLACK, WallClock
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import ConflictError, StoreError
@@ -156,6 +157,7 @@ class SchedulerEngine:
         self._early_at: datetime | None = None
         self._zone: str | None = None
         self._stopped_at: float | None = None
+        self._turns = Turns(lambda: self._stopped_at is not None)
 
     def _make_claims(self, limits: Limits) -> Claims:
         return Claims(
@@ -359,22 +361,46 @@ class SchedulerEngine:
         The outcome of one and the claim of the next are one transaction: half the commits.
         """
         results: list[dict[str, Any]] = []
+        try:
+            self._run_in_turn(results, instant, present, lead)
+        finally:
+            self._turns.leave()
+        return results
+
+    def _run_in_turn(self, results: list[dict[str, Any]], instant: datetime, present: Present, lead: timedelta) -> None:
         ended: Ended | None = None
         told = False
         while True:
+            ended = self._take_turn(ended, results)
             step = self._record_and_claim(ended, instant, present, lead)
             self._early_at = step.early_at or self._early_at
             self._refusals.tell(present())
             if ended is not None:
-                results.append(self._results.of_run(ended, waits_for_delivery=self.delivers_itself))
+                results.append(self._result_of(ended))
             results += [self._results.of_unrun(slot) for slot in step.unrun]
 
             if step.claim is not None and not told:
                 self._tell()
                 told = True
+            self._turns.lend()
             ended = None if step.claim is None else self._run(step.claim, present)
             if ended is None and not step.more:
-                return results
+                return
+
+    def _take_turn(self, ended: Ended | None, results: list[dict[str, Any]]) -> Ended | None:
+        """Wait for this tick's turn to claim.
+
+        Returns the run that is still to be recorded: if the tick has to wait, its run does not.
+        """
+        if ended is not None and not self._turns.is_free():
+            self._outcomes.record(ended)
+            results.append(self._result_of(ended))
+            ended = None
+        self._turns.take()
+        return ended
+
+    def _result_of(self, ended: Ended) -> dict[str, Any]:
+        return self._results.of_run(ended, waits_for_delivery=self.delivers_itself)
 
     def _tell(self) -> None:
         """Say what is due next, now that the claim of this tick is committed."""

@@ -54,8 +54,8 @@ class Notices:
             letter = Letter(task.delivery_channel, task.delivery_config, task.name, STARTED, None, "")
             self._post(letter, task, claim.started_at)
 
-    def run_ended(self, claim: Claim, outcome: Outcome, at: datetime) -> None:
-        """Note the end of a run that has no further attempt.
+    def run_ended(self, claim: Claim, outcome: Outcome, at: datetime, *, in_trouble: bool) -> None:
+        """Note the end of a run that has no further attempt; its task may be `in_trouble`.
 
         Call it in the transaction that records the end.
         """
@@ -65,7 +65,8 @@ class Notices:
             channel, config = task.delivery_channel, task.delivery_config
             self._post(Letter(channel, config, task.name, outcome.status, text, "", claim.run_id), task, at)
         if outcome.status is RunStatus.EXECUTED:
-            self._well_again(task, at)
+            if in_trouble:
+                self._well_again(task, at)
             self.watch(task, at)
         elif outcome.status is not RunStatus.INTERRUPTED:  # whoever stopped it knows
             self.trouble(task, TroubleKind.FAILING, outcome.reason or str(outcome.status), at)

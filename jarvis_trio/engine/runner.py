@@ -127,7 +127,9 @@ class _Call:
         self._task = task
         self._context = context
         self._guard = threading.Lock()
-        self._ended = threading.Event()
+        # A bare lock, which `run` releases: an Event is a lock for each wait, made in Python.
+        self._runs = threading.Lock()
+        self._runs.acquire()
         self._outcome: Outcome | None = None
         self._release: Callable[[], None] | None = None
 
@@ -137,7 +139,7 @@ class _Call:
 
         with self._guard:
             self._outcome = self._outcome or outcome
-            self._ended.set()
+            self._runs.release()
             release = self._release
 
         if release is not None:
@@ -152,7 +154,7 @@ class _Call:
             patience = grace if isinstance(grace, timedelta) else timedelta(0)
             if self._context.cancelled.is_set():
                 patience = max(patience, STOP_PATIENCE)
-            self._ended.wait(patience.total_seconds())
+            self._has_ended_after(patience.total_seconds())
 
         with self._guard:
             if self._outcome is None:
@@ -167,15 +169,19 @@ class _Call:
         """
         deadline = time.monotonic() + self._context.timeout.total_seconds()
         while (left := deadline - time.monotonic()) > 0:
-            if self._ended.wait(min(left, _LOOK_SECONDS)):
+            if self._has_ended_after(min(left, _LOOK_SECONDS)):
                 return True
             if self._context.cancelled.is_set():
                 return False
         return False
 
+    def _has_ended_after(self, seconds: float) -> bool:
+        """Whether the call ends within that time; once it has, do not ask again."""
+        return self._runs.acquire(timeout=seconds)
+
     def _when_over(self, release: Callable[[], None]) -> None:
         with self._guard:
-            if not self._ended.is_set():
+            if self._runs.locked():
                 self._release = release
                 return
         release()

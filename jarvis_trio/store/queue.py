@@ -122,9 +122,9 @@ class TaskQueue:
     def _head_row(self, now: datetime, without: Collection[int], *, shared: bool) -> Row | None:
         ready, values = self._ready(shared=shared)
         rows = self._database.read(
-            f"SELECT {TASK}, q.attempt AS q_attempt, q.due_at = {UNSETTLED} AS q_changed, q.scheduled_for AS q_slot,"
-            " q.collapsed AS q_collapsed, q.waits_from AS q_origin, q.due_at AS q_due_at,"
-            " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1) AS q_running_since"
+            f"SELECT {TASK}, q.attempt AS q_attempt, q.due_at = {UNSETTLED}, q.scheduled_for AS q_slot,"
+            " q.collapsed, q.waits_from, q.due_at,"
+            " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1)"
             f" {_QUEUE} WHERE q.due_at <= ? AND {ready} {_others(without)}"
             " ORDER BY q.due_at, q.task_id, q.attempt LIMIT 1",
             (to_microseconds(now), *values),
@@ -245,7 +245,7 @@ class TaskQueue:
         slots = [(str(row[0]), at) for row in first if (at := _instant_or_none(row[1])) is not None]
 
         for task in self._unsettled(others):
-            if (at := stored_next_run(task, self._database.clock.zone())) is not None:
+            if (at := stored_next_run(task, self._database.zone())) is not None:
                 overdue += at <= now
                 slots.append((task.name, at))
         return Backlog(overdue, min(slots, key=lambda slot: slot[1], default=None))
@@ -292,7 +292,7 @@ class TaskQueue:
         Returns the text. It is local, with the offset: programs that compare it as text with
         their naive local time stay right.
         """
-        text = None if slot is None else local_text(slot, self._database.clock.zone())
+        text = None if slot is None else local_text(slot, self._database.zone())
         with self._database.transaction():
             self._database.write("UPDATE scheduled_tasks SET next_run_at = ? WHERE id = ?", (text, require_id(task)))
             if slot is None:
@@ -308,20 +308,20 @@ def _others(without: Collection[int]) -> str:
 
 def _to_due(row: Row) -> Due:
     """Raises TypeError, ValueError or OverflowError for a row that makes no sense."""
-    if not (_is_number(row["q_attempt"], 1) and _is_number(row["q_collapsed"], 0) and isinstance(row["q_slot"], int)):
+    *columns, attempt, changed, slot, collapsed, origin, due_at, since = row
+    if not (_is_number(attempt, 1) and _is_number(collapsed, 0) and isinstance(slot, int)):
         raise ValueError("not a number of attempts or slots, or of microseconds")
-    if row["q_changed"] and row["q_attempt"] > 1:
+    if changed and attempt > 1:
         raise ValueError("only a next slot can be unsettled")
-    since = row["q_running_since"]
     return Due(
-        task=to_task(row),
-        attempt=row["q_attempt"],
-        scheduled_for=from_microseconds(row["q_slot"]),
-        changed=bool(row["q_changed"]),
-        collapsed=row["q_collapsed"],
+        task=to_task(columns),
+        attempt=attempt,
+        scheduled_for=from_microseconds(slot),
+        changed=bool(changed),
+        collapsed=collapsed,
         running_since=None if since is None else _since(since),
-        due_at=from_microseconds(row["q_due_at"]),
-        origin=_instant_or_none(row["q_origin"]),
+        due_at=from_microseconds(due_at),
+        origin=_instant_or_none(origin),
     )
 
 

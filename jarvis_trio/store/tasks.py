@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,6 @@ from jarvis_trio.errors import ConflictError, DuplicateTaskError, TaskError, Unk
 from jarvis_trio.models import ScheduledTask
 from jarvis_trio.notation.instants import as_utc, local_text, parse_instant, to_microseconds
 from jarvis_trio.schedules.schedule import stored_next_run
-from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 
 _COLUMNS = tuple(f.name for f in fields(ScheduledTask))
@@ -137,7 +136,7 @@ class TaskTable:
 
         `now` is an instant or its ISO text; naive ones are local time; None is the present.
         """
-        instant, zone = self._instant(now), self._database.clock.zone()
+        instant, zone = self._instant(now), self._database.zone()
         rows = self._database.read(
             f"SELECT {TASK} FROM task_queue q JOIN scheduled_tasks t ON t.id = q.task_id"
             " WHERE q.due_at <= ? AND q.attempt = 1 AND t.enabled = 1",
@@ -183,19 +182,26 @@ class TaskTable:
     def _instant(self, moment: datetime | str | None) -> datetime:
         if moment is None:
             return self._database.clock.now()
-        zone = self._database.clock.zone()
+        zone = self._database.zone()
         return parse_instant(moment, zone) if isinstance(moment, str) else as_utc(moment, zone)
 
     def _now_text(self) -> str:
-        return local_text(self._database.clock.now(), self._database.clock.zone())
+        return local_text(self._database.clock.now(), self._database.zone())
 
 
-def to_task(row: Row) -> ScheduledTask:
-    """The row as a task. SQLite columns hold anything, so what should be text is made text."""
-    values: dict[str, Any] = {name: as_text(row[name]) for name in _TEXTS}
+def to_task(row: Iterable[Any]) -> ScheduledTask:
+    """The columns `TASK`, first in a row, as a task.
+
+    SQLite columns hold anything, so what should be text is made text.
+    """
+    values = dict(zip(_COLUMNS, row, strict=False))
+    for name in _TEXTS:
+        if values[name] is not None and type(values[name]) is not str:
+            values[name] = as_text(values[name])
     for name in _REQUIRED:
         values[name] = values[name] or ""
-    return ScheduledTask(id=row["id"], enabled=row["enabled"] == 1, **values)
+    values["enabled"] = values["enabled"] == 1
+    return ScheduledTask(**values)
 
 
 def as_text(value: object) -> str | None:

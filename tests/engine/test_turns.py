@@ -1,0 +1,118 @@
+"""Tests of the turns: one tick claims at a time, and a slow handler costs nobody else its time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.turns import Turns
+from jarvis_trio.models import HandlerContext, ScheduledTask
+from jarvis_trio.store import MemoryStore
+
+LONG = timedelta(hours=1)
+SHORT = timedelta(milliseconds=1)
+
+
+def in_thread(call: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_tick_alone_claims_at_once() -> None:
+    turns = Turns(lambda: False, LONG)
+    turns.take()
+    turns.lend()
+    assert turns.is_free()
+
+
+def test_while_another_tick_claims_it_is_not_free() -> None:
+    turns = Turns(lambda: False, LONG)
+    in_thread(turns.take).join()
+    assert not turns.is_free()
+
+
+def test_while_a_handler_has_just_begun_it_is_not_free() -> None:
+    turns = Turns(lambda: False, LONG)
+    in_thread(turns.lend).join()
+    assert not turns.is_free()
+
+
+def test_a_handler_that_takes_its_time_makes_room() -> None:
+    turns = Turns(lambda: False, SHORT)
+    in_thread(turns.lend).join()
+    turns.take()  # returns, since the other one is with its handler
+    assert turns.is_free()
+
+
+def test_a_tick_that_has_left_makes_room() -> None:
+    turns = Turns(lambda: False, LONG)
+
+    def come_and_go() -> None:
+        turns.take()
+        turns.leave()
+
+    in_thread(come_and_go).join()
+    assert turns.is_free()
+
+
+def test_two_that_wait_do_not_wait_for_each_other() -> None:
+    turns = Turns(lambda: False, SHORT)
+    holder = threading.Event()
+
+    def hold() -> None:
+        turns.take()
+        holder.wait(30)
+        turns.leave()
+
+    def come_and_go() -> None:
+        turns.take()
+        turns.leave()
+
+    held = in_thread(hold)
+    waiting = [in_thread(come_and_go) for _ in range(2)]
+    holder.set()
+    for thread in (held, *waiting):
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in (held, *waiting))
+
+
+def test_nobody_waits_when_nothing_is_to_be_claimed_any_more() -> None:
+    turns = Turns(lambda: True, LONG)
+    in_thread(turns.take).join()
+    turns.take()  # returns
+
+
+@pytest.mark.law(4)
+def test_law_4_a_slow_handler_does_not_keep_another_tick_from_what_is_due(tmp_path: Path) -> None:
+    released, ran = threading.Event(), threading.Event()
+
+    def slow(task: ScheduledTask, context: HandlerContext) -> None:
+        released.wait(30)
+
+    def quick(task: ScheduledTask, context: HandlerContext) -> None:
+        ran.set()
+
+    with MemoryStore(tmp_path / "memory.db") as store:
+        engine = SchedulerEngine(store, handlers={"slow": slow, "quick": quick})
+        now = datetime.now(UTC)
+        for name, at in (("slow", now - timedelta(seconds=2)), ("quick", now - timedelta(seconds=1))):
+            store.store_scheduled_task(
+                ScheduledTask(
+                    name=name,
+                    schedule_type="interval",
+                    schedule_config='{"hours": 1}',
+                    handler_type=name,
+                    next_run_at=at.isoformat(),
+                )
+            )
+        ticks = [in_thread(engine.evaluate_due_tasks) for _ in range(2)]
+        assert ran.wait(30)
+        released.set()
+        for tick in ticks:
+            tick.join(30)
