@@ -13,7 +13,6 @@ import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -228,6 +227,8 @@ def same_rules(one: str, other: str) -> bool:
 
 def _rules_on_record(name: str) -> bytes:
     """The rules of a zone, from a file or the package tzdata; empty if neither has them."""
+    from importlib import resources  # noqa: PLC0415  # 5 ms at each start, and nearly all machines have the files
+
     try:
         version = zone_version(name)
         if version is not None:

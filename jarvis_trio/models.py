@@ -323,8 +323,7 @@ def require_id(task: ScheduledTask) -> int:
     return task.id
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """The head of the queue: a task, and which of its slots or retries is due.
 
     `changed` says that somebody changed the task, so that its row must be read again.
@@ -370,8 +369,7 @@ class Run:
     place: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """An attempt that this process, and no other, has to run (law 2)."""
 
     run_id: int
@@ -413,8 +411,7 @@ class Outcome:
         return self.result
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookEvent:
+class WebhookEvent(NamedTuple):
     """What a file of the inbox says.
 
     `file` tells that very file from all others; `payload` is JSON text.
@@ -426,8 +423,7 @@ class WebhookEvent:
     payload: str
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRule:
+class AlertRule(NamedTuple):
     """A row of `alert_rules`, as the table holds it: `condition` should be JSON, the time
     ISO text.
     """

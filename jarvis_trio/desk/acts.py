@@ -200,8 +200,8 @@ def remind(session: Session, text: str, request: TaskRequest) -> Saved:
         channel, config = settings.alert_channel, json_object(settings.alert_config, "JARVIS_ALERT_CONFIG")
     if channel is None:
         channel, config = "notification", {"title_template": "Reminder"}
-    wanted = replace(
-        request, name=None, handler=REMINDER, config={"text": text}, deliver=channel, deliver_config=config
+    wanted = request._replace(
+        name=None, handler=REMINDER, config={"text": text}, deliver=channel, deliver_config=config
     )
     return add(session, name, wanted, by_person=False)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from jarvis_trio.desk.names import checked_name, composed
@@ -117,12 +116,12 @@ def remove_events(session: Session, numbers: Iterable[int]) -> None:
 
 def rule_view(row: RuleRow) -> dict[str, Any]:
     """A rule for `--json`; its condition is what its JSON means."""
-    return asdict(row) | {"condition": json_value(row.condition)}
+    return row._asdict() | {"condition": json_value(row.condition)}
 
 
 def event_view(row: EventRow) -> dict[str, Any]:
     """An event for `--json`; its payload is what its JSON means."""
-    return asdict(row) | {"payload": json_value(row.payload)}
+    return row._asdict() | {"payload": json_value(row.payload)}
 
 
 def _now(session: Session) -> str:

@@ -6,12 +6,11 @@ it is a tenth of what `list` costs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jarvis_trio.desk.requests import RunsRequest, TasksRequest
 from jarvis_trio.desk.session import Session
@@ -45,8 +44,7 @@ FINISHED_FOR = timedelta(days=1)
 """How long a task that was to run once stays among the others after it did."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskState:
+class TaskState(NamedTuple):
     """A task and how it stands.
 
     Attributes:
@@ -65,16 +63,14 @@ class TaskState:
     is_over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """The tasks that are asked for, as far as a limit shows them, and how many more there are."""
 
     states: list[TaskState]
     more: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskDetail:
+class TaskDetail(NamedTuple):
     """A task with its next slots and its last runs, the newest first."""
 
     state: TaskState
@@ -82,8 +78,7 @@ class TaskDetail:
     runs: list[Run]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(NamedTuple):
     """How the daemon and the tasks stand.
 
     Attributes:
@@ -101,13 +96,12 @@ class Status:
     set_aside: list[str]
     next: tuple[str, datetime] | None
     undelivered: int
-    runs: list[tuple[Run, list[int]]] = field(default_factory=list)
-    machines: list[MachineState] = field(default_factory=list)
+    runs: Sequence[tuple[Run, list[int]]] = ()
+    machines: Sequence[MachineState] = ()
     room: Room | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class Outlook(NamedTuple):
     """The slots from `start` (aware UTC) on, in order and each computed when it is asked for.
 
     `left_out` has the reason for each task that will not run as it stands.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 DEFAULT = "default"
 """What takes back a value for which `none` is a value itself: a time limit."""
@@ -13,8 +13,7 @@ NONE = "none"
 """What takes back what was said before: a description, a channel, or a policy option."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRequest:
+class TaskRequest(NamedTuple):
     """What a task is to be.
 
     None or an empty field gives a new task nothing, and leaves an existing task as it is.
@@ -47,7 +46,7 @@ class TaskRequest:
     env: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
     cwd: str | None = None
-    policy: Mapping[str, str] = field(default_factory=dict)
+    policy: Mapping[str, str] = MappingProxyType({})
     deliver: str | None = None
     deliver_config: Mapping[str, Any] | None = None
     description: str | None = None
@@ -68,8 +67,7 @@ class TaskRequest:
         return [(name, text) for name in ("every", "cron", "at") if (text := getattr(self, name)) is not None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunsRequest:
+class RunsRequest(NamedTuple):
     """Which runs are wanted; None sets no limit.
 
     Attributes:
@@ -85,8 +83,7 @@ class RunsRequest:
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TasksRequest:
+class TasksRequest(NamedTuple):
     """Which tasks are wanted.
 
     Attributes:

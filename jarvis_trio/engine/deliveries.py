@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.delivery import Message, read_config
@@ -65,8 +65,7 @@ Send = Callable[[str, Mapping[str, Any], Message], str]
 """Hands a message to a channel; returns where it went, raises DeliveryError."""
 
 
-@dataclass(frozen=True, slots=True)
-class AlertChannel:
+class AlertChannel(NamedTuple):
     """Where troubles of tasks are told: a channel, and its configuration as JSON text."""
 
     channel: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from jarvis_trio.engine.deliveries import AlertChannel
 from jarvis_trio.engine.notices import Notices
@@ -15,8 +15,7 @@ from jarvis_trio.settings import Settings, read_settings
 from jarvis_trio.store import MemoryStore
 
 
-@dataclass(frozen=True, slots=True)
-class Equipment:
+class Equipment(NamedTuple):
     """The handlers by type, what tells people of runs, and what commands wrote."""
 
     handlers: Mapping[str, Handler]

@@ -7,9 +7,8 @@ until the hour is over. Then one message tells the present state, and how often 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
-from typing import Self
+from typing import NamedTuple, Self
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.notation.instants import parse_instant, utc_text
@@ -20,8 +19,7 @@ AT_ONCE = 2
 """Messages of a task that are told at once within an hour."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What a task has told.
 
     Attributes:
@@ -56,7 +54,7 @@ class Told:
 
     def joined(self) -> Self:
         """The letter that waits was taken back: the next message stands for its changes too."""
-        return replace(self, changes=self.changes + 1)
+        return self._replace(changes=self.changes + 1)
 
     def alone(self, at: datetime) -> Self:
         """The same, with no letter waiting.
@@ -65,8 +63,8 @@ class Told:
         """
         recent = tuple(time for time in self.times if time > at - HOUR)[-AT_ONCE:]
         if len(recent) < AT_ONCE:
-            return replace(self, times=(*recent, at), waiting=None, changes=1, since=at)
-        return replace(self, times=(max(recent) + HOUR,) * AT_ONCE, waiting=None, changes=1, since=at)
+            return self._replace(times=(*recent, at), waiting=None, changes=1, since=at)
+        return self._replace(times=(max(recent) + HOUR,) * AT_ONCE, waiting=None, changes=1, since=at)
 
     @property
     def due_at(self) -> datetime:
@@ -81,4 +79,4 @@ class Told:
 
     def posted(self, number: int, at: datetime) -> Self:
         """The next message is in the outbox under that number."""
-        return replace(self, waiting=number if self.due_at > at else None)
+        return self._replace(waiting=number if self.due_at > at else None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jarvis_trio.clock import Clock
@@ -132,7 +131,7 @@ class Notices:
 
     def _post(self, letter: Letter, task: ScheduledTask, at: datetime, due_at: datetime | None = None) -> int:
         timestamp, place = local_text(at, self._clock.zone()), self._place(task)
-        return self._store.outbox.post(replace(letter, timestamp=timestamp, place=place), due_at or at)
+        return self._store.outbox.post(letter._replace(timestamp=timestamp, place=place), due_at or at)
 
     def _place(self, task: ScheduledTask) -> str | None:
         """Where a message about a task is sent: where the task runs, and the channel's secrets are.

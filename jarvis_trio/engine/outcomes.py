@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
+from typing import NamedTuple
 
 from jarvis_trio.engine.interrupted import run_again
 from jarvis_trio.engine.notices import Notices
@@ -19,8 +20,7 @@ LONGEST_RETRY_DELAY = timedelta(hours=1)
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """A claim whose attempt has ended or was given up: how, and when (aware UTC)."""
 
     claim: Claim
@@ -76,7 +76,7 @@ class Outcomes:
         claim, outcome = ended.claim, ended.outcome
         if outcome.cut_off:
             outcome = replace(outcome, reason=f"{outcome.reason}{self._run_again(ended)}")
-            ended = replace(ended, outcome=outcome)
+            ended = ended._replace(outcome=outcome)
         finish = self._store.runs.finish_run(claim, outcome, ended.at, note_in_task=note_in_task)
         if finish is Finish.GONE:
             self._write_late(ended)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from jarvis_trio.models import Claim, HandlerContext, Outcome, Run
 from jarvis_trio.process.identity import Processes, current_owner, owner_pid
@@ -17,8 +16,7 @@ LOCKS = "jarvis-owners.lock"
 """The file beside the database in which each process locks a byte while it lives."""
 
 
-@dataclass(frozen=True, slots=True)
-class Survivor:
+class Survivor(NamedTuple):
     """A process that a dead one has left, and that could not be ended.
 
     Attributes:

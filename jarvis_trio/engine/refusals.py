@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.notices import Notices
@@ -20,8 +20,7 @@ from jarvis_trio.store import MemoryStore
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
+class _Refusal(NamedTuple):
     task: ScheduledTask
     reason: str
     until: float  # by the monotonic clock

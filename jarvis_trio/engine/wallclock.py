@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from jarvis_trio.clock import Clock
 
@@ -16,8 +16,7 @@ ntpd steps the clock by parts of a second.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Jump:
+class Jump(NamedTuple):
     """What a look found: it was `now`, the clock was set or not, and by how much back.
 
     At the first look of a process `back` is a guess: it was at least that.

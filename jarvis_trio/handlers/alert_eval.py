@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
@@ -88,7 +88,7 @@ class AlertEval:
 
 def _named(rule: AlertRule) -> AlertRule:
     """The rule, called by its number if another program gave it no name."""
-    return rule if rule.name else replace(rule, name=f"rule {rule.id}")
+    return rule if rule.name else rule._replace(name=f"rule {rule.id}")
 
 
 @dataclass
@@ -114,8 +114,7 @@ class _Report:
         return result
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What a rule means.
 
     `alert_type` is its type as it is compared, `kind` None if nobody knows that type;

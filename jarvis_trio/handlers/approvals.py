@@ -30,10 +30,9 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jarvis_trio.errors import HandlerError, NotApprovedError
 from jarvis_trio.handlers.commands import Command
@@ -46,8 +45,7 @@ _EXECUTABLES, _COMMANDS = "executables", "commands"
 Entry = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovedExecutable:
+class ApprovedExecutable(NamedTuple):
     """An executable that may run with any arguments.
 
     `pinned`: only with the content that it had; `for_agents`: also in tasks that an agent makes.
@@ -58,8 +56,7 @@ class ApprovedExecutable:
     for_agents: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovedCommand:
+class ApprovedCommand(NamedTuple):
     """A command that may run exactly so, and the program that its first word meant."""
 
     command: Command

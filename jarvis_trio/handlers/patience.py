@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 _CERTAINTY = timedelta(seconds=3)
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(NamedTuple):
     """How long processes have to end: after SIGTERM, then after SIGKILL."""
 
     term: timedelta = timedelta(seconds=5)

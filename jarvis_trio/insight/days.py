@@ -110,7 +110,7 @@ def _told(case: Case, slot: datetime) -> tuple[datetime, Answer]:
         earliest = first_slot(case.schedule, case.runs)
         firing = case.schedule.firing(moment, next_run=case.next_run, first_slot=earliest)
     if firing.slot is not None:
-        firing = replace(firing, slot=slot)  # of several in one minute, this one is meant
+        firing = firing._replace(slot=slot)  # of several in one minute, this one is meant
     return slot, at_moment(replace(case, moment=moment, firing=firing))
 
 

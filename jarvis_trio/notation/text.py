@@ -28,12 +28,13 @@ def printable(text: str) -> str:
 
 # ECMA-48, section 5.4: CSI sequences, in 7 and in 8 bits; strings (OSC, DCS, PM, APC, SOS) up to
 # their terminator, or to the end of the line if a program was cut off; the other escape sequences.
-_ESCAPES = re.compile(
+# It is compiled when it is first needed, as are all that few commands need; `re` remembers them.
+_ESCAPES = (
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"
     "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\\\|\x9c)?"
     "|\x1b[ -/]*[0-~]?"
 )
-_BACKSPACED = re.compile("[^\n\x08]\x08")
+_BACKSPACED = "[^\n\x08]\x08"
 
 
 def as_shown(text: str) -> str:
@@ -42,8 +43,8 @@ def as_shown(text: str) -> str:
     Escape sequences go whole. Of what a carriage return overwrites the last stays, such as
     the last state of a progress bar; a backspace takes what stands before it.
     """
-    text = _ESCAPES.sub("", text)
-    while (fewer := _BACKSPACED.sub("", text)) != text:
+    text = re.sub(_ESCAPES, "", text)
+    while (fewer := re.sub(_BACKSPACED, "", text)) != text:
         text = fewer
     return "\n".join(_last_written(line) for line in text.replace("\r\n", "\n").split("\n"))
 

@@ -21,16 +21,15 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from jarvis_trio.process.owners import OwnerLocks
 
 _UNKNOWN = "?"
 
 
-@dataclass(frozen=True, slots=True)
-class _Owner:
+class _Owner(NamedTuple):
     pid: int
     start: str
     boot: str = ""

@@ -41,11 +41,10 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from jarvis_trio import __version__
 from jarvis_trio.errors import AlreadyRunningError, JarvisError, ScheduleError
@@ -59,8 +58,7 @@ _SECONDS_BETWEEN_ATTEMPTS = 0.02
 _MOST_BYTES = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """The process that holds a lock, as it says itself; None for what it has not said yet.
 
     `started_at` and `last_tick_at` are aware UTC. `version` is the program's. `owner` tells the

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.walltime import at_minute, instant_seconds, is_plain, stretches
@@ -15,8 +15,7 @@ _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class ClockChange:
+class ClockChange(NamedTuple):
     """The clock of a zone is set on or back.
 
     `at` (aware UTC) is the first instant with the new offset. `before` and `after` are

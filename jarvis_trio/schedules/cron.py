@@ -29,9 +29,9 @@ import re
 from bisect import bisect_left
 from calendar import isleap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import MAXYEAR, date, datetime, timedelta, tzinfo
 from functools import lru_cache
+from typing import NamedTuple
 
 from jarvis_trio.errors import CronError
 from jarvis_trio.schedules.cron_fields import (
@@ -72,8 +72,7 @@ _EACH_WEEK = sum(1 << 7 * week for week in range(54))
 _LONGEST_SEARCH = 800 * 366 * SECONDS_PER_DAY
 
 
-@dataclass(frozen=True, slots=True)
-class FieldCheck:
+class FieldCheck(NamedTuple):
     """Whether one field of an expression matches at a local time.
 
     `value` is what the local time has there, as a person says it: `Monday`, `09`.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from typing import NamedTuple
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.notation.instants import as_utc
@@ -17,8 +17,7 @@ YEARS = range(1900, 9900)
 """The years that can be asked about: they leave room to look for slots before and after."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """The minute that is asked about.
 
     Attributes:
@@ -69,8 +68,7 @@ def moment_of(asked: datetime, zone: tzinfo) -> Moment:
     return Moment(reading, at, at.replace(second=0, microsecond=0), zone, change)
 
 
-@dataclass(frozen=True, slots=True)
-class Firing:
+class Firing(NamedTuple):
     """Whether a schedule has a slot in a minute, and why.
 
     Attributes:

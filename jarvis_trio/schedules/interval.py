@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.notation.instants import YEARS, duration_text
 from jarvis_trio.notation.text import duration_words, joined, moment_words, time_words
-from jarvis_trio.schedules.firing import Firing, Moment
 from jarvis_trio.schedules.kind import TICK, SetBack
 from jarvis_trio.schedules.warnings import Code, ScheduleWarning
+
+if TYPE_CHECKING:
+    from jarvis_trio.schedules.firing import Firing, Moment
 
 _UNITS = ("days", "hours", "minutes", "seconds")
 _LONGEST = timedelta(days=366_000)
@@ -93,6 +95,8 @@ class Interval:
         return "every", self.written or self.step
 
     def firing(self, moment: Moment, *, next_run: datetime | None = None, first_slot: datetime | None = None) -> Firing:
+        from jarvis_trio.schedules.firing import Firing  # noqa: PLC0415  # cron comes with it: see schedule.py
+
         every = f"it has a slot every {duration_words(self.step)}"
         if next_run is None:
             return Firing(None, f"{every}, and the daemon has not seen it yet", None, None)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from jarvis_trio.schedules.firing import Firing, Moment
-from jarvis_trio.schedules.warnings import ScheduleWarning
+if TYPE_CHECKING:
+    from jarvis_trio.schedules.firing import Firing, Moment
+    from jarvis_trio.schedules.warnings import ScheduleWarning
 
 TICK = timedelta(microseconds=1)
 """The least difference of two instants."""
@@ -87,8 +87,7 @@ class Schedule(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class SetBack:
+class SetBack(NamedTuple):
     """The wall clock was set back by `back` and reads `now`.
 
     `origin` is what `Schedule.origin` said of the queued slot, before.

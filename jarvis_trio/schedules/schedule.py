@@ -9,19 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import ScheduledTask, ScheduleType, task_policy
 from jarvis_trio.notation.instants import parse_instant, parse_zone
 from jarvis_trio.notation.jsontext import json_object
-from jarvis_trio.schedules.cron_slots import cron_of
 from jarvis_trio.schedules.interval import interval_of
 from jarvis_trio.schedules.kind import Schedule
-from jarvis_trio.schedules.once import once_of
 from jarvis_trio.schedules.warnings import Code, ScheduleWarning
 
 
@@ -37,8 +34,12 @@ def parse_schedule(schedule_type: str, config: str, zone: tzinfo) -> Schedule:
         case ScheduleType.INTERVAL:
             return interval_of(values)
         case ScheduleType.CRON:
+            from jarvis_trio.schedules.cron_slots import cron_of  # noqa: PLC0415  # 5 ms, which intervals do without
+
             return cron_of(_text(values, "expression", '{"expression": "0 9 * * *"}'), zone)
         case ScheduleType.ONCE:
+            from jarvis_trio.schedules.once import once_of  # noqa: PLC0415  # as above
+
             return once_of(_text(values, "run_at", '{"run_at": "2026-12-01T09:00"}'), zone)
     raise ScheduleError(f"unknown schedule_type {schedule_type!r}", fix="it is interval, cron or once")
 
@@ -136,8 +137,7 @@ def calculate_next_run(
     return None if slot is None else slot.astimezone(zone).replace(tzinfo=from_time.tzinfo)
 
 
-@dataclass(frozen=True, slots=True)
-class CatchUp:
+class CatchUp(NamedTuple):
     """What to do about a due task: run `slot` for `collapsed` earlier ones too; then `next`."""
 
     slot: datetime

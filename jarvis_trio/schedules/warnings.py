@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Code(StrEnum):
@@ -33,8 +33,7 @@ class Code(StrEnum):
 _HARMLESS = frozenset({Code.RARE, Code.FIRST_PASS})
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleWarning:
+class ScheduleWarning(NamedTuple):
     """Something to know about a schedule, in a sentence, and the local dates on which it shows."""
 
     code: Code

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from jarvis_trio.models import AlertRule, WebhookEvent
 from jarvis_trio.store.database import Database
 
 
-@dataclass(frozen=True, slots=True)
-class RuleRow:
+class RuleRow(NamedTuple):
     """A row of `alert_rules`, whole, as people see it. Texts are what the row holds."""
 
     id: int
@@ -23,8 +22,7 @@ class RuleRow:
     created_at: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(NamedTuple):
     """A row of `webhook_events`. Texts are what the row holds."""
 
     id: int
@@ -37,11 +35,9 @@ class EventRow:
 
 
 _RULE = ", ".join(
-    "enabled" if field.name == "enabled" else f"CAST({field.name} AS TEXT) AS {field.name}"
-    for field in fields(RuleRow)
-    if field.name != "id"
+    "enabled" if name == "enabled" else f"CAST({name} AS TEXT) AS {name}" for name in RuleRow._fields if name != "id"
 )
-_EVENT = ", ".join(f"CAST({field.name} AS TEXT) AS {field.name}" for field in fields(EventRow) if field.name != "id")
+_EVENT = ", ".join(f"CAST({name} AS TEXT) AS {name}" for name in EventRow._fields if name != "id")
 # CAST, since a column takes a value of any type from another program.
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from jarvis_trio.store.schema import Step, Table
 
@@ -37,8 +37,7 @@ class Answer:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """What a database has of the tables that this program knows.
 
     `tables` has the columns of each; `triggers` and `indexes` the names, and of a trigger what it

@@ -23,7 +23,7 @@ The race that it is made for: two daemons, of two versions, open one file.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from jarvis_trio.errors import ConflictError, StoreError
 from jarvis_trio.store.connection import Connection, Made, Steps
@@ -35,8 +35,7 @@ _NOTE_VERSION = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a database has, and how many steps it has seen; 0 if it knows nothing of us."""
 
     version: int

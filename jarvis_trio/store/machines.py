@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from jarvis_trio import __version__
 from jarvis_trio.clock import SharedClock
@@ -19,8 +19,7 @@ ANY_TYPE = "*"
 """Said by a machine whose application takes every type: that application has no list of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(NamedTuple):
     """A machine, and when it was last seen (aware UTC, by the database's clock).
 
     Attributes:

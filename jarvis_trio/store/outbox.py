@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from jarvis_trio.notation.instants import from_microseconds, to_microseconds
 from jarvis_trio.store.connection import Row
@@ -14,8 +14,7 @@ from jarvis_trio.store.places import Condition
 _ADDRESSED = "CASE WHEN run_id IS NULL AND config IS NULL THEN 0 ELSE 1 END"
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """A message to one channel. `attempt` counts the tries, this one included.
 
     `config` is the channel's JSON text; `run_id` is the run that it tells of, or None
@@ -34,8 +33,7 @@ class Letter:
     place: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FirstLetter:
+class FirstLetter(NamedTuple):
     """Which letters wait together, and when the first of them is due (aware UTC).
 
     `is_addressed` is False for those that go to the channel that the settings name for alerts.

@@ -6,7 +6,7 @@ machine. A file, which one machine has to itself, knows no places.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from jarvis_trio.models import ANYWHERE, ScheduledTask, task_policy
 
@@ -14,8 +14,7 @@ Condition = tuple[str, tuple[str, ...]]
 """A condition in SQL, and its values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
+class Here(NamedTuple):
     """This machine among those that share the database.
 
     Attributes:
@@ -45,7 +44,7 @@ class Here:
 
     def sends(self, column: str) -> Condition:
         """The same for a message: what may go from anywhere goes from here as well."""
-        return replace(self, takes_any=True).takes(column)
+        return self._replace(takes_any=True).takes(column)
 
 
 def place_of(task: ScheduledTask, here: Here | None) -> str | None:

@@ -25,8 +25,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import Due, ScheduledTask, require_id
@@ -60,8 +60,7 @@ _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Ahead:
+class Ahead(NamedTuple):
     """When the next slot or retry, message and deadline are due; None if there is none.
 
     `slot_at` lies before every instant if a task was changed and must be read again. `others_run`
@@ -79,8 +78,7 @@ class Ahead:
         return min(filter(None, (self.slot_at, self.letter_at, self.deadline_at)), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
+class Backlog(NamedTuple):
     """How many tasks are overdue, and whose slot comes first, with its instant (aware UTC)."""
 
     overdue: int

@@ -22,9 +22,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import ANYWHERE, task_policy
@@ -43,8 +43,7 @@ class RequestKind(StrEnum):
     STOP = "stop"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """A row of `requests`.
 
     Attributes:

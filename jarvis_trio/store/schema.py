@@ -11,7 +11,8 @@ Types are the few words that every database understands in its own way: `NUMBERE
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 NUMBERED = "INTEGER PRIMARY KEY AUTOINCREMENT"
 """The type of a column that numbers its rows; no number is used twice."""
@@ -23,8 +24,7 @@ Older programs and their triggers use the same value, so it cannot change.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A table's columns by name, each with its type, and its key if that has several columns.
 
     `theirs` marks one of the assistant's: it is made if it is missing, and its rows are left alone.
@@ -45,8 +45,7 @@ class Table:
         return whole
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One change of the tables.
 
     Args:
@@ -58,9 +57,9 @@ class Step:
     """
 
     says: str
-    tables: Mapping[str, Table] = field(default_factory=dict)
-    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    indexes: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, Table] = MappingProxyType({})
+    columns: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    indexes: Mapping[str, str] = MappingProxyType({})
     then: Sequence[str] = ()
 
 
@@ -394,8 +393,7 @@ UNSETTLE_ALL = (
 """Have every task read again: a trigger was missing, so nobody knows what was changed meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """All tables and indexes that a file of one version has."""
 
     tables: Mapping[str, Table]

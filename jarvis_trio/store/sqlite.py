@@ -40,7 +40,7 @@ from typing import Any
 
 from jarvis_trio.errors import ConflictError, StoreBusyError, StoreError, StoreFullError, StoreMissingError
 from jarvis_trio.store import ladder
-from jarvis_trio.store.connection import Answer, Made, Steps, Trace
+from jarvis_trio.store.connection import Answer, Made, Row, Steps, Trace
 from jarvis_trio.store.dialects import SqliteDialect, default_of, on_one_line
 from jarvis_trio.store.files import (
     back_up,
@@ -205,17 +205,17 @@ class SqliteFile:
         known = shape(self._steps).tables
         items = self.execute("SELECT type, lower(name), sql FROM main.sqlite_master").rows
         # By name, since to look into a table of others can need a module that only they have.
-        tables = {row[1]: self._columns(row[1]) for row in items if row[0] == "table" and row[1] in known}
+        infos = {row[1]: self._info(row[1]) for row in items if row[0] == "table" and row[1] in known}
+        tables = {name: {str(row["name"]).lower() for row in info} for name, info in infos.items()}
         indexes = {row[1] for row in items if row[0] == "index"}
         triggers = {row[1]: on_one_line(row[2]) for row in items if row[0] == "trigger"}
-        return Made(tables, indexes, triggers, {name: self._keys(name) for name in tables})
+        return Made(tables, indexes, triggers, {name: self._keys(name, info) for name, info in infos.items()})
 
-    def _columns(self, table: str) -> set[str]:
-        return {str(row[1]).lower() for row in self.execute(f"PRAGMA main.table_info({table})").rows}
+    def _info(self, table: str) -> Sequence[Row]:
+        return self.execute(f"PRAGMA main.table_info({table})").rows
 
-    def _keys(self, table: str) -> list[tuple[str, ...]]:
-        found = self.execute(f"PRAGMA main.table_info({table})").rows
-        primary = sorted((row["pk"], str(row["name"]).lower()) for row in found if row["pk"])
+    def _keys(self, table: str, info: Sequence[Row]) -> list[tuple[str, ...]]:
+        primary = sorted((row["pk"], str(row["name"]).lower()) for row in info if row["pk"])
         keys = [tuple(name for _, name in primary)]
         for index in self.execute(f"PRAGMA main.index_list({table})").rows:
             if index["unique"] and not index["partial"]:

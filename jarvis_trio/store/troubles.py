@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import ASIDE, ScheduledTask, TroubleKind
@@ -14,8 +14,7 @@ from jarvis_trio.store.database import Database
 from jarvis_trio.store.tasks import TASK, to_task
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(NamedTuple):
     """One thing that is wrong with a task, since when (aware UTC), and why."""
 
     task_id: int

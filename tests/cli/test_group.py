@@ -89,6 +89,14 @@ def test_a_list_imports_nothing_that_explains_foretells_or_asks(cli: Cli) -> Non
     assert imported("list") & unneeded == set()
 
 
+def test_a_list_of_intervals_imports_no_other_schedule_and_no_table_that_it_does_not_read(cli: Cli) -> None:
+    cli.ok("add", "job", "--every", "5m", "--", "true")
+    ours = {name.removeprefix("jarvis_trio.") for name in imported("list") if name.startswith("jarvis_trio.")}
+    unread = {f"store.{part}" for part in ("assistant", "machines", "outbox", "requests")}
+    assert ours & (unread | {"schedules.cron", "schedules.once", "schedules.firing"}) == set()
+    assert len(ours) <= 56
+
+
 def test_a_tick_needs_no_event_loop(cli: Cli) -> None:
     assert "trio" not in imported("tick")
 

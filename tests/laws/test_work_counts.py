@@ -161,15 +161,27 @@ def test_files_of_the_inbox_share_their_commits(store: MemoryStore, tmp_path: Pa
     assert len(statements) / 1000 <= 3.1  # the event, its file's note, and that this is forgotten
 
 
-def test_a_running_daemon_has_imported_nothing_heavy_but_trio(program: Program) -> None:
+def imported_by_a_daemon(program: Program) -> set[str]:
+    """The modules that a daemon with the two usual tasks has imported when it ends."""
     assert program("init").code == 0
     program.environment.pop("COVERAGE_PROCESS_CONFIG", None)  # the measurement has imports of its own
     process = program.daemon(PYTHONPROFILEIMPORTTIME="1")
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=180)
-    imported = {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
+    return {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
+
+
+def test_a_running_daemon_has_imported_nothing_heavy_but_trio(program: Program) -> None:
+    imported = imported_by_a_daemon(program)
     assert {"trio", "sqlite3", "jarvis_trio.handlers.webhook_poll"} <= imported
     assert imported & NEVER_IN_A_DAEMON == set()
+
+
+def test_a_daemon_imports_no_schedule_that_no_task_has_and_no_table_that_it_does_not_read(program: Program) -> None:
+    """The two usual tasks are intervals, and the database is this machine's alone."""
+    ours = {name.removeprefix("jarvis_trio.") for name in imported_by_a_daemon(program) if "jarvis_trio." in name}
+    assert ours & {"schedules.cron", "schedules.once", "schedules.firing", "store.machines", "desk.looks"} == set()
+    assert len(ours) <= 107
 
 
 def test_thousands_of_runs_leave_nothing_behind_in_memory() -> None:

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,7 +27,6 @@ TICK = datetime(2026, 11, 21, 19, 32, 5, 123456, tzinfo=UTC)
 # Holds the lock at argv[1] until it is killed; argv[2] is what it does before it says so.
 HOLD = """
 import os, select, signal, sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from jarvis_trio.process.lock import DaemonLock
@@ -101,7 +99,7 @@ def hold(path: Path) -> Iterator[Hold]:
 def told(path: Path) -> Holder | None:
     """Who holds the lock, without the owner's text, which no test can know."""
     found = holder(path)
-    return found and replace(found, owner=None)
+    return found and found._replace(owner=None)
 
 
 def test_the_file_tells_pid_start_version_and_owner_a_line_each(path: Path) -> None:

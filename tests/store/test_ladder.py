@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +212,7 @@ def test_what_a_step_moves_it_moves_once(path: Path) -> None:
 def test_a_step_that_fails_leaves_the_file_at_the_one_before(path: Path) -> None:
     write_release(path, 1)
     with pytest.raises(StoreError, match="nowhere"):
-        climb(path, [*STEPS, replace(MACHINE, then=("UPDATE nowhere SET at = 1",)), Step("never reached")])
+        climb(path, [*STEPS, MACHINE._replace(then=("UPDATE nowhere SET at = 1",)), Step("never reached")])
     with MemoryStore(path) as store:
         assert store.notes.note("schema_version") == str(len(STEPS))
     assert "machine" not in {column[0] for column in columns(path)["task_runs"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -35,12 +34,12 @@ def names(store: MemoryStore, now: datetime = START) -> list[str]:
 
 def post(store: MemoryStore, name: str, due_at: datetime = START, run_id: int | None = None) -> int:
     config = None if run_id is None else LETTER.config
-    return store.outbox.post(replace(LETTER, config=config, task_name=name, run_id=run_id), due_at)
+    return store.outbox.post(LETTER._replace(config=config, task_name=name, run_id=run_id), due_at)
 
 
 def test_a_letter_comes_out_as_it_was_posted(store: MemoryStore) -> None:
-    number = store.outbox.post(replace(LETTER, run_id=7), START)
-    assert take(store) == replace(LETTER, run_id=7, id=number, attempt=1)
+    number = store.outbox.post(LETTER._replace(run_id=7), START)
+    assert take(store) == LETTER._replace(run_id=7, id=number, attempt=1)
 
 
 def test_a_letter_is_not_taken_before_it_is_due(store: MemoryStore) -> None:
@@ -116,7 +115,7 @@ def test_each_channel_has_its_first_letter_and_alerts_have_one_of_their_own(stor
     post(store, "later", START + MINUTE, run_id=1)
     post(store, "first", run_id=2)
     post(store, "of the task", START + 2 * MINUTE)
-    store.outbox.post(replace(LETTER, channel="teams", run_id=3), START + 3 * MINUTE)
+    store.outbox.post(LETTER._replace(channel="teams", run_id=3), START + 3 * MINUTE)
     assert sorted(store.outbox.first_letters(), key=lambda first: first.due_at) == [
         FirstLetter("email", True, START),
         FirstLetter("email", False, START + 2 * MINUTE),

@@ -7,7 +7,6 @@ import sqlite3
 import stat
 import threading
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -368,7 +367,7 @@ def test_a_change_that_fails_half_way_is_no_change(path: Path) -> None:
     before = contents(path)
     first, *later = STEPS
     with pytest.raises(StoreError):
-        SqliteFile(path, steps=[replace(first, indexes={**first.indexes, "nonsense": "nowhere (at)"}), *later])
+        SqliteFile(path, steps=[first._replace(indexes={**first.indexes, "nonsense": "nowhere (at)"}), *later])
     assert contents(path) == before
     with closing(sqlite3.connect(path)) as connection:
         names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}

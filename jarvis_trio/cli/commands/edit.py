@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -45,7 +44,7 @@ def edit(session: Session, /, name: str, new_name: str | None, as_json: bool, **
       jarvis-trio edit backup --timeout 2h --grace none
       jarvis-trio edit backup
     """
-    request = replace(task_request(options), name=new_name)
+    request = task_request(options)._replace(name=new_name)
     if request.is_empty() and person_is_there() and sys.stdout.isatty() and not as_json:
         edit_in_editor(session, session.task(name))
         return
