@@ -64,6 +64,12 @@ def test_a_policy_of_defaults_needs_no_text() -> None:
         '{"on_interrupt": "perhaps"}',
         '{"on_interrupt": {}}',
         '{"alert_after_seconds": 1e30}',
+        '{"alert_channel": 5}',
+        '{"alert_channel": ""}',
+        '{"alert_config": "to me"}',
+        '{"on": 5}',
+        '{"on": "two words"}',
+        '{"on": ""}',
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused_in_one_line(text: str) -> None:

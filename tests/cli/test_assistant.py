@@ -104,3 +104,9 @@ def test_an_event_is_added_listed_shown_done_and_removed(cli: Cli) -> None:
     assert "processed" in cli.ok("events", "list")
     assert cli.ok("events", "remove", "1", "2") == "Removed event 1.\nRemoved event 2.\n"
     assert "no event has the number 1" in cli.fails("events", "show", "1")
+
+
+def test_events_that_are_removed_can_be_had_as_json(cli: Cli) -> None:
+    for kind in ("push", "pull"):
+        cli.ok("events", "add", "github", kind)
+    assert cli.json("events", "remove", "1", "2") == [{"removed": 1}, {"removed": 2}]

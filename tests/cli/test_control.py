@@ -124,6 +124,17 @@ def test_several_tasks_or_all_are_paused_resumed_and_removed_at_once(job: Cli) -
     assert job.names() == []
 
 
+def test_all_but_those_that_cannot_be_resumed_are(job: Cli) -> None:
+    job.ok("add", "once", "--at", "in 10m", "--handler", "alert_eval")
+    job.clock.advance(minutes=20)
+    job.ok("tick")
+    job.ok("pause", "job", "once")
+    done = job("resume", "--all")
+    assert (done.code, done.out.count("Resumed")) == (0, 1)
+    assert "task 'once' was to run once and has" in done.err
+    assert job.task("job").enabled
+
+
 @pytest.mark.parametrize("words", [["pause"], ["pause", "job", "--all"], ["remove", "--yes"], ["run-now"]])
 def test_names_or_all_and_not_both(job: Cli, words: list[str]) -> None:
     assert "give the names of tasks, or --all" in job.fails(*words, code=2)

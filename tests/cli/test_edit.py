@@ -234,3 +234,14 @@ def test_an_editor_that_is_not_there_is_one_line_with_the_fix(program: Program, 
     done = program.at_terminal("edit", "webhook_poll", EDITOR=str(tmp_path / "none"))
     assert done.code == 1
     assert "set EDITOR to an editor that is there" in done.out
+
+
+@pytest.mark.slow
+def test_an_edited_text_with_two_tasks_is_refused(program: Program, tmp_path: Path) -> None:
+    program("init")
+    program("add", "job", "--every", "30m", "--handler", "alert_eval")
+    twice = editor(tmp_path, """sed 's/"job"/"other"/' "$1" > "$1.2"; cat "$1.2" >> "$1" """)
+    done = program.at_terminal("edit", "job", answer="n\n", EDITOR=twice)
+    assert done.code == 1
+    assert "the edited text must hold one task" in done.out
+    assert program("show", "other").code == 1

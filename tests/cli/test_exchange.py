@@ -259,6 +259,7 @@ def test_the_history_and_the_rhythm_of_a_changed_task_stay(full: Cli) -> None:
         (entry(enabled="yes"), "enabled has a value of the wrong kind: 'yes'"),
         (entry(handler_type=None), "handler_type has a value of the wrong kind: None"),
         ({"name": "x"}, "has no schedule; give every, cron or at"),
+        ({"every": "1h", "handler": "alert_eval"}, "task 2 of the file has no name"),
         ("job", "is not a table of keys and values"),
     ],
 )

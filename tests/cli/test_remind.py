@@ -17,6 +17,11 @@ def test_a_reminder_is_a_task_that_tells_its_text(cli: Cli) -> None:
     assert (run["status"], run["result"]) == ("executed", "Call Ada")
 
 
+def test_as_json_it_is_shown_as_every_task_is(cli: Cli) -> None:
+    added = cli.json("remind", "Call Ada", "--at", "in 20m")
+    assert added == cli.json("show", "Call Ada")
+
+
 def test_reminders_of_one_text_have_names_of_their_own(cli: Cli) -> None:
     for _ in range(2):
         cli.ok("remind", "Stand up\n\x1b[2J now", "--every", "50m")

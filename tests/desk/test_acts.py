@@ -67,6 +67,8 @@ def test_a_taken_name_is_refused(desk: Session) -> None:
         (TaskRequest(every="1h", at="in 5m", handler="alert_eval"), "give one of `every`, `cron` and `at`"),
         (TaskRequest(every="1h", handler="custom", command=("true",)), "give either `command`, or `handler`"),
         (TaskRequest(every="1h", handler="alert_eval", deliver_config={}), "`deliver_config` needs `deliver`"),
+        (TaskRequest(every="1h", env=("A=1",)), "give `command`, or `shell`"),
+        (TaskRequest(every="1h", command=("true",), shell="true | cat"), "give either `command` or `shell`"),
     ],
 )
 def test_a_request_that_contradicts_itself_names_its_own_fields(desk: Session, request_: TaskRequest, fix: str) -> None:
@@ -143,6 +145,13 @@ def test_a_command_whose_program_is_gone_can_be_given_another(desk: Session, tmp
     saved = acts.change(desk, "job", TaskRequest(command=("true",)), by_person=True)
     assert json.loads(saved.task.handler_config or "")["command"][0].endswith("/true")
     assert saved.approval.refused is not None  # nobody can tell now whether its variable was seen
+
+
+def test_a_command_that_nobody_can_read_hides_nothing_so_another_one_is_approved(desk: Session) -> None:
+    task = acts.add(desk, "job", TaskRequest(every="1h", command=("echo", "mine")), by_person=False).task
+    desk.store.update_scheduled_task(require_id(task), handler_config='{"command": 5}')
+    saved = acts.change(desk, "job", TaskRequest(command=("echo", "new")), by_person=True)
+    assert str(saved.approval.approved).endswith("/echo new")
 
 
 def test_a_folder_in_the_home_of_nobody_is_not_there(desk: Session) -> None:

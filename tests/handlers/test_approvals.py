@@ -502,6 +502,20 @@ def test_version_1_approves_nothing_more_by_the_list_of_this_version(approvals: 
     assert "sha256" not in entry  # which it compares, and so refuses
 
 
+def test_a_link_that_leads_up_and_down_again_is_followed_as_the_kernel_follows_it(
+    approvals: Approvals, script: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "links" / "backup"
+    link.parent.mkdir()
+    link.symlink_to(f"../{script.parent.name}/{script.name}")
+    approvals.allow(link)
+    assert check(approvals, link) == link
+
+    script.parent.chmod(0o777)
+    with pytest.raises(NotApprovedError, match="others can change the folder"):
+        check(approvals, link)
+
+
 def test_the_folder_of_each_link_on_the_way_has_to_be_safe(approvals: Approvals, script: Path, tmp_path: Path) -> None:
     shared, current, start = (tmp_path / name for name in ("shared", "current", "start"))
     shared.mkdir()

@@ -46,6 +46,8 @@ def config(task: ScheduledTask) -> dict[str, object]:
         ("0 9 */2 * 1", "0 9 */2 * MON"),  # a field that begins with * restricts nothing in Debian's cron
         ("@daily", "@daily"),
         ("@Weekly", "@weekly"),
+        ("@every_minute", "* * * * *"),
+        ("0 9 * * FRI-SUN", "0 9 * * FRI-SUN"),
     ],
 )
 def test_the_times_mean_what_they_meant(times: str, expected: str) -> None:

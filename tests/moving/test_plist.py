@@ -103,6 +103,19 @@ def test_an_agent_without_a_label_is_called_like_its_program() -> None:
     assert [task.name for task in read(StartInterval=60, Label=None).tasks] == ["x"]
 
 
+@pytest.mark.parametrize(
+    ("keys", "note"),
+    [
+        ({"KeepAlive": {"SuccessfulExit": False}}, "launchd also starts it again when it ends (KeepAlive)"),
+        ({"WatchPaths": ["/a"]}, "launchd also starts it by WatchPaths"),
+    ],
+)
+def test_what_else_starts_an_agent_with_a_time_is_noted(keys: dict[str, Any], note: str) -> None:
+    entry = read(StartInterval=60, **keys)
+    assert len(entry.tasks) == 1
+    assert entry.notes == (f"{note}; the task runs at its times only",)
+
+
 def test_what_gets_lost_is_noted() -> None:
     entry = read(StartInterval=60, RunAtLoad=True, StandardOutPath="/tmp/a", StandardErrorPath="/tmp/b", Nice=5)
     assert entry.notes == (

@@ -118,6 +118,65 @@ def test_enter_shows_a_task_whole(drive: Callable[..., None]) -> None:
     drive(steps)
 
 
+def test_a_task_that_ran_is_shown_with_its_runs_and_what_the_last_one_wrote(
+    drive: Callable[..., None], cli: Cli
+) -> None:
+    cli.ok("add", "a command", "--every", "5m", "--", "echo", "hello from it")
+    cli.ok("allow", "--task", "a command")
+    assert cli("run-now", "a command").code == 0
+
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "enter")
+        assert "Last runs" in shown(app, "#detail")
+        assert "The end of what run 1 wrote\nhello from it" in shown(app, "#detail")
+
+    drive(steps)
+
+
+def test_a_task_that_is_removed_while_it_is_shown_is_told(drive: Callable[..., None], cli: Cli) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        cli.ok("remove", "poll", "--yes")
+        await press(app, pilot, "enter")
+        assert "no task is named 'poll'" in shown(app, "#detail")
+
+    drive(steps)
+
+
+def test_what_does_not_run_next_says_so_in_place_of_a_time(drive: Callable[..., None], cli: Cli) -> None:
+    cli.ok("add", "a broken one", "--every", "5m", "--handler", "alert_eval")
+    cli.ok("add", "b over", "--at", "in 1m", "--handler", "alert_eval")
+    cli.change("a broken one", schedule_config="{}")
+    cli.clock.advance(minutes=2)
+    cli.ok("tick")
+
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        assert [row[1] for row in rows(app)[:2]] == ["set aside", "-"]
+
+    drive(steps)
+
+
+def test_d_changes_between_dark_and_light(drive: Callable[..., None]) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        dark = app.current_theme.dark
+        app.action_dark()
+        await pilot.pause()
+        assert app.current_theme.dark is not dark
+        app.action_dark()
+        await pilot.pause()
+        assert app.current_theme.dark is dark
+
+    drive(steps)
+
+
+def test_enter_leaves_the_filter_and_keeps_it(drive: Callable[..., None]) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "slash", "r", "u", "l", "enter")
+        assert [row[0] for row in rows(app)] == ["rules"]
+        assert app.focused is app.query_one("#tasks")
+
+    drive(steps)
+
+
 def test_the_filter_keeps_what_matches_and_escape_takes_it_away(drive: Callable[..., None]) -> None:
     async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
         await press(app, pilot, "slash", "r", "u", "l")
