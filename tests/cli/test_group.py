@@ -31,8 +31,9 @@ HEAVY = [
 
 
 def imported(*arguments: str, **environment: str) -> set[str]:
-    """The modules that a command has imported when it ends."""
-    code = "import sys; from jarvis_trio.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    """The modules that a command has imported when it ends, without those of a bare interpreter (and of coverage)."""
+    begin, run = "import sys; bare = {*sys.modules}", "from jarvis_trio.cli import main; main(sys.argv[1:])"
+    code = f"{begin}; {run}; print(*sys.modules.keys() - bare, file=sys.stderr)"
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(
         command, cwd=CHECKOUT, env=os.environ | environment, capture_output=True, text=True, timeout=180
