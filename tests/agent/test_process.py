@@ -44,7 +44,7 @@ def server(program: Program, *options: str) -> StdioServerParameters:
     )
 
 
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("mode", ["auto", pytest.param("legacy", marks=pytest.mark.thorough)])
 async def test_a_client_of_either_era_starts_it_and_asks(home: Program, mode: str) -> None:
     with trio.fail_after(180):
         async with Client(server(home), mode=mode) as client:
@@ -83,6 +83,7 @@ def test_it_ends_when_its_client_dies(home: Program) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.thorough
 def test_at_a_terminal_it_says_what_it_is(home: Program) -> None:
     done = home.at_terminal("mcp", answer="\x04")
 
@@ -125,6 +126,7 @@ def test_without_the_extra_it_says_how_to_get_it(home: Program) -> None:
     assert "pip install" in done.err
 
 
+@pytest.mark.thorough
 def test_the_configuration_for_clients_starts_a_server_from_any_folder(home: Program) -> None:
     done = home("mcp", "--print-config", "--read-only")
     block: Any = json.loads(done.out[done.out.index("{") :])["mcpServers"]["jarvis"]
@@ -223,6 +225,7 @@ async def test_a_cancelled_run_ends_and_says_so(home: Program) -> None:
     assert "cancelled" in last_run(home)[1]
 
 
+@pytest.mark.thorough
 async def test_a_client_that_dies_leaves_its_run_alone(home: Program) -> None:
     add_sleeper(home)
     home.daemon()

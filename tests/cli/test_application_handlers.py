@@ -151,6 +151,7 @@ def test_doctor_says_which_types_it_gets_and_which_packages_are_missing(assistan
     assert "handler" not in {finding["subject"] for finding in findings}
 
 
+@pytest.mark.thorough
 def test_doctor_asks_the_running_daemon_whose_handlers_it_runs(assistant: Assistant) -> None:
     daemon = assistant.start("run", *assistant.options)
     eventually(lambda: assistant.status()["last_tick_at"] is not None)

@@ -138,7 +138,10 @@ def slow_job(program: Program, tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.law(1)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(it, marks=pytest.mark.thorough) for it in (signal.SIGHUP, signal.SIGINT))],
+)
 @pytest.mark.parametrize("command", ["run-now", "tick"])
 def test_a_signal_lets_what_runs_finish(program: Program, slow_job: Path, command: str, number: signal.Signals) -> None:
     program("add", "next", "--every", "1s", "--", "sh", "-c", "exit 3")

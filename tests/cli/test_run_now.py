@@ -47,6 +47,7 @@ def test_the_daemon_runs_it_and_its_output_is_shown(jobs: Program) -> None:
     assert requests(jobs) == [("run", 0, None)]
 
 
+@pytest.mark.thorough
 def test_a_run_that_fails_in_the_daemon_is_exit_1_with_its_reason(jobs: Program) -> None:
     jobs.daemon()
     jobs("add", "bad", "--every", "1d", "--", "sh", "-c", "exit 3")
@@ -69,6 +70,7 @@ def test_several_names_run_one_after_the_other(jobs: Program) -> None:
 
 
 @pytest.mark.law(2)
+@pytest.mark.thorough
 def test_what_runs_already_is_refused_in_one_line(jobs: Program) -> None:
     jobs.daemon()
     waiting = jobs.start("run-now", "endless")
@@ -126,6 +128,7 @@ def test_what_does_not_run_cannot_be_stopped(jobs: Program) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_the_run_of_a_removed_task_is_stopped_by_its_name(jobs: Program) -> None:
     jobs.daemon()
     waiting = jobs.start("run-now", "endless")
@@ -150,6 +153,7 @@ def test_ctrl_c_of_one_who_waits_leaves_the_run_to_the_daemon(jobs: Program) -> 
     jobs("stop", "endless")
 
 
+@pytest.mark.thorough
 def test_ctrl_c_before_the_start_is_seen_leaves_the_run_to_the_daemon(jobs: Program) -> None:
     """Who waits stands still while the daemon starts the run; Ctrl-C is the first that it gets to know."""
     daemon = jobs.daemon()
@@ -171,6 +175,7 @@ def test_ctrl_c_before_the_start_is_seen_leaves_the_run_to_the_daemon(jobs: Prog
     jobs("stop", "endless")
 
 
+@pytest.mark.thorough
 def test_a_request_does_not_outlive_who_asked(jobs: Program) -> None:
     """The daemon stands still as it is asked; when it goes on, its asker is gone."""
     daemon = jobs.daemon()

@@ -72,6 +72,7 @@ def test_a_dry_run_shows_every_step_and_does_none(linux: Linux) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_install_status_stop_restart_and_uninstall_as_a_person_types_them(linux: Linux) -> None:
     said = linux.cli.ok("service", "install")
     assert f"{UNIT} runs. Its log: {linux.cli.data}/jarvis-daemon.log" in said

@@ -57,11 +57,13 @@ def test_the_wheel_owns_one_top_level_name(wheel: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_nothing_of_an_earlier_build_in_the_same_folder_is_in_the_wheel(wheel: Path) -> None:
     assert [name for name in zipfile.ZipFile(wheel).namelist() if "engine_of_before" in name] == []
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_wheel_names_its_version_its_extras_and_its_program(wheel: Path) -> None:
     packed = zipfile.ZipFile(wheel)
     folder = next(name.split("/")[0] for name in packed.namelist() if ".dist-info/" in name)

@@ -10,6 +10,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from itertools import accumulate
 from pathlib import Path
@@ -29,13 +30,19 @@ WALL_CLOCK = {
 }
 
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
-MODULES = {name.removesuffix(".__init__"): ast.parse(path.read_text("utf-8")) for name, path in FILES.items()}
+MODULES = {name.removesuffix(".__init__"): path for name, path in FILES.items()}
 PURE = (
     "errors",
     "models",
     *("moving." + name for name in ("crontab", "entry", "plist")),
     *(name for name in MODULES if name.startswith(("schedules.", "notation."))),
 )
+
+
+@cache
+def code_of(name: str) -> ast.Module:
+    """A module's code, which is read when a test asks for it: each test process collects them all."""
+    return ast.parse(MODULES[name].read_text("utf-8"))
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -52,13 +59,13 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 def ours(name: str) -> set[str]:
     """The modules of this package that a module imports."""
-    found = {module.removeprefix("jarvis_trio.") for module in imports(MODULES[name])}
+    found = {module.removeprefix("jarvis_trio.") for module in imports(code_of(name))}
     return {module for module in found if module in MODULES} - {name}
 
 
 def foreign(name: str) -> set[str]:
     """The other packages that a module imports, by their first name and in full."""
-    found = set(imports(MODULES[name]))
+    found = set(imports(code_of(name)))
     return found | {module.partition(".")[0] for module in found}
 
 
@@ -102,7 +109,7 @@ def test_trio_lives_in_one_place() -> None:
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {"clock"}))
 def test_the_wall_clock_is_read_in_one_place(module: str) -> None:
     reads = []
-    for node in ast.walk(MODULES[module]):
+    for node in ast.walk(code_of(module)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
             owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
             if node.attr in WALL_CLOCK.get(owner, ()):
@@ -116,7 +123,7 @@ def test_the_wall_clock_is_read_in_one_place(module: str) -> None:
 
 def test_only_the_command_line_reads_config() -> None:
     assert {part(name) for name in MODULES if "config" in foreign(name)} <= {"cli"}
-    named = {name for name, tree in MODULES.items() if _names_config(tree)}
+    named = {name for name in MODULES if _names_config(code_of(name))}
     named.remove("handlers.application.bootstrap")  # which runs in the application's own process: that one's is meant
     assert {part(name) for name in named} == {"cli"}
 

@@ -7,6 +7,7 @@ import logging
 import os
 import pty
 import select
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -103,13 +104,17 @@ class Cli:
 
 @pytest.fixture
 def cli(
-    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    empty_database: Path,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Cli]:
     """Commands on an empty database."""
     bare = Cli(tmp_path / "data", clock, capsys)
     monkeypatch.setenv("JARVIS_DATA_DIR", str(bare.data))
     bare.data.mkdir(mode=0o700)
-    MemoryStore(bare.path, clock=clock).close()
+    shutil.copy(empty_database, bare.path)
     yield bare
     logging.getLogger().removeHandler(NOTES)
     logging.getLogger("jarvis_trio").setLevel(logging.NOTSET)
