@@ -91,9 +91,11 @@ class Process:
         return self._popen.pid
 
     def cpu_seconds(self) -> float:
-        """What its threads have used of the processor so far: proc_pid_schedstat, in nanoseconds. Linux only."""
-        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
-        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+        """What its threads have used of the processor so far, those that have ended too. Linux only.
+
+        It is the process's own clock, in nanoseconds: clock_getcpuclockid(3).
+        """
+        return time.clock_gettime(~self.pid << 3 | 2)
 
     def wait_until(self, condition: Callable[[], bool]) -> float:
         """Seconds from the start until the condition holds, looked at each half millisecond."""

@@ -1,12 +1,12 @@
 """All daemons stand idle at once, each with ten tasks (jarvis-trio with the two usual ones). The watch lasts two of
-jarvis-trio's intervals, true ones of 60 s; in the quick form one of 20 s, which counts as a minute. CPU is that of
-all threads, to the nanosecond, while nobody looks. Memory is read at the end, as the kernel counts it: resident, and
-private, which is what it would get back (Private_* in smaps_rollup); resident memory counts pages of files that any
-second Python shares. A wake-up is a switch of a thread from waiting to running; those within 20 ms count once, since
-they wake the processor once; they are counted in one more interval, since to look each 20 ms keeps the machine
-awake. One more jarvis-trio runs a task each 20 s: what that adds, divided by its runs, is a lone run's CPU.
-APScheduler and cronstable do not look for other programs' writes; huey looks at its schedule each second, and so
-does DBOS at its queue; cron is written in C. Linux only."""
+jarvis-trio's intervals, true ones of 60 s; in the quick form one of 20 s, which counts as a minute. CPU is that of all
+threads, to the nanosecond, those that have ended too, while nobody looks. Memory is read at the end, as the kernel
+counts it: resident, and private, which is what it would get back (Private_* in smaps_rollup); resident memory counts
+pages of files that any second Python shares. A wake-up is a switch of a thread from waiting to running; those within 20
+ms count once, since they wake the processor once; they are counted in one more interval, since to look each 20 ms keeps
+the machine awake. One more jarvis-trio runs a task each 20 s: what that adds, divided by its runs, is a lone run's CPU.
+APScheduler and cronstable do not look for other programs' writes; huey looks at its schedule each second, and so does
+DBOS at its queue; cron is written in C. Linux only."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -50,14 +51,6 @@ class Watched:
     wakeups: float
     private_mib: float
     resident_mib: float
-    runs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What a daemon has used so far: CPU in milliseconds, and runs in its history."""
-
-    cpu_ms: float
     runs: int
 
 
@@ -142,20 +135,23 @@ def _watch_all(daemons: Sequence[Standing], watch: Watch) -> list[Watched]:
         processes = [_start(each, folder, stack) for each, folder in zip(daemons, folders, strict=True)]
         time.sleep(_SETTLING_SECONDS)
 
-        before = [_used(process, folder) for process, folder in zip(processes, folders, strict=True)]
+        # Nobody looks into a database meanwhile: some daemons would notice.
+        since, before = time.time(), [process.cpu_seconds() for process in processes]
         time.sleep(watch.seconds)
-        after = [_used(process, folder) for process, folder in zip(processes, folders, strict=True)]
+        until, after = time.time(), [process.cpu_seconds() for process in processes]
         woken = _wakeups(processes, watch.interval_seconds)
         return [
             Watched(
                 each,
-                (now.cpu_ms - then.cpu_ms) / watch.minutes_of(each),
+                (now - then) * 1000 / watch.minutes_of(each),
                 count * watch.intervals / watch.minutes_of(each),
                 _private_mib(process.pid),
                 psutil.Process(process.pid).memory_info().rss / 2**20,
-                now.runs - then.runs,
+                _runs(folder, since, until),
             )
-            for each, process, then, now, count in zip(daemons, processes, before, after, woken, strict=True)
+            for each, folder, process, then, now, count in zip(
+                daemons, folders, processes, before, after, woken, strict=True
+            )
         ]
 
 
@@ -184,16 +180,13 @@ def _comparison(
     return Comparison(key, title, unit, series, goals, left_out)
 
 
-def _used(process: Process, folder: Path) -> Used:
-    return Used(process.cpu_seconds() * 1000, _runs(folder))
-
-
-def _runs(folder: Path) -> int:
-    """The runs in the history, if the daemon of this folder keeps one."""
+def _runs(folder: Path, since: float, until: float) -> int:
+    """The runs of a time (seconds since 1970) in the history, if the daemon of this folder keeps one."""
     if not (folder / "memory.db").exists():
         return 0
     with closing(sqlite3.connect(f"file:{folder / 'memory.db'}?mode=ro", uri=True)) as connection:
-        return int(connection.execute("SELECT count(*) FROM task_runs").fetchone()[0])
+        starts = [datetime.fromisoformat(at) for (at,) in connection.execute("SELECT started_at FROM task_runs")]
+    return sum(since <= start.timestamp() < until for start in starts)
 
 
 def _private_mib(pid: int) -> float:

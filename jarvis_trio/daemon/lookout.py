@@ -57,15 +57,6 @@ class Lookout:
             with suppress(OSError):
                 watch.drain()
 
-    def finish(self) -> None:
-        """Look out for nothing more: `run` is about to be cancelled.
-
-        The sooner that is said, the less time the end takes (`process.watch`).
-        """
-        self._files = ()
-        if self._watch is not None:
-            self._watch.renew(())
-
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Look out until it is cancelled."""
         try:

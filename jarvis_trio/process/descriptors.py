@@ -1,7 +1,8 @@
-"""The limit on open files: enough of them, or a refusal at the start."""
+"""Descriptors: enough of them, or a refusal at the start; and one that takes long to close."""
 
 from __future__ import annotations
 
+import os
 import resource
 from contextlib import suppress
 
@@ -27,3 +28,26 @@ def ensure_descriptors() -> None:
         soft = wanted
     if soft < LEAST:
         raise SettingError(f"this process may open {soft} files at most", fix=f"run: ulimit -n {WANTED}")
+
+
+def close_unawaited(descriptor: int) -> None:
+    """Close a descriptor here and now, and what it stands for soon, in a thread of the kernel.
+
+    A process waits for what it closes, also when it ends. For inotify to let go of the files first
+    was tried and rejected: the kernel forgets them later, and one stop in ten came meanwhile.
+
+    So the descriptor is sent to a socket, together with that socket itself (unix(7), SCM_RIGHTS),
+    and both are closed. Now it lies in the queue of a socket that nobody has. The kernel's
+    collector of these starts when the sender is closed, and closes what they hold.
+    """
+    import socket  # noqa: PLC0415  # 6 ms, which the daemon spends for trio; who only looks need not
+
+    try:
+        sender, keeper = socket.socketpair()
+    except OSError:
+        os.close(descriptor)
+        return
+    with sender:
+        with keeper, suppress(OSError):
+            socket.send_fds(sender, [b"\0"], [keeper.fileno(), descriptor])
+        os.close(descriptor)

@@ -11,11 +11,14 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import struct
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
+
+from jarvis_trio.process.descriptors import close_unawaited
 
 
 class Watch(Protocol):
@@ -60,21 +63,24 @@ def why_no_watch() -> str | None:
     return None
 
 
-# inotify(7): IN_MODIFY, IN_ATTRIB (a removed name), IN_MOVE_SELF, IN_DELETE_SELF.
-_EVENTS = 0x2 | 0x4 | 0x800 | 0x400
+# inotify(7): IN_MODIFY, IN_ATTRIB, IN_MOVE_SELF, IN_DELETE_SELF; IN_IGNORED comes by itself.
+_ATTRIBUTES = 0x4
+_EVENTS = 0x2 | _ATTRIBUTES | 0x800 | 0x400
+_NOT_ASKED_FOR = 0x8000
+_EVENT = struct.Struct("@iIII")  # the watch's number, what happened, a cookie, the length of a name: 0 for a file
 _READ_BYTES = 64 * 1024
 
 
 class _Inotify:
-    """To close the descriptor waits 15 to 30 ms while the kernel forgets what was watched.
+    """A removed name shows in a file's attributes, and so does an owner that is set.
 
-    If nothing is watched since a few milliseconds, it waits for nothing. So whoever will close it
-    soon says first that it watches no names.
+    SQLite sets the owner of the log whenever root opens a database, if only to read it. That is
+    no news, so attributes count only if a name leads to another file now.
     """
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._watched: set[int] = set()
+        self._watched: dict[Path, int] = {}
         self._descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
             number = ctypes.get_errno()
@@ -84,21 +90,26 @@ class _Inotify:
         return self._descriptor
 
     def renew(self, paths: Sequence[Path]) -> None:
-        # For a file that is watched already this changes nothing, and gives the same number.
-        numbers = {self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _EVENTS) for path in paths}
-        before, self._watched = self._watched, numbers - {-1}
-        for number in before - self._watched:
+        before, self._watched = self._watched, self._numbers(paths)
+        for number in set(before.values()) - set(self._watched.values()) - {-1}:
             self._libc.inotify_rm_watch(self._descriptor, number)
 
     def drain(self) -> bool:
-        happened = False
+        seen = 0
         with suppress(BlockingIOError):
-            while os.read(self._descriptor, _READ_BYTES):
-                happened = True
-        return happened
+            while events := os.read(self._descriptor, _READ_BYTES):
+                for _, mask, _, _ in _EVENT.iter_unpack(events):
+                    seen |= mask
+        if seen & ~_NOT_ASKED_FOR == _ATTRIBUTES:
+            return self._numbers(self._watched) != self._watched
+        return bool(seen & ~_NOT_ASKED_FOR)
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        close_unawaited(self._descriptor)  # the kernel takes 15 to 25 ms to forget what was watched
+
+    def _numbers(self, paths: Iterable[Path]) -> dict[Path, int]:
+        """Watch each file; the number of its watch is the same as before for the same file."""
+        return {path: self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _EVENTS) for path in paths}
 
 
 class _Kqueue:

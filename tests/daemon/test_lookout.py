@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,59 +85,6 @@ async def test_while_nobody_writes_nothing_is_looked_at(tmp_path: Path) -> None:
         await trio.sleep(LONGER_THAN_ITS_PAUSE)
         assert len(looks) == before
         nursery.cancel_scope.cancel()
-
-
-class Noting:
-    """A watch that notes what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-        self._descriptor, self._other = os.pipe()
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def renew(self, paths: Sequence[Path]) -> None:
-        self.told.append(f"watch {len(paths)} files")
-
-    def drain(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.told.append("close")
-        os.close(self._descriptor)
-        os.close(self._other)
-
-
-async def test_what_ends_soon_lets_go_of_its_files_first(tmp_path: Path) -> None:
-    """On Linux to close a watch that has files takes longer than all the rest of a stop."""
-    watch = Noting()
-    lookout = Lookout([tmp_path / "memory.db"], trio.lowlevel.checkpoint, lambda: watch)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(lookout.run)
-        lookout.finish()
-        lookout.forget()
-        nursery.cancel_scope.cancel()
-    assert watch.told == ["watch 1 files", "watch 0 files", "watch 0 files", "close"]
-
-
-async def test_a_stopped_daemon_lets_go_of_its_files_before_its_last_words(tmp_path: Path, notes: Notes) -> None:
-    watch = Noting()
-
-    class Ending(SchedulerEngine):
-        def make_watch(self) -> Noting:
-            return watch
-
-        def finish(self) -> None:
-            watch.told.append("last words")
-            super().finish()
-
-    with MemoryStore(tmp_path / "memory.db", clock=SystemClock()) as store:
-        daemon = JarvisDaemon(store, 3600, engine=Ending(store, handlers={"note": notes}))
-        async with trio.open_nursery() as nursery:
-            await nursery.start(daemon.run)
-            daemon.shutdown()
-    assert watch.told[-3:] == ["watch 0 files", "last words", "close"]
 
 
 async def test_without_a_watch_changes_are_seen_at_the_next_tick(

@@ -29,7 +29,8 @@ from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing import Simulation
 from jarvis_trio.testing.machine import SimulatedClock
 from tests.support.cli_world import Program
-from tests.support.core_fakes import START, FakeClock, MakeEngine, Notes
+from tests.support.core_fakes import PATIENCE, START, FakeClock, MakeEngine, Notes
+from tests.support.daemon_fakes import Bare
 from tests.support.handler_calls import NOON, a_context
 from tests.support.handler_calls import a_task as an_inbox_task
 
@@ -117,12 +118,27 @@ def test_the_queue_is_read_by_its_indexes(store: MemoryStore) -> None:
         assert any(index in step for step in plans), (index, plans)
 
 
-async def test_an_idle_tick_changes_threads_once(store: MemoryStore, autojump_clock: trio.testing.MockClock) -> None:
+class Steps(trio.abc.Instrument):
+    """Counts how often the event loop has a task of the daemon go on, for each task."""
+
+    def __init__(self) -> None:
+        self.of: Counter[str] = Counter()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task.name.startswith("jarvis_trio."):
+            self.of[task.name] += 1
+
+
+async def test_an_idle_tick_changes_threads_once_and_has_tasks_go_on_five_times(
+    store: MemoryStore, autojump_clock: trio.testing.MockClock
+) -> None:
     clock = SimulatedClock(autojump_clock, START, UTC)
     calls: list[Callable[[], Any]] = []
+    steps = Steps()
 
     async def counted(call: Callable[[], Any]) -> Any:
         calls.append(call)
+        await trio.lowlevel.checkpoint()  # as a call in a thread does
         return call()
 
     daemon = JarvisDaemon(store, engine=SchedulerEngine(store, clock=clock, handlers={}), clock=clock, run_sync=counted)
@@ -130,9 +146,25 @@ async def test_an_idle_tick_changes_threads_once(store: MemoryStore, autojump_cl
         await nursery.start(daemon.run)
         await trio.sleep(30)
         calls.clear()
+        trio.lowlevel.add_instrument(steps)
         await trio.sleep(600)
+        trio.lowlevel.remove_instrument(steps)
         daemon.shutdown()
         assert len(calls) == 10
+        assert steps.of.total() <= 10 * 5, steps.of
+
+
+async def test_an_idle_minute_starts_no_thread_and_ends_none() -> None:
+    """The ticks are made in one that stays; trio's would end 10 s after each, which is another wake-up."""
+    engine = Bare()
+    daemon = JarvisDaemon(None, 0.01, engine=engine)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(daemon.run)
+        with trio.fail_after(PATIENCE):
+            while len(engine.times) < 5:  # noqa: ASYNC110  # nobody tells us
+                await trio.sleep(0.01)
+        daemon.shutdown()
+    assert [thread.name for thread in engine.threads] == ["engine"]
 
 
 @pytest.mark.law(4)

@@ -1,11 +1,17 @@
-"""The limit on open files, with real limits in processes of their own."""
+"""The limit on open files, with real limits in processes of their own; and what is closed without a wait."""
 
 from __future__ import annotations
 
+import os
+import resource
+import select
 import subprocess
 import sys
 
 import pytest
+
+from jarvis_trio.process.descriptors import close_unawaited
+from tests.support.core_fakes import PATIENCE
 
 SCRIPT = """
 import resource, sys
@@ -33,3 +39,21 @@ else:
 def test_a_limit_is_raised_as_far_as_may_be_or_refused(soft: int, hard: int, said: str) -> None:
     words = [sys.executable, "-c", SCRIPT, str(soft), str(hard)]
     assert subprocess.run(words, capture_output=True, text=True, check=True, timeout=180).stdout == f"{said}\n"
+
+
+@pytest.mark.parametrize("files_that_may_be_opened", [None, 0])
+def test_what_is_closed_without_a_wait_is_gone_here_and_soon_altogether(files_that_may_be_opened: int | None) -> None:
+    """The end of a pipe shows both. With no descriptor left for a socket it is closed as usual."""
+    reader, writer = os.pipe()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files_that_may_be_opened is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files_that_may_be_opened, hard))
+    try:
+        close_unawaited(writer)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(writer)
+    assert select.select([reader], [], [], PATIENCE)[0]
+    assert os.read(reader, 1) == b""
+    os.close(reader)

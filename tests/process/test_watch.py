@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import select
 import sys
@@ -58,6 +59,26 @@ def test_reading_is_not_told(watch: Watch, file: Path) -> None:
     assert not happened(watch, 0.05)
 
 
+@pytest.mark.skipif(not LINUX, reason="inotify alone tells of owners")
+def test_an_owner_that_is_set_is_not_told(file: Path) -> None:
+    """SQLite sets that of a database's log when root opens it, if only to read it."""
+    watch = make_watch()
+    watch.renew([file])
+    os.chown(file, os.getuid(), os.getgid())
+    assert not happened(watch)
+    append(file)
+    assert happened(watch)
+    watch.close()
+
+
+def test_a_name_that_goes_away_while_its_owner_is_set_is_told(watch: Watch, file: Path) -> None:
+    watch.renew([file])
+    with file.open() as held:
+        os.fchown(held.fileno(), os.getuid(), os.getgid())
+        file.unlink()
+        assert happened(watch)
+
+
 def test_another_file_under_the_name_is_watched_after_renewal(watch: Watch, file: Path, tmp_path: Path) -> None:
     watch.renew([file])
     other = tmp_path / "other"
@@ -89,6 +110,15 @@ def test_a_file_that_is_not_named_again_is_watched_no_longer(watch: Watch, file:
 
 def test_the_files_of_a_database_are_itself_and_its_log(tmp_path: Path) -> None:
     assert list(database_files(tmp_path / "memory.db")) == [tmp_path / "memory.db", tmp_path / "memory.db-wal"]
+
+
+def test_a_closed_watch_has_no_descriptor_here(file: Path) -> None:
+    watch = make_watch()
+    watch.renew([file])
+    number = watch.fileno()
+    watch.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
 
 
 def test_here_a_watch_can_be_had() -> None:
