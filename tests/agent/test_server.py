@@ -204,3 +204,20 @@ async def test_read_only_offers_six_tools_and_leaves_every_byte(cli: Cli, connec
         assert "there is no tool 'remove_task' here" in await refusal(client, "remove_task", name="poll")
 
     assert cli.path.read_bytes() == before
+
+
+async def test_a_fault_of_ours_in_one_call_is_one_line_and_the_next_call_is_answered(
+    cli: Cli, caplog: pytest.LogCaptureFixture
+) -> None:
+    cli.ok("status")
+    faults = [ValueError("not\nthis")]
+
+    def opened() -> CommandSession:
+        if faults:
+            raise faults.pop()
+        return CommandSession({"JARVIS_DATA_DIR": str(cli.data), "PATH": "/usr/bin:/bin"}, cli.clock)
+
+    async with Client(make_server(Calls(opened))) as client:
+        assert await refusal(client, "list_tasks") == "list_tasks failed: not\\nthis; look at the log"
+        assert (await answer(client, "list_tasks"))["tasks"] == []
+    assert "The tool list_tasks failed" in caplog.messages

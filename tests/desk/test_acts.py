@@ -16,6 +16,7 @@ from jarvis_trio.desk import acts, errands, exchange, looks, views
 from jarvis_trio.desk.requests import RunsRequest, TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import (
+    DaemonMissingError,
     DuplicateTaskError,
     NotApprovedError,
     RequestError,
@@ -28,6 +29,7 @@ from jarvis_trio.errors import (
 from jarvis_trio.models import require_id
 from jarvis_trio.settings import read_settings
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.requests import RequestKind
 from tests.support.core_fakes import FakeClock
 
 HOURLY = TaskRequest(every="1h", handler="alert_eval")
@@ -225,6 +227,48 @@ def test_without_a_daemon_nobody_can_be_asked(desk: Session) -> None:
     assert errands.ask_run(desk, "job") is None
     with pytest.raises(TaskError, match="task 'job' does not run"):
         errands.ask_stop(desk, "job")
+
+
+def test_a_run_that_was_asked_for_is_taken_back_if_the_daemon_ended_meanwhile(desk: Session) -> None:
+    task = add(desk).task
+    number = desk.store.requests.ask(
+        RequestKind.RUN, require_id(task), asked_by="alex", asker=desk.peers.owner, at=desk.now()
+    )
+    with pytest.raises(DaemonMissingError, match="the daemon ended before it could run it; start it with"):
+        errands.asked_run(desk, number)
+    assert desk.store.requests.open_requests() == []
+    with pytest.raises(TaskError, match="the run was withdrawn"):
+        errands.asked_run(desk, number)
+
+
+def test_who_no_longer_wants_a_run_that_has_not_begun_takes_the_request_back(desk: Session) -> None:
+    task = add(desk).task
+    number = desk.store.requests.ask(
+        RequestKind.RUN, require_id(task), asked_by="alex", asker=desk.peers.owner, at=desk.now()
+    )
+    errands.end_asked_run(desk, number, "alex")
+    assert desk.store.requests.open_requests() == []
+
+
+def test_the_run_of_a_task_that_was_removed_is_stopped_by_its_name(desk: Session) -> None:
+    task = add(desk).task
+    claim = desk.store.runs.claim_run(task, desk.now(), 1, started_at=desk.now(), owner="999999:1@boot/1")
+    assert claim is not None
+    acts.remove(desk, "job")
+    stopping = errands.ask_stop(desk, "job")
+    assert stopping.run.id == claim.run_id
+    with pytest.raises(UnknownTaskError):
+        errands.ask_stop(desk, "other")
+
+
+@pytest.mark.law(3)
+def test_law_3_a_run_whose_process_is_gone_is_over(desk: Session) -> None:
+    task = add(desk).task
+    claim = desk.store.runs.claim_run(task, desk.now(), 1, started_at=desk.now(), owner="999999:1@boot/1")
+    assert claim is not None
+    assert not errands.is_over(desk, claim.run_id)  # it is ended by this look
+    assert errands.is_over(desk, claim.run_id)
+    assert looks.run(desk, claim.run_id).status == "interrupted"
 
 
 def test_runs_of_a_name_that_nobody_bears_are_an_error(desk: Session) -> None:

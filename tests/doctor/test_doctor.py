@@ -20,12 +20,16 @@ import pytest
 import tzdata
 
 from jarvis_trio import __version__
+from jarvis_trio.doctor.application import check_application
 from jarvis_trio.doctor.daemon import check_agent, check_daemon
 from jarvis_trio.doctor.database import check_users
 from jarvis_trio.doctor.findings import Finding, Level, failed
-from jarvis_trio.doctor.machine import check_clock, check_disk, check_extras, check_program, check_zone
+from jarvis_trio.doctor.machine import check_clock, check_disk, check_extras, check_program, check_watch, check_zone
+from jarvis_trio.doctor.machines import check_machines
 from jarvis_trio.doctor.tasks import check_schedules
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.handlers.application.handlers import Look
+from jarvis_trio.handlers.application.source import HandlerSource
 from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.process.lock import DaemonLock, Holder
 from jarvis_trio.schedules.schedule import schedule_warnings
@@ -745,3 +749,25 @@ def test_the_extras_are_told_with_what_they_are_for() -> None:
     assert finding.level is Level.FINE
     assert finding.says.startswith("pytest ")
     assert finding.says.endswith("(tests); not installed: no-such-package (dreams)")
+
+
+def test_what_keeps_an_applications_handlers_from_running_says_how_to_see_it_all(tmp_path: Path) -> None:
+    source = HandlerSource(tmp_path / "my app", "app.handlers:call", Path("/usr/bin/python3"))
+    seen = Look("3.11", ("cannot import app.handlers: ImportError: no",), ("anthropic",))
+    broken, missing, summary = check_application(seen, source, [])
+    assert (broken.level, broken.says) == (Level.PROBLEM, "cannot import app.handlers: ImportError: no")
+    assert broken.fix.endswith(f"cd '{tmp_path}/my app' && /usr/bin/python3 -c 'import app.handlers'")
+    assert missing.fix == "/usr/bin/python3 -m pip install anthropic"
+    assert "no enabled task" in summary.says
+
+
+def test_changes_that_are_seen_late_are_a_warning() -> None:
+    [late] = check_watch("too many open files")
+    assert (late.level, late.says.endswith("at the next tick only: too many open files")) == (Level.WARNING, True)
+    assert "fs.inotify.max_user_instances" in late.fix
+    assert [finding.level for finding in check_watch(None)] == [Level.FINE]
+
+
+def test_a_database_of_several_machines_on_which_none_is_yet_is_a_warning() -> None:
+    [none] = check_machines([], [])
+    assert (none.level, none.fix) == (Level.WARNING, "start a daemon on one: jarvis-trio run")

@@ -103,6 +103,17 @@ def test_a_withdrawn_request_runs_nothing(store: MemoryStore, make_engine: MakeE
     assert store.runs.list_runs() == []
 
 
+@pytest.mark.law(2)
+@pytest.mark.sqlite
+def test_a_request_that_is_withdrawn_during_its_claim_leaves_no_run(
+    store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask, notes: Notes
+) -> None:
+    ask_run(store, job)
+    store.write("CREATE TRIGGER theirs AFTER INSERT ON task_runs BEGIN DELETE FROM requests; END")
+    assert not willing(make_engine).obey_run()
+    assert (store.runs.list_runs(), notes.names) == ([], [])
+
+
 def test_a_request_does_not_outlive_its_asker(store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask) -> None:
     number = ask_run(store, job)
     assert not make_engine(is_alive=lambda owner: False).obey_run()

@@ -780,6 +780,36 @@ def test_law_3_slots_that_a_dead_process_planned_by_a_wrong_clock_come_back_with
     assert len(notes.calls) == 1
 
 
+@pytest.mark.law(5)
+def test_law_5_a_slot_that_todays_rules_of_the_zone_no_longer_name_is_moved_and_not_run(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes
+) -> None:
+    planned = START + 7 * MINUTE  # a slot of 09:00 by the rules of before
+    task = store.store_scheduled_task(a_task(cron="0 * * * *", next_run_at=planned.isoformat()))
+    store.queue.settle(task, planned, origin=planned)
+    clock.advance(minutes=7)
+    engine.evaluate_due_tasks()
+    assert notes.slots == [START]
+
+
+@pytest.mark.law(4)
+@pytest.mark.sqlite
+def test_law_4_a_row_that_refuses_to_follow_the_clock_keeps_no_other_from_it(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("bad", "good"):
+        store.store_scheduled_task(a_task(name, every={"minutes": 10}))
+    engine.evaluate_due_tasks()
+    store.write(
+        "CREATE TRIGGER theirs BEFORE UPDATE OF next_run_at ON scheduled_tasks WHEN NEW.name = 'bad'"
+        " BEGIN SELECT RAISE(ABORT, 'mine'); END"
+    )
+    clock.set(hours=-1)
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == clock.now() + 10 * MINUTE
+    assert any("Task 'bad' keeps its next run" in said for said in caplog.messages)
+
+
 @pytest.mark.law(3)
 def test_law_3_a_retry_waits_no_longer_because_the_clock_was_set_back(
     store: MemoryStore, make_engine: MakeEngine, clock: FakeClock

@@ -68,3 +68,19 @@ def test_what_other_machines_run_is_passed_over_for_a_while_and_nobody_is_told(
     clock.advance(minutes=1)
     assert (refusals.passed_over(), refusals.next_try_at()) == (frozenset(), None)
     assert (caplog.messages, store.troubles.list_troubles()) == ([], [])
+
+
+@pytest.mark.law(4)
+@pytest.mark.sqlite
+def test_a_refusal_that_nobody_can_be_told_of_is_logged_and_the_next_one_is_told(
+    refusals: Refusals, store: MemoryStore, task: ScheduledTask, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.write("CREATE TRIGGER theirs BEFORE INSERT ON task_troubles BEGIN SELECT RAISE(ABORT, 'full'); END")
+    refusals.add(task, ConflictError("not this one"))
+    refusals.tell(START)
+    assert "Nobody can be told that task 'job' is refused" in caplog.messages[-1]
+
+    store.write("DROP TRIGGER theirs")
+    refusals.add(task, ConflictError("nor that one"))
+    refusals.tell(START)
+    assert [trouble.reason for trouble in store.troubles.list_troubles()] == ["nor that one"]

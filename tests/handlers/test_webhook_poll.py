@@ -453,6 +453,39 @@ def test_a_bad_file_that_cannot_be_moved_leaves_no_reason_behind_and_moves_later
     assert drop.names("failed") == {"bad.json", "bad.json.reason.txt"}
 
 
+@pytest.mark.law(4)
+def test_law_4_a_file_that_cannot_be_taken_is_told_and_keeps_no_other(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.json", "b.json"):
+        drop.put(name)
+    real_rename = os.rename
+
+    def rename(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        if source == "a.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real_rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename)
+        assert drop.poll()["troubles"] == ["a.json: No space left on device"]
+    assert (drop.names("processed"), drop.names()) == ({"b.json"}, {"a.json"})
+
+
+def test_a_file_that_its_sender_takes_back_in_that_moment_is_no_trouble(
+    drop: Drop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped = drop.put("a.json")
+
+    def rename(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        dropped.unlink()
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename)
+        assert drop.poll() == outcome()
+
+
 @pytest.mark.law(3)
 def test_law_3_a_file_that_cannot_be_moved_after_it_was_recorded_is_no_second_event(
     drop: Drop, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -18,6 +19,14 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Scheduler'"):
         _ = jarvis_trio.Scheduler
+
+
+@pytest.mark.parametrize("room", ["daemon", "engine", "testing"])
+def test_a_room_that_hands_on_its_names_later_knows_which_it_has(room: str) -> None:
+    package = importlib.import_module(f"jarvis_trio.{room}")
+    assert all(getattr(package, name).__doc__ for name in package.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Scheduler'"):
+        _ = package.Scheduler
 
 
 def test_importing_the_package_imports_nothing_of_it() -> None:

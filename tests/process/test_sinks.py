@@ -101,3 +101,16 @@ def test_who_gets_the_number_of_a_closed_stream_gets_none_of_its_lines(tmp_path:
     stream.close()
     target.close()
     assert ((tmp_path / "stderr").read_text(), (tmp_path / "others").read_text()) == ("a line\n", "")
+
+
+def test_without_a_thread_for_it_a_sink_writes_by_itself(target: Stopped, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    target.let_go.set()
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(threading.Thread, "start", none)
+        sink = Sink(target, str)
+    sink.put("one")
+    assert target.texts == ["one"]
+    assert sink.drain(0)

@@ -22,6 +22,8 @@ def missing(folder: Path, text: str) -> list[str]:
         "try:\n    import nobodys\nexcept BaseException:\n    nobodys = None\n",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import nobodys\n",
         "import typing\nif typing.TYPE_CHECKING:\n    from nobodys import thing\n",
+        "try:\n    import nobodys\nexcept:\n    nobodys = None\n",
+        "this is not Python",
     ],
 )
 def test_an_import_that_may_fail_is_not_missing(tmp_path: Path, text: str) -> None:
