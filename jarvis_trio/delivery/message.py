@@ -6,9 +6,8 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from string import Template
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from jarvis_trio.errors import DeliveryError
 from jarvis_trio.notation.jsontext import json_object
@@ -34,8 +33,7 @@ _LONGEST_LINE = 200
 _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What a run has to say.
 
     `result` is the text as it is stored: JSON, plain, or None if there is none.
@@ -70,8 +68,7 @@ class Message:
         return paragraph(wording.template_for(self).safe_substitute(self.values(longest)), longest)
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
+class Wording(NamedTuple):
     """A row's template; or the defaults, one of which is for what did not end well."""
 
     success: Template

@@ -34,10 +34,11 @@ import logging
 import threading
 from collections.abc import Container, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from math import ceil
+from typing import NamedTuple
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.interrupted import run_again
@@ -70,8 +71,7 @@ _TICK = timedelta(microseconds=1)
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Unrun:
+class Unrun(NamedTuple):
     """A slot that came due and was not run, with its reason (law 3)."""
 
     task: ScheduledTask
@@ -108,8 +108,7 @@ class TaskRefusedError(Exception):
     """The database refuses the rows of one task. The transaction is to be taken back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What was decided.
 
     `claim` is what is to run, if anything; `unrun` what is not run; `more` says whether more may

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from jarvis_trio.errors import JarvisError
 
@@ -16,14 +17,13 @@ ENVIRONMENT_FILE = "application.env"
 NEVER = "custom"
 """This type stays ours, whatever is asked for: nobody approved the application's commands."""
 
-_REFERENCE = re.compile(r"[\w.]+:\w+")
-_PART = re.compile(r"([A-Za-z_]\w*)=([\w.]+:\w+(?::\w+)?)")
-_TYPE = re.compile(r"[a-z][a-z0-9_]*")
+_REFERENCE = r"[\w.]+:\w+"
+_PART = r"([A-Za-z_]\w*)=([\w.]+:\w+(?::\w+)?)"
+_TYPE = r"[a-z][a-z0-9_]*"
 _INTERPRETERS = (".venv/bin/python", "venv/bin/python")
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerSource:
+class HandlerSource(NamedTuple):
     """An application whose handlers run under our engine.
 
     Attributes:
@@ -39,7 +39,7 @@ class HandlerSource:
     handlers: str
     python: Path
     store: str = ""
-    parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = MappingProxyType({})
     instead_of: frozenset[str] = frozenset()
 
     @property
@@ -60,7 +60,7 @@ class HandlerSource:
         Only plain names do. An application may read `Custom ` as `custom`, and a row that
         says so would then run a command past the approvals.
         """
-        if _TYPE.fullmatch(handler_type) is None or handler_type == NEVER:
+        if re.fullmatch(_TYPE, handler_type) is None or handler_type == NEVER:
             return False
         return handler_type not in built_in or handler_type in self.instead_of
 
@@ -77,7 +77,7 @@ def make_source(
     """The application that these words name. Raises JarvisError if they cannot be understood."""
     folder = folder.absolute()
     for reference in filter(None, (handlers, store)):
-        if _REFERENCE.fullmatch(reference) is None:
+        if re.fullmatch(_REFERENCE, reference) is None:
             raise JarvisError(f"not MODULE:ATTR: {reference!r}", fix="write it like memory.store:MemoryStore")
     return HandlerSource(
         folder,
@@ -100,7 +100,7 @@ def _interpreter(folder: Path, python: Path | None) -> Path:
 
 
 def _part(text: str) -> tuple[str, str]:
-    found = _PART.fullmatch(text)
+    found = re.fullmatch(_PART, text)
     if found is None:
         fix = "write it like agent_registry=agents.registry:AgentRegistry:AGENT_CONFIGS_DIR"
         raise JarvisError(f"not NAME=MODULE:ATTR[:CONSTANT]: {text!r}", fix=fix)
