@@ -47,6 +47,7 @@ class Calls:
         timeout: timedelta,
         lead: timedelta,
     ) -> None:
+        self._store = store
         self._lent = cast(HandlerStore, _LentStore(store))
         self._clock = clock
         self._handlers = handlers
@@ -76,7 +77,7 @@ class Calls:
             started_at=claim.started_at,
             timeout=self._timeout if seconds is None else timedelta(seconds=seconds),
             logger=logging.LoggerAdapter(_logger, {"task": claim.task.name, "run_id": claim.run_id}),
-            zone=task_zone(claim.task, self._clock.zone()),
+            zone=task_zone(claim.task, self._store.zone()),
             run_id=claim.run_id,
         )
 

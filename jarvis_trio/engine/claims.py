@@ -40,7 +40,6 @@ from enum import Enum, auto
 from math import ceil
 from typing import NamedTuple
 
-from jarvis_trio.clock import Clock
 from jarvis_trio.engine.interrupted import run_again
 from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
@@ -126,8 +125,7 @@ class Claims:
     """Decides, for one process, what of the queue is due, and claims it.
 
     Args:
-        store: the database.
-        clock: asked for the machine's zone; instants are arguments.
+        store: the database, which knows the machine's zone; instants are arguments.
         peers: this process, and what is known of the others.
         known_handlers: the handler types that can run here.
         notices: is told of slots that are missed.
@@ -139,7 +137,6 @@ class Claims:
     def __init__(
         self,
         store: MemoryStore,
-        clock: Clock,
         peers: Peers,
         known_handlers: Container[str],
         notices: Notices,
@@ -148,7 +145,6 @@ class Claims:
         refusals: Refusals,
     ) -> None:
         self._store = store
-        self._clock = clock
         self._peers = peers
         self._known = known_handlers
         self._notices = notices
@@ -218,7 +214,7 @@ class Claims:
 
     def _judge_slot(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
         try:
-            schedule = task_schedule(due.task, self._clock.zone())
+            schedule = task_schedule(due.task, self._store.zone())
             if due.origin is not None and (slot := schedule.reread(due.scheduled_for)) != due.scheduled_for:
                 return self._move(due, slot)
             planned = catch_up(schedule, due.scheduled_for, max(now, due.scheduled_for))
@@ -311,7 +307,7 @@ class Claims:
     def _refusal(self, due: Due, now: datetime) -> tuple[RunStatus, str] | None:
         """Why a due slot is not run, or None if it is."""
         if due.running_since is not None:
-            since = moment_words(due.running_since, self._clock.zone())
+            since = moment_words(due.running_since, self._store.zone())
             return RunStatus.SKIPPED, f"still running since {since}"
 
         grace = task_policy(due.task.policy).misfire_grace_seconds
@@ -367,7 +363,7 @@ class Claims:
         if queued is None:
             return False
         with suppress(ScheduleError):
-            return catch_up(task_schedule(task, self._clock.zone()), queued, instant).slot == instant
+            return catch_up(task_schedule(task, self._store.zone()), queued, instant).slot == instant
         return False
 
     def recover(self, now: datetime) -> None:

@@ -52,7 +52,7 @@ from jarvis_trio.engine.results import Results
 from jarvis_trio.engine.runlog import log_start
 from jarvis_trio.engine.runner import Runner, run_in_thread
 from jarvis_trio.engine.running import Running
-from jarvis_trio.engine.turns import Turns
+from jarvis_trio.engine.turns import Turn, Turns
 from jarvis_trio.engine.wallclock import CLOCK_SLACK, WallClock
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import ConflictError, StoreError
@@ -162,7 +162,6 @@ class SchedulerEngine:
     def _make_claims(self, limits: Limits) -> Claims:
         return Claims(
             self.memory_store,
-            self._clock,
             self._peers,
             self._handlers,
             self._notices,
@@ -360,18 +359,22 @@ class SchedulerEngine:
 
         The outcome of one and the claim of the next are one transaction: half the commits.
         """
-        results: list[dict[str, Any]] = []
+        turn = self._turns.join()
         try:
-            self._run_in_turn(results, instant, present, lead)
+            return self._run_in_turn(turn, instant, present, lead)
         finally:
-            self._turns.leave()
-        return results
+            turn.leave()
 
-    def _run_in_turn(self, results: list[dict[str, Any]], instant: datetime, present: Present, lead: timedelta) -> None:
+    def _run_in_turn(self, turn: Turn, instant: datetime, present: Present, lead: timedelta) -> list[dict[str, Any]]:
+        results: list[dict[str, Any]] = []
         ended: Ended | None = None
         told = False
         while True:
-            ended = self._take_turn(ended, results)
+            if ended is not None and not turn.is_free():
+                self._outcomes.record(ended)  # the tick has to wait, and its run has not
+                results.append(self._result_of(ended))
+                ended = None
+            turn.take()
             step = self._record_and_claim(ended, instant, present, lead)
             self._early_at = step.early_at or self._early_at
             self._refusals.tell(present())
@@ -382,22 +385,10 @@ class SchedulerEngine:
             if step.claim is not None and not told:
                 self._tell()
                 told = True
-            self._turns.lend()
+            turn.lend()
             ended = None if step.claim is None else self._run(step.claim, present)
             if ended is None and not step.more:
-                return
-
-    def _take_turn(self, ended: Ended | None, results: list[dict[str, Any]]) -> Ended | None:
-        """Wait for this tick's turn to claim.
-
-        Returns the run that is still to be recorded: if the tick has to wait, its run does not.
-        """
-        if ended is not None and not self._turns.is_free():
-            self._outcomes.record(ended)
-            results.append(self._result_of(ended))
-            ended = None
-        self._turns.take()
-        return ended
+                return results
 
     def _result_of(self, ended: Ended) -> dict[str, Any]:
         return self._results.of_run(ended, waits_for_delivery=self.delivers_itself)

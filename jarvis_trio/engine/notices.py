@@ -53,8 +53,8 @@ class Notices:
             letter = Letter(task.delivery_channel, task.delivery_config, task.name, STARTED, None, "")
             self._post(letter, task, claim.started_at)
 
-    def run_ended(self, claim: Claim, outcome: Outcome, at: datetime, *, in_trouble: bool) -> None:
-        """Note the end of a run that has no further attempt; its task may be `in_trouble`.
+    def run_ended(self, claim: Claim, outcome: Outcome, at: datetime) -> None:
+        """Note the end of a run that has no further attempt.
 
         Call it in the transaction that records the end.
         """
@@ -64,8 +64,7 @@ class Notices:
             channel, config = task.delivery_channel, task.delivery_config
             self._post(Letter(channel, config, task.name, outcome.status, text, "", claim.run_id), task, at)
         if outcome.status is RunStatus.EXECUTED:
-            if in_trouble:
-                self._well_again(task, at)
+            self._well_again(task, at)
             self.watch(task, at)
         elif outcome.status is not RunStatus.INTERRUPTED:  # whoever stopped it knows
             self.trouble(task, TroubleKind.FAILING, outcome.reason or str(outcome.status), at)

@@ -14,7 +14,7 @@ from jarvis_trio.engine.notices import Notices
 from jarvis_trio.errors import ConflictError, StoreClosedError, StoreError
 from jarvis_trio.models import FAILED, Claim, Outcome, RunStatus, Trigger, require_id, task_policy
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.store.runs import Finish, Late
+from jarvis_trio.store.runs import Late
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
 _logger = logging.getLogger(__name__)
@@ -77,19 +77,18 @@ class Outcomes:
         if outcome.cut_off:
             outcome = replace(outcome, reason=f"{outcome.reason}{self._run_again(ended)}")
             ended = ended._replace(outcome=outcome)
-        finish = self._store.runs.finish_run(claim, outcome, ended.at, note_in_task=note_in_task)
-        if finish is Finish.GONE:
-            self._write_late(ended)
+        if self._store.runs.finish_run(claim, outcome, ended.at, note_in_task=note_in_task):
+            self._follow_up(ended)
         else:
-            self._follow_up(ended, in_trouble=finish is Finish.IN_TROUBLE)
+            self._write_late(ended)
 
-    def _follow_up(self, ended: Ended, *, in_trouble: bool) -> None:
+    def _follow_up(self, ended: Ended) -> None:
         claim, outcome = ended.claim, ended.outcome
         if outcome.status in FAILED and self._may_retry(claim):
             due_at = ended.at + self._retry_delay(claim)
             self._store.queue.enqueue_retry(claim.task, claim.scheduled_for, claim.attempt + 1, due_at)
         else:
-            self._notices.run_ended(claim, outcome, ended.at, in_trouble=in_trouble)
+            self._notices.run_ended(claim, outcome, ended.at)
 
         if outcome.lingers:
             outcome.when_over(lambda: self._release(claim))
@@ -120,7 +119,7 @@ class Outcomes:
         elif late is Late.COUNTS:
             _logger.warning("Run %d of task %r, taken for dead, has ended after all", claim.run_id, name)
             self._store.queue.dequeue_retry(require_id(claim.task), claim.scheduled_for, claim.attempt + 1)
-            self._follow_up(ended, in_trouble=True)  # it may be, and that is asked then
+            self._follow_up(ended)
         elif late is Late.ADDED:
             _logger.warning("Run %d of task %r, taken for dead, ended beside another attempt", claim.run_id, name)
             self._notices.ran_beside(claim, outcome, ended.at)

@@ -16,7 +16,7 @@ another tick would have to wait as well.
 
 from __future__ import annotations
 
-import threading
+import math
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -29,46 +29,52 @@ class Turns:
     """The ticks of one engine that claim or run something. Several threads may call it.
 
     Args:
+        is_over: whether the engine claims nothing further; then nobody waits.
         moment: how long a handler runs before another tick claims. By the steady clock and not by
             an injected one, since threads are waited for.
-        is_over: whether the engine claims nothing further; then nobody waits.
     """
 
     def __init__(self, is_over: Callable[[], bool], moment: timedelta = MOMENT) -> None:
-        self._is_over = is_over
-        self._moment = moment.total_seconds()
-        self._guard = threading.Lock()
-        self._with_handler_since: dict[int, float | None] = {}
+        self.is_over = is_over
+        self.moment = moment.total_seconds()
+        self.ticks: list[Turn] = []
+
+    def join(self) -> Turn:
+        """A tick begins. Its `leave` is called at its end."""
+        turn = Turn(self)
+        self.ticks.append(turn)
+        return turn
+
+
+class Turn:
+    """One tick among the others; its thread calls it."""
+
+    __slots__ = ("_claims_until", "_turns")
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._claims_until = -math.inf  # by the steady clock: until then the others wait for it
 
     def is_free(self) -> bool:
-        """Whether this thread's tick may claim at once."""
-        return self._seconds_left() <= 0
+        """Whether this tick may claim at once."""
+        return len(self._turns.ticks) == 1 or self._seconds_left() <= 0
 
     def take(self) -> None:
-        """Wait for the turn of this thread's tick, and take it: it claims now."""
-        me = threading.get_ident()
-        while (seconds := self._seconds_left()) > 0 and not self._is_over():
-            self._set_down(me)
-            time.sleep(seconds)
-        with self._guard:
-            self._with_handler_since[me] = None
+        """Wait for this tick's turn, and take it: it claims now."""
+        while not self.is_free() and not self._turns.is_over():
+            self._claims_until = -math.inf
+            time.sleep(max(0.0, min(self._seconds_left(), self._turns.moment)))
+        self._claims_until = math.inf
 
     def lend(self) -> None:
-        """This thread's tick has claimed, and now waits for a handler."""
-        with self._guard:
-            self._with_handler_since[threading.get_ident()] = time.monotonic()
+        """This tick is done with its claim, and waits for a handler now."""
+        self._claims_until = time.monotonic() + self._turns.moment
 
     def leave(self) -> None:
-        """This thread's tick is done with claims."""
-        self._set_down(threading.get_ident())
-
-    def _set_down(self, tick: int) -> None:
-        with self._guard:
-            self._with_handler_since.pop(tick, None)
+        """This tick has ended."""
+        self._turns.ticks.remove(self)
 
     def _seconds_left(self) -> float:
-        """How long this thread's tick is to wait at least."""
-        me, now = threading.get_ident(), time.monotonic()
-        with self._guard:
-            others = [since for tick, since in self._with_handler_since.items() if tick != me]
-        return max((self._moment if since is None else since + self._moment - now for since in others), default=0.0)
+        """How long this tick has to wait at least."""
+        others = [turn._claims_until for turn in list(self._turns.ticks) if turn is not self]
+        return max(others, default=-math.inf) - time.monotonic()

@@ -134,6 +134,12 @@ class Connection(Protocol):
         Raises StoreError, and ConflictError if the database refuses the row.
         """
 
+    def insert(self, sql: str, parameters: Sequence[Any] = ()) -> int | None:
+        """Insert one row into a table whose rows are numbered.
+
+        Returns its number; None if it was not inserted. Raises as `execute`.
+        """
+
     def marks(self) -> Hashable:
         """A value that changes with each write of anybody."""
 

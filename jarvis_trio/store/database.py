@@ -155,6 +155,15 @@ class Database:
             with self._transaction:
                 return self._execute(sql, parameters)
 
+    def insert(self, sql: str, parameters: Sequence[Any] = ()) -> int | None:
+        """Insert one row into a table whose rows are numbered, as `write` does.
+
+        Returns its number; None if it was not inserted, as `ON CONFLICT ... DO NOTHING` wants it.
+        """
+        with self._transaction:
+            self._check_open()
+            return self.connection.insert(sql, parameters)
+
     def write_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Execute one statement for each of `rows`, in one transaction. Raises as `write` does."""
         with self.transaction():

@@ -173,6 +173,10 @@ class PostgresDatabase:
         self._wrote = self._wrote or (answer.count > 0 and not sql.lstrip().startswith("SELECT"))
         return answer
 
+    def insert(self, sql: str, parameters: Sequence[Any] = ()) -> int | None:
+        rows = self.execute(f"{sql} RETURNING id", parameters).rows
+        return int(rows[0][0]) if rows else None
+
     def _run(self, text: str, parameters: Sequence[Any] | None = None, *, prepare: bool | None = None) -> Answer:
         if self.trace is not None:
             self.trace(text, parameters or ())

@@ -26,6 +26,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from jarvis_trio.errors import ScheduleError
@@ -99,7 +100,7 @@ class TaskQueue:
         """
         ready, values = self._ready(shared=shared)
         letters, senders = self._letters()
-        query = _LOOK_AHEAD.format(queue=_QUEUE, ready=ready, others=_others(without), letters=letters)
+        query = _look_ahead(ready, _others(without), letters)
         row = self._database.read(query, (*values, *senders, owner))[0]
         slot_at, letter_at, deadline_at = map(_instant_or_none, (row[0], row[1], row[2]))
         return Ahead(slot_at, letter_at, deadline_at, bool(row[3]), bool(row[4]))
@@ -119,14 +120,7 @@ class TaskQueue:
 
     def _head_row(self, now: datetime, without: Collection[int], *, shared: bool) -> Row | None:
         ready, values = self._ready(shared=shared)
-        rows = self._database.read(
-            f"SELECT {TASK}, q.attempt AS q_attempt, q.due_at = {UNSETTLED}, q.scheduled_for AS q_slot,"
-            " q.collapsed, q.waits_from, q.due_at,"
-            " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1)"
-            f" {_QUEUE} WHERE q.due_at <= ? AND {ready} {_others(without)}"
-            " ORDER BY q.due_at, q.task_id, q.attempt LIMIT 1",
-            (to_microseconds(now), *values),
-        )
+        rows = self._database.read(_head(ready, _others(without)), (to_microseconds(now), *values))
         return rows[0] if rows else None
 
     def _make_again(self, row: Row) -> None:
@@ -298,6 +292,23 @@ class TaskQueue:
             else:
                 self.settle(task, slot, collapsed=collapsed, origin=origin)
         return text
+
+
+@lru_cache(maxsize=8)
+def _head(ready: str, others: str) -> str:
+    """The statement of `TaskQueue.head`, made and hashed once and not in each run."""
+    return (
+        f"SELECT {TASK}, q.attempt AS q_attempt, q.due_at = {UNSETTLED}, q.scheduled_for AS q_slot,"
+        " q.collapsed, q.waits_from, q.due_at,"
+        " (SELECT r.started_at FROM task_runs r WHERE r.task_id = q.task_id AND r.live = 1)"
+        f" {_QUEUE} WHERE q.due_at <= ? AND {ready} {others}"
+        " ORDER BY q.due_at, q.task_id, q.attempt LIMIT 1"
+    )
+
+
+@lru_cache(maxsize=8)
+def _look_ahead(ready: str, others: str, letters: str) -> str:
+    return _LOOK_AHEAD.format(queue=_QUEUE, ready=ready, others=others, letters=letters)
 
 
 def _others(without: Collection[int]) -> str:

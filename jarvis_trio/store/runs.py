@@ -66,28 +66,6 @@ class Late(Enum):
     """It stands beside the interruption: the slot has begun again."""
 
 
-class Finish(Enum):
-    """What became of the end of an attempt that was to be recorded."""
-
-    GONE = auto()
-    """Its row is no longer there: it was recovered, or another file with other runs is in place."""
-
-    WELL = auto()
-    """It is recorded, and its task is in no trouble."""
-
-    IN_TROUBLE = auto()
-    """It is recorded; before it, something was wrong with its task."""
-
-
-# Whether the task is in trouble is asked here, since a statement of its own is a twentieth of what
-# a run costs.
-_FINISH = """
-UPDATE task_runs SET status = ?, reason = ?, result = ?, finished_at = ?, live = ?
-WHERE id = ? AND scheduled_for = ? AND started_at = ? AND status = 'running'
-RETURNING task_id, EXISTS (SELECT 1 FROM task_troubles d WHERE d.task_id = task_runs.task_id)
-"""
-
-
 class RunTable:
     """`task_runs`: one row for each attempt at each slot (law 3)."""
 
@@ -112,16 +90,16 @@ class RunTable:
         """
         place = place_of(task, self._database.here)
         run = (task.id, task.name, utc_text(slot), attempt, utc_text(started_at), trigger, collapsed, place)
-        rows = self._database.write(
+        number = self._database.insert(
             "INSERT INTO task_runs (task_id, task_name, scheduled_for, attempt, started_at, trigger, collapsed,"
             " place, status, owner, live) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, 1)"
-            " ON CONFLICT (task_id, scheduled_for, attempt) DO NOTHING RETURNING id",
+            " ON CONFLICT (task_id, scheduled_for, attempt) DO NOTHING",
             (*run, owner),
-        ).rows
-        if not rows:
+        )
+        if number is None:
             self._require_run(task, slot, attempt)
             return None
-        return Claim(rows[0]["id"], task, slot, attempt, started_at, trigger)
+        return Claim(number, task, slot, attempt, started_at, trigger)
 
     def record_unrun(
         self, task: ScheduledTask, slot: datetime, status: RunStatus, reason: str, *, at: datetime, collapsed: int = 0
@@ -147,14 +125,16 @@ class RunTable:
         if not self._database.read(query, (task.id, utc_text(slot), attempt)):
             raise ConflictError("a row of task_runs vanished as it was written", fix="look for a trigger on it")
 
-    def finish_run(self, claim: Claim, outcome: Outcome, finished_at: datetime, *, note_in_task: bool = True) -> Finish:
+    def finish_run(self, claim: Claim, outcome: Outcome, finished_at: datetime, *, note_in_task: bool = True) -> bool:
         """Record how a claimed attempt ended, in its row and, unless it refuses, in its task's.
 
-        Writes nothing if there is no longer such a row.
+        Returns False, and writes nothing, if there is no longer such a row: it was
+        recovered, or the file was replaced by another one with other runs.
         """
         with self._database.transaction():
-            rows = self._database.write(
-                _FINISH,
+            answer = self._database.write(
+                "UPDATE task_runs SET status = ?, reason = ?, result = ?, finished_at = ?, live = ?"
+                " WHERE id = ? AND scheduled_for = ? AND started_at = ? AND status = 'running'",
                 (
                     outcome.status,
                     outcome.reason,
@@ -165,13 +145,12 @@ class RunTable:
                     utc_text(claim.scheduled_for),
                     utc_text(claim.started_at),
                 ),
-            ).rows
-            if not rows:
-                return Finish.GONE
-            task_id, in_trouble = rows[0]
+            )
+            if answer.count == 0:
+                return False
             if note_in_task:
-                self._note_in_task(task_id, claim, outcome)
-        return Finish.IN_TROUBLE if in_trouble else Finish.WELL
+                self._note_in_task(claim, outcome)
+        return True
 
     def finish_late(self, claim: Claim, outcome: Outcome, at: datetime) -> Late:
         """Record how an attempt ended that was taken for dead before; call it in a transaction."""
@@ -185,7 +164,7 @@ class RunTable:
         if not self._has_later_attempt(run):
             reason = f"{outcome.reason}; " if outcome.reason else ""
             self._put_outcome(claim, outcome.status, f"{reason}it was taken for dead before it ended", outcome, at)
-            self._note_in_task(run.task_id, claim, outcome)
+            self._note_in_task(claim, outcome)
             return Late.COUNTS
         ended = f"{run.reason}; it ended after all: {outcome.status}"
         self._put_outcome(claim, RunStatus.INTERRUPTED, f"{ended} {outcome.reason or ''}".rstrip(), outcome, at)
@@ -201,11 +180,12 @@ class RunTable:
             (status, reason, outcome.result, utc_text(at), claim.run_id),
         )
 
-    def _note_in_task(self, task_id: int, claim: Claim, outcome: Outcome) -> None:
+    def _note_in_task(self, claim: Claim, outcome: Outcome) -> None:
         try:
             self._database.write(
-                "UPDATE scheduled_tasks SET last_run_at = ?, last_result = ? WHERE id = ?",
-                (local_text(claim.started_at, self._database.zone()), outcome.last_result, task_id),
+                "UPDATE scheduled_tasks SET last_run_at = ?, last_result = ?"
+                " WHERE id = (SELECT task_id FROM task_runs WHERE id = ?)",
+                (local_text(claim.started_at, self._database.zone()), outcome.last_result, claim.run_id),
             )
         except ConflictError as error:
             if not self._database.connection.in_transaction:  # the trigger took back all of it

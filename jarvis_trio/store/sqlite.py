@@ -156,12 +156,20 @@ class SqliteFile:
             self.execute("ROLLBACK")
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Answer:
+        cursor, rows = self._executed(sql, parameters)
+        return Answer(rows, cursor.rowcount)
+
+    def insert(self, sql: str, parameters: Sequence[Any] = ()) -> int | None:
+        # Not by RETURNING: that takes as long again as the row with its indexes.
+        cursor, _ = self._executed(sql, parameters)
+        return cursor.lastrowid if cursor.rowcount else None
+
+    def _executed(self, sql: str, parameters: Sequence[Any]) -> tuple[sqlite3.Cursor, Sequence[sqlite3.Row]]:
         if self.trace is not None:
             self.trace(sql, parameters)
         try:
             cursor = self.sqlite.execute(sql, parameters)
-            rows = cursor.fetchall() if cursor.description else ()  # a damaged page shows only when it is read
-            return Answer(rows, cursor.rowcount)
+            return cursor, cursor.fetchall() if cursor.description else ()  # a damaged page shows when it is read
         except sqlite3.IntegrityError as error:
             raise _conflict(self.place, error) from error
         except sqlite3.DatabaseError as error:

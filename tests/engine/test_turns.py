@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.turns import Turns
+from jarvis_trio.engine.turns import Turn, Turns
 from jarvis_trio.models import HandlerContext, ScheduledTask
 from jarvis_trio.store import MemoryStore
 
@@ -24,68 +25,62 @@ def in_thread(call: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+def come_and_go(turn: Turn) -> None:
+    turn.take()
+    turn.leave()
+
+
 def test_a_tick_alone_claims_at_once() -> None:
-    turns = Turns(lambda: False, LONG)
-    turns.take()
-    turns.lend()
-    assert turns.is_free()
+    turn = Turns(lambda: False, LONG).join()
+    turn.take()
+    turn.lend()
+    assert turn.is_free()
 
 
 def test_while_another_tick_claims_it_is_not_free() -> None:
     turns = Turns(lambda: False, LONG)
-    in_thread(turns.take).join()
-    assert not turns.is_free()
+    turns.join().take()
+    assert not turns.join().is_free()
 
 
 def test_while_a_handler_has_just_begun_it_is_not_free() -> None:
     turns = Turns(lambda: False, LONG)
-    in_thread(turns.lend).join()
-    assert not turns.is_free()
+    turns.join().lend()
+    assert not turns.join().is_free()
 
 
 def test_a_handler_that_takes_its_time_makes_room() -> None:
     turns = Turns(lambda: False, SHORT)
-    in_thread(turns.lend).join()
-    turns.take()  # returns, since the other one is with its handler
-    assert turns.is_free()
+    turns.join().lend()
+    turn = turns.join()
+    turn.take()  # returns, since the other one is with its handler
+    assert turn.is_free()
 
 
 def test_a_tick_that_has_left_makes_room() -> None:
     turns = Turns(lambda: False, LONG)
-
-    def come_and_go() -> None:
-        turns.take()
-        turns.leave()
-
-    in_thread(come_and_go).join()
-    assert turns.is_free()
+    first, second = turns.join(), turns.join()
+    first.take()
+    first.leave()
+    assert second.is_free()
 
 
-def test_two_that_wait_do_not_wait_for_each_other() -> None:
+def test_who_waits_does_not_count() -> None:
+    """Two that wait would wait for each other."""
     turns = Turns(lambda: False, SHORT)
-    holder = threading.Event()
-
-    def hold() -> None:
-        turns.take()
-        holder.wait(30)
-        turns.leave()
-
-    def come_and_go() -> None:
-        turns.take()
-        turns.leave()
-
-    held = in_thread(hold)
-    waiting = [in_thread(come_and_go) for _ in range(2)]
-    holder.set()
-    for thread in (held, *waiting):
+    holder, *waiting = turns.join(), turns.join(), turns.join()
+    holder.take()
+    threads = [in_thread(functools.partial(come_and_go, turn)) for turn in waiting]
+    holder.lend()
+    for thread in threads:
         thread.join(30)
-    assert not any(thread.is_alive() for thread in (held, *waiting))
+    assert not any(thread.is_alive() for thread in threads)
 
 
-def test_nobody_waits_when_nothing_is_to_be_claimed_any_more() -> None:
+def test_nobody_waits_when_the_engine_is_done_with_claims() -> None:
     turns = Turns(lambda: True, LONG)
-    in_thread(turns.take).join()
-    turns.take()  # returns
+    turns.join().take()
+    turns.join().take()  # returns
 
 
 @pytest.mark.law(4)

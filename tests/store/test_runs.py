@@ -14,7 +14,7 @@ import pytest
 from jarvis_trio.errors import ConflictError
 from jarvis_trio.models import Claim, Outcome, RunStatus, ScheduledTask, Trigger, require_id
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.store.runs import Finish, Late
+from jarvis_trio.store.runs import Late
 from tests.support.core_fakes import START, FakeClock, a_task
 
 HOUR = timedelta(hours=1)
@@ -84,7 +84,7 @@ def test_the_database_itself_refuses_a_second_row_for_an_attempt(
 @pytest.mark.law(3)
 def test_an_end_is_told_in_the_run_and_in_the_task(store: MemoryStore, task: ScheduledTask, clock: FakeClock) -> None:
     clock.machine_zone = ZoneInfo("America/Denver")
-    assert store.runs.finish_run(claim(store, task), DONE, START + HOUR) is Finish.WELL
+    assert store.runs.finish_run(claim(store, task), DONE, START + HOUR)
     stored, told = store.runs.list_runs()[0], store.get_scheduled_task(require_id(task))
     assert (stored.status, stored.result, stored.finished_at) == (RunStatus.EXECUTED, '{"n": 1}', START + HOUR)
     assert told is not None
@@ -115,7 +115,7 @@ def test_a_run_that_was_recovered_meanwhile_is_not_ours_to_end(store: MemoryStor
     stored = store.runs.get_run(claimed.run_id)
     assert stored is not None
     assert store.runs.interrupt_run(stored, "gone", START)
-    assert store.runs.finish_run(claimed, DONE, START) is Finish.GONE
+    assert not store.runs.finish_run(claimed, DONE, START)
     told = store.get_scheduled_task(require_id(task))
     assert store.runs.list_runs()[0].status is RunStatus.INTERRUPTED
     assert told is not None
@@ -129,7 +129,7 @@ def test_an_end_is_never_written_into_another_run_with_that_number(
     """As when the file was replaced by another one while a run was on."""
     claimed = claim(store, task)
     other.execute("UPDATE task_runs SET scheduled_for = '2026-01-01T00:00:00+00:00', owner = 'another'")
-    assert store.runs.finish_run(claimed, DONE, START) is Finish.GONE
+    assert not store.runs.finish_run(claimed, DONE, START)
     assert store.runs.list_runs()[0].status is RunStatus.RUNNING
 
 
