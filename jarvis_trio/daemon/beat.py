@@ -81,8 +81,10 @@ class Beat:
         number = self.pace.started(self._now())
         if self.pace.has_one_place:
             await self._one_call(number)  # nothing is to be done beside it, so it needs no task
+        elif self.pace.asks:
+            await calls.start(self._one_call, number)  # or the answer would be as of before the call
         else:
-            await calls.start(self._one_call, number)
+            calls.start_soon(self._one_call, number)  # without a nursery of its own, as `start` makes one
 
     async def _one_call(self, number: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         task_status.started()

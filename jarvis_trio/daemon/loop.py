@@ -37,7 +37,6 @@ from jarvis_trio.daemon.engines import Engine, Results, TotalEngine
 from jarvis_trio.daemon.lookout import Lookout
 from jarvis_trio.daemon.pace import Pace
 from jarvis_trio.daemon.postman import Postman
-from jarvis_trio.daemon.threads import Threads
 from jarvis_trio.daemon.watcher import Watcher
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.notation.instants import duration_text
@@ -86,9 +85,9 @@ class JarvisDaemon:
         self._clock = clock or _clock_of(memory_store)
         self._asked = TotalEngine(self.engine, self._clock.zone)
         places = max_concurrent_ticks if self._asked.overlaps else 1
-        # One thread more than ticks, for the question what is due next; the first one stays.
-        self._threads = Threads(places)
-        self._run_sync = run_sync or self._threads.run_sync
+        # One thread more than ticks, for the question what is due next.
+        limiter = trio.CapacityLimiter(places + 1)
+        self._run_sync = run_sync or functools.partial(trio.to_thread.run_sync, limiter=limiter)
         self._told = self._asked.tells and places > 1
         pace = Pace(tick_interval, places, asks=not self._told)
         self._ticks = Beat(pace, self._clock, self._one_tick, self._ask_due)
@@ -133,17 +132,16 @@ class JarvisDaemon:
         The signal receiver is armed before the first tick and stays open until the last
         one has ended. `task_status.started()` is called when it is armed.
         """
-        with self._threads:
-            async with trio.open_nursery() as concerns:
-                await concerns.start(self._receive_signals)
-                task_status.started()
-                await self._start_beside_the_ticks(concerns)
-                await self._ticks.run()
-                await self._finish()
+        async with trio.open_nursery() as concerns:
+            await concerns.start(self._receive_signals)
+            task_status.started()
+            await self._start_beside_the_ticks(concerns)
+            await self._ticks.run()
+            await self._finish()
 
-                drained = timedelta(seconds=round(self._clock.monotonic() - self._stopped_at, 3))
-                _logger.info("Stopped by %s; what ran was awaited for %s", self._stopped_by, duration_text(drained))
-                concerns.cancel_scope.cancel()
+            drained = timedelta(seconds=round(self._clock.monotonic() - self._stopped_at, 3))
+            _logger.info("Stopped by %s; what ran was awaited for %s", self._stopped_by, duration_text(drained))
+            concerns.cancel_scope.cancel()
 
     def run_until_stopped(self) -> None:
         """`run`, in an event loop that begins and ends with it."""

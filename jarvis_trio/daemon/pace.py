@@ -62,7 +62,7 @@ class Pace:
     def __init__(self, interval: float, places: int, *, woken: bool = True, asks: bool = True) -> None:
         self._interval = interval
         self._places = places
-        self._asks = asks
+        self.asks = asks
         self._running: dict[int, Moment] = {}
         self._numbers = itertools.count(1)
         self._woken = woken
@@ -79,7 +79,7 @@ class Pace:
         work_is_known = self._woken or now.seconds < self._regular_at
         self._woken = False
         self._regular_at = now.seconds + self._interval
-        if not self._asks:
+        if not self.asks:
             self._due_at = None  # this tick claims what is due, and tells then what is next
         else:
             self._question_at = now.seconds + (0 if work_is_known else QUESTION_AFTER)

@@ -89,6 +89,8 @@ class DaemonLock:
 
     def __init__(self, path: Path, started_at: datetime) -> None:
         self._path = path
+        self._name = str(path)  # once: each tick looks where it leads
+        self._file: tuple[int, int] | None = None
         self._head = f"{os.getpid()}\n{utc_text(started_at)}\n".encode()
         self._descriptor = -1
         self._pulse: Pulse | None = None
@@ -126,7 +128,8 @@ class DaemonLock:
         If the name is free again, it is taken again.
         """
         try:
-            if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):
+            found = os.stat(self._name)
+            if (found.st_dev, found.st_ino) == self._file:
                 return True
         except FileNotFoundError:
             pass
@@ -150,6 +153,8 @@ class DaemonLock:
 
     def _write_head(self) -> None:
         self._pulse = Pulse(self._descriptor, len(self._head))
+        held = os.fstat(self._descriptor)
+        self._file = held.st_dev, held.st_ino
         with suppress(OSError):  # a full disk: others learn then that the lock is held, but not by whom
             os.ftruncate(self._descriptor, 0)
             # The last lines come last, since older programs read three.

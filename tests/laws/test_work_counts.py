@@ -29,8 +29,7 @@ from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing import Simulation
 from jarvis_trio.testing.machine import SimulatedClock
 from tests.support.cli_world import Program
-from tests.support.core_fakes import PATIENCE, START, FakeClock, MakeEngine, Notes
-from tests.support.daemon_fakes import Bare
+from tests.support.core_fakes import START, FakeClock, MakeEngine, Notes
 from tests.support.handler_calls import NOON, a_context
 from tests.support.handler_calls import a_task as an_inbox_task
 
@@ -152,19 +151,6 @@ async def test_an_idle_tick_changes_threads_once_and_has_tasks_go_on_five_times(
         daemon.shutdown()
         assert len(calls) == 10
         assert steps.of.total() <= 10 * 5, steps.of
-
-
-async def test_an_idle_minute_starts_no_thread_and_ends_none() -> None:
-    """The ticks are made in one that stays; trio's would end 10 s after each, which is another wake-up."""
-    engine = Bare()
-    daemon = JarvisDaemon(None, 0.01, engine=engine)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(daemon.run)
-        with trio.fail_after(PATIENCE):
-            while len(engine.times) < 5:  # noqa: ASYNC110  # nobody tells us
-                await trio.sleep(0.01)
-        daemon.shutdown()
-    assert [thread.name for thread in engine.threads] == ["engine"]
 
 
 @pytest.mark.law(4)
