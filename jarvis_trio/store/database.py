@@ -182,11 +182,10 @@ class Database:
 
     def zone(self) -> tzinfo:
         """The machine's zone, by the clock. In a transaction it stands still."""
-        if not self._depth:
-            return self.clock.zone()
-        if self._zone is None:
-            self._zone = self.clock.zone()
-        return self._zone
+        zone = self._zone if self._depth else None
+        if zone is None:
+            zone = self._zone = self.clock.zone()
+        return zone
 
     def keep_waits(self, table: str, now: datetime, back: timedelta, *, condition: str = "TRUE") -> None:
         """The clock was set back by `back` to `now` (aware UTC): what waits does not wait longer.

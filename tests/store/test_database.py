@@ -13,6 +13,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -27,6 +28,7 @@ from jarvis_trio.errors import (
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import FakeClock, Gate, a_task, finish, in_thread
 
+BERLIN, DENVER = ZoneInfo("Europe/Berlin"), ZoneInfo("America/Denver")
 ADD_FACT = "INSERT INTO facts (category, key) VALUES (?, ?)"
 
 
@@ -122,6 +124,25 @@ def test_a_transaction_inside_another_is_a_part_of_it(store: MemoryStore) -> Non
     with pytest.raises(RuntimeError):
         fail_after_the_inner_one()
     assert facts(store) == []
+
+
+@pytest.mark.law(5)
+def test_the_zone_stands_still_in_a_transaction(store: MemoryStore, clock: FakeClock) -> None:
+    clock.machine_zone = DENVER
+    with store.transaction():
+        assert store.zone() == DENVER
+        clock.machine_zone = BERLIN
+        assert store.zone() == DENVER
+    assert store.zone() == BERLIN
+    with store.transaction():
+        assert store.zone() == BERLIN
+
+
+def test_an_inserted_row_has_its_number_and_one_that_was_there_has_none(store: MemoryStore) -> None:
+    statement = f"{ADD_FACT} ON CONFLICT (category, key) DO NOTHING"
+    number = store.insert(statement, ("a", "b"))
+    assert number == store.value("SELECT id FROM facts")
+    assert store.insert(statement, ("a", "b")) is None
 
 
 @pytest.mark.law(2)
