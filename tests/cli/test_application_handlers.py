@@ -40,9 +40,9 @@ class Assistant(Program):
         return execute(self.database, sql)
 
     def add(self, kind: str, config: object = None) -> None:
-        """A task that is due, as the assistant's own store writes one."""
+        """A task that is due, and not again for a year, as the assistant's own store writes one."""
         columns = "name, schedule_type, schedule_config, handler_type, handler_config, next_run_at"
-        values = f"'my {kind}', 'interval', '{{\"hours\": 1}}', '{kind}', '{json.dumps(config or {})}'"
+        values = f"'my {kind}', 'interval', '{{\"days\": 365}}', '{kind}', '{json.dumps(config or {})}'"
         self.do(f"INSERT INTO scheduled_tasks ({columns}) VALUES ({values}, '2026-01-01T00:00:00')")
 
     def ok(self, *arguments: str) -> str:

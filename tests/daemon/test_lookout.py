@@ -50,7 +50,7 @@ async def test_a_row_that_another_program_writes_runs_at_once(tmp_path: Path, no
                 theirs.execute(
                     "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, enabled,"
                     " next_run_at) VALUES ('theirs', 'interval', ?, 'note', 1, '2026-01-01T00:00:00')",
-                    (json.dumps({"hours": 1}),),
+                    (json.dumps({"days": 365}),),
                 )
             theirs.close()
             await outside(lambda: notes.calls)
