@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import timedelta, tzinfo
 from typing import Any, Self, cast
 
 from jarvis_trio.clock import Clock
@@ -32,6 +32,7 @@ class Calls:
     Args:
         store: the database; it is lent to handlers.
         clock: what the time is.
+        zone: the machine's zone.
         handlers: the callables by handler type.
         runner: calls a handler within its time limit.
         timeout: the limit of a task that sets none.
@@ -42,14 +43,15 @@ class Calls:
         self,
         store: MemoryStore,
         clock: Clock,
+        zone: Callable[[], tzinfo],
         handlers: Mapping[str, Handler],
         runner: Runner,
         timeout: timedelta,
         lead: timedelta,
     ) -> None:
         self._store = store
-        self._lent = cast(HandlerStore, _LentStore(store))
         self._clock = clock
+        self._zone = zone
         self._handlers = handlers
         self._runner = runner
         self._timeout = timeout
@@ -71,13 +73,13 @@ class Calls:
         """What the handler of a claimed run is told."""
         seconds = task_policy(claim.task.policy).timeout_seconds
         return HandlerContext(
-            store=self._lent,
+            store=cast(HandlerStore, _LentStore(self._store)),
             scheduled_for=claim.scheduled_for,
             attempt=claim.attempt,
             started_at=claim.started_at,
             timeout=self._timeout if seconds is None else timedelta(seconds=seconds),
             logger=logging.LoggerAdapter(_logger, {"task": claim.task.name, "run_id": claim.run_id}),
-            zone=task_zone(claim.task, self._store.zone()),
+            zone=task_zone(claim.task, self._zone()),
             run_id=claim.run_id,
         )
 

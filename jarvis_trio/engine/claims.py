@@ -32,10 +32,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from enum import Enum, auto
 from math import ceil
 from typing import NamedTuple
@@ -125,7 +125,8 @@ class Claims:
     """Decides, for one process, what of the queue is due, and claims it.
 
     Args:
-        store: the database, which knows the machine's zone; instants are arguments.
+        store: the database.
+        zone: the machine's zone; instants are arguments.
         peers: this process, and what is known of the others.
         known_handlers: the handler types that can run here.
         notices: is told of slots that are missed.
@@ -137,6 +138,7 @@ class Claims:
     def __init__(
         self,
         store: MemoryStore,
+        zone: Callable[[], tzinfo],
         peers: Peers,
         known_handlers: Container[str],
         notices: Notices,
@@ -145,6 +147,7 @@ class Claims:
         refusals: Refusals,
     ) -> None:
         self._store = store
+        self._zone = zone
         self._peers = peers
         self._known = known_handlers
         self._notices = notices
@@ -214,7 +217,7 @@ class Claims:
 
     def _judge_slot(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
         try:
-            schedule = task_schedule(due.task, self._store.zone())
+            schedule = task_schedule(due.task, self._zone())
             if due.origin is not None and (slot := schedule.reread(due.scheduled_for)) != due.scheduled_for:
                 return self._move(due, slot)
             planned = catch_up(schedule, due.scheduled_for, max(now, due.scheduled_for))
@@ -307,7 +310,7 @@ class Claims:
     def _refusal(self, due: Due, now: datetime) -> tuple[RunStatus, str] | None:
         """Why a due slot is not run, or None if it is."""
         if due.running_since is not None:
-            since = moment_words(due.running_since, self._store.zone())
+            since = moment_words(due.running_since, self._zone())
             return RunStatus.SKIPPED, f"still running since {since}"
 
         grace = task_policy(due.task.policy).misfire_grace_seconds
@@ -363,7 +366,7 @@ class Claims:
         if queued is None:
             return False
         with suppress(ScheduleError):
-            return catch_up(task_schedule(task, self._store.zone()), queued, instant).slot == instant
+            return catch_up(task_schedule(task, self._zone()), queued, instant).slot == instant
         return False
 
     def recover(self, now: datetime) -> None:

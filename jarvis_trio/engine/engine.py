@@ -66,6 +66,7 @@ from jarvis_trio.models import (
 from jarvis_trio.notation.instants import as_utc, duration_text
 from jarvis_trio.notation.text import error_text
 from jarvis_trio.process.watch import Watch, database_files
+from jarvis_trio.schedules.schedule import load_all_kinds
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Ahead
 
@@ -140,12 +141,14 @@ class SchedulerEngine:
 
         self._deliveries = notices.deliveries
         self._peers = peers or Peers.beside(memory_store.path)
+        # The store reads its zone once for each transaction; another clock has a zone of its own.
+        self._read_zone = memory_store.zone if self._clock is memory_store.clock else self._clock.zone
         self._outcomes = Outcomes(memory_store, notices, random or Random())
         self._zones = ZoneWatch(memory_store)
         self._planner = Planner(memory_store, self._clock, notices, handlers, self._zones, self._peers)
         self._refusals = Refusals(memory_store, self._clock, notices, limits.refused_pause)
         self._claims = self._make_claims(limits)
-        self._calls = Calls(memory_store, self._clock, handlers, runner, timeout, lead)
+        self._calls = Calls(memory_store, self._clock, self._read_zone, handlers, runner, timeout, lead)
         self._results = Results(memory_store, handlers)
         self._wall = WallClock(self._clock)
         self._history = History(memory_store, limits, outputs)
@@ -157,11 +160,13 @@ class SchedulerEngine:
         self._early_at: datetime | None = None
         self._zone: str | None = None
         self._stopped_at: float | None = None
+        self._ticks = 0
         self._turns = Turns(lambda: self._stopped_at is not None)
 
     def _make_claims(self, limits: Limits) -> Claims:
         return Claims(
             self.memory_store,
+            self._read_zone,
             self._peers,
             self._handlers,
             self._notices,
@@ -186,10 +191,25 @@ class SchedulerEngine:
         """
         present = self._clock.now if now is None else _standing(as_utc(now, self._clock.zone()))
         instant = present()
+        self._load_the_rest()
         marks = self._look_after(instant)
         if now is None and self._is_quiet(marks, instant):
             return []
-        self._prepare(instant, follows_clock=now is None)
+        return self._evaluate(instant, present, follows_clock=now is None)
+
+    def _load_the_rest(self) -> None:
+        """Import now what later ticks may need: an upgrade exchanges the files under a daemon.
+
+        In the second tick, since people wait for the first one.
+        """
+        self._ticks += 1
+        if self._ticks == 2:
+            with suppress(ImportError):
+                load_all_kinds()
+                self.memory_store.load_all()
+
+    def _evaluate(self, instant: datetime, present: Present, *, follows_clock: bool) -> list[dict[str, Any]]:
+        self._prepare(instant, follows_clock=follows_clock)
 
         ahead = self._look_ahead()
         if ahead.others_run:
@@ -198,7 +218,7 @@ class SchedulerEngine:
             ahead = self._look_ahead()
 
         results: list[dict[str, Any]] = []
-        lead = self._lead if now is None else timedelta(0)
+        lead = self._lead if follows_clock else timedelta(0)
         if _is_due(self._wanted_at(ahead, lead), instant):
             results = self._run_due(instant, present, lead)
             ahead = self._look_ahead()
@@ -370,22 +390,28 @@ class SchedulerEngine:
         ended: Ended | None = None
         told = False
         while True:
-            if ended is not None and not turn.is_free():
+            if ended is not None and not turn.take_if_free():
                 self._outcomes.record(ended)  # the tick has to wait, and its run has not
                 results.append(self._result_of(ended))
                 ended = None
-            turn.take()
-            step = self._record_and_claim(ended, instant, present, lead)
+            if ended is None:
+                turn.take()
+            try:
+                step = self._record_and_claim(ended, instant, present, lead)
+            except StoreError:
+                if results:
+                    return results  # the next tick says what is wrong
+                raise
             self._early_at = step.early_at or self._early_at
             self._refusals.tell(present())
             if ended is not None:
                 results.append(self._result_of(ended))
             results += [self._results.of_unrun(slot) for slot in step.unrun]
 
+            turn.lend()  # before whoever is told can take his time
             if step.claim is not None and not told:
                 self._tell()
                 told = True
-            turn.lend()
             ended = None if step.claim is None else self._run(step.claim, present)
             if ended is None and not step.more:
                 return results

@@ -177,7 +177,7 @@ class _Call:
 
     def _has_ended_after(self, seconds: float) -> bool:
         """Whether the call ends within that time; once it has, do not ask again."""
-        return self._runs.acquire(timeout=seconds)
+        return self._runs.acquire(timeout=min(max(seconds, 0.0), threading.TIMEOUT_MAX))  # -1 is for ever
 
     def _when_over(self, release: Callable[[], None]) -> None:
         with self._guard:

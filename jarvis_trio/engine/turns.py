@@ -59,9 +59,16 @@ class Turn:
         """Whether this tick may claim at once."""
         return len(self._turns.ticks) == 1 or self._seconds_left() <= 0
 
+    def take_if_free(self) -> bool:
+        """Take this tick's turn if it is its turn already; never waits."""
+        if not self.is_free():
+            return False
+        self._claims_until = math.inf
+        return True
+
     def take(self) -> None:
         """Wait for this tick's turn, and take it: it claims now."""
-        while not self.is_free() and not self._turns.is_over():
+        while not self.take_if_free() and not self._turns.is_over():
             self._claims_until = -math.inf
             time.sleep(max(0.0, min(self._seconds_left(), self._turns.moment)))
         self._claims_until = math.inf

@@ -137,6 +137,14 @@ def calculate_next_run(
     return None if slot is None else slot.astimezone(zone).replace(tzinfo=from_time.tzinfo)
 
 
+def load_all_kinds() -> None:
+    """Import what `parse_schedule` imports at need: a daemon can outlive its program's files.
+
+    Raises ImportError.
+    """
+    from jarvis_trio.schedules import cron_slots, once  # noqa: F401, PLC0415  # it is for this that it is called
+
+
 class CatchUp(NamedTuple):
     """What to do about a due task: run `slot` for `collapsed` earlier ones too; then `next`."""
 

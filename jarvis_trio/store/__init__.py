@@ -83,6 +83,10 @@ class MemoryStore(Database):
 
         return AssistantTables(self)
 
+    def load_all(self) -> None:
+        """Import the parts that are imported at need: a daemon can outlive its program's files."""
+        _ = self.outbox, self.requests, self.machines, self.assistant
+
     # What other programs call on the store itself.
 
     def store_scheduled_task(self, task: ScheduledTask) -> ScheduledTask:

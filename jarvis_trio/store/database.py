@@ -243,6 +243,9 @@ class Database:
 class _Transaction:
     """The block of `Database.transaction`: its own depth, and the lock for its thread.
 
+    An interrupt of the main thread between two of its lines can leave the lock taken, so a process
+    that goes on after one opens its database again; the ticks of a daemon are in other threads.
+
     One object serves all blocks, in each other too: a generator for each was a tenth of what a
     run costs beside its SQL.
     """
@@ -260,7 +263,10 @@ class _Transaction:
                 database._require_open()
                 database.connection.begin()
             except BaseException:
-                database._lock.release()
+                try:
+                    database.connection.roll_back()  # an interrupt can come when it has begun
+                finally:
+                    database._lock.release()
                 raise
             database._zone = None
         database._depth += 1

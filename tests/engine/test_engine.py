@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, Trigger
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.sqlite import SqliteFile
 from tests.support.core_fakes import (
+    PATIENCE,
     START,
     Channel,
     Due,
@@ -725,3 +728,88 @@ def test_law_6_the_engine_runs_on_the_clock_of_its_store(store: MemoryStore, clo
     clock.advance(minutes=5)
     assert tick(engine) == [("job", "executed")]
     assert store.runs.list_runs()[0].started_at == clock.now()
+
+
+@pytest.mark.law(5)
+@pytest.mark.sqlite
+def test_an_engine_with_a_clock_of_its_own_keeps_its_zone(store: MemoryStore) -> None:
+    zones: list[str] = []
+
+    def note(task: ScheduledTask, context: HandlerContext) -> None:
+        zones.append(str(context.zone))
+
+    clock = FakeClock(zone=ZoneInfo("America/New_York"))
+    engine = SchedulerEngine(store, handlers={"note": note}, clock=clock)
+    store.store_scheduled_task(a_task(cron="0 9 * * *"))
+    engine.evaluate_due_tasks()
+    clock.advance(days=1)
+    engine.evaluate_due_tasks()
+    assert zones == ["America/New_York"]
+    assert [run.scheduled_for.hour for run in store.runs.list_runs()] == [14]
+
+
+@pytest.mark.law(4)
+def test_law_4_what_a_handler_sets_on_its_store_is_gone_for_the_next(store: MemoryStore, clock: FakeClock) -> None:
+    seen: list[bool] = []
+
+    def stub(task: ScheduledTask, context: HandlerContext) -> None:
+        seen.append(hasattr(context.store, "stub"))
+        context.store.stub = True  # type: ignore[attr-defined]  # as a handler's own test helper may
+
+    engine = SchedulerEngine(store, handlers={"note": stub})
+    for name in ("one", "two"):
+        store.store_scheduled_task(a_task(name=name, at="2026-03-02T08:00", next_run_at="2026-03-02T08:00"))
+    engine.evaluate_due_tasks()
+    assert seen == [False, False]
+
+
+OUTLIVED = """
+import sys
+from datetime import timedelta
+from pathlib import Path
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.store import MemoryStore
+
+with MemoryStore(Path(sys.argv[1])) as store:
+    engine = SchedulerEngine(store, handlers={})
+    engine.evaluate_due_tasks()
+    engine.evaluate_due_tasks()
+names = ("schedules.cron_slots", "schedules.once", "store.outbox", "store.requests", "store.assistant")
+print([name for name in names if f"jarvis_trio.{name}" not in sys.modules])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.law(4)
+def test_law_4_an_engine_that_goes_on_needs_no_file_of_the_program(path: Path) -> None:
+    """An upgrade exchanges them under a daemon."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", OUTLIVED, str(path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.law(4)
+def test_law_4_whoever_is_told_what_is_due_keeps_no_other_tick_from_it(path: Path) -> None:
+    told, ran, released = threading.Event(), threading.Event(), threading.Event()
+
+    def tell(at: datetime | None) -> None:
+        if not told.is_set():
+            told.set()
+            released.wait(PATIENCE)
+
+    def note(task: ScheduledTask, context: HandlerContext) -> None:
+        ran.set()
+
+    with MemoryStore(path, clock=FakeClock()) as store:
+        engine = SchedulerEngine(store, handlers={"note": note})
+        engine.tell_due = tell
+        for name in ("one", "two"):
+            store.store_scheduled_task(a_task(name=name, at="2026-03-02T08:00", next_run_at="2026-03-02T08:00"))
+        first = in_thread(engine.evaluate_due_tasks)
+        assert told.wait(PATIENCE)
+        second = in_thread(engine.evaluate_due_tasks)
+        assert ran.wait(PATIENCE)
+        released.set()
+        finish(first)
+        finish(second)

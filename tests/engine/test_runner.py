@@ -378,6 +378,20 @@ def test_the_grace_is_asked_when_the_time_is_over() -> None:
 
 
 @pytest.mark.law(4)
+@pytest.mark.law(4)
+@pytest.mark.parametrize("grace", [timedelta(seconds=-1), timedelta(seconds=-2), timedelta.min])
+def test_law_4_a_grace_below_nothing_is_none(gate: Gate, grace: timedelta) -> None:
+    class Hangs:
+        def __init__(self) -> None:
+            self.grace = grace
+
+        def __call__(self, task: object, context: object) -> None:
+            gate.opened.wait(PATIENCE)
+
+    outcome = run_in_thread(Hangs(), TASK, context(SOON))
+    assert outcome.status is RunStatus.TIMEOUT
+
+
 def test_a_grace_that_is_no_duration_is_none(gate: Gate) -> None:
     class Confused:
         grace = 5

@@ -57,6 +57,16 @@ def test_a_handler_that_takes_its_time_makes_room() -> None:
     assert turn.is_free()
 
 
+def test_a_turn_that_is_not_free_is_not_taken() -> None:
+    """So a tick with a run in hand records that first, and then waits."""
+    turns = Turns(lambda: False, LONG)
+    first, second = turns.join(), turns.join()
+    first.take()
+    assert not second.take_if_free()
+    first.leave()
+    assert second.take_if_free()
+
+
 def test_a_tick_that_has_left_makes_room() -> None:
     turns = Turns(lambda: False, LONG)
     first, second = turns.join(), turns.join()
