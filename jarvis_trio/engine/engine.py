@@ -79,6 +79,9 @@ _logger = logging.getLogger(__name__)
 KEPT_PATIENCE = timedelta(seconds=10)
 """How long a command tries to write an outcome that could not be written, before it gives up."""
 
+_START = timedelta(seconds=10)
+"""How long a start takes at most, as people see it."""
+
 _KEPT_LOOK = timedelta(seconds=0.5)
 """How often it tries."""
 
@@ -160,7 +163,7 @@ class SchedulerEngine:
         self._early_at: datetime | None = None
         self._zone: str | None = None
         self._stopped_at: float | None = None
-        self._ticks = 0
+        self._loads_after: float | None = self._clock.monotonic() + _START.total_seconds()
         self._turns = Turns(lambda: self._stopped_at is not None)
 
     def _make_claims(self, limits: Limits) -> Claims:
@@ -200,10 +203,10 @@ class SchedulerEngine:
     def _load_the_rest(self) -> None:
         """Import now what later ticks may need: an upgrade exchanges the files under a daemon.
 
-        In the second tick, since people wait for the first one.
+        Not in the ticks of a start, which people wait for.
         """
-        self._ticks += 1
-        if self._ticks == 2:
+        if self._loads_after is not None and self._clock.monotonic() > self._loads_after:
+            self._loads_after = None
             with suppress(ImportError):
                 load_all_kinds()
                 self.memory_store.load_all()

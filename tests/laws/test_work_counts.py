@@ -195,12 +195,6 @@ def test_a_running_daemon_has_imported_nothing_heavy_but_trio(program: Program) 
     assert imported & NEVER_IN_A_DAEMON == set()
 
 
-def test_a_daemon_imports_no_schedule_that_no_task_has_and_no_table_that_it_does_not_read(program: Program) -> None:
-    """The two usual tasks are intervals, and the database is this machine's alone."""
-    ours = {name.removeprefix("jarvis_trio.") for name in imported_by_a_daemon(program) if "jarvis_trio." in name}
-    assert ours & {"schedules.cron", "schedules.once", "schedules.firing", "store.machines", "desk.looks"} == set()
-
-
 def test_thousands_of_runs_leave_nothing_behind_in_memory() -> None:
     """What Python holds after six hours of runs, and a day later: caches fill, nothing else grows."""
     with Simulation("2026-03-02T00:00") as simulation:
