@@ -8,6 +8,7 @@ from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, print_table
 from jarvis_trio.desk.names import short_name
 from jarvis_trio.desk.words import run_summary
 from jarvis_trio.models import Run
+from jarvis_trio.notation.instants import time_between
 from jarvis_trio.notation.text import relative, short_duration
 from jarvis_trio.process.identity import owner_machine
 
@@ -44,7 +45,9 @@ def _row(run: Run, now: datetime, zone: tzinfo, shared: bool) -> list[Cell]:
 
 
 def took(run: Run, now: datetime) -> str:
-    """How long a run took, or has taken until now."""
-    duration = (run.finished_at or now) - run.started_at
+    """How long a run took, or has taken until now; `?` if the clock was set back meanwhile."""
+    duration = time_between(run.started_at, run.finished_at or now)
+    if duration is None:
+        return "?"
     milliseconds = round(duration.total_seconds() * 1000)
     return f"{milliseconds} ms" if milliseconds < 1000 else short_duration(duration)

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from jarvis_trio.engine.outcomes import Ended
 from jarvis_trio.models import Claim, RunStatus
-from jarvis_trio.notation.instants import duration_text
+from jarvis_trio.notation.instants import duration_text, time_between
 
+_MILLISECOND = timedelta(milliseconds=1)
 _logger = logging.getLogger("jarvis_trio.runs")
 
 
@@ -23,7 +24,8 @@ def log_end(ended: Ended) -> None:
     level = logging.INFO if outcome.status in (RunStatus.EXECUTED, RunStatus.INTERRUPTED) else logging.WARNING
     if not _logger.isEnabledFor(level):  # in a simulation, for one
         return
-    took = duration_text(timedelta(milliseconds=(ended.at - claim.started_at) // timedelta(milliseconds=1)))
+    duration = time_between(claim.started_at, ended.at)
+    took = "an unknown time" if duration is None else duration_text(duration // _MILLISECOND * _MILLISECOND)
     reason = "" if outcome.reason is None else f": {outcome.reason}"
     _logger.log(level, "Task %r: %s in %s%s", claim.task.name, outcome.status, took, reason, extra=_of(claim))
 

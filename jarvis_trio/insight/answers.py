@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import FAILED, HELD_REASON, UNRUN, Run, RunStatus, ScheduledTask, Trigger, task_policy
-from jarvis_trio.notation.instants import parse_stamp
+from jarvis_trio.notation.instants import parse_stamp, time_between
 from jarvis_trio.notation.text import counted, duration_words, moment_words, printable
 from jarvis_trio.process.identity import owner_machine
 from jarvis_trio.schedules.firing import YEARS, Firing, Moment, moment_of
@@ -162,7 +162,7 @@ def outcome_words(run: Run) -> str:
     reason = f": {printable(run.reason)}" if run.reason else ""
     match run.status:
         case RunStatus.EXECUTED:
-            took = (run.finished_at or run.started_at) - run.started_at
+            took = time_between(run.started_at, run.finished_at or run.started_at)
             return f"it was executed{attempt}" + (f" in {duration_words(took)}" if took else "")
         case RunStatus.ERROR:
             return f"it failed{attempt}{reason}"

@@ -108,6 +108,7 @@ def _bars(runs: Iterable[Run], start: datetime, now: datetime) -> Iterator[Bar]:
         if run.status in UNRUN:
             bar = Bar(run.scheduled_for, run.scheduled_for, run)
         else:
-            bar = Bar(run.started_at, run.finished_at or now, run)
+            # A clock that was set back meanwhile makes an end before the start.
+            bar = Bar(run.started_at, max(run.started_at, run.finished_at or now), run)
         if bar.end >= start and bar.start <= now:
             yield bar

@@ -122,6 +122,11 @@ def parse_duration(text: str) -> timedelta:
     return duration
 
 
+def time_between(start: datetime, end: datetime) -> timedelta | None:
+    """How long it was from `start` to `end` by the clock; None if it was set back in between."""
+    return None if end < start else end - start
+
+
 def duration_text(duration: timedelta) -> str:
     """`duration` as `parse_duration` reads it: `1h30m`, `2d`, `0.5s`; `0s` if there is none."""
     seconds, fraction = duration // timedelta(seconds=1), f".{duration.microseconds:06}".rstrip(".0")

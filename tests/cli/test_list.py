@@ -19,7 +19,7 @@ import pytest
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
-from tests.support.cli_world import Cli, Program, eventually
+from tests.support.cli_world import Cli, Program, eventually, execute
 from tests.support.core_fakes import PATIENCE
 
 COLUMNS = [
@@ -453,3 +453,8 @@ def test_more_than_a_database_can_count_is_all_of_it(cli: Cli, words: str) -> No
 
 def test_a_number_that_no_event_can_have_is_wrong_usage(cli: Cli) -> None:
     assert cli("events", "show", str(2**63)).code == 2
+
+
+def test_history_says_no_time_of_a_run_in_which_the_clock_was_set_back(day: Cli) -> None:
+    execute(day.data / "memory.db", "UPDATE task_runs SET finished_at = '2020-01-01T00:00:00+00:00'")
+    assert re.search(r"good .* executed +\? +all is well", day.ok("history", "good"))

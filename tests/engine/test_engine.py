@@ -830,3 +830,31 @@ def test_law_4_whoever_is_told_what_is_due_keeps_no_other_tick_from_it(path: Pat
         released.set()
         finish(first)
         finish(second)
+
+
+def test_the_log_says_no_time_of_a_run_in_which_the_clock_was_set_back(
+    store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "jarvis_trio.runs")
+    engine = SchedulerEngine(store, handlers={"note": lambda task, context: clock.set(hours=-3)})
+    store.store_scheduled_task(a_task(at="2026-03-02T08:00", next_run_at="2026-03-02T08:00"))
+    engine.evaluate_due_tasks()
+    assert [text for text in caplog.messages if "executed" in text] == ["Task 'job': executed in an unknown time"]
+
+
+@pytest.mark.law(3)
+@pytest.mark.sqlite
+def test_what_a_tick_has_dealt_with_is_returned_although_a_later_claim_fails(store: MemoryStore) -> None:
+    written: list[str] = []
+
+    def locked_after_the_first(sql: str, _: object) -> None:
+        if sql.startswith("BEGIN") and any("INSERT INTO task_runs" in before for before in written):
+            raise StoreError("another program keeps it locked", fix="try again")
+        written.append(sql)
+
+    engine = SchedulerEngine(store, handlers={}, limits=Limits(decided_at_once=1))
+    for name in ("one", "two"):
+        task = a_task(name=name, at="2026-03-02T08:00", next_run_at="2026-03-02T08:00", handler="unknown")
+        store.store_scheduled_task(task)
+    store.connection.trace = locked_after_the_first
+    assert [result["name"] for result in engine.evaluate_due_tasks()] == ["one"]

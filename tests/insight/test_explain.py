@@ -520,3 +520,12 @@ def test_a_row_of_nonsense_is_explained_too(world: Simulation) -> None:
 def test_what_would_act_on_a_terminal_is_escaped(world: Simulation) -> None:
     world.add("a\x1b[2Jb", cron="30 2 * * *")
     assert ask(world, "a\x1b[2Jb").answer.startswith(r"a\x1b[2Jb runs next")
+
+
+def test_a_run_in_which_the_clock_was_set_back_says_no_time(world: Simulation) -> None:
+    slot = datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
+    claim = world.store.runs.claim_run(world.add("long", cron="0 1 * * *"), slot, 1, started_at=slot, owner="test")
+    assert claim is not None
+    world.store.runs.finish_run(claim, Outcome(RunStatus.EXECUTED), slot - timedelta(hours=3))
+    world.clock.shift(timedelta(hours=3))
+    assert ask(world, "long", "2026-03-06T01:00").answer == "long ran at Fri 2026-03-06 01:00 MST; it was executed."

@@ -203,3 +203,9 @@ def test_a_name_cannot_act_on_the_terminal(store: MemoryStore) -> None:
 
 def test_without_tasks_there_is_still_a_chart(store: MemoryStore) -> None:
     assert "now" in "".join(text for line in chart_lines(timeline(store, DAY, NOW), 80) for text, _ in line)
+
+
+def test_a_run_in_which_the_clock_was_set_back_is_a_point(store: MemoryStore) -> None:
+    ran(store, add(store, "odd"), NOW - HOUR, timedelta(hours=-3))
+    (lane,) = timeline(store, DAY, NOW).lanes
+    assert [(bar.start, bar.end) for bar in lane.bars] == [(NOW - HOUR, NOW - HOUR)]
