@@ -93,7 +93,7 @@ wheel: .venv/dev.stamp
 docs: .venv/run.stamp
 	@$(VENV_PYTHON) -m docs.make_commands
 
-pictures: .venv/run.stamp
+pictures: .venv/dev.stamp
 	@$(VENV_PYTHON) -m docs.make_pictures
 
 clean:
