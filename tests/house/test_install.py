@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from email import message_from_bytes
 from pathlib import Path
@@ -124,3 +126,12 @@ def test_no_document_installs_the_program_from_a_package_index() -> None:
         "uv tool install jarvis",
     )
     assert [page.name for page in pages for offer in offers if offer in page.read_text("utf-8")] == []
+
+
+def test_each_extra_is_named_everywhere_with_the_same_versions() -> None:
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = {requirement for [requirement] in extras.values()}
+    names = "|".join(re.escape(re.split("[<>=]", requirement)[0]) for requirement in sorted(wanted))
+    files = [*CHECKOUT.glob("docs/*.md"), *(CHECKOUT / "jarvis_trio").rglob("*.py")]
+    named = {found for file in files for found in re.findall(rf"(?:{names})[<>=]=?[\d.]+(?:,<\d+)?", file.read_text())}
+    assert named == wanted

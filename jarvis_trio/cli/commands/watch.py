@@ -28,6 +28,6 @@ def watch(session: Session) -> None:
     require_database(session.settings)
 
     environment, clock = session.environment, session.clock
-    screen = import_extra("jarvis_trio.cli.watch.app", "the live screen", "watch", "textual>=8,<9")
+    screen = import_extra("jarvis_trio.cli.watch.app", "the live screen", "watch", "textual>=8.2,<9")
     app = screen.WatchApp(lambda: CommandSession(environment, clock))
     app.run()

@@ -45,7 +45,8 @@ HELP = """\
 [b]d[/b]      dark or light                     [b]q[/b]  leave; the daemon goes on
 
 The marks are the last outcomes, the newest at the right:
-● executed  ✗ error  T timeout  ! interrupted  ○ missed  ◇ skipped  » running"""
+● executed  ✗ error  T timeout  ! interrupted
+○ missed    ◇ skipped  » running"""
 
 _SECOND = 1.0
 
