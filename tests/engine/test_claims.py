@@ -279,8 +279,9 @@ def test_a_manual_run_does_not_overlap_the_scheduled_one(make_engine: MakeEngine
     gate = Gate()
     due()
     by_hand = make_engine(owner="by hand", is_alive=lambda owner: True)
-    with gate.holding(make_engine({"note": gate}).evaluate_due_tasks), pytest.raises(TaskRunningError, match="'job'"):
+    with gate.holding(make_engine({"note": gate}).evaluate_due_tasks), pytest.raises(TaskRunningError) as refusal:
         by_hand.run_now("job")
+    assert str(refusal.value) == "task 'job' runs already; try again when that run is over"
 
 
 @pytest.mark.law(2)
@@ -692,3 +693,25 @@ def test_a_real_process_that_dies_in_a_handler_is_recovered(path: Path, tmp_path
         assert tick(engine) == [("job", "executed")]
         assert [(attempt, status) for _, attempt, status in history(store)] == [(1, "interrupted"), (2, "executed")]
         assert current_owner().partition(":")[0] not in str(store.runs.list_runs()[-1].reason)
+
+
+@pytest.mark.law(4)
+def test_a_run_by_hand_of_a_task_whose_policy_makes_no_sense_is_refused_before_it_has_a_row(
+    store: MemoryStore, engine: SchedulerEngine
+) -> None:
+    store.store_scheduled_task(a_task(policy={"timezone": "Mars/Olympus"}))
+    with pytest.raises(ScheduleError, match="Mars/Olympus"):
+        engine.claim_now("job")
+    assert store.runs.list_runs() == []
+
+
+@pytest.mark.law(2)
+def test_a_slot_that_has_a_row_already_is_not_told_to_be_missed(
+    store: MemoryStore, engine: SchedulerEngine, due: Due, clock: FakeClock
+) -> None:
+    task = due(policy={"misfire_grace_seconds": 60})
+    store.runs.record_unrun(task, START + 5 * MINUTE, RunStatus.SKIPPED, "by another process", at=clock.now())
+    clock.advance(minutes=3)
+    assert tick(engine) == []
+    assert history(store) == [(START + 5 * MINUTE, 1, "skipped")]
+    assert store.troubles.list_troubles() == []

@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,8 +20,8 @@ from jarvis_trio.engine.engine import DELIVERY_GRACE
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.errors import DeliveryError
 from jarvis_trio.store import MemoryStore
-from jarvis_trio.store.outbox import Letter
-from tests.support.core_fakes import PATIENCE, START, Channel, FakeClock, MakeEngine, a_task, finish, in_thread
+from jarvis_trio.store.outbox import FirstLetter, Letter, Outbox
+from tests.support.core_fakes import PATIENCE, START, Channel, FakeClock, Gate, MakeEngine, a_task, finish, in_thread
 
 ALERTS = AlertChannel("apprise", '{"urls": ["json://example.org"]}')
 
@@ -83,6 +83,51 @@ def test_letters_go_out_in_the_order_in_which_they_were_posted(
     work_off(Deliveries(store, clock, channel))
     assert [message.task_name for _, _, message in channel.sent] == ["one", "two", "three"]
     assert store.outbox.letters_waiting() == 0
+
+
+def test_of_two_channels_the_one_whose_letter_is_due_first_goes_first(
+    store: MemoryStore, clock: FakeClock, channel: Channel
+) -> None:
+    for name, minute in (("apprise", 1), ("email", 3), ("teams", 2), ("imessage", 0)):
+        letter = Letter(name, None, name, "executed", "fine", "2026-03-02T09:00:00+00:00", 1)
+        store.outbox.post(letter, START + timedelta(minutes=minute))
+    clock.advance(minutes=3)
+    work_off(Deliveries(store, clock, channel))
+    assert [name for name, _, _ in channel.sent] == ["imessage", "apprise", "teams", "email"]
+
+
+def test_a_tick_sends_what_was_due_at_its_instant(
+    store: MemoryStore, clock: FakeClock, channel: Channel, post: Post
+) -> None:
+    post("due")
+    letter = Letter("email", None, "due later", "executed", "fine", "2026-03-02T09:00:00+00:00", 1)
+    store.outbox.post(letter, START + timedelta(minutes=1))
+    clock.advance(minutes=2)
+    Deliveries(store, clock, channel).deliver_waiting(START)
+    assert [message.task_name for _, _, message in channel.sent] == ["due"]
+
+
+class Contested(Outbox):
+    """Another process takes each letter in the moment before this one does."""
+
+    def take_letter(self, first: FirstLetter, now: datetime, again_at: datetime) -> Letter | None:
+        super().take_letter(first, now, again_at)
+        return super().take_letter(first, now, again_at)
+
+
+@pytest.mark.law(2)
+def test_a_letter_that_another_process_takes_meanwhile_is_not_sent_here_and_its_channel_is_free(
+    store: MemoryStore, clock: FakeClock, channel: Channel, post: Post
+) -> None:
+    deliveries = Deliveries(store, clock, channel)
+    store.outbox = Contested(store)
+    post("theirs")
+    assert not deliveries.deliver_due()
+
+    store.outbox = Outbox(store)
+    post("ours")
+    assert deliveries.deliver_due()
+    assert [message.task_name for _, _, message in channel.sent] == ["ours"]
 
 
 def test_a_process_that_dies_while_it_sends_leaves_the_message_to_the_next(
@@ -284,6 +329,30 @@ def test_a_channel_with_many_threads_that_hang_gets_no_other(
     assert deliveries.deliver_due()
 
 
+def test_a_thread_that_ends_after_all_makes_room_for_one_other_on_its_channel(
+    store: MemoryStore, clock: FakeClock, post: Post
+) -> None:
+    gates = [Gate() for _ in range(MOST_HANGING + 1)]
+    waiting = iter(gates)
+    deliveries = Deliveries(store, clock, lambda *told: str(next(waiting)(*told)))
+    threads = []
+    for gate in gates:
+        post()
+        threads.append(in_thread(deliveries.deliver_due))
+        gate.wait()
+        clock.advance(days=1)
+        deliveries.next_at()  # it is given up
+        clock.advance(days=1)
+        if gate is gates[MOST_HANGING - 1]:
+            gates[0].opened.set()
+            finish(threads[0])
+    post()
+    assert not deliveries.deliver_due()
+    for gate in gates:
+        gate.opened.set()
+    finish(*threads)
+
+
 def test_a_tick_without_a_daemon_waits_for_its_messages_no_longer_than_the_deadline(
     store: MemoryStore, clock: FakeClock, hanging: Hanging, post: Post
 ) -> None:
@@ -292,6 +361,27 @@ def test_a_tick_without_a_daemon_waits_for_its_messages_no_longer_than_the_deadl
     Deliveries(store, clock, hanging, deadline=timedelta(seconds=0.3)).deliver_waiting(clock.now())
     assert [message.task_name for _, _, message in hanging.sent] == ["good"]
     assert store.outbox.letters_waiting() == 1
+
+
+def test_a_tick_without_a_daemon_waits_for_a_message_that_takes_a_while(
+    store: MemoryStore, clock: FakeClock, post: Post
+) -> None:
+    gate, looks, daemons = Gate(), iter([False, True]), []
+
+    def send(*told: Any) -> str:
+        daemons.append(threading.current_thread().daemon)
+        return str(gate(*told))
+
+    def look() -> bool:
+        """Not in a hurry; and after the second look the message gets through."""
+        if next(looks, False):
+            gate.opened.set()
+        return False
+
+    post()
+    Deliveries(store, clock, send).deliver_waiting(clock.now(), look)
+    assert store.outbox.letters_waiting() == 0
+    assert daemons == [True], "one that hangs must not keep the process from its end"
 
 
 def test_a_tick_in_a_hurry_leaves_its_messages_in_the_outbox(

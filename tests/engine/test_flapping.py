@@ -44,6 +44,25 @@ def test_after_a_quiet_hour_all_is_as_at_the_beginning() -> None:
     assert (told.due_at, told.waiting) == (START + minute(126), None)
 
 
+def test_what_was_told_an_hour_ago_counts_no_longer() -> None:
+    told = told_at(told_at(told_at(Told(), 0), 30), 60)
+    assert (told.due_at, told.waiting) == (START + minute(60), None)
+
+
+def test_what_is_told_alone_stands_for_one_change_at_its_time_and_for_no_letter() -> None:
+    at = START + minute(1)
+    assert Told((START,), 7, 3, START).alone(at) == Told((START, at), None, 1, at)
+    later = START + minute(61)
+    assert Told((START, at), 7, 3, START).alone(at) == Told((later, later), None, 1, at)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [('{"waiting": 7}', Told(waiting=7)), ('{"changes": 2}', Told(changes=2)), ("{}", Told())]
+)
+def test_what_is_missing_in_the_text_is_as_at_the_beginning(text: str, told: Told) -> None:
+    assert Told.read(text) == told
+
+
 def test_it_is_kept_as_text() -> None:
     told = told_at(told_at(told_at(Told(), 0), 5), 10)
     assert Told.read(told.text()) == told

@@ -11,6 +11,7 @@ import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -166,7 +167,11 @@ def test_a_task_that_is_paused_or_removed_while_it_runs_is_not_retried(
 
 @pytest.mark.law(3)
 def test_an_outcome_that_cannot_be_written_is_kept_and_written_later(
-    path: Path, clock: FakeClock, make_engine: MakeEngine, other: sqlite3.Connection, notes: Notes
+    path: Path,
+    clock: FakeClock,
+    make_engine: MakeEngine,
+    other: sqlite3.Connection,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Another program takes the write lock while the handler runs, and keeps it."""
     store = MemoryStore(path, clock=clock, busy_timeout=timedelta(milliseconds=20))
@@ -186,6 +191,8 @@ def test_an_outcome_that_cannot_be_written_is_kept_and_written_later(
         clock.advance(minutes=5)
         with pytest.raises(StoreError):
             engine.evaluate_due_tasks()  # nothing is started that cannot be claimed
+        (told,) = caplog.messages
+        assert told.startswith("The outcome of task 'job' is kept, as it cannot be written now: cannot use ")
         other.execute("COMMIT")
         engine.evaluate_due_tasks()
         assert history(store)[0] == (START + 5 * MINUTE, 1, "executed")
@@ -331,6 +338,7 @@ def test_a_run_that_was_taken_for_dead_counts_if_its_slot_has_not_begun_again(
 def test_a_run_that_was_taken_for_dead_is_told_to_have_run_twice_if_its_slot_has_begun_again(
     store: MemoryStore, make_engine: MakeEngine, due: Due, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    clock.machine_zone = ZoneInfo("America/Denver")
     gate, channel, another = Gate(), Channel(), make_engine(owner="another")
     engine = make_engine({"note": gate}, notices=Notices(store, clock, channel, AlertChannel("email")))
     due()
@@ -342,5 +350,5 @@ def test_a_run_that_was_taken_for_dead_is_told_to_have_run_twice_if_its_slot_has
     assert (first.reason or "").endswith("; it ended after all: executed")
     assert "Run 1 of task 'job', taken for dead, ended beside another attempt" in caplog.messages
     assert [(message.status, message.result) for _, _, message in channel.sent] == [
-        ("ran twice", "its run since Mon 2026-03-02 09:05 UTC was taken for dead and ended after all: executed")
+        ("ran twice", "its run since Mon 2026-03-02 02:05 MST was taken for dead and ended after all: executed")
     ]

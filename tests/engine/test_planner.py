@@ -17,7 +17,7 @@ import pytest
 
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.errors import HandlerError
-from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, require_id
+from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
 from tests.support.core_fakes import START, FakeClock, MakeEngine, Notes, a_task, finish, history, in_thread, tick
@@ -687,6 +687,19 @@ def test_what_was_set_aside_and_is_fixed_has_to_succeed_within_its_time_again(
     assert engine.next_due_at() == START + timedelta(hours=1)  # by when it has to succeed
 
 
+def test_what_is_set_aside_has_no_time_to_succeed_in(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection
+) -> None:
+    store.store_scheduled_task(a_task(every={"days": 1}, policy={"alert_after_seconds": 60}))
+    engine.evaluate_due_tasks()
+    other.execute("UPDATE scheduled_tasks SET schedule_config = '{}'")
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=2)
+    engine.evaluate_due_tasks()
+    assert [trouble.kind for trouble in store.troubles.list_troubles()] == [TroubleKind.SET_ASIDE]
+    assert engine.next_due_at() is None
+
+
 @pytest.mark.law(4)
 def test_what_is_set_aside_is_not_told_again_when_its_row_is_written_as_bad_as_it_was(
     store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection
@@ -807,7 +820,9 @@ def test_law_4_a_row_that_refuses_to_follow_the_clock_keeps_no_other_from_it(
     clock.set(hours=-1)
     engine.evaluate_due_tasks()
     assert engine.next_due_at() == clock.now() + 10 * MINUTE
-    assert any("Task 'bad' keeps its next run" in said for said in caplog.messages)
+    (kept,) = caplog.records[1:]  # after that of the clock
+    assert kept.getMessage().startswith("Task 'bad' keeps its next run: ")
+    assert (kept.getMessage().count("mine"), kept.__dict__["task"]) == (1, "bad")
 
 
 @pytest.mark.law(3)

@@ -153,6 +153,11 @@ def test_refuses_a_field_in_one_line_that_names_it(expression: str, named: str) 
             "in lists (MON,WED), ranges (MON-WED) and steps (*/3); or FRI#2 or FRIL",
         ),
         (
+            "0 9 L-31 * *",
+            "cron day of month 'L-31' is out of range: use * or 1 to 31, "
+            "in lists (1,3), ranges (1-3) and steps (*/3); or L, L-3 or LW",
+        ),
+        (
             "0 9 * " + "X" * 41 + " *",
             f"cron month '{'X' * 40}' is not understood: {MONTHS_ARE}",
         ),

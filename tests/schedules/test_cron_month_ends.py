@@ -86,6 +86,37 @@ def test_a_date_is_described_by_its_place_in_the_month() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("day", "weekdays", "words"),
+    [
+        ("2026-11-06", "FRI", "Friday"),
+        ("2026-11-02", "MON#1", "the first Monday"),
+        ("2026-11-07", "SATL", "the first Saturday"),
+        ("2026-11-08", "SATL", "the second Sunday"),
+        ("2026-11-23", "FRI#2", "the fourth Monday"),
+        ("2026-11-24", "FRI#2", "the fourth and last Tuesday"),
+        ("2026-11-29", "FRI#2", "the fifth and last Sunday"),
+    ],
+)
+def test_a_weekday_is_described_by_its_place_in_the_month_if_the_expression_asks(
+    day: str, weekdays: str, words: str
+) -> None:
+    check = CronExpression(f"0 9 * * {weekdays}").describe(datetime.fromisoformat(day))[4]
+    assert check.value == words
+
+
+def test_the_last_two_days_of_a_leap_year_are_found() -> None:
+    assert CronExpression("0 0 L-1,L DEC *").latest(START, datetime.fromisoformat("2029-01-01")) == (
+        datetime.fromisoformat("2028-12-31"),
+        6,
+    )
+
+
+def test_a_new_years_day_belongs_to_the_new_year_alone() -> None:
+    before, after = map(datetime.fromisoformat, ("2023-12-01", "2024-02-01"))
+    assert CronExpression("0 0 1 JAN MON#1").latest(before, after) == (datetime.fromisoformat("2024-01-01"), 1)
+
+
 def test_a_numeric_weekday_is_still_one_with_two_readings() -> None:
     expression = CronExpression("0 9 * * 4L,1#2")
     assert expression.uses_numeric_weekday

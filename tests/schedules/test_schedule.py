@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
@@ -11,16 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jarvis_trio.errors import CronError, ScheduleError
+from jarvis_trio.models import ScheduledTask
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.cron_slots import Cron
 from jarvis_trio.schedules.interval import SHORTEST, Interval, interval_config
-from jarvis_trio.schedules.kind import TICK, Schedule
+from jarvis_trio.schedules.kind import TICK, Schedule, SetBack
 from jarvis_trio.schedules.once import Once
 from jarvis_trio.schedules.schedule import (
     calculate_next_run,
     catch_up,
+    is_of_another_zone,
+    is_over,
     parse_schedule,
     slots_between,
+    stored_next_run,
     task_schedule,
     task_zone,
 )
@@ -406,6 +411,7 @@ def test_each_kind_of_schedule_says_when_it_runs_and_how_it_is_asked_for(
 @pytest.mark.parametrize(
     ("step", "config"),
     [
+        (timedelta(days=1), {"days": 1}),
         (timedelta(days=2), {"days": 2}),
         (timedelta(hours=36), {"hours": 36}),
         (timedelta(minutes=90), {"minutes": 90}),
@@ -417,3 +423,63 @@ def test_an_interval_is_written_in_the_largest_unit_that_it_is_a_whole_number_of
     step: timedelta, config: dict[str, float]
 ) -> None:
     assert interval_config(step) == config
+
+
+def test_an_interval_of_whole_units_is_written_without_a_fraction() -> None:
+    assert json.dumps(interval_config(timedelta(minutes=5))) == '{"minutes": 5}'
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [("2026-03-02T09:00", denver(2026, 3, 2, 9)), ("2026-03-02T09:00+00:00", START), ("soon", None), (None, None)],
+)
+def test_the_next_run_of_a_row_is_local_to_the_machine_or_none(text: str | None, instant: datetime | None) -> None:
+    assert stored_next_run(a_task(next_run_at=text), DENVER) == instant
+
+
+@pytest.mark.parametrize("now", [START + HOUR, START + 2 * HOUR])
+def test_a_next_run_that_is_due_counts_in_whichever_zone_it_is_a_slot(now: datetime) -> None:
+    text = (START + HOUR).astimezone(TOKYO).isoformat()
+    task, schedule = a_task(cron="0 19 * * *", next_run_at=text), NINE_IN_DENVER
+    assert is_of_another_zone(task, schedule, START + HOUR, START)
+    assert not is_of_another_zone(task, schedule, START + HOUR, now)
+
+
+@pytest.mark.parametrize(
+    ("at", "done", "over"), [("09:00", {"09:00"}, True), ("09:00", set(), False), ("10:00", {"09:00"}, False)]
+)
+def test_a_task_with_a_single_time_is_over_when_that_slot_is(at: str, done: set[str], over: bool) -> None:
+    task = a_task(at=f"2026-03-02T{at}")
+    assert is_over(task, UTC, lambda asked, slot: asked is task and f"{slot:%H:%M}" in done) is over
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        a_task(at="2026-03-02T09:00", next_run_at="2026-03-02T10:00"),
+        a_task(every={"minutes": 5}),
+        a_task(every={"minutes": 0}),
+    ],
+    ids=["moved", "recurring", "without a schedule"],
+)
+def test_a_task_that_may_run_again_is_not_over(task: ScheduledTask) -> None:
+    assert is_over(task, UTC, lambda asked, slot: True) is False
+
+
+def test_a_single_time_is_over_by_the_machines_zone() -> None:
+    seen: list[datetime] = []
+    is_over(a_task(at="2026-03-02T09:00"), DENVER, lambda task, slot: bool(seen.append(slot)))
+    assert seen == [denver(2026, 3, 2, 9)]
+
+
+END_OF_CALENDAR = datetime(9999, 6, 1, tzinfo=UTC)
+YEARLY = Cron(CronExpression("0 0 1 JAN *"), UTC)
+
+
+def test_new_rules_of_a_zone_leave_no_slot_after_the_end_of_the_calendar() -> None:
+    assert YEARLY.reread(END_OF_CALENDAR) is None
+
+
+def test_a_clock_that_is_set_back_and_comes_to_no_further_slot_leaves_the_queued_one() -> None:
+    clock = SetBack(END_OF_CALENDAR, HOUR, None, never)
+    assert YEARLY.set_back(END_OF_CALENDAR + HOUR, clock) == END_OF_CALENDAR + HOUR
