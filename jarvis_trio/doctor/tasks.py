@@ -36,7 +36,8 @@ _TROUBLE_FIXES = {
     TroubleKind.HELD: _RESUME,
     TroubleKind.SET_ASIDE: _EDIT,
     TroubleKind.REFUSED: "drop the trigger or CHECK of another program that refuses it: sqlite3 MEMORY_DB_PATH .schema",
-    TroubleKind.NO_HANDLER: "install what brings that handler, or choose another: jarvis-trio edit {} --handler TYPE",
+    TroubleKind.NO_HANDLER: "install what brings that handler and restart the daemon, or choose another:"
+    " jarvis-trio edit {} --handler TYPE",
 }
 _OTHER_TIME = "if that matters, give it another time: jarvis-trio edit {}"
 _DELIVERY = "jarvis-trio edit {} --deliver CHANNEL --deliver-config JSON"

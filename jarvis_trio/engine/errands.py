@@ -89,7 +89,8 @@ class Errands:
                 if task is None:
                     raise JarvisError("the task was removed")
                 if task.handler_type not in self._known:
-                    raise JarvisError(f"no handler of type {task.handler_type!r} is installed where the daemon runs")
+                    says = f"no handler of type {task.handler_type!r} is installed where the daemon runs"
+                    raise JarvisError(says, fix="install the package that brings it, and restart the daemon")
                 claim = self._claims.claim_manually(task, now)
                 if not self._store.requests.answer(request.id, now, run_id=claim.run_id):
                     raise _Withdrawn

@@ -93,7 +93,9 @@ def test_what_cannot_run_is_refused_and_leaves_no_row(store: MemoryStore, make_e
     stranger = store.store_scheduled_task(a_task("stranger", handler="dance"))
     number = ask_run(store, stranger)
     assert not willing(make_engine).obey_run()
-    assert "no handler of type 'dance'" in (answer(store, number).refusal or "")
+    refusal = answer(store, number).refusal or ""
+    assert "no handler of type 'dance'" in refusal
+    assert "restart the daemon" in refusal
     assert store.runs.list_runs() == []
 
 
