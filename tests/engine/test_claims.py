@@ -83,7 +83,7 @@ def test_missed_slots_collapse_into_one_late_run_with_the_count_of_the_others(
     assert (run.scheduled_for, run.collapsed, run.started_at) == (START + 30 * MINUTE, 5, START + 33 * MINUTE)
     clock.advance(minutes=2)
     assert tick(engine) == [("job", "executed")]
-    assert store.runs.list_runs()[0].scheduled_for == START + 35 * MINUTE
+    assert [(run.scheduled_for, run.collapsed) for run in store.runs.list_runs()[:1]] == [(START + 35 * MINUTE, 0)]
 
 
 @pytest.mark.law(3)
@@ -715,3 +715,27 @@ def test_a_slot_that_has_a_row_already_is_not_told_to_be_missed(
     assert tick(engine) == []
     assert history(store) == [(START + 5 * MINUTE, 1, "skipped")]
     assert store.troubles.list_troubles() == []
+
+
+@pytest.mark.law(2)
+def test_a_single_slot_that_has_a_row_already_leaves_the_queue(
+    store: MemoryStore, engine: SchedulerEngine, due: Due, clock: FakeClock
+) -> None:
+    task = due(at="2026-03-02T09:05")
+    store.runs.record_unrun(task, START + 5 * MINUTE, RunStatus.SKIPPED, "by another process", at=clock.now())
+    assert tick(engine) == []
+    assert engine.next_due_at() is None
+
+
+@pytest.mark.law(2)
+def test_the_log_tells_once_what_a_dead_process_left_and_cannot_be_ended(
+    make_engine: MakeEngine, interrupted: Callable[..., None], clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    interrupted()
+    engine = make_engine(end_orphans=lambda owner: [Survivor(17, None, lambda: True)])
+    for _ in range(2):
+        engine.evaluate_due_tasks()
+        clock.advance(seconds=1)
+    assert [said for said in caplog.messages if "cannot be ended" in said] == [
+        "PID 17, which process dead 0 left, cannot be ended; until it is gone its task does not start again"
+    ]

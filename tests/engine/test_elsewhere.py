@@ -166,3 +166,12 @@ def test_a_run_keeps_the_place_that_its_task_had_when_it_began(laptop: MemorySto
     engine.evaluate_due_tasks()
     laptop.update_scheduled_task(1, policy='{"on": "laptop"}')
     assert [run.place for run in laptop.runs.list_runs()] == ["mac"]
+
+
+@pytest.mark.law(4)
+def test_a_task_whose_policy_makes_no_sense_is_set_aside_also_if_its_handler_is_not_here(
+    laptop: MemoryStore, fleet: Fleet
+) -> None:
+    laptop.store_scheduled_task(replace(a_task(handler="brief"), policy="rubbish"))
+    assert tick(engine_of(laptop, fleet)) == []
+    assert [trouble.kind for trouble in laptop.troubles.list_troubles()] == [TroubleKind.SET_ASIDE]

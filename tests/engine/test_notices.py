@@ -12,16 +12,18 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.deliveries import PAUSES, AlertChannel
 from jarvis_trio.engine.notices import Notices
-from jarvis_trio.models import ScheduledTask, require_id
+from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import START, Channel, FakeClock, MakeEngine, a_task, fail
 
+DENVER = ZoneInfo("America/Denver")
 SECRET = "hunter2"
 ALERTS = AlertChannel("apprise", f'{{"urls": ["json://me:{SECRET}@example.org"]}}')
 
@@ -60,13 +62,14 @@ def test_a_message_that_cannot_be_sent_is_tried_again_with_growing_pauses_and_th
     channel: Channel,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    due(at="2026-03-02T09:05:00", delivery_channel="email", delivery_config='{"to": "me@example.org"}')
+    clock.machine_zone = DENVER
+    due(at="2026-03-02T09:05:00+00:00", delivery_channel="email", delivery_config='{"to": "me@example.org"}')
     channel.broken = True
     telling.evaluate_due_tasks()
     for attempt, pause in enumerate(PAUSES, start=1):
         told = account(store)
         assert (told["status"], told["attempts"], told["error"]) == ("failed", attempt, "email: the server is away")
-        assert told["again_at"] == (clock.now() + pause).isoformat()
+        assert told["again_at"] == (clock.now() + pause).astimezone(DENVER).isoformat()
         clock.advance(seconds=pause.total_seconds() - 1)
         telling.evaluate_due_tasks()
         assert account(store) == told
@@ -223,6 +226,27 @@ def test_a_task_that_flaps_tells_at_once_twice_and_then_once_an_hour_with_the_co
     assert channel.sent[-1][2].result == (
         "in trouble since Mon 2026-03-02 10:05 UTC; 12 changes since Mon 2026-03-02 09:15 UTC"
     )
+
+
+@pytest.mark.law(5)
+def test_the_times_in_messages_are_local_to_the_machine(store: MemoryStore, clock: FakeClock, channel: Channel) -> None:
+    clock.machine_zone = DENVER
+    notices = Notices(store, clock, channel, ALERTS)
+    task = store.store_scheduled_task(a_task())
+    for kind in (TroubleKind.SET_ASIDE, TroubleKind.FAILING, TroubleKind.MISSED):
+        notices.trouble(task, kind, "no net", START)
+    notices.scheduled_again(task, START)
+    clock.advance(hours=1)
+    while notices.deliveries.deliver_due():
+        pass
+    assert [(message.result, message.timestamp) for _, _, message in channel.sent] == [
+        ("no net", "2026-03-02T02:00:00-07:00"),
+        ("no net", "2026-03-02T02:00:00-07:00"),
+        (
+            "set aside since Mon 2026-03-02 02:00 MST; 2 changes since Mon 2026-03-02 02:00 MST",
+            "2026-03-02T02:00:00-07:00",
+        ),
+    ]
 
 
 def test_what_a_flapping_task_says_last_is_how_it_stands(

@@ -687,6 +687,40 @@ def test_what_was_set_aside_and_is_fixed_has_to_succeed_within_its_time_again(
     assert engine.next_due_at() == START + timedelta(hours=1)  # by when it has to succeed
 
 
+@pytest.mark.law(3)
+def test_a_task_that_is_held_leaves_the_queue_with_its_retries_until_it_is_held_no_longer(
+    store: MemoryStore, engine: SchedulerEngine
+) -> None:
+    task = store.store_scheduled_task(a_task())
+    store.troubles.begin_trouble(require_id(task), TroubleKind.HELD, "somebody moved it", START)
+    store.queue.enqueue_retry(task, START, 2, START + MINUTE)
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() is None
+
+    store.troubles.end_troubles(require_id(task), [TroubleKind.HELD])
+    store.queue.unsettle(task)
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == START + 5 * MINUTE
+
+
+@pytest.mark.law(3)
+def test_a_task_that_waits_for_its_handler_keeps_its_next_run_and_its_retries_when_its_row_is_touched(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes
+) -> None:
+    task = store.store_scheduled_task(a_task(handler="brief", next_run_at=START.isoformat()))
+    engine = make_engine()
+    engine.evaluate_due_tasks()
+    store.queue.enqueue_retry(task, START - MINUTE, 2, START + 3 * MINUTE)
+    store.update_scheduled_task(require_id(task), description="by another program")
+    clock.advance(minutes=1)
+    engine.evaluate_due_tasks()
+    assert engine.next_due_at() == START + 3 * MINUTE, "of the slot nothing is left in the queue"
+
+    clock.advance(minutes=5)
+    make_engine({"brief": notes}).evaluate_due_tasks()
+    assert set(notes.slots) == {START - MINUTE, START + 5 * MINUTE}
+
+
 def test_what_is_set_aside_has_no_time_to_succeed_in(
     store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, other: sqlite3.Connection
 ) -> None:
