@@ -347,6 +347,26 @@ def test_after_the_database_has_undone_a_transaction_nothing_of_it_is_written_al
     assert store.notes.note("later") == "c"
 
 
+@pytest.mark.sqlite
+@pytest.mark.law(3)
+def test_a_transaction_that_the_database_has_undone_is_told_at_its_end_and_the_next_one_is_written(
+    store: MemoryStore, other: sqlite3.Connection
+) -> None:
+    other.execute("CREATE TRIGGER theirs BEFORE INSERT ON facts BEGIN SELECT RAISE(ROLLBACK, 'no'); END")
+
+    def look_away() -> None:
+        with store.transaction():
+            store.notes.remember("before", "a")
+            with pytest.raises(ConflictError):
+                store.write("INSERT INTO facts (category, key) VALUES ('a', 'b')")
+
+    with pytest.raises(StoreError, match="undone"):
+        look_away()
+    with store.transaction():
+        store.notes.remember("later", "c")
+    assert [store.notes.note(key) for key in ("before", "later")] == [None, "c"]
+
+
 def test_the_engine_runs_on_the_clock_of_its_store(path: Path) -> None:
     clock, notes = FakeClock(), Notes()
     with MemoryStore(path, clock=clock) as store:
