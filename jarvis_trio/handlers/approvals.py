@@ -257,7 +257,8 @@ def _refusal_of_command(command: Command, program: Path, entries: Mapping[str, A
     if any(entry["program"] == str(program) and _pin_fits(entry, program) for entry in same):
         return None
     if any(entry["program"] == str(program) for entry in same):
-        return NotApprovedError(f"{shown(program)} was replaced since it was approved", fix=_fix(command, program))
+        fix = _fix(command, program, exactly=True, pin=True)
+        return NotApprovedError(f"{shown(program)} was replaced since it was approved", fix=fix)
     if same:
         says = f"{printable(command.words[0])} is {shown(program)} now; approved was {printable(same[0]['program'])}"
         return NotApprovedError(says, fix=_fix(command, program))
@@ -281,7 +282,7 @@ def _refusal_of_executable(
     if entry is None or (command.by_agent and not entry.get("for_agents")):
         return otherwise
     if not _pin_fits(entry, program):
-        fix = f"if that was an upgrade: jarvis-trio allow {shown(program)}"
+        fix = f"if that was an upgrade: {_allow(program, pin=True, for_agents=bool(entry.get('for_agents')))}"
         return NotApprovedError(f"{shown(program)} was replaced since it was approved", fix=fix)
     exactly = _fix(command, program, exactly=True)
     if command.by_agent and command.secrets:
@@ -296,12 +297,18 @@ def _refusal_of_executable(
     return None
 
 
-def _fix(command: Command, program: Path, *, exactly: bool = False) -> str:
-    path = f"with any arguments: jarvis-trio allow {shown(program)}"
+def _fix(command: Command, program: Path, *, exactly: bool = False, pin: bool = False) -> str:
+    path = f"with any arguments: {_allow(program, pin=pin, for_agents=command.by_agent)}"
     if not command.task:
         return f"to approve it {path}"
-    task = f"to approve exactly this command: jarvis-trio allow --task {shown(command.task)}"
+    task = f"to approve exactly this command: jarvis-trio allow {'--pin ' if pin else ''}--task {shown(command.task)}"
     return task if exactly or runs_anything(program) else f"{task}; or {path}"
+
+
+def _allow(program: Path, *, pin: bool, for_agents: bool) -> str:
+    """What to type to approve an executable, no more widely than it has to be."""
+    options = "".join(option for option, wanted in (("--pin ", pin), ("--for-agents ", for_agents)) if wanted)
+    return f"jarvis-trio allow {options}{shown(program)}"
 
 
 def _entry(command: Command, program: Path) -> Entry:

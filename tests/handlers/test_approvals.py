@@ -89,10 +89,14 @@ def test_a_pinned_executable_that_was_replaced_is_refused_until_it_is_approved_a
     approvals.allow(script, pin=True)
     assert approvals.executables() == (ApprovedExecutable(script, pinned=True),)
     write_script(script, "#!/bin/sh\necho evil\n")
-    with pytest.raises(NotApprovedError, match=r"was replaced since it was approved; .*: jarvis-trio allow"):
+    with pytest.raises(NotApprovedError, match=f"was replaced .*; .*: jarvis-trio allow --pin {script}$"):
         check(approvals, script)
     approvals.allow(script, pin=True)
     assert check(approvals, script) == script
+    approvals.allow(script, pin=True, for_agents=True)
+    write_script(script, "#!/bin/sh\necho worse\n")
+    with pytest.raises(NotApprovedError, match=f"was replaced .*; .*: jarvis-trio allow --pin --for-agents {script}$"):
+        check(approvals, script)
 
 
 def test_the_same_content_restored_from_a_backup_stays_approved(
@@ -358,8 +362,8 @@ def test_a_pinned_command_does_not(approvals: Approvals, script: Path) -> None:
     approvals.allow_command(command(script, "--all"), "", pin=True)
     assert [entry.pinned for entry in approvals.commands()] == [True]
     write_script(script, "#!/bin/sh\necho evil\n")
-    with pytest.raises(NotApprovedError, match="was replaced since it was approved"):
-        check(approvals, script, "--all")
+    with pytest.raises(NotApprovedError, match=r"was replaced .*; .*: jarvis-trio allow --pin --task job$"):
+        check(approvals, script, "--all", task="job")
 
 
 def test_a_command_that_was_changed_behind_its_tasks_back_says_what_it_is_now(
@@ -432,7 +436,7 @@ def test_what_an_agent_makes_needs_an_executable_for_agents_or_the_exact_command
     approvals: Approvals, script: Path
 ) -> None:
     approvals.allow(script)
-    with pytest.raises(NotApprovedError, match="not approved to run"):
+    with pytest.raises(NotApprovedError, match=f"not approved to run; .*: jarvis-trio allow --for-agents {script}$"):
         check(approvals, script, "a", by_agent=True)
     approvals.allow_command(command(script, "a"), "")
     assert check(approvals, script, "a", by_agent=True) == script
