@@ -38,6 +38,8 @@ class Engine(Protocol):
     - `allows_concurrent_ticks = True`. Up to `max_concurrent_ticks` calls then overlap.
     - `tell_due = None`. The daemon sets it to a function, which the engine calls in each tick as
       soon as it has claimed work, with what is due next. Then it is not asked meanwhile.
+    - `let_run(at_once)`, which the daemon calls before the first tick: that many runs may be
+      under way at once. A tick may then have several, and the ticks share the number.
     - `running() -> list[tuple[str, datetime]]`, the names of what runs, for the log.
     - `finish()`, which is called at the end, when the last tick has ended.
     - `deliver_due() -> bool`, which sends one message and says whether there was one to send.
@@ -121,6 +123,11 @@ class TotalEngine:
         """Have `due` called with what is due next, in the engine's thread; it may raise."""
         with suppress(BaseException):  # border of law 4: an engine with slots refuses
             self._engine.tell_due = lambda at: due(self._instant(at))  # type: ignore[attr-defined]  # any object
+
+    def let_run(self, at_once: int) -> None:
+        """Let the engine have that many runs under way at once, if it wants to know."""
+        with suppress(BaseException):  # border of law 4: whatever it does about that, it ticks
+            self._engine.let_run(at_once)  # type: ignore[attr-defined]  # any object
 
     def deliver(self) -> bool:
         """Send one message. Returns whether there was one to send; False if the engine raised."""

@@ -62,7 +62,8 @@ class JarvisDaemon:
         tick_interval: seconds, the longest sleep between two ticks.
         engine: the engine to tick.
         clock: another clock than the store's, for the sleep until the next slot and for the log.
-        max_concurrent_ticks: how many ticks of a willing engine may overlap.
+        max_concurrent_ticks: how many ticks of a willing engine may overlap, and how many runs of
+            an engine that lets a tick have several may be under way.
         run_sync: how an engine call is awaited, by default in a worker thread.
             Simulations run it inline: trio's autojump clock does not see threads
             (trio#456).
@@ -85,6 +86,8 @@ class JarvisDaemon:
         self._clock = clock or _clock_of(memory_store)
         self._asked = TotalEngine(self.engine, self._clock.zone)
         places = max_concurrent_ticks if self._asked.overlaps else 1
+        if run_sync is None:
+            self._asked.let_run(places)
         # One thread more than ticks, for the question what is due next.
         limiter = trio.CapacityLimiter(places + 1)
         self._run_sync = run_sync or functools.partial(trio.to_thread.run_sync, limiter=limiter)

@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.punctual import Punctual
-from jarvis_trio.engine.runner import Runner
+from jarvis_trio.engine.runner import Call, Runner, Threads
 from jarvis_trio.models import (
     Claim,
     Handler,
@@ -34,7 +34,7 @@ class Calls:
         clock: what the time is.
         zone: the machine's zone.
         handlers: the callables by handler type.
-        runner: calls a handler within its time limit.
+        runner: calls a handler within its time limit; `Threads` does so beside the caller.
         timeout: the limit of a task that sets none.
         lead: how long a claim may lie before its slot's time.
     """
@@ -57,8 +57,17 @@ class Calls:
         self._timeout = timeout
         self._lead = lead
 
-    def call(self, claim: Claim, context: HandlerContext) -> Outcome:
-        """Call the handler of a claimed run, at its time; returns how that ended."""
+    @property
+    def overlap(self) -> bool:
+        """Whether a call goes on beside the thread that has started it."""
+        return isinstance(self._runner, Threads)
+
+    def start(self, claim: Claim, context: HandlerContext, over: Callable[[], object]) -> Call | Outcome:
+        """Have the handler of a claimed run called, at its time.
+
+        Returns the call, which goes on, and calls `over` in its thread as soon as the handler has
+        returned; or how the call ended, if it is over already.
+        """
         kind = claim.task.handler_type
         if kind not in self._handlers:  # a run by hand, or a retry of a task that was edited meanwhile
             return Outcome(RunStatus.ERROR, reason=f"no handler of type {kind!r} is installed")
@@ -67,6 +76,9 @@ class Calls:
             # No longer than the lead, whatever the wall clock says: it can be set in between.
             wait = min(ahead, self._lead).total_seconds()
             handler = Punctual(handler, self._clock.monotonic, self._clock.monotonic() + wait)
+
+        if isinstance(self._runner, Threads):
+            return self._runner.start(handler, claim.task, context, over)
         return self._runner(handler, claim.task, context)
 
     def context(self, claim: Claim) -> HandlerContext:

@@ -110,13 +110,13 @@ class TaskRefusedError(Exception):
 class Decision(NamedTuple):
     """What was decided.
 
-    `claim` is what is to run, if anything; `unrun` what is not run; `more` says whether more may
-    be due although nothing was claimed. `early_at` is when the head of the queue is due, if it
-    was looked at ahead of its time and has to wait for it.
+    `claims` is what is to run; `unrun` what is not run; `more` says whether more may be due
+    although there was a place for it. `early_at` is when the head of the queue is due, if it was
+    looked at ahead of its time and has to wait for it.
     """
 
-    claim: Claim | None
-    unrun: list[Unrun]
+    claims: Sequence[Claim]
+    unrun: Sequence[Unrun]
     more: bool = False
     early_at: datetime | None = None
 
@@ -158,34 +158,40 @@ class Claims:
         self._survivors: dict[str, Sequence[Survivor]] = {}
         self._recovering = threading.Lock()
 
-    def decide(self, now: datetime, started_at: datetime, lead: timedelta = timedelta(0)) -> Decision:
+    def decide(self, now: datetime, started_at: datetime, lead: timedelta = timedelta(0), places: int = 1) -> Decision:
         """Claim what has been due the longest at `now`; call it in a transaction.
 
         A slot whose time comes within the `lead` is claimed ahead of it, unless there is a reason
-        to wait: its task still runs, say. Its run then starts at its time.
+        to wait: its task still runs, say. Its run then starts at its time. At most as many are
+        claimed as there are `places`, so that each of them starts at once.
 
         On the way, rows that were changed are read, and slots that are not to run are
         recorded as missed or skipped. Raises TaskRefusedError if the database refuses the rows
         of a task; the next call passes that task over.
         """
+        claims: list[Claim] = []
         unrun: list[Unrun] = []
         has_passed = False
         for _ in range(self._limits.decided_at_once):
             due = self._store.queue.head(now + lead, self._refusals.passed_over(), shared=self._peers.may_share)
+            if due is not None and claims and any(claim.task.id == due.task.id for claim in claims):
+                break  # whether its next slot meets a run is seen when this one has begun
             decided = None if due is None else self._decide_on(due, now, started_at)
-            if isinstance(decided, Claim):
-                return Decision(decided, unrun)
             if due is None or decided is Passed.EARLY:
                 break
-            if isinstance(decided, Unrun):
+            if isinstance(decided, Claim):
+                claims.append(decided)
+                if len(claims) == places:
+                    return Decision(claims, unrun)
+            elif isinstance(decided, Unrun):
                 unrun.append(decided)
             else:
                 has_passed = True
 
-        if has_passed:
+        if has_passed and not claims:
             self._planner.note_clock(now)
         early_at = due.due_at if due is not None and decided is Passed.EARLY else None
-        return Decision(None, unrun, more=due is not None and early_at is None, early_at=early_at)
+        return Decision(claims, unrun, more=due is not None and early_at is None, early_at=early_at)
 
     def _decide_on(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:
         """Decide, so that a row that is refused hurts its own task only (law 4).

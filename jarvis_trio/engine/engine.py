@@ -8,6 +8,7 @@ Guarantees:
 - A tick claims only what is due at the instant at which it began, so it ends however fast new
   work comes due.
 - A claim that a tick has made is run, and its outcome is recorded or kept, before the tick returns.
+- A claim is made only if there is a place for its run, so what is recorded as running runs.
 - A tick that raises has started nothing that is not recorded or kept.
 
 This code assumes that the store serialises the threads of this process, and that a call of the
@@ -20,7 +21,9 @@ The races, each with what decides it:
    the queue is, so the next look sees another counter and asks again.
 3. Two ticks notice one change of the zone or of the clock. Under the guard the first one takes
    note of it, so the second one sees nothing new.
-4. The outcome of a run cannot be written. It is kept in memory, and the row stays `running`: the
+4. A tick finds all places taken as one is given back. Under the guard of `Places` either it gets
+   that place, or whoever gives it back tells the loop, which starts another tick.
+5. The outcome of a run cannot be written. It is kept in memory, and the row stays `running`: the
    task does not start again, and every later tick tries to write it.
 """
 
@@ -29,7 +32,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,6 +40,7 @@ from random import Random
 from typing import Any
 
 from jarvis_trio.clock import Clock
+from jarvis_trio.engine.attempts import Attempts, Present, UnderWay
 from jarvis_trio.engine.calls import Calls
 from jarvis_trio.engine.claims import Claims, Decision, TaskRefusedError
 from jarvis_trio.engine.equipment import equip
@@ -46,13 +50,12 @@ from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.outcomes import Ended, Outcomes
 from jarvis_trio.engine.peers import Peers
+from jarvis_trio.engine.places import Places
 from jarvis_trio.engine.planner import Planner
 from jarvis_trio.engine.refusals import Refusals
 from jarvis_trio.engine.results import Results
-from jarvis_trio.engine.runlog import log_start
 from jarvis_trio.engine.runner import Runner, run_in_thread
 from jarvis_trio.engine.running import Running
-from jarvis_trio.engine.turns import Turn, Turns
 from jarvis_trio.engine.wallclock import CLOCK_SLACK, WallClock
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import ConflictError, StoreError
@@ -60,8 +63,6 @@ from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.models import (
     Claim,
     Handler,
-    Outcome,
-    RunStatus,
 )
 from jarvis_trio.notation.instants import as_utc, duration_text
 from jarvis_trio.notation.text import error_text
@@ -85,8 +86,7 @@ _START = timedelta(seconds=10)
 _KEPT_LOOK = timedelta(seconds=0.5)
 """How often it tries."""
 
-Present = Callable[[], datetime]
-"""What the time is (aware UTC)."""
+_NOTHING = Decision((), ())
 
 
 class SchedulerEngine:
@@ -108,8 +108,9 @@ class SchedulerEngine:
             instant. 0 in simulations: a claim takes no time there.
 
     Attributes:
-        tell_due: called after the first claim of each tick, in its thread, with what is due next
-            (aware UTC, or None). A loop sets it; then it need not ask.
+        tell_due: called in a tick, in its thread, with what is due next (aware UTC, or None): as
+            soon as it has made its claims and has left places for another tick. A loop sets it;
+            then it need not ask.
     """
 
     allows_concurrent_ticks = True
@@ -164,7 +165,8 @@ class SchedulerEngine:
         self._zone: str | None = None
         self._stopped_at: float | None = None
         self._loads_after: float | None = self._clock.monotonic() + _START.total_seconds()
-        self._turns = Turns(lambda: self._stopped_at is not None)
+        self._attempts = Attempts(notices, self._calls, self._peers, self._running)
+        self._places = Places()
 
     def _make_claims(self, limits: Limits) -> Claims:
         return Claims(
@@ -178,8 +180,17 @@ class SchedulerEngine:
             self._refusals,
         )
 
+    def let_run(self, at_once: int) -> None:
+        """Let all ticks together have that many runs under way at once, from the next tick on.
+
+        Until then a tick runs one task after the other, however many ticks there are. So it
+        does in any case if the runner calls handlers in the tick's own thread.
+        """
+        if self._calls.overlap:
+            self._places = Places(at_once)
+
     def evaluate_due_tasks(self, now: datetime | None = None) -> list[dict[str, Any]]:
-        """One tick: run what is due, one task after the other, until nothing is.
+        """One tick: run what is due, until nothing is.
 
         What is due is fixed when the tick starts. Several threads may each be in a tick; a
         task is run by one of them.
@@ -250,7 +261,9 @@ class SchedulerEngine:
 
     def run_claimed(self, claim: Claim) -> dict[str, Any]:
         """Make a claimed run, to its end. Returns as `run_now` does."""
-        ended = self._run(claim, self._clock.now)
+        run = UnderWay(self._attempts, self._clock.now, Places())
+        run.begin([claim])
+        [ended] = run.wait()
         self._outcomes.record(ended)
         report = self._results.of_run(ended, waits_for_delivery=self.delivers_itself)
         if self.delivers_itself:
@@ -378,46 +391,62 @@ class SchedulerEngine:
         return ahead.slot_at - lead
 
     def _run_due(self, instant: datetime, present: Present, lead: timedelta) -> list[dict[str, Any]]:
-        """Claim and run one task after the other.
+        """Claim and run what is due, as much at once as there are places.
 
-        The outcome of one and the claim of the next are one transaction: half the commits.
+        The outcomes of some and the claims of the next are one transaction: each commit waits for
+        the disk.
         """
-        turn = self._turns.join()
+        runs = UnderWay(self._attempts, present, self._places)
         try:
-            return self._run_in_turn(turn, instant, present, lead)
+            return self._work_off(runs, instant, present, lead)
+        except Exception:
+            while runs:
+                for ended in runs.wait():
+                    self._outcomes.record(ended)
+            raise
         finally:
-            turn.leave()
+            self._give_back(runs)
 
-    def _run_in_turn(self, turn: Turn, instant: datetime, present: Present, lead: timedelta) -> list[dict[str, Any]]:
+    def _work_off(self, runs: UnderWay, instant: datetime, present: Present, lead: timedelta) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = []
-        ended: Ended | None = None
+        ended: list[Ended] = []
         told = False
-        while True:
-            if ended is not None and not turn.take_if_free():
-                self._outcomes.record(ended)  # the tick has to wait, and its run has not
-                results.append(self._result_of(ended))
-                ended = None
-            if ended is None:
-                turn.take()
+        while runs.free:  # at first there may be none: whoever gives a place back tells the loop
             try:
-                step = self._record_and_claim(ended, instant, present, lead)
+                step = self._record_and_claim(ended, runs.free, instant, present, lead)
             except StoreError:
-                if results:
-                    return results  # the next tick says what is wrong
-                raise
+                if not results and not runs:
+                    raise
+                step = _NOTHING  # the next tick says what is wrong
             self._early_at = step.early_at or self._early_at
             self._refusals.tell(present())
-            if ended is not None:
-                results.append(self._result_of(ended))
-            results += [self._results.of_unrun(slot) for slot in step.unrun]
+            for one in ended:
+                results.append(self._result_of(one))
+            for slot in step.unrun:
+                results.append(self._results.of_unrun(slot))
 
-            turn.lend()  # before whoever is told can take his time
-            if step.claim is not None and not told:
-                self._tell()
-                told = True
-            ended = None if step.claim is None else self._run(step.claim, present)
-            if ended is None and not step.more:
-                return results
+            runs.begin(step.claims)
+            told = self._tell_others(runs, step, told=told)
+            if not runs and not step.more:
+                break
+            ended = runs.wait(shortly=step.more and runs.free > 0) if runs else []
+        return results
+
+    def _tell_others(self, runs: UnderWay, step: Decision, *, told: bool) -> bool:
+        """Let other ticks have what this one leaves. Returns whether the loop has been told."""
+        if not step.more and self._give_back(runs):
+            return True
+        if step.claims and not told and self._places.are_free:
+            self._tell()
+            return True
+        return told
+
+    def _give_back(self, runs: UnderWay) -> bool:
+        """Leave to other ticks what is free, and tell the loop if they had nothing."""
+        was_full = runs.give_back()
+        if was_full:
+            self._tell()
+        return was_full
 
     def _result_of(self, ended: Ended) -> dict[str, Any]:
         return self._results.of_run(ended, waits_for_delivery=self.delivers_itself)
@@ -431,26 +460,28 @@ class SchedulerEngine:
         except Exception as error:  # noqa: BLE001  # border of law 4: whatever the loop does, the claim is run
             _logger.error("The loop could not be told what is due next: %s", error_text(error))
 
-    def _record_and_claim(self, ended: Ended | None, instant: datetime, present: Present, lead: timedelta) -> Decision:
+    def _record_and_claim(
+        self, ended: Sequence[Ended], places: int, instant: datetime, present: Present, lead: timedelta
+    ) -> Decision:
         try:
             with self.memory_store.transaction():
-                if ended is not None:
-                    self._outcomes.write(ended)
+                for one in ended:
+                    self._outcomes.write(one)
                 if self._stopped_at is not None:
-                    return Decision(None, [], more=False)
+                    return _NOTHING
                 now = present()  # the wait for the write lock is over
                 # The clock may have been set back since the tick began, so cap the instant at the
                 # present.
-                return self._claims.decide(min(instant, now), now, lead)
+                return self._claims.decide(min(instant, now), now, lead, places)
         except Exception as error:
             # What is in hand is kept whatever the claim met; it was rolled back with it.
-            if ended is not None:
-                self._outcomes.record(ended)
+            for one in ended:
+                self._outcomes.record(one)
             if isinstance(error, TaskRefusedError):
-                return Decision(None, [], more=True)
-            if ended is None or not isinstance(error, StoreError):
+                return _NOTHING._replace(more=True)
+            if not ended or not isinstance(error, StoreError):
                 raise
-            return Decision(None, [], more=isinstance(error, ConflictError))
+            return _NOTHING._replace(more=isinstance(error, ConflictError))
 
     def _is_in_a_hurry(self) -> bool:
         stopped = self._stopped_at
@@ -550,30 +581,6 @@ class SchedulerEngine:
         if jump.back > CLOCK_SLACK:
             _logger.warning("The clock was set back by %s; schedules are read again", duration_text(jump.back))
             self._unless_refused(lambda: self._planner.rewind(jump))
-
-    def _run(self, claim: Claim, present: Present) -> Ended:
-        with suppress(StoreError):  # nobody is told of a start that cannot be noted
-            self._notices.run_started(claim)
-        try:
-            outcome = self._attempt(claim)
-        except Exception as error:  # border of law 4: a claim always ends as a row (MemoryError, say)
-            _logger.error("Task %r could not be started", claim.task.name, exc_info=error)
-            why = f"{type(error).__name__}: {error_text(error)}"
-            outcome = Outcome(RunStatus.ERROR, reason=f"it could not be started: {why}")
-        return Ended(claim, outcome, present())
-
-    def _attempt(self, claim: Claim) -> Outcome:
-        context = self._calls.context(claim)
-        if (refused := self._peers.begin(claim, context)) is not None:
-            return refused
-        log_start(claim)
-        outcome = Outcome(RunStatus.ERROR, reason="the call could not be made")
-        self._running.begin(claim, context)
-        try:
-            outcome = self._calls.call(claim, context)
-        finally:
-            outcome = self._peers.end(claim, self._running.end(claim, outcome))
-        return outcome
 
 
 def _complete(

@@ -1,16 +1,17 @@
-"""Calls one handler and says how it ended, whatever it does (law 4).
+"""Calls handlers and says how each call ended, whatever the handler does (law 4).
 
 Guarantees:
 
 - A call ends as exactly one outcome, whatever the handler raises or returns.
-- The caller waits no longer than the handler's time limit, and its `grace` if it has one.
+- A call has an outcome at the latest at the handler's time limit, and its `grace` if it has one.
 - A callback given to `Outcome.when_over` is called once, after the handler's thread has ended.
 - A thread that makes a call makes no other one until that call has ended.
 - What a handler sets for its thread alone (a context variable, decimal's precision, a mask of
   signals) is gone when the thread makes its next call.
 
-This code assumes that a Python thread cannot be killed, and that `deque` and `SimpleQueue`
-are atomic (docs.python.org, library/queue and library/collections).
+This code assumes that a Python thread cannot be killed, that `deque` and `SimpleQueue` are atomic
+(docs.python.org, library/queue and library/collections), and that one thread asks a call for its
+outcome until it has one.
 
 The races, each with what decides it:
 
@@ -32,9 +33,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Protocol
 
 from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError, StoreClosedError
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, Outcome, RunStatus, ScheduledTask
@@ -45,11 +48,21 @@ from jarvis_trio.notation.text import error_text, storable
 STOP_PATIENCE = timedelta(seconds=5)
 """How long a handler that is told to stop may take at least, before its thread is left alone."""
 
-_LOOK_SECONDS = 0.25
+_LOOK = timedelta(seconds=0.25)
 """How often it is looked whether a handler was told to stop."""
 
 Runner = Callable[[Handler, ScheduledTask, HandlerContext], Outcome]
 """Calls a handler for a task, and returns how that ended; never raises."""
+
+
+class Call(Protocol):
+    """A call of a handler that has begun."""
+
+    def outcome(self) -> Outcome | None:
+        """How the call ended, or was given up; None while it goes on and may go on."""
+
+    def look_in(self) -> float:
+        """In how many seconds to ask for the outcome again, unless the call is over before."""
 
 
 def run_inline(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Outcome:
@@ -58,16 +71,6 @@ def run_inline(handler: Handler, task: ScheduledTask, context: HandlerContext) -
     This is for simulations, which must be exact.
     """
     return call_handler(handler, task, context)
-
-
-def run_in_thread(handler: Handler, task: ScheduledTask, context: HandlerContext) -> Outcome:
-    """Call the handler in another thread, and wait for at most its time limit.
-
-    A thread that outlives the limit is left alone: it is a daemon thread, so it does not hold
-    up the exit. A handler that ends its own work at the limit says by its attribute `grace`
-    (timedelta) how long that may take.
-    """
-    return _threads.run(handler, task, context)
 
 
 class Threads:
@@ -79,14 +82,27 @@ class Threads:
     def __init__(self) -> None:
         self._idle: list[queue.SimpleQueue[_Call]] = []
 
-    def run(self, handler: Handler, task: ScheduledTask, context: HandlerContext) -> Outcome:
+    def __call__(self, handler: Handler, task: ScheduledTask, context: HandlerContext) -> Outcome:
         """Have one of the threads call the handler, and wait for it; see `run_in_thread`."""
-        call = _Call(handler, task, context)
+        over: queue.SimpleQueue[None] = queue.SimpleQueue()
+        call = self.start(handler, task, context, lambda: over.put(None))
+        while (outcome := call.outcome()) is None:
+            with suppress(queue.Empty):
+                over.get(timeout=call.look_in())
+        return outcome
+
+    def start(self, handler: Handler, task: ScheduledTask, context: HandlerContext, over: Callable[[], object]) -> Call:
+        """Have one of the threads call the handler.
+
+        `over` is called, in any thread, as soon as the handler has returned, if the call has not
+        been given up.
+        """
+        call = _Call(handler, task, context, over)
         try:
             self._make(call)
         except RuntimeError as error:  # "can't start new thread"
-            return Outcome(RunStatus.ERROR, reason=f"no thread could be started: {error}")
-        return call.wait()
+            call.end(Outcome(RunStatus.ERROR, reason=f"no thread could be started: {error}"))
+        return call
 
     def _make(self, call: _Call) -> None:
         """Have an idle thread make the call, or else a new one.
@@ -115,73 +131,81 @@ class Threads:
             self._idle.append(calls)
 
 
-_threads = Threads()
-os.register_at_fork(after_in_child=_threads.forget)
+run_in_thread = Threads()
+"""Calls a handler in another thread, and waits for at most its time limit.
+
+A thread that outlives the limit is left alone: it is a daemon thread, so it does not hold up the
+exit. A handler that ends its own work at the limit says by its attribute `grace` (timedelta) how
+long that may take.
+"""
+os.register_at_fork(after_in_child=run_in_thread.forget)
 
 
 class _Call:
     """One call of a handler, between the thread that makes it and the one that waits for it."""
 
-    def __init__(self, handler: Handler, task: ScheduledTask, context: HandlerContext) -> None:
+    def __init__(
+        self, handler: Handler, task: ScheduledTask, context: HandlerContext, over: Callable[[], object]
+    ) -> None:
         self._handler = handler
         self._task = task
         self._context = context
+        self._over = over
+        self._ends_by = time.monotonic() + context.timeout.total_seconds()
+        self._is_pressed = False
         self._guard = threading.Lock()
-        # A bare lock, which `run` releases: an Event is a lock for each wait, made in Python.
-        self._runs = threading.Lock()
-        self._runs.acquire()
+        self._has_returned = False
         self._outcome: Outcome | None = None
         self._release: Callable[[], None] | None = None
 
     def run(self) -> None:
         """Make the call; in the thread that serves it."""
-        outcome = call_handler(self._handler, self._task, self._context)
+        self.end(call_handler(self._handler, self._task, self._context))
 
+    def end(self, outcome: Outcome) -> None:
+        """The handler has returned, or could not be called."""
         with self._guard:
+            is_late = self._outcome is not None
             self._outcome = self._outcome or outcome
-            self._runs.release()
+            self._has_returned = True
             release = self._release
 
+        if not is_late:
+            self._over()
         if release is not None:
             self._context.logger.warning("The handler has ended at last, beyond its time limit")
             release()
 
-    def wait(self) -> Outcome:
-        """Wait for the end of the call or of its time limit, and return the outcome."""
-        if not self._ends_in_time():
-            # Asked only now, since an installed handler is imported by its own first call.
-            grace = getattr(self._handler, "grace", None)
-            patience = grace if isinstance(grace, timedelta) else timedelta(0)
-            if self._context.cancelled.is_set():
-                patience = max(patience, STOP_PATIENCE)
-            self._has_ended_after(patience.total_seconds())
+    def outcome(self) -> Outcome | None:
+        """How the call ended; from its time limit on, that it was given up."""
+        if self._outcome is None and self._is_late():
+            with self._guard:
+                if self._outcome is None:
+                    self._context.cancelled.set()
+                    self._outcome = self._given_up()
+        return self._outcome
 
-        with self._guard:
-            if self._outcome is None:
-                self._context.cancelled.set()
-                self._outcome = self._given_up()
-            return self._outcome
+    def look_in(self) -> float:
+        """The seconds until the time is over, at most until it is looked who was told to stop."""
+        return min(max(self._ends_by - time.monotonic(), 0.0), _LOOK.total_seconds())
 
-    def _ends_in_time(self) -> bool:
-        """Wait for the end of the call.
+    def _is_late(self) -> bool:
+        """Whether the time is over: the limit, and the patience of a handler that ends its work."""
+        now = time.monotonic()
+        if not self._is_pressed and (now >= self._ends_by or self._context.cancelled.is_set()):
+            self._is_pressed = True
+            self._ends_by = now + self._patience().total_seconds()
+        return now >= self._ends_by
 
-        Returns False at the call's time limit, or as soon as the call is told to stop.
-        """
-        deadline = time.monotonic() + self._context.timeout.total_seconds()
-        while (left := deadline - time.monotonic()) > 0:
-            if self._has_ended_after(min(left, _LOOK_SECONDS)):
-                return True
-            if self._context.cancelled.is_set():
-                return False
-        return False
-
-    def _has_ended_after(self, seconds: float) -> bool:
-        """Whether the call ends within that time; once it has, do not ask again."""
-        return self._runs.acquire(timeout=min(max(seconds, 0.0), threading.TIMEOUT_MAX))  # -1 is for ever
+    def _patience(self) -> timedelta:
+        # Asked only now, since an installed handler is imported by its own first call.
+        grace = getattr(self._handler, "grace", None)
+        least = STOP_PATIENCE if self._context.cancelled.is_set() else timedelta(0)
+        return max(grace, least) if isinstance(grace, timedelta) else least
 
     def _when_over(self, release: Callable[[], None]) -> None:
         with self._guard:
-            if self._runs.locked():
+            if not self._has_returned:
                 self._release = release
                 return
         release()

@@ -209,6 +209,21 @@ async def test_overlapping_ticks_reach_their_limit_and_never_exceed_it(
     assert taking.most == 3
 
 
+def test_an_engine_is_told_how_many_runs_it_may_have_under_way() -> None:
+    engine = MagicMock()
+    JarvisDaemon(None, 60, engine=engine, max_concurrent_ticks=3)
+    engine.allows_concurrent_ticks = True
+    JarvisDaemon(None, 60, engine=engine, max_concurrent_ticks=3)
+    assert [call.args for call in engine.let_run.call_args_list] == [(1,), (3,)]
+
+
+@pytest.mark.law(4)
+def test_law_4_an_engine_that_fails_when_it_is_told_is_ticked_all_the_same() -> None:
+    engine = MagicMock()
+    engine.let_run.side_effect = SystemExit(1)
+    assert JarvisDaemon(None, 60, engine=engine).engine is engine
+
+
 @pytest.mark.law(4)
 async def test_work_starts_at_its_instant_while_all_slots_but_one_are_busy(
     autojump_clock: MockClock, world: SimulatedClock

@@ -291,7 +291,7 @@ def test_what_a_handler_sets_for_its_thread_does_not_meet_the_next_one() -> None
 
     threads = Threads()
     for _ in range(50):
-        threads.run(handler, TASK, context())
+        threads(handler, TASK, context())
     assert len({thread for thread, _, _ in found}) < 50, "a thread has made several calls"
     assert {precision for _, precision, _ in found} == {decimal.DefaultContext.prec}
     assert not [blocked for _, _, blocked in found if signal.SIGTERM in blocked]
@@ -409,7 +409,7 @@ def test_without_threads_the_run_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    outcome = Threads().run(lambda task, context: None, TASK, context())  # of which none is idle
+    outcome = Threads()(lambda task, context: None, TASK, context())  # of which none is idle
     assert (outcome.status, "thread" in str(outcome.reason)) == (RunStatus.ERROR, True)
 
 
