@@ -739,3 +739,22 @@ def test_the_log_tells_once_what_a_dead_process_left_and_cannot_be_ended(
     assert [said for said in caplog.messages if "cannot be ended" in said] == [
         "PID 17, which process dead 0 left, cannot be ended; until it is gone its task does not start again"
     ]
+
+
+@pytest.mark.law(4)
+@pytest.mark.sqlite
+def test_the_log_tells_once_that_another_programs_trigger_keeps_a_run_from_its_end(
+    store: MemoryStore,
+    engine: SchedulerEngine,
+    interrupted: Callable[..., None],
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    interrupted()
+    store.write("CREATE TRIGGER theirs BEFORE UPDATE OF live ON task_runs BEGIN SELECT RAISE(ABORT, 'mine'); END")
+    for _ in range(2):
+        engine.evaluate_due_tasks()
+        clock.advance(seconds=1)
+    (told,) = (said for said in caplog.messages if "cannot be ended" in said)
+    assert told.startswith("Run 1 of task 'job' cannot be ended: ")
+    assert "mine" in told

@@ -119,6 +119,7 @@ def test_a_run_by_hand_that_was_cut_off_is_not_run_again(laptop: MemoryStore, fl
     assert tick(engine) == []
     fleet.ends_as = CUT_OFF
     assert engine.run_now("job")["error"] == "laptop was cut off"
+    assert laptop.runs.list_runs()[0].reason == "laptop was cut off"
     assert engine.next_due_at() == START + 5 * MINUTE
 
 

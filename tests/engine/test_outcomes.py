@@ -188,6 +188,7 @@ def test_an_outcome_that_cannot_be_written_is_kept_and_written_later(
         clock.advance(minutes=5)
         assert [result["status"] for result in engine.evaluate_due_tasks()] == ["executed"]
         assert history(store) == [(START + 5 * MINUTE, 1, "running")]
+        assert len(caplog.messages) == 1
         clock.advance(minutes=5)
         with pytest.raises(StoreError):
             engine.evaluate_due_tasks()  # nothing is started that cannot be claimed
@@ -352,3 +353,18 @@ def test_a_run_that_was_taken_for_dead_is_told_to_have_run_twice_if_its_slot_has
     assert [(message.status, message.result) for _, _, message in channel.sent] == [
         ("ran twice", "its run since Mon 2026-03-02 02:05 MST was taken for dead and ended after all: executed")
     ]
+
+
+@pytest.mark.sqlite
+@pytest.mark.law(3)
+def test_law_3_an_outcome_is_written_although_another_programs_trigger_rolls_back_what_its_task_is_told(
+    store: MemoryStore, engine: SchedulerEngine, due: Due, other: sqlite3.Connection
+) -> None:
+    due()
+    other.execute(
+        "CREATE TRIGGER theirs BEFORE UPDATE OF last_result ON scheduled_tasks"
+        " BEGIN SELECT RAISE(ROLLBACK, 'mine'); END"
+    )
+    engine.evaluate_due_tasks()
+    assert history(store) == [(START + 5 * MINUTE, 1, "executed")]
+    assert store.tasks.require_task("job").last_result is None

@@ -839,6 +839,21 @@ def test_law_5_a_slot_that_todays_rules_of_the_zone_no_longer_name_is_moved_and_
     assert notes.slots == [START]
 
 
+@pytest.mark.law(5)
+def test_law_5_a_slot_that_todays_rules_move_on_keeps_its_count_and_follows_further_rules(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock
+) -> None:
+    planned, ten = START + 40 * MINUTE, START + 60 * MINUTE
+    task = store.store_scheduled_task(a_task(cron="0 * * * *", next_run_at=planned.isoformat()))
+    store.queue.settle(task, planned, collapsed=3, origin=planned)
+    clock.advance(minutes=40)
+    engine.evaluate_due_tasks()
+    assert [(slot, origin) for _, slot, origin in store.queue.queued_slots()] == [(ten, ten)]
+    clock.advance(minutes=20)
+    engine.evaluate_due_tasks()
+    assert [(run.scheduled_for, run.collapsed) for run in store.runs.list_runs()] == [(ten, 3)]
+
+
 @pytest.mark.law(4)
 @pytest.mark.sqlite
 def test_law_4_a_row_that_refuses_to_follow_the_clock_keeps_no_other_from_it(

@@ -24,6 +24,7 @@ import pytest
 
 from jarvis_trio.clock import SystemClock, named_zone
 from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import FakeClock, MakeEngine, Notes, a_task, tick
 
@@ -117,6 +118,42 @@ def test_law_2_what_runs_once_does_not_run_again_under_new_rules(
         store.queue.unsettle(task)
         clock.advance(hours=1)
     assert notes.slots == [SIX]
+
+
+@pytest.mark.law(5)
+@pytest.mark.parametrize("schedule", [{"cron": "0 9 * * *"}, {"at": "2026-03-02T09:00"}], ids=str)
+def test_law_5_a_slot_follows_new_rules_and_those_that_take_them_back(
+    exchange: Exchange,
+    store: MemoryStore,
+    make_engine: MakeEngine,
+    clock: FakeClock,
+    notes: Notes,
+    schedule: dict[str, str],
+) -> None:
+    clock.instant = SIX - 5 * HOUR
+    store.store_scheduled_task(a_task(policy={"timezone": ZONE}, **schedule))
+    engine = make_engine()
+    for hours in (3, 2, 3):
+        exchange(hours)
+        engine.evaluate_due_tasks()
+        clock.advance(hours=1)
+    assert engine.next_due_at() == SIX
+    clock.instant = SIX
+    engine.evaluate_due_tasks()
+    assert notes.slots == [SIX]
+
+
+@pytest.mark.law(5)
+def test_law_5_a_watch_sees_that_the_rules_of_a_zone_are_others_now(exchange: Exchange, store: MemoryStore) -> None:
+    exchange(3)
+    watch = ZoneWatch(store)
+    watch.use(ZONE)
+    assert watch.changed(UTC) == []
+    assert watch.are_as_seen(UTC)
+    exchange(2)
+    assert not watch.are_as_seen(UTC)
+    assert watch.changed(UTC) == [ZONE]
+    assert watch.are_as_seen(UTC)
 
 
 @pytest.mark.law(3)
