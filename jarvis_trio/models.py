@@ -279,7 +279,7 @@ POLICY_OPTIONS = (
     PolicyOption("alert_after", "alert_after_seconds", _DURATION, "Alert if it has not succeeded for this long."),
     PolicyOption("alert", "alert_channel", _CHANNEL, "Tell this channel of its failures and recoveries."),
     PolicyOption("alert_config", "alert_config", _CONFIG, "That channel's configuration, a JSON object."),
-    PolicyOption("on", "on", _MACHINE, "Where machines share a database: run on this machine, or on any."),
+    PolicyOption("on", "on", _MACHINE, "In a shared database: run on this machine or label, or on any."),
 )
 """A new option is a field of `Policy`, and a line here."""
 

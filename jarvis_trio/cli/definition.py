@@ -47,7 +47,7 @@ _OPTIONS = (
     _option("--every", "DURATION", "Run at this interval, from now on: 90s, 5m, 1h30m, 2d."),
     _option("--cron", "EXPRESSION", 'Run by a cron expression: "0 9 * * MON-FRI", @daily.'),
     _option("--at", "TIME", 'Run once: 2026-12-01T09:00, "tomorrow 9:00", "friday 9:00", "in 20m".'),
-    _option("--handler", "TYPE", "What runs: alert_eval, webhook_poll, custom, or an installed type.", _TYPE),
+    _option("--handler", "TYPE", "What runs: alert_eval, webhook_poll, custom, remind, or an installed type.", _TYPE),
     _option("--config", "JSON", "The handler's configuration, a JSON object."),
     _option("--shell", "TEXT", "Run this by /bin/sh -c: a pipe, say."),
     _repeatable("--env", "NAME=VALUE", "Give the command this variable; repeatable."),

@@ -1,6 +1,6 @@
 """Ends commands whose daemon no longer can: a process of its own beside the daemon.
 
-Where machines share a database, another one takes over the runs of a daemon that is gone. What a
+If machines share a database, another one takes over the runs of a daemon that is gone. What a
 daemon that was killed or that hangs has left running must be over by then, and only a process
 beside it can see to that.
 
