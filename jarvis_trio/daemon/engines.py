@@ -120,9 +120,18 @@ class TotalEngine:
         return self._ask("next_due_at", self._instant, None, _NOT_SAID)
 
     def tell(self, due: Callable[[datetime | None], object]) -> None:
-        """Have `due` called with what is due next, in the engine's thread; it may raise."""
+        """Have `due` called with what is due next, in the engine's thread; it may raise.
+
+        `delivery_at` is then as of that moment: a run that has ended may have left a message,
+        while a longer one of its tick goes on.
+        """
+
+        def told(at: datetime | None) -> None:
+            self.delivery_at = self.next_delivery_at()
+            due(self._instant(at))
+
         with suppress(BaseException):  # border of law 4: an engine with slots refuses
-            self._engine.tell_due = lambda at: due(self._instant(at))  # type: ignore[attr-defined]  # any object
+            self._engine.tell_due = told  # type: ignore[attr-defined]  # any object
 
     def let_run(self, at_once: int) -> None:
         """Let the engine have that many runs under way at once, if it wants to know."""

@@ -168,7 +168,7 @@ class JarvisDaemon:
             if concern is not None:
                 await concerns.start(concern.run)
         if self._told:
-            self._asked.tell(functools.partial(_in_loop, trio.lowlevel.current_trio_token(), self._ticks.due))
+            self._asked.tell(functools.partial(_in_loop, trio.lowlevel.current_trio_token(), self._hear))
 
     async def _finish(self) -> None:
         """The ticks are over: end the rest, each as it may."""
@@ -185,6 +185,11 @@ class JarvisDaemon:
         if self._watcher is not None and self._asked.is_asked:
             self._watcher.wake()
         return bool(results), self._asked.due_at
+
+    def _hear(self, due_at: datetime | None) -> None:
+        """A tick goes on, and tells what is due beside it."""
+        self._ticks.due(due_at)
+        self._tell_postman()
 
     async def _look(self) -> None:
         """Somebody else wrote the database: act on what is due now."""

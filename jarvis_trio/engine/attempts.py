@@ -63,10 +63,10 @@ class Attempts:
         Returns the attempt if it goes on; `over` is called, in its thread, when its handler has
         returned. Otherwise returns how it ended.
         """
-        with suppress(StoreError):  # nobody is told of a start that cannot be noted
-            self._notices.run_started(claim)
         attempt = Attempt(claim, present, over)
         try:
+            with suppress(StoreError):  # nobody is told of a start that cannot be noted
+                self._notices.run_started(claim)
             outcome = self._start(attempt)
         except Exception as error:  # noqa: BLE001  # border of law 4: a claim always ends as a row (MemoryError, say)
             outcome = _not_started(claim, error)
@@ -162,24 +162,24 @@ class UnderWay:
         return bool(self._going or self._ended)
 
     def give_back(self) -> bool:
-        """Leave to other ticks what is free. Returns whether they had nothing before."""
+        """Leave to other ticks what is free. Returns whether one has gone away without."""
         free, self.free = self.free, 0
         return self._places.give_back(free)
 
     def begin(self, claims: Sequence[Claim]) -> None:
         """Begin the attempts of claims, which are on the disk."""
+        self.free -= len(claims)
         young = []
         for claim in claims:
             begun = self._attempts.begin(claim, self._present, self._over.put)
             if isinstance(begun, Ended):
                 self._ended.append(begun)
             else:
+                self._going.append(begun)
                 young.append(begun)
 
-        self.free -= len(claims)
         if young:
             self._young = young
-            self._going += young
             self._young_until = time.monotonic() + self._moment
 
     def wait(self, *, shortly: bool = False) -> list[Ended]:

@@ -22,7 +22,7 @@ The races, each with what decides it:
 3. Two ticks notice one change of the zone or of the clock. Under the guard the first one takes
    note of it, so the second one sees nothing new.
 4. A tick finds all places taken as one is given back. Under the guard of `Places` either it gets
-   that place, or whoever gives it back tells the loop, which starts another tick.
+   that place, or whoever gives it back hears of it and tells the loop, which starts another tick.
 5. The outcome of a run cannot be written. It is kept in memory, and the row stays `running`: the
    task does not start again, and every later tick tries to write it.
 """
@@ -433,20 +433,25 @@ class SchedulerEngine:
         return results
 
     def _tell_others(self, runs: UnderWay, step: Decision, *, told: bool) -> bool:
-        """Let other ticks have what this one leaves. Returns whether the loop has been told."""
+        """Let other ticks have what this one leaves. Returns whether the loop has been told.
+
+        A tick that waits for runs without a claim in this step has recorded others, from which a
+        retry or a message may follow. To tell of each record was rejected: that is another look
+        at the queue for each run.
+        """
         if not step.more and self._give_back(runs):
             return True
-        if step.claims and not told and self._places.are_free:
+        is_news = (not told and self._places.are_free) if step.claims else (bool(runs) and not step.more)
+        if is_news:
             self._tell()
-            return True
-        return told
+        return told or is_news
 
     def _give_back(self, runs: UnderWay) -> bool:
-        """Leave to other ticks what is free, and tell the loop if they had nothing."""
-        was_full = runs.give_back()
-        if was_full:
+        """Leave to other ticks what is free, and tell the loop if one has gone away without."""
+        was_missed = runs.give_back()
+        if was_missed:
             self._tell()
-        return was_full
+        return was_missed
 
     def _result_of(self, ended: Ended) -> dict[str, Any]:
         return self._results.of_run(ended, waits_for_delivery=self.delivers_itself)

@@ -13,6 +13,7 @@ from jarvis_trio.engine.interrupted import run_again
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.errors import ConflictError, StoreClosedError, StoreError
 from jarvis_trio.models import FAILED, Claim, Outcome, RunStatus, Trigger, require_id, task_policy
+from jarvis_trio.notation.text import error_text
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.runs import Late
 
@@ -53,12 +54,12 @@ class Outcomes:
         """
         try:
             self._write_alone(ended)
-        except StoreError as error:
-            if not again:
-                name = ended.claim.task.name
-                _logger.error("The outcome of task %r is kept, as it cannot be written now: %s", name, error)
+        except Exception as error:  # noqa: BLE001  # border of law 3: also MemoryError, or others that wait are lost
             with self._guard:
                 self._unwritten.append(ended)
+            if not again:
+                name, why = ended.claim.task.name, error_text(error) or type(error).__name__
+                _logger.error("The outcome of task %r is kept, as it cannot be written now: %s", name, why)
 
     def _write_alone(self, ended: Ended) -> None:
         try:

@@ -3,7 +3,7 @@
 Guarantees:
 
 - No more runs are under way than there are places.
-- Whoever gives back a place after all were taken hears so: a tick may have gone away without.
+- Whoever gives a place back hears whether a tick has gone away without one, and hears it once.
 
 This code assumes that a tick gives back what it took.
 """
@@ -23,24 +23,30 @@ class Places:
     def __init__(self, count: int | None = None) -> None:
         self._count = count
         self._free = count or 0
+        self._was_missed = False
         self._guard = threading.Lock()
 
     def take(self) -> int:
-        """Take all that are free, and return how many that are."""
+        """Take all that are free, and return how many that are; whoever gets none goes away."""
         if self._count is None:
             return 1
         with self._guard:
             taken, self._free = self._free, 0
+            self._was_missed = self._was_missed or taken == 0
         return taken
 
     def give_back(self, number: int) -> bool:
-        """Give places back. Returns whether there was none before, and there is one now."""
+        """Give places back. Returns whether somebody has gone away without one since the last time.
+
+        Whether there was none before does not count: a tick that takes all and can do nothing
+        would call the next one, and that one the next.
+        """
         if self._count is None or number == 0:
             return False
         with self._guard:
-            was_full = self._free == 0
+            was_missed, self._was_missed = self._was_missed, False
             self._free += number
-        return was_full
+        return was_missed
 
     @property
     def are_free(self) -> bool:

@@ -202,3 +202,29 @@ async def test_what_the_last_tick_wrote_is_sent_within_the_grace(
     engine.evaluate_due_tasks = last_tick  # type: ignore[method-assign]  # the point
     await daemon.run()
     assert (engine.sent, engine.letters) == ([0], [])
+
+
+@pytest.mark.law(4)
+async def test_law_4_a_message_does_not_wait_for_the_end_of_a_tick_that_goes_on(
+    autojump_clock: MockClock, world: SimulatedClock
+) -> None:
+    """Its tick has a longer run as well, and no file shows what this process writes."""
+
+    class Telling(Writing):
+        allows_concurrent_ticks = True
+        tell_due: Callable[[datetime | None], object] | None = None
+
+    async def long(call: Callable[[], Any]) -> Any:
+        result = call()
+        if call.__name__ == "evaluate" and trio.current_time() == 0:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(5)
+                engine.letters.append(START + timedelta(seconds=5))
+                assert engine.tell_due is not None
+                engine.tell_due(None)
+                await trio.sleep(1000)
+        return result
+
+    engine = Telling()
+    await run_for(daemon_of(engine, world, long), 30)
+    assert engine.sent == [5]

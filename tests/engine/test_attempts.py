@@ -17,9 +17,9 @@ from jarvis_trio.engine.outcomes import Ended
 from jarvis_trio.engine.places import Places
 from jarvis_trio.engine.runner import run_in_thread
 from jarvis_trio.errors import StoreError
-from jarvis_trio.models import Claim, Handler, HandlerContext, RunStatus, ScheduledTask
+from jarvis_trio.models import Claim, Handler, HandlerContext, RunStatus, ScheduledTask, require_id
 from jarvis_trio.store import MemoryStore
-from tests.support.core_fakes import PATIENCE, FakeClock, Gate, MakeEngine, a_task, wait_until
+from tests.support.core_fakes import PATIENCE, FakeClock, Gate, MakeEngine, a_task, fail, wait_until
 from tests.support.handler_calls import NOON, a_context
 
 Results = list[dict[str, Any]]
@@ -204,6 +204,36 @@ def test_the_loop_is_told_at_once_if_each_tick_brings_a_place_of_its_own(with_du
         gate.opened.set()
 
 
+def test_the_loop_is_told_of_a_retry_while_a_longer_run_of_the_tick_goes_on(
+    with_due: MakeDue, gate: Gate, store: MemoryStore, clock: FakeClock
+) -> None:
+    told: list[datetime | None] = []
+    retries = {"short": {"retries": 1, "retry_delay_seconds": 30}}
+    engine = with_due("long", "short", long=gate, short=fail, policies=retries)
+    engine.tell_due = told.append
+    with gate.holding(engine.evaluate_due_tasks):
+        wait_until(lambda: told and told[-1] is not None and told[-1] < clock.now() + timedelta(minutes=1))
+        assert statuses(store) == {"long": RunStatus.RUNNING, "short": RunStatus.ERROR}
+
+
+@pytest.mark.law(4)
+def test_law_4_a_tick_that_cannot_claim_does_not_call_for_another_one(with_due: MakeDue, store: MemoryStore) -> None:
+    """Or a full disk has the loop tick as fast as it can, and log each time."""
+    told: list[datetime | None] = []
+    engine = with_due("a", "b")
+    engine.tell_due = told.append
+
+    def full(sql: str, _: object) -> None:
+        if sql.startswith("INSERT INTO task_runs"):
+            raise StoreError("the disk is full", fix="make room")
+
+    store.connection.trace = full
+    with pytest.raises(StoreError):
+        engine.evaluate_due_tasks()
+    store.connection.trace = None
+    assert told == []
+
+
 class Begun:
     """Attempts whose handlers are given, without a database."""
 
@@ -375,6 +405,50 @@ def test_law_3_if_a_later_claim_of_a_tick_fails_its_runs_are_awaited_and_reporte
     store.connection.trace = None
     assert [names_of(result) >= {"long"} for result in results] == [True]
     assert "long" in executed(store)
+
+
+@pytest.mark.law(3)
+def test_law_3_whatever_is_raised_at_the_start_of_a_run_each_of_its_batch_ends(
+    with_due: MakeDue, store: MemoryStore
+) -> None:
+    """To tell of the start of the second one there is no memory."""
+    config = '{"append": {"start": "now"}}'
+    engine = with_due("a", "b", "c")
+    for name in ("a", "b"):
+        number = require_id(store.tasks.require_task(name))
+        store.update_scheduled_task(number, delivery_channel="notification", delivery_config=config)
+    posted: list[str] = []
+
+    def fail_second(sql: str, _: object) -> None:
+        if sql.startswith("INSERT INTO outbox"):
+            posted.append(sql)
+            if len(posted) == 2:
+                raise MemoryError("no room")
+
+    store.connection.trace = fail_second
+    engine.evaluate_due_tasks()
+    store.connection.trace = None
+    assert statuses(store) == {"a": RunStatus.EXECUTED, "b": RunStatus.ERROR, "c": RunStatus.EXECUTED}
+
+
+@pytest.mark.law(3)
+def test_law_3_what_cannot_be_recorded_for_lack_of_memory_is_kept_with_all_that_ended_with_it(
+    with_due: MakeDue, store: MemoryStore
+) -> None:
+    engine = with_due("a", "b", "c")
+
+    def no_room(sql: str, _: object) -> None:
+        if sql.startswith("UPDATE task_runs"):
+            raise MemoryError("no room")
+
+    store.connection.trace = no_room
+    with pytest.raises(MemoryError):
+        engine.evaluate_due_tasks()
+    store.connection.trace = None
+    assert set(statuses(store).values()) == {RunStatus.RUNNING}
+
+    engine.evaluate_due_tasks()
+    assert executed(store) == {"a", "b", "c"}
 
 
 @pytest.mark.law(2)

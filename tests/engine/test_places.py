@@ -20,10 +20,16 @@ def test_what_is_given_back_can_be_taken_again() -> None:
     assert (places.are_free, places.take()) == (True, 2)
 
 
-def test_whoever_gives_back_the_first_place_hears_that_there_was_none() -> None:
+def test_whoever_gives_a_place_back_hears_once_that_somebody_went_away_without() -> None:
     places = Places(3)
     places.take()
+    places.take()
     assert [places.give_back(number) for number in (0, 1, 1)] == [False, True, False]
+
+
+def test_whoever_gives_a_place_back_that_nobody_missed_hears_nothing() -> None:
+    places = Places(3)
+    assert places.give_back(places.take()) is False
 
 
 def test_without_a_number_each_tick_brings_a_place_of_its_own() -> None:
