@@ -136,7 +136,7 @@ class Approvals:
         """
         program = program_of(command, search_path)
         entries = self._read()
-        refusal = _refusal_of_command(command, program, entries)
+        refusal = _refusal_of_command(command, program, entries, home)
         if refusal is not None:
             refusal = _refusal_of_executable(command, program, entries, refusal, home)
         if refusal is not None:
@@ -248,24 +248,27 @@ def program_of(command: Command, search_path: str) -> Path:
     return found
 
 
-def _refusal_of_command(command: Command, program: Path, entries: Mapping[str, Any]) -> NotApprovedError | None:
+def _refusal_of_command(
+    command: Command, program: Path, entries: Mapping[str, Any], home: str
+) -> NotApprovedError | None:
     """None if exactly this command is approved; else why it is not.
 
     Only the approval of the command itself counts here, not that of its executable.
     """
     same = [entry for entry in entries[_COMMANDS] if _says_the_same(entry, command)]
+    fix = _fix(command, program, exactly=_beyond_its_program(command, home) is not None)
     if any(entry["program"] == str(program) and _pin_fits(entry, program) for entry in same):
         return None
     if any(entry["program"] == str(program) for entry in same):
-        fix = _fix(command, program, exactly=True, pin=True)
-        return NotApprovedError(f"{shown(program)} was replaced since it was approved", fix=fix)
+        pinned = _fix(command, program, exactly=True, pin=True)
+        return NotApprovedError(f"{shown(program)} was replaced since it was approved", fix=pinned)
     if same:
         says = f"{printable(command.words[0])} is {shown(program)} now; approved was {printable(same[0]['program'])}"
-        return NotApprovedError(says, fix=_fix(command, program))
+        return NotApprovedError(says, fix=fix)
     if any(command.task and entry.get("task") == command.task for entry in entries[_COMMANDS]):
         says = f"the command was changed since it was approved, and now is: {printable(str(command))}"
-        return NotApprovedError(says, fix=_fix(command, program))
-    return NotApprovedError(f"{shown(program)} is not approved to run", fix=_fix(command, program))
+        return NotApprovedError(says, fix=fix)
+    return NotApprovedError(f"{shown(program)} is not approved to run", fix=fix)
 
 
 def _refusal_of_executable(
@@ -284,16 +287,19 @@ def _refusal_of_executable(
     if not _pin_fits(entry, program):
         fix = f"if that was an upgrade: {_allow(program, pin=True, for_agents=bool(entry.get('for_agents')))}"
         return NotApprovedError(f"{shown(program)} was replaced since it was approved", fix=fix)
-    exactly = _fix(command, program, exactly=True)
+    if (says := _beyond_its_program(command, home)) is not None:
+        return NotApprovedError(says, fix=_fix(command, program, exactly=True))
+    return None
+
+
+def _beyond_its_program(command: Command, home: str) -> str | None:
+    """What in a command no approval of its executable covers, only that of exactly this command."""
     if command.by_agent and command.secrets:
-        says = f"the command, which an AI assistant wrote or changed, asks for the secrets {joined(command.secrets)}"
-        return NotApprovedError(says, fix=exactly)
+        return f"the command, which an AI assistant wrote or changed, asks for the secrets {joined(command.secrets)}"
     if steering := steering_names(command.names):
-        says = f"the command sets {joined(steering)}, which decides what code runs"
-        return NotApprovedError(says, fix=exactly)
+        return f"the command sets {joined(steering)}, which decides what code runs"
     if command.folder is not None and _plain(Path(command.folder)) != _plain(Path(home)):
-        says = f"the command runs in {shown(command.folder)}, which can decide what code runs"
-        return NotApprovedError(says, fix=exactly)
+        return f"the command runs in {shown(command.folder)}, which can decide what code runs"
     return None
 
 

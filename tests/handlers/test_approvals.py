@@ -457,6 +457,26 @@ def test_law_9_what_an_agent_makes_gets_a_secret_only_as_the_exact_command(appro
     assert check(approvals, script, by_agent=True, secrets=("KEY",), task="job") == script
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"variables": {"PATH": "/tmp"}},
+        {"secrets": ("LD_PRELOAD",)},
+        {"folder": "/"},
+        {"by_agent": True, "secrets": ("KEY",)},
+    ],
+    ids=["a variable that decides", "a secret that decides", "another folder", "an agent's secret"],
+)
+def test_an_approval_of_the_program_is_not_advised_if_it_would_not_be_enough(
+    approvals: Approvals, script: Path, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(NotApprovedError, match=r"not approved to run; .*exactly .*: jarvis-trio allow --task job$"):
+        check(approvals, script, task="job", **settings)
+    approvals.allow_command(command(script, task="job", **settings), "")
+    with pytest.raises(NotApprovedError, match=r"was changed .*exactly .*: jarvis-trio allow --task job$"):
+        check(approvals, script, "other words", task="job", **settings)
+
+
 @pytest.mark.parametrize("name", ["sh", "python3", "python3.13", "env", "sudo", "xargs", "find", "perl5.36.0"])
 def test_what_runs_anything_is_never_approved_for_agents(approvals: Approvals, tmp_path: Path, name: str) -> None:
     program = write_script(tmp_path / "bin" / name)
