@@ -139,10 +139,12 @@ class Approvals:
         refusal = _refusal_of_command(command, program, entries, home)
         if refusal is not None:
             refusal = _refusal_of_executable(command, program, entries, refusal, home)
+        if (reason := unsafe_reason(program)) is not None:
+            # Also before a refusal: it would advise an approval that `allow` then refuses.
+            state = "approved but not safe to run" if refusal is None else "not approved to run, and cannot be"
+            raise NotApprovedError(f"{shown(program)} is {state}: {reason}")
         if refusal is not None:
             raise refusal
-        if (reason := unsafe_reason(program)) is not None:
-            raise NotApprovedError(f"{shown(program)} is approved but not safe to run: {reason}")
         return program
 
     def revoke(self, executable: str | os.PathLike[str]) -> Path:

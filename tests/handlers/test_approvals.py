@@ -477,6 +477,17 @@ def test_an_approval_of_the_program_is_not_advised_if_it_would_not_be_enough(
         check(approvals, script, "other words", task="job", **settings)
 
 
+def test_no_approval_is_advised_of_what_cannot_be_approved(approvals: Approvals, script: Path) -> None:
+    script.chmod(0o777)
+    with pytest.raises(
+        NotApprovedError, match=rf"not approved .*cannot be: others can change it; .*: chmod go-w {script}$"
+    ):
+        check(approvals, script, task="job")
+    script.chmod(0o700)
+    with pytest.raises(NotApprovedError, match=r"not approved to run; .*: jarvis-trio allow --task job; or "):
+        check(approvals, script, task="job")
+
+
 @pytest.mark.parametrize("name", ["sh", "python3", "python3.13", "env", "sudo", "xargs", "find", "perl5.36.0"])
 def test_what_runs_anything_is_never_approved_for_agents(approvals: Approvals, tmp_path: Path, name: str) -> None:
     program = write_script(tmp_path / "bin" / name)
