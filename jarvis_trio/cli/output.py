@@ -5,6 +5,7 @@ Only here is rich used, and it is imported when a table is drawn.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
@@ -17,7 +18,7 @@ import click
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.notation.instants import parse_stamp
-from jarvis_trio.notation.text import moment_words, printable, shortened
+from jarvis_trio.notation.text import UNPRINTABLE, moment_words, printable, shortened, without_escapes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,6 +95,24 @@ def say_text(text: str) -> None:
     """Print the lines of a text, indented."""
     for line in text.splitlines():
         say(f"  {line.expandtabs()}")
+
+
+def print_live(pieces: Iterable[bytes]) -> bool:
+    """Print what a run writes, as it comes. Returns whether it wrote anything.
+
+    A pipe or a file gets the bytes as they are, a terminal a text without what acts on it. A line
+    is not awaited: the dots of a progress show at once. A piece may end inside of a character or of
+    an escape sequence.
+    """
+    decoder, rest, wrote = codecs.getincrementaldecoder("utf-8")("replace"), "", False
+    for piece in pieces:
+        wrote = True
+        if not sys.stdout.isatty():
+            click.echo(piece, nl=False)
+            continue
+        text, rest = without_escapes(rest + decoder.decode(piece))
+        click.echo("\n".join(UNPRINTABLE.sub("", line.expandtabs()) for line in text.split("\n")), nl=False)
+    return wrote
 
 
 def note(text: str) -> None:

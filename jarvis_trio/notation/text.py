@@ -34,6 +34,9 @@ _ESCAPES = (
     "|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\\\|\x9c)?"
     "|\x1b[ -/]*[0-~]?"
 )
+_UNFINISHED = (
+    "(?:(?:\x1b\\[|\x9b)[0-?]*[ -/]*|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*\x1b?|\x1b[ -/]*)\\Z"
+)
 _BACKSPACED = "[^\n\x08]\x08"
 
 
@@ -47,6 +50,16 @@ def as_shown(text: str) -> str:
     while (fewer := re.sub(_BACKSPACED, "", text)) != text:
         text = fewer
     return "\n".join(_last_written(line) for line in text.replace("\r\n", "\n").split("\n"))
+
+
+def without_escapes(text: str) -> tuple[str, str]:
+    """`text` without its escape sequences, and the sequence at its end that is not whole yet.
+
+    For a text that comes in pieces: the second value goes before the next piece.
+    """
+    unfinished = re.search(_UNFINISHED, text)
+    end = len(text) if unfinished is None else unfinished.start()
+    return re.sub(_ESCAPES, "", text[:end]), text[end:]
 
 
 def last_line(text: str) -> str:

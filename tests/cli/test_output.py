@@ -8,7 +8,7 @@ from datetime import UTC
 
 import pytest
 
-from jarvis_trio.cli.output import print_json, say, say_text
+from jarvis_trio.cli.output import print_json, print_live, say, say_text
 from jarvis_trio.desk.words import definition_words, result_summary, run_summary
 from jarvis_trio.models import Run, RunStatus
 from tests.support.core_fakes import START, a_task
@@ -74,3 +74,10 @@ def test_nothing_printed_can_act_on_the_terminal(capsys: pytest.CaptureFixture[s
         r'  "name": "\u009b\u202e\u001b"',
         "}",
     ]
+
+
+def test_what_a_run_writes_goes_to_a_pipe_byte_by_byte_as_it_came(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    euro = "€".encode()
+    assert print_live([b"\x1b[31m", euro[:2], euro[2:], b"\xff\r\n"])
+    assert not print_live([])
+    assert capfdbinary.readouterr().out == b"\x1b[31m" + euro + b"\xff\r\n"

@@ -57,6 +57,21 @@ def test_a_run_that_fails_in_the_daemon_is_exit_1_with_its_reason(jobs: Program)
     assert "exit code 3" in done.out
 
 
+def test_a_terminal_is_shown_what_a_run_writes_without_what_acts_on_it(jobs: Program) -> None:
+    jobs(
+        "add",
+        "red",
+        "--every",
+        "1d",
+        "--",
+        "sh",
+        "-c",
+        r"printf 'a \033[31mred\033[0m \033]0;title\007b \342\202\254\n'",
+    )
+    done = jobs.at_terminal("run-now", "red", "--here")
+    assert done.out.splitlines()[0] == "a red b €"
+
+
 def test_here_is_this_process_also_beside_a_daemon(jobs: Program) -> None:
     jobs.daemon()
     done = jobs("run-now", "quick", "--here", "--json")

@@ -23,6 +23,7 @@ from jarvis_trio.notation.text import (
     shortened,
     size_words,
     time_words,
+    without_escapes,
 )
 
 DENVER = ZoneInfo("America/Denver")
@@ -149,6 +150,23 @@ def test_an_instant_is_told_from_now() -> None:
 )
 def test_a_text_is_what_a_terminal_shows_of_it_in_the_end(text: str, shown: str) -> None:
     assert as_shown(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\x1b[1;31mred\x1b[0m b",
+        "a\x1b]0;title\x07red b",
+        "a\x1b]8;;http://x\x1b\\red b",
+        "a\x1b(Bred\x9b1m b",
+        "a\x90secret\x9cred b",
+    ],
+)
+def test_an_escape_sequence_goes_whole_wherever_it_is_cut(text: str) -> None:
+    for cut in range(len(text) + 1):
+        shown, rest = without_escapes(text[:cut])
+        more, rest = without_escapes(rest + text[cut:])
+        assert (shown + more).replace("a", "", 1) + rest == "red b"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import click
 
 from jarvis_trio.cli import NOTES
 from jarvis_trio.cli.application import handler_options
-from jarvis_trio.cli.output import json_option, print_json, say, say_text
+from jarvis_trio.cli.output import json_option, print_json, print_live, say, say_text
 from jarvis_trio.cli.runs import took
 from jarvis_trio.cli.session import names_argument
 from jarvis_trio.delivery.message import readable
@@ -21,7 +21,7 @@ from jarvis_trio.desk.names import typed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.models import Run, RunStatus, ScheduledTask
-from jarvis_trio.notation.text import UNPRINTABLE, printable
+from jarvis_trio.notation.text import printable
 from jarvis_trio.process.signals import finishing
 
 _LOOK_SECONDS = 0.05
@@ -140,17 +140,8 @@ def _run_here(session: Session, task: ScheduledTask, *, silent: bool) -> tuple[i
 
 
 def _show(session: Session, run_id: int, *, silent: bool, begun: errands.RunHere | None = None) -> bool:
-    wrote = False
-    for piece in errands.output(session, run_id, lambda: time.sleep(_LOOK_SECONDS), begun):
-        wrote = True
-        if not silent:
-            click.echo("\n".join(map(_line, piece.decode(errors="replace").split("\n"))), nl=False)
-    return wrote
-
-
-def _line(text: str) -> str:
-    """A line of output without what acts on a terminal, save the colours' end that nobody sees."""
-    return UNPRINTABLE.sub("", text.expandtabs()) if sys.stdout.isatty() else text
+    pieces = errands.output(session, run_id, lambda: time.sleep(_LOOK_SECONDS), begun)
+    return any([bool(piece) for piece in pieces]) if silent else print_live(pieces)
 
 
 def _end_words(run: Run) -> str:
