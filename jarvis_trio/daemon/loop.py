@@ -15,6 +15,7 @@ The races, each decided by one place:
 1. A tick ends, or somebody wakes the daemon, while the loop is awake. `Bell` keeps the ring.
 2. A tick ends while the engine is asked what is due. `Pace.answered` drops the older answer.
 3. A signal comes before the receiver is armed or after it is closed: `process.signals`.
+4. A tick tells what is due while another one ends with an older answer. `Pace` keeps both.
 """
 
 from __future__ import annotations

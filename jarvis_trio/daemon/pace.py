@@ -70,6 +70,7 @@ class Pace:
         self._question_at = math.inf
         self._question_open = False
         self._due_at: datetime | None = None
+        self._told_at: datetime | None = None
         self._fruitless_since: datetime | None = None
         self._fruitless_ticks = 0
         self._pause_until = -math.inf
@@ -80,7 +81,7 @@ class Pace:
         self._woken = False
         self._regular_at = now.seconds + self._interval
         if not self.asks:
-            self._due_at = None  # this tick claims what is due, and tells then what is next
+            self._due_at = self._told_at = None  # this tick claims what is due, and tells then what is next
         else:
             self._question_at = now.seconds + (0 if work_is_known else QUESTION_AFTER)
 
@@ -101,7 +102,7 @@ class Pace:
         self._regular_at = now.seconds + self._interval
         self._question_at = math.inf
         self._question_open = False
-        self._due_at = due_at
+        self._due_at = due_at  # beside what was told meanwhile, which may be newer
 
         is_soon = due_at is not None and due_at - now.instant <= _SOON
         self._fruitless_since = None if fruitful else start.instant
@@ -119,6 +120,8 @@ class Pace:
         """
         is_news = at != self._due_at
         self._due_at = at
+        if not self.asks:
+            self._told_at = at
         return is_news
 
     def asked(self) -> None:
@@ -159,9 +162,10 @@ class Pace:
         return [start.instant for start in self._running.values()]
 
     def _seconds_to_due(self, now: Moment) -> float:
-        if self._due_at is None or self._seen_in_vain(self._due_at):
+        wanted = [at for at in (self._due_at, self._told_at) if at is not None and not self._seen_in_vain(at)]
+        if not wanted:
             return math.inf
-        return max((self._due_at - now.instant).total_seconds(), self._pause_until - now.seconds)
+        return max((min(wanted) - now.instant).total_seconds(), self._pause_until - now.seconds)
 
     def _seen_in_vain(self, due_at: datetime) -> bool:
         return self._fruitless_since is not None and due_at <= self._fruitless_since

@@ -158,3 +158,22 @@ def test_beside_a_tick_of_an_engine_that_tells_nothing_starts_until_it_has_told(
     assert not pace.wants_answer(at(5 + QUESTION_AFTER))
     pace.due(instant(8))
     assert pace.seconds_to_wait(at(6)) == 2
+
+
+@pytest.mark.law(3)
+def test_law_3_what_a_tick_has_told_outlives_the_older_answer_of_another_one() -> None:
+    """The second tick found no place; it had looked before the first one claimed, and ends after that."""
+    pace = Pace(60, 4, asks=False)
+    pace.started(at(1))
+    without_place = pace.started(at(2))
+    pace.due(instant(8))
+    pace.ended(without_place, at(3), fruitful=False, due_at=instant(1))
+    assert pace.seconds_to_wait(at(3)) == 5
+
+
+def test_what_was_told_is_forgotten_as_the_next_tick_starts() -> None:
+    pace = Pace(60, 4, asks=False)
+    pace.started(at(1))
+    pace.due(instant(8))
+    run_tick(pace, 8, 8)
+    assert pace.seconds_to_wait(at(8)) == 60
