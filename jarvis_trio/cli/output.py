@@ -6,6 +6,7 @@ Only here is rich used, and it is imported when a table is drawn.
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 import os
 import sys
@@ -98,21 +99,24 @@ def say_text(text: str) -> None:
 
 
 def print_live(pieces: Iterable[bytes]) -> bool:
-    """Print what a run writes, as it comes. Returns whether it wrote anything.
+    """Print what a run writes, as it comes, and end its last line. Returns whether it wrote.
 
-    A pipe or a file gets the bytes as they are, a terminal a text without what acts on it. A line
-    is not awaited: the dots of a progress show at once. A piece may end inside of a character or of
-    an escape sequence.
+    It is a text everywhere, without escape sequences and with replacements for other bytes,
+    since the command goes on with words of its own; `output` prints bytes. A line is not awaited:
+    the dots of a progress show at once. A piece may end inside of a character or of an escape
+    sequence.
     """
-    decoder, rest, wrote = codecs.getincrementaldecoder("utf-8")("replace"), "", False
-    for piece in pieces:
-        wrote = True
-        if not sys.stdout.isatty():
-            click.echo(piece, nl=False)
-            continue
-        text, rest = without_escapes(rest + decoder.decode(piece))
-        click.echo("\n".join(UNPRINTABLE.sub("", line.expandtabs()) for line in text.split("\n")), nl=False)
-    return wrote
+    decoder, rest, last = codecs.getincrementaldecoder("utf-8")("replace"), "", ""
+    for piece in itertools.chain(pieces, [b""]):
+        text, rest = without_escapes(rest + decoder.decode(piece, final=not piece))
+        last = text or last
+        if sys.stdout.isatty():
+            text = "\n".join(UNPRINTABLE.sub("", line.expandtabs()) for line in text.split("\n"))
+        click.echo(text, nl=False)
+
+    if last and not last.endswith("\n"):
+        click.echo()
+    return bool(last)
 
 
 def note(text: str) -> None:

@@ -76,8 +76,21 @@ def test_nothing_printed_can_act_on_the_terminal(capsys: pytest.CaptureFixture[s
     ]
 
 
-def test_what_a_run_writes_goes_to_a_pipe_byte_by_byte_as_it_came(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_run_is_shown_in_whole_characters_without_escapes(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
     euro = "€".encode()
-    assert print_live([b"\x1b[31m", euro[:2], euro[2:], b"\xff\r\n"])
+    assert print_live([b"\x1b[3", b"1m", euro[:2], euro[2:], b"\xff\r\n"])
     assert not print_live([])
-    assert capfdbinary.readouterr().out == b"\x1b[31m" + euro + b"\xff\r\n"
+    assert capfdbinary.readouterr().out.decode() == "€\ufffd\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "shown"),
+    [([b"no newline"], "no newline\n"), ([b"cut \xe2\x82"], "cut \ufffd\n"), ([b"a\n", b"b\n"], "a\nb\n")],
+)
+def test_the_last_line_of_what_a_run_writes_ends(
+    capsys: pytest.CaptureFixture[str], pieces: list[bytes], shown: str
+) -> None:
+    assert print_live(pieces)
+    assert capsys.readouterr().out == shown
