@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
@@ -24,6 +26,9 @@ QUIET_TIME = timedelta(hours=4)
 
 # Two runs in slots four hours apart can start some milliseconds less than four hours apart.
 _JITTER = timedelta(seconds=30)
+
+# How often a run that waits for its turn looks whether its time is over.
+_LOOK_SECONDS = 0.1
 
 _BACKUP_FACT = ("work", "backup_last_success")
 _LEADING_DATE = re.compile(r"\s*(\d{4}-\d{2}-\d{2})(?!\d)")
@@ -41,6 +46,7 @@ class AlertEval:
 
     def __init__(self, notify: Notify) -> None:
         self._notify = notify
+        self._turn = threading.Lock()
 
     def __call__(self, task: ScheduledTask, context: HandlerContext) -> dict[str, Any]:
         """Evaluate every enabled rule; one that cannot be evaluated does not stop the others.
@@ -52,6 +58,26 @@ class AlertEval:
         so that a person hears of it. Raises StoreError, and HandlerTimeoutError if its time is
         over before all rules are evaluated.
         """
+        with self._in_turn(context):
+            return self._evaluate_all(context)
+
+    @contextmanager
+    def _in_turn(self, context: HandlerContext) -> Iterator[None]:
+        """Wait until no other run evaluates rules.
+
+        Several tasks may have this handler, and after a night all of them are due at once. Each would
+        find the same rules, not yet stamped, and tell the person of them. To stamp a rule before the
+        person is told would need no turn, but a process that dies in between would then tell nobody.
+        """
+        while not self._turn.acquire(timeout=_LOOK_SECONDS):
+            if context.cancelled.is_set():
+                raise HandlerTimeoutError("another task's run still evaluates the alert rules; the next run goes on")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _evaluate_all(self, context: HandlerContext) -> dict[str, Any]:
         report = _Report()
         rules = [_named(rule) for rule in context.store.assistant.enabled_alert_rules()]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,6 +73,39 @@ def test_a_rule_that_does_not_match_leaves_no_trace(assistant: Assistant) -> Non
     assert assistant.evaluate() == {"status": "ok", "rules": 1, "triggered": [], "quiet": []}
     assert assistant.told == []
     assert assistant.stamp() is None
+
+
+def test_two_tasks_that_evaluate_at_once_tell_the_person_once(assistant: Assistant) -> None:
+    assistant.add_rule("stale_backup")
+    told: list[str] = []
+    results: list[dict[str, Any]] = []
+
+    def notify(title: str, _: str) -> None:
+        told.append(title)
+        if len(told) == 1:
+            other.start()
+            other.join(0.3)  # it would be done by now, if it did not wait
+
+    evaluate = AlertEval(notify)
+    other = threading.Thread(target=lambda: results.append(evaluate(a_task(), a_context(assistant.store))))
+    results.append(evaluate(a_task(), a_context(assistant.store)))
+    other.join()
+
+    assert told == ["Alert: rule"]
+    assert [result["quiet"] for result in results] == [[], ["rule"]]
+
+
+def test_a_run_that_waits_for_another_one_ends_at_its_time_limit(assistant: Assistant) -> None:
+    assistant.add_rule("stale_backup")
+    late = a_context(assistant.store)
+    late.cancelled.set()
+
+    def notify(_: str, __: str) -> None:
+        with pytest.raises(HandlerTimeoutError, match="another task's run still evaluates"):
+            evaluate(a_task(), late)
+
+    evaluate = AlertEval(notify)
+    assert evaluate(a_task(), a_context(assistant.store))["triggered"] == ["rule"]
 
 
 def test_a_disabled_rule_is_not_evaluated(assistant: Assistant) -> None:
