@@ -65,9 +65,9 @@ class AlertEval:
     def _in_turn(self, context: HandlerContext) -> Iterator[None]:
         """Wait until no other run evaluates rules.
 
-        Several tasks may have this handler, and after a night all of them are due at once. Each would
-        find the same rules, not yet stamped, and tell the person of them. To stamp a rule before the
-        person is told would need no turn, but a process that dies in between would then tell nobody.
+        Several tasks may have this handler, and after a night all of them are due at once. Each
+        would find the same rules, not yet stamped, and tell the person of them. To stamp a rule
+        before the person is told was rejected: a process that dies in between would tell nobody.
         """
         while not self._turn.acquire(timeout=_LOOK_SECONDS):
             if context.cancelled.is_set():

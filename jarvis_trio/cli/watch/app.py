@@ -73,7 +73,7 @@ class WatchApp(App[None]):
         Binding("r", "run", "Run"),
         Binding("s", "stop", "Stop"),
         Binding("p", "pause", "Pause"),
-        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("slash", "filter", "Filter", key_display="/", priority=True),
         Binding("t", "day", "Timeline"),
         Binding("d", "dark", "Dark", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
@@ -171,11 +171,21 @@ class WatchApp(App[None]):
         """Change between dark and light."""
         self.theme = "textual-light" if self.current_theme.dark else "textual-dark"
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only the list of tasks has a filter and a timeline; in the filter a slash is a letter."""
+        if action not in ("filter", "day"):
+            return True
+        return len(self.screen_stack) == 1 and not isinstance(self.focused, Input)
+
     def action_filter(self) -> None:
-        """Ask for a text that names or schedules hold."""
+        """Ask for a text that names or schedules hold.
+
+        Over a slow line a whole word arrives at once, and its letters must not stop or pause a
+        task. So this key has priority, and the field has the focus before the next key is read.
+        """
         field = self.query_one("#filter", Input)
         field.display = True
-        field.focus()
+        self.screen.set_focus(field)
 
     def action_clear(self) -> None:
         """Take the filter away."""

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
-from textual.widgets import DataTable, Label, Static
+from textual.widgets import DataTable, Input, Label, Static
 
 from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.cli.watch.app import DetailScreen, HelpScreen, WatchApp
@@ -173,6 +174,33 @@ def test_enter_leaves_the_filter_and_keeps_it(drive: Callable[..., None]) -> Non
         await press(app, pilot, "slash", "r", "u", "l", "enter")
         assert [row[0] for row in rows(app)] == ["rules"]
         assert app.focused is app.query_one("#tasks")
+
+    drive(steps)
+
+
+def test_a_word_that_arrives_at_once_is_typed_into_the_filter_and_acts_on_nothing(drive: Callable[..., None]) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        for letter in "/ru/p":
+            app.post_message(events.Key("slash" if letter == "/" else letter, letter))
+        await press(app, pilot)
+        assert app.query_one("#filter", Input).value == "ru/p"
+
+        await press(app, pilot, "escape")
+        assert [row[:2] for row in rows(app)] == [["poll", "in 5m00s"], ["rules", "in 2h00m"]]
+
+    drive(steps)
+
+
+def test_a_task_shown_whole_offers_no_filter_and_no_timeline(drive: Callable[..., None]) -> None:
+    async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "enter")
+        assert isinstance(app.screen, DetailScreen)
+        assert {"slash", "t"}.isdisjoint(app.active_bindings)
+
+        await press(app, pilot, "slash", "t")
+        await press(app, pilot, "escape")
+        assert not app.query_one("#filter").display
+        assert not app.query_one("#day").display
 
     drive(steps)
 
