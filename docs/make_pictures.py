@@ -22,11 +22,12 @@ import trio
 import trio.testing
 
 from docs.terminal_svg import terminal_svg
-from jarvis_trio.cli import NOTES, main
-from jarvis_trio.cli.session import CommandSession
+from jarvis_trio.cli import main
 from jarvis_trio.cli.watch.app import WatchApp
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.engine.assembly import make_engine
+from jarvis_trio.foreground.session import CommandSession
+from jarvis_trio.foreground.telling import NOTES
 from jarvis_trio.process.lock import DaemonLock
 from jarvis_trio.settings import read_settings
 from jarvis_trio.store import MemoryStore

@@ -7,6 +7,7 @@ from jarvis_trio.process.interrupt import end_at_interrupts
 
 TYPE_CHECKING = False  # `typing` has the same, and takes 10 ms in which Ctrl-C prints a traceback
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
 
@@ -18,11 +19,11 @@ def run() -> "NoReturn":
     The database, the lock and the log are closed by then.
     """
     end_at_interrupts()
-    from jarvis_trio.cli import main  # noqa: PLC0415  # they take a tenth of a second, in which Ctrl-C may come
-    from jarvis_trio.process.first import leave_the_work_to_a_child  # noqa: PLC0415  # as above
+    from jarvis_trio.process.first import leave_the_work_to_a_child  # noqa: PLC0415  # they take a tenth of a second, in which Ctrl-C may come
     from jarvis_trio.process.offspring import bind_offspring  # noqa: PLC0415  # as above
     from jarvis_trio.process.signals import undo_inherited  # noqa: PLC0415  # as above
 
+    main = _main()
     _open_missing_streams()
     undo_inherited()
     leave_the_work_to_a_child()
@@ -39,6 +40,17 @@ def run() -> "NoReturn":
             continue
     _end_children()
     os._exit(code)
+
+
+def _main() -> "Callable[[], int]":
+    """What does the work: the command line, or the daemon without it if no word says more."""
+    from jarvis_trio import foreground  # noqa: PLC0415  # as above
+
+    if foreground.is_usual(sys.argv[1:], os.environ):
+        return foreground.main
+    from jarvis_trio.cli import main  # noqa: PLC0415  # as above
+
+    return main
 
 
 def _end_children() -> None:

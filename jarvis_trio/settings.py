@@ -1,8 +1,8 @@
 """The settings: from the environment, the settings file, or an application's `config` module.
 
 The order, the first that says something wins: an application's `config`, the environment, the
-settings file, the default. Everything here is handed its environment; only `config.py` and the
-command line decide which one that is.
+settings file, the default. Everything here is handed its environment; only `config.py` and a
+process in the foreground decide which one that is.
 """
 
 from __future__ import annotations

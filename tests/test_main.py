@@ -85,10 +85,12 @@ runpy.run_module("jarvis_trio", run_name="__main__", alter_sys=True)
     ("module", "command"),
     [
         ("jarvis_trio.cli", "list"),
+        ("jarvis_trio.foreground", "run"),
         ("click", "list"),
         ("jarvis_trio.process.offspring", "list"),
         ("jarvis_trio.desk.looks", "list"),
         ("jarvis_trio.store", "status"),
+        ("jarvis_trio.foreground.session", "run"),
         ("trio", "run"),
         ("jarvis_trio.daemon.loop", "run"),
     ],

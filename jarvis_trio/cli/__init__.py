@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import atexit
 import gc
-import io
-import logging
 import os
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,11 +21,12 @@ from jarvis_trio import __version__
 from jarvis_trio.cli.group import LazyCommand, LazyGroup
 from jarvis_trio.clock import Clock
 from jarvis_trio.errors import JarvisError, RequestError
-from jarvis_trio.notation.text import NOT_UTF8, printable
+from jarvis_trio.foreground import COMPLETION, DEFAULT
+from jarvis_trio.foreground.telling import PROGRAM, WrongUsageError, code_of
+from jarvis_trio.notation.text import NOT_UTF8
 
-_PROGRAM = "jarvis-trio"
-_WRONG_USAGE = 2
-_COMPLETION = "_JARVIS_TRIO_COMPLETE"
+if TYPE_CHECKING:
+    from jarvis_trio.desk.session import Session
 
 
 def _command(name: str, target: str, summary: str) -> LazyCommand:
@@ -87,7 +86,7 @@ SECTIONS = {
 
 program = LazyGroup(
     SECTIONS,
-    default="run",
+    default=DEFAULT,
     help="""Run tasks at their times: one daemon on trio, and a SQLite database that loses no slot.
 
 Without a command it runs the daemon.
@@ -99,24 +98,7 @@ Example:
   jarvis-trio run
 """,
 )
-click.version_option(__version__, prog_name=_PROGRAM)(program)
-
-
-class _Notes(logging.Handler):
-    """Prints each log record of a command on one line, with its traceback only on request."""
-
-    tracebacks = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        told = record.exc_info is None or self.tracebacks
-        # How a run ended is what the command itself prints, if it ended well.
-        if told and (record.name != "jarvis_trio.runs" or record.levelno > logging.INFO):
-            for line in self.format(record).splitlines():
-                click.echo(printable(line), err=True)
-
-
-NOTES = _Notes()
-"""The daemon takes this one off the root logger, since it has a log."""
+click.version_option(__version__, prog_name=PROGRAM)(program)
 
 
 def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> int:
@@ -128,64 +110,41 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
 
     Returns the exit code: 0 done; 1 could not, which one line on stderr says; 2 wrong usage.
     """
-    if _COMPLETION in os.environ:
+    if COMPLETION in os.environ:
         from jarvis_trio.cli.shells import register  # noqa: PLC0415  # which only a shell asks for
 
         register()
     atexit.register(gc.freeze)  # else the interpreter's end searches all there is for cycles: a tenth of a command
-    logging.getLogger().addHandler(NOTES)
-    logging.getLogger("jarvis_trio").setLevel(logging.INFO)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a C locale can show no other text
-
-    try:
-        code = _run_command(sys.argv[1:] if arguments is None else arguments, clock)
-        sys.stdout.flush()  # a full disk shows here, where it can still be told
-    except (click.ClickException, click.Abort, JarvisError, OSError, KeyboardInterrupt) as error:
-        return _told(error)
-    return code
-
-
-def _told(error: BaseException) -> int:
-    """Say on stderr why a command failed. Returns its exit code."""
-    match error:
-        case click.exceptions.NoArgsIsHelpError():  # a group of which no command is named
-            click.echo(error.format_message(), err=True)
-            return error.exit_code
-        case click.ClickException():
-            return _complain(_usage(error), error.exit_code)
-        case RequestError():
-            return _complain(_in_options(str(error)), _WRONG_USAGE)
-        case JarvisError():
-            return _complain(str(error))
-        case OSError():
-            return _complain(_of_system(error))
-    return _complain("interrupted")
+    words = sys.argv[1:] if arguments is None else arguments
+    return code_of(lambda: _run_command(words, clock))
 
 
 def _run_command(words: Sequence[str], clock: Clock | None) -> int:
-    from jarvis_trio.cli.session import CommandSession  # noqa: PLC0415  # `--help` and `--version` need no store
+    from jarvis_trio.foreground.session import CommandSession  # noqa: PLC0415  # `--help` and `--version` need no store
 
     for word in words:
         if NOT_UTF8.search(word):
             raise JarvisError(f"not UTF-8: {word!r}", fix="type it again in a terminal and a locale that use UTF-8")
     with CommandSession(os.environ, clock) as session:
-        code = program.main(words, _PROGRAM, standalone_mode=False, obj=session)
+        return _obey(words, session)
+
+
+def _obey(words: Sequence[str], session: Session) -> int:
+    """Have click read the words, and say in our own errors what it says in its."""
+    try:
+        code = program.main(words, PROGRAM, standalone_mode=False, obj=session)
+    except click.exceptions.NoArgsIsHelpError as error:  # a group of which no command is named
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
+    except click.UsageError as error:
+        raise WrongUsageError(_usage(error)) from None
+    except click.ClickException as error:
+        raise JarvisError(_in_one_line(error)) from None
+    except click.Abort:
+        raise JarvisError("interrupted") from None
+    except RequestError as error:
+        raise WrongUsageError(_in_options(str(error))) from None
     return code if isinstance(code, int) else 0
-
-
-def _of_system(error: OSError) -> str:
-    """What the system refuses. Without a file's name it is stdout that cannot be written."""
-    reason = error.strerror or str(error)
-    if error.filename is None:
-        return f"cannot write the output: {reason}; make room, or print it elsewhere"
-    return f"cannot use {error.filename}: {reason}"
-
-
-def _complain(message: str, code: int = 1) -> int:
-    with suppress(OSError):  # nobody can be told
-        click.echo(f"{_PROGRAM}: {printable(message)}", err=True)
-    return code
 
 
 def _in_options(message: str) -> str:
@@ -194,10 +153,13 @@ def _in_options(message: str) -> str:
     return re.sub(r"`(\w+)`", lambda found: f"--{found[1].replace('_', '-')}", message)
 
 
-def _usage(error: click.ClickException) -> str:
-    context = error.ctx if isinstance(error, click.UsageError) else None
+def _usage(error: click.UsageError) -> str:
+    message = _in_one_line(error)
+    return message if error.ctx is None else f"{message}; see: {error.ctx.command_path} --help"
+
+
+def _in_one_line(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split()).rstrip(".")
     message = message.replace("a valid integer range", "a whole number")  # click's name of a type
     message = re.sub(r"is not in the range (\d+)<=x<=(\d+)", r"is not from \1 to \2", message)
-    message = re.sub(r"is not in the range x>=(\d+)", r"is less than \1", message)
-    return message if context is None else f"{message}; see: {context.command_path} --help"
+    return re.sub(r"is not in the range x>=(\d+)", r"is less than \1", message)

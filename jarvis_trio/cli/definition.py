@@ -9,12 +9,13 @@ from zoneinfo import available_timezones
 
 import click
 
-from jarvis_trio.cli.output import note, say
+from jarvis_trio.cli.output import say
 from jarvis_trio.cli.session import completing
 from jarvis_trio.delivery import CHANNEL_NAMES
 from jarvis_trio.desk.acts import Approval
 from jarvis_trio.desk.requests import NONE, TaskRequest
 from jarvis_trio.errors import TaskError
+from jarvis_trio.foreground.telling import note
 from jarvis_trio.models import POLICY_OPTIONS, PolicyOption
 from jarvis_trio.notation.jsontext import json_object
 

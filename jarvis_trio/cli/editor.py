@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from jarvis_trio.cli.definition import person_is_there, tell_approval
-from jarvis_trio.cli.output import note, say
+from jarvis_trio.cli.output import say
 from jarvis_trio.cli.tasksfile import say_difference, toml_text
 from jarvis_trio.desk import acts, exchange
 from jarvis_trio.desk.entries import entry_of
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError, TaskError
+from jarvis_trio.foreground.telling import note
 from jarvis_trio.models import ScheduledTask
 
 _HEAD = "# Save and leave the editor to change the task; leave it unchanged to change nothing.\n\n"

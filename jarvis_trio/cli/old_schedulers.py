@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from jarvis_trio.cli.output import note, say
+from jarvis_trio.cli.output import say
 from jarvis_trio.desk.moving import Move, plan_move
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
+from jarvis_trio.foreground.telling import note
 from jarvis_trio.moving.crontab import read_crontab
 from jarvis_trio.moving.entry import Entry
 from jarvis_trio.moving.plist import read_plist

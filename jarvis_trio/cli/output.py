@@ -119,11 +119,6 @@ def print_live(pieces: Iterable[bytes]) -> bool:
     return bool(last)
 
 
-def note(text: str) -> None:
-    """Print one line on stderr, apart from the data on stdout."""
-    click.echo(f"note: {printable(text)}", err=True)
-
-
 def print_json(value: Any) -> None:
     """Print JSON in ASCII, so that no character of a name can act on the terminal.
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import click
 
-from jarvis_trio.cli.application import Application, WrappedEngine, application_of
-from jarvis_trio.cli.session import CommandSession
+from jarvis_trio.cli.application import application_of
 from jarvis_trio.desk.adoption import refuse_surprises
 from jarvis_trio.errors import LaunchdError, StoreError, SystemdError
+from jarvis_trio.foreground.application import Application, WrappedEngine
+from jarvis_trio.foreground.session import CommandSession
 from jarvis_trio.service.launchd.launchctl import Launchctl
 from jarvis_trio.service.launchd.operations import status as status_of_agent
 from jarvis_trio.service.launchd.plist import Agent, installed_arguments

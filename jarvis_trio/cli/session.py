@@ -1,71 +1,19 @@
-"""How a command gets its desk session, and how a shell completes names from it."""
+"""How a command gets what it works on, and how a shell completes names from it."""
 
 from __future__ import annotations
 
 import functools
-import importlib
 import os
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
 
-from jarvis_trio.clock import Clock
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.foreground.session import CommandSession
 from jarvis_trio.notation.text import printable
-from jarvis_trio.settings import Settings, own_settings, settings_of
-
-
-class CommandSession(Session):
-    """The session of one command, with our own settings, or an application's if one was named.
-
-    A module `config` that lies about in the current folder is another program's: it is neither
-    run nor read.
-    """
-
-    def __init__(self, environment: Mapping[str, str], clock: Clock | None = None) -> None:
-        super().__init__(self._read_settings, environment, clock)
-        self._application: Path | None = None
-
-    def daemons_zone(self) -> str | None:
-        """As in the desk; a person is told."""
-        name = super().daemons_zone()
-        if name is not None:
-            from jarvis_trio.cli.output import note  # noqa: PLC0415  # 15 ms, which completion need not pay
-
-            here = self.machine_clock.zone()
-            note(f"the daemon's time zone is {name}, and here it is {here}; times are those of {name}")
-        return name
-
-    def use_application(self, folder: Path) -> None:
-        """Take the settings of the application in `folder`: its modules come before all others."""
-        sys.path.insert(0, str(folder.absolute()))
-        sys.modules.pop("config", None)
-        self._application = folder
-
-    def _read_settings(self) -> Settings:
-        if self._application is None or not _has_config(self._application):
-            return own_settings(self.environment)
-        return settings_of(_import_config(), self.environment)
-
-
-def _has_config(folder: Path) -> bool:
-    return (folder / "config.py").is_file() or (folder / "config").is_dir()
-
-
-def _import_config() -> ModuleType:
-    """The application's module `config`. Raises JarvisError, whatever its code raises."""
-    try:
-        return importlib.import_module("config")
-    except JarvisError:
-        raise
-    except (Exception, SystemExit) as error:  # another program's code, which may do anything
-        raise JarvisError(f"cannot import the module config: {type(error).__name__}: {error}") from error
 
 
 def pass_looking_session(command: Callable[..., None]) -> Callable[..., None]:

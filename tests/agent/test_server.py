@@ -12,7 +12,7 @@ from mcp import Client
 
 from jarvis_trio.agent.calls import Calls
 from jarvis_trio.agent.server import make_server
-from jarvis_trio.cli.session import CommandSession
+from jarvis_trio.foreground.session import CommandSession
 from tests.support.cli_world import Cli
 
 Connect = Callable[..., Any]

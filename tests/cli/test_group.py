@@ -65,7 +65,6 @@ def test_help_lists_all_commands_without_importing_one(cli: Cli) -> None:
         assert re.search(rf"^  {command.name} +\S", out, re.MULTILINE), command.name
     assert {name for name in imported("--help") if name.startswith("jarvis_trio.cli.")} == {
         "jarvis_trio.cli.group",
-        "jarvis_trio.cli.session",
     }
 
 

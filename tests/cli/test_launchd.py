@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from jarvis_trio.cli.commands.launchd import launchd
-from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.errors import LaunchdError, ServiceError
+from jarvis_trio.foreground.session import CommandSession
 from jarvis_trio.service.launchd.plist import LABEL, OLD_LABELS, SEARCH_PATH
 from jarvis_trio.settings import read_settings
 from tests.support import fake_launchctl

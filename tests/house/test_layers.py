@@ -121,11 +121,11 @@ def test_the_wall_clock_is_read_in_one_place(module: str) -> None:
     assert reads == []
 
 
-def test_only_the_command_line_reads_config() -> None:
-    assert {part(name) for name in MODULES if "config" in foreign(name)} <= {"cli"}
+def test_only_a_process_in_the_foreground_reads_config() -> None:
+    assert {part(name) for name in MODULES if "config" in foreign(name)} == set()
     named = {name for name in MODULES if _names_config(code_of(name))}
     named.remove("handlers.application.bootstrap")  # which runs in the application's own process: that one's is meant
-    assert {part(name) for name in named} == {"cli"}
+    assert {part(name) for name in named} == {"foreground"}
 
 
 def _names_config(tree: ast.AST) -> bool:

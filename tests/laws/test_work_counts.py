@@ -36,7 +36,7 @@ from tests.support.handler_calls import a_task as an_inbox_task
 HOUR = timedelta(hours=1)
 NEVER_IN_A_DAEMON = {
     "rich", "humanize", "apprise", "asyncio", "smtplib", "email", "http", "psutil", "importlib.metadata",
-    "urllib.request", "tomllib", "unittest", "multiprocessing", "concurrent.futures",
+    "urllib.request", "tomllib", "unittest", "multiprocessing", "concurrent.futures", "click", "jarvis_trio.cli",
 }  # fmt: skip
 
 

@@ -21,7 +21,8 @@ from typing import IO, Any, NamedTuple
 
 import pytest
 
-from jarvis_trio.cli import NOTES, main
+from jarvis_trio.cli import main
+from jarvis_trio.foreground.telling import NOTES
 from jarvis_trio.models import Run, ScheduledTask
 from jarvis_trio.process.signals import ENDING_A_COMMAND
 from jarvis_trio.store import MemoryStore

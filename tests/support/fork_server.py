@@ -138,7 +138,8 @@ def _become(arguments: list[str], environment: dict[str, str], folder: str, stre
 
 def _import_all() -> None:
     """What an ordinary command needs; not what extras are for, which few use."""
-    for room in ("jarvis_trio.cli.commands", "jarvis_trio.engine", "jarvis_trio.handlers", "jarvis_trio.desk"):
+    for part in ("cli.commands", "foreground", "engine", "handlers", "desk"):
+        room = f"jarvis_trio.{part}"
         package: Any = importlib.import_module(room)
         for module in pkgutil.iter_modules(package.__path__, f"{room}."):
             importlib.import_module(module.name)

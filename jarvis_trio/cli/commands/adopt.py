@@ -13,13 +13,14 @@ import click
 
 from jarvis_trio.cli.application import handler_options
 from jarvis_trio.cli.definition import person_is_there
-from jarvis_trio.cli.output import json_option, note, print_json, say
+from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.cli.services import find_launchctl
 from jarvis_trio.desk import acts
 from jarvis_trio.desk import adoption as desk
 from jarvis_trio.desk.adoption import Overdue
 from jarvis_trio.desk.session import Session, require_database
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.foreground.telling import note
 from jarvis_trio.moving.agents import closed_folders, old_agents
 from jarvis_trio.moving.survey import OldAgent, Survey, Unapproved
 from jarvis_trio.notation.instants import local_text

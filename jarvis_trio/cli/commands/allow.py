@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from jarvis_trio.cli.output import json_option, note, print_json, say
+from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.cli.session import complete_task
 from jarvis_trio.desk import approvals
 from jarvis_trio.desk.session import Session
+from jarvis_trio.foreground.telling import note
 
 _USAGE = "give the path of an executable, --task NAME, or --list (with --json, if you like)"
 

@@ -7,13 +7,14 @@ import sys
 import click
 
 from jarvis_trio.cli.outlook import say_outlook
-from jarvis_trio.cli.output import json_option, note, print_json, say
+from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.cli.session import names_argument
 from jarvis_trio.desk import acts, looks, views
 from jarvis_trio.desk.names import typed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import TaskError
+from jarvis_trio.foreground.telling import note
 from jarvis_trio.models import ScheduledTask
 from jarvis_trio.notation.text import counted
 

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import click
 
-from jarvis_trio.cli.application import WrappedEngine, application_of, handler_options
+from jarvis_trio.cli.application import application_of, handler_options
 from jarvis_trio.cli.output import Cell, Column, Fit, json_option, print_json, print_table, say
 from jarvis_trio.cli.services import agent_as_installed, find_launchctl, has_unit, state
-from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.cli.settings_table import print_settings
 from jarvis_trio.doctor.application import check_application
 from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_daemon, check_unit, daemon_words
@@ -37,6 +36,8 @@ from jarvis_trio.doctor.tasks import (
     check_undelivered,
 )
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.foreground.application import WrappedEngine
+from jarvis_trio.foreground.session import CommandSession
 from jarvis_trio.insight.machines import MachineState, machine_states, takers
 from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.notation.text import counted, size_words

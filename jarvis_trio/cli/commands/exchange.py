@@ -8,13 +8,14 @@ import click
 
 from jarvis_trio.cli.definition import person_is_there, tell_approval
 from jarvis_trio.cli.old_schedulers import plan_crontab, plan_plists, say_entries
-from jarvis_trio.cli.output import json_option, note, print_json, say
+from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.cli.tasksfile import say_difference, toml_text
 from jarvis_trio.desk import exchange, views
 from jarvis_trio.desk.moving import Move
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
+from jarvis_trio.foreground.telling import note
 from jarvis_trio.notation.text import counted
 
 _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)

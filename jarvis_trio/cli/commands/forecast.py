@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jarvis_trio.cli.output import Amount, console, json_option, note, say
+from jarvis_trio.cli.output import Amount, console, json_option, say
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.session import Session
+from jarvis_trio.foreground.telling import note
 from jarvis_trio.insight.forecast import Upcoming
 from jarvis_trio.notation.instants import as_utc
 from jarvis_trio.notation.text import counted, date_words, moment_words, printable, shortened, time_words

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import click
 
-from jarvis_trio.cli.output import json_option, note, print_json, say
+from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.desk.machines import placed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.foreground.telling import note
 from jarvis_trio.models import ScheduledTask, ScheduleType
 from jarvis_trio.moving.survey import ADOPTED
 from jarvis_trio.notation.instants import local_text, utc_text

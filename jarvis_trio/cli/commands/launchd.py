@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from jarvis_trio import __version__
-from jarvis_trio.cli.application import Application, application_options
+from jarvis_trio.cli.application import application_options
 from jarvis_trio.cli.definition import person_is_there
 from jarvis_trio.cli.output import json_option, print_json
 from jarvis_trio.cli.services import (
@@ -27,10 +27,11 @@ from jarvis_trio.cli.services import (
     find_launchctl,
     say_short,
 )
-from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.desk import acts
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.foreground.application import Application
+from jarvis_trio.foreground.session import CommandSession
 from jarvis_trio.models import ScheduledTask, ScheduleType
 from jarvis_trio.service.launchd.ability import MESSAGE_SCRIPT, MessageCommand
 from jarvis_trio.service.launchd.checks import check

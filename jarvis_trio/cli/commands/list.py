@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 import click
 
-from jarvis_trio.cli.output import STYLES, Amount, Cell, Column, Fit, json_option, note, print_json, print_table, say
+from jarvis_trio.cli.output import STYLES, Amount, Cell, Column, Fit, json_option, print_json, print_table, say
 from jarvis_trio.cli.session import pass_looking_session
 from jarvis_trio.desk import looks, views
 from jarvis_trio.desk.looks import TaskState
@@ -16,6 +16,7 @@ from jarvis_trio.desk.requests import TasksRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import ScheduleError
+from jarvis_trio.foreground.telling import note
 from jarvis_trio.models import HELD_REASON, Run, ScheduledTask, ScheduleType, task_policy
 from jarvis_trio.notation.instants import parse_instant
 from jarvis_trio.notation.text import moment_words, relative, short_duration

@@ -15,10 +15,11 @@ from typing import BinaryIO
 
 import click
 
-from jarvis_trio.cli.output import Amount, console, json_option, note, print_json
+from jarvis_trio.cli.output import Amount, console, json_option, print_json
 from jarvis_trio.cli.session import complete_task
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.foreground.telling import note
 from jarvis_trio.notation.text import printable
 
 _POLL_SECONDS = 0.25

@@ -11,9 +11,10 @@ from jarvis_trio.agent.calls import Calls
 from jarvis_trio.agent.setup import client_config
 from jarvis_trio.agent.streams import take_streams
 from jarvis_trio.cli.extras import import_extra
-from jarvis_trio.cli.output import note, say_text
-from jarvis_trio.cli.session import CommandSession
+from jarvis_trio.cli.output import say_text
 from jarvis_trio.desk.session import Session, require_database
+from jarvis_trio.foreground.session import CommandSession
+from jarvis_trio.foreground.telling import note
 
 _AT_A_TERMINAL = "this is an MCP server, which an AI assistant's client starts; see: jarvis-trio mcp --print-config"
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from jarvis_trio.cli import NOTES
 from jarvis_trio.cli.application import handler_options
 from jarvis_trio.cli.output import json_option, print_json, print_live, say, say_text
 from jarvis_trio.cli.runs import took
@@ -20,6 +19,7 @@ from jarvis_trio.desk.errands import Ticket
 from jarvis_trio.desk.names import typed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
+from jarvis_trio.foreground.telling import NOTES
 from jarvis_trio.models import Run, RunStatus, ScheduledTask
 from jarvis_trio.notation.text import printable
 from jarvis_trio.process.signals import finishing

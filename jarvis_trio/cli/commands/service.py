@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from jarvis_trio.cli.application import Application, application_options
+from jarvis_trio.cli.application import application_options
 from jarvis_trio.cli.commands import launchd as mac
 from jarvis_trio.cli.output import json_option, print_json
 from jarvis_trio.cli.services import (
@@ -30,8 +30,9 @@ from jarvis_trio.cli.services import (
     say_short,
     state,
 )
-from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.errors import ServiceError
+from jarvis_trio.foreground.application import Application
+from jarvis_trio.foreground.session import CommandSession
 from jarvis_trio.process.lock import holder
 from jarvis_trio.service.launchd.launchctl import Launchctl
 from jarvis_trio.service.launchd.operations import restart_steps as restart_agent

@@ -7,8 +7,8 @@ import sys
 import click
 
 from jarvis_trio.cli.extras import import_extra
-from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.desk.session import Session, require_database
+from jarvis_trio.foreground.session import CommandSession
 
 
 @click.command()

@@ -14,8 +14,8 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Label, Static
 
-from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.cli.watch.app import DetailScreen, HelpScreen, WatchApp
+from jarvis_trio.foreground.session import CommandSession
 from tests.support.cli_world import Cli, Program
 
 Steps = Callable[[WatchApp, Pilot[None]], Awaitable[None]]

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from jarvis_trio.cli.session import CommandSession
 from jarvis_trio.cli.watch.board import Board, countdown, matching, read_board
+from jarvis_trio.foreground.session import CommandSession
 from jarvis_trio.models import RunStatus
 from tests.support.cli_world import Cli
 
