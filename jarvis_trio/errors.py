@@ -80,6 +80,10 @@ class StoreFullError(StoreError):
     """The disk that holds the database is full."""
 
 
+class StoreUnsureError(StoreError):
+    """The answer to a COMMIT was lost: the transaction may count, or be undone."""
+
+
 class ConflictError(StoreError):
     """The database refuses a row: its key is taken, or a rule of another program forbids it.
 

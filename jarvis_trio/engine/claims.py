@@ -24,7 +24,9 @@ The races, each with what decides it:
    is still as it was read.
 5. Another program's trigger refuses a write of the decision. The transaction is taken back, and the
    engine begins it again; the task is passed over meanwhile.
-6. The clock is set back, so a slot that has run comes due again. Its row is still there: it is
+6. The answer to the COMMIT of a claim is lost. Nobody makes that run, so `recover` ends it if it
+   is there, and its slot runs again.
+7. The clock is set back, so a slot that has run comes due again. Its row is still there: it is
    not run again, and the next slot counts what it stood for.
 """
 
@@ -157,6 +159,17 @@ class Claims:
         self._unended: set[int] = set()
         self._survivors: dict[str, Sequence[Survivor]] = {}
         self._recovering = threading.Lock()
+        self._doubtful: list[Claim] = []
+
+    @property
+    def doubted_at(self) -> datetime | None:
+        """Since when `recover` has claims to look for (aware UTC); None if it has none."""
+        doubtful = self._doubtful[:1]
+        return doubtful[0].started_at if doubtful else None
+
+    def doubt(self, claims: Sequence[Claim]) -> None:
+        """It is not known whether these claims are on the disk, and nobody makes their runs."""
+        self._doubtful += claims
 
     def decide(self, now: datetime, started_at: datetime, lead: timedelta = timedelta(0), places: int = 1) -> Decision:
         """Claim what has been due the longest at `now`; call it in a transaction.
@@ -382,6 +395,8 @@ class Claims:
         that outlived their process are ended first, so that no attempt overlaps them; that
         can take as long as a command may resist SIGTERM. If one cannot be ended, because it hangs
         in the kernel, its run goes on until it is gone.
+
+        The runs of claims that were doubted are ended too: they have never begun.
         """
         if not self._recovering.acquire(timeout=self._limits.recovery_patience.total_seconds()):
             return
@@ -391,10 +406,20 @@ class Claims:
             left = {owner: self._survivors_of(owner) for owner in {run.owner for run in dead} if owner is not None}
             for run in dead:
                 if not any(survivor.holds(run) for survivor in left.get(run.owner or "", ())):
-                    self._end(run, now)
+                    self._end(run, now, self._peers.why_gone(run))
             self._peers.settled()
+            while self._doubtful:
+                self._give_up(self._doubtful[0], now)
+                del self._doubtful[0]  # only now, or an error would lose it
         finally:
             self._recovering.release()
+
+    def _give_up(self, claim: Claim, now: datetime) -> None:
+        """End the run of a doubted claim, if it is there."""
+        with self._store.transaction():  # so the one of the claim is over: there is one at a time
+            run = self._store.runs.get_run(claim.run_id)
+            if run is not None and (run.scheduled_for, run.started_at) == (claim.scheduled_for, claim.started_at):
+                self._end(run, now, "it never began: the database did not confirm its claim in time")
 
     def _survivors_of(self, owner: str) -> Sequence[Survivor]:
         """End what a dead process has left, and return what lives on.
@@ -414,17 +439,16 @@ class Claims:
             self._survivors[owner] = living
         return living
 
-    def _end(self, run: Run, now: datetime) -> None:
+    def _end(self, run: Run, now: datetime, reason: str) -> None:
         try:
-            self._interrupt(run, now)
+            self._interrupt(run, now, reason)
         except ConflictError as error:
             if run.id not in self._unended:
                 self._unended.add(run.id)
                 _logger.error("Run %d of task %r cannot be ended: %s", run.id, run.task_name, error)
 
-    def _interrupt(self, run: Run, now: datetime) -> None:
+    def _interrupt(self, run: Run, now: datetime, reason: str) -> None:
         stopped_by = self._store.requests.stopped_by(run.id)
-        reason = self._peers.why_gone(run)
         if stopped_by is not None:
             reason = f"stopped by {stopped_by}"
         with self._store.transaction():

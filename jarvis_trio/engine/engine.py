@@ -58,7 +58,7 @@ from jarvis_trio.engine.runner import Runner, run_in_thread
 from jarvis_trio.engine.running import Running
 from jarvis_trio.engine.wallclock import CLOCK_SLACK, WallClock
 from jarvis_trio.engine.zones import ZoneWatch
-from jarvis_trio.errors import ConflictError, StoreError
+from jarvis_trio.errors import ConflictError, StoreError, StoreUnsureError
 from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.models import (
     Claim,
@@ -226,7 +226,7 @@ class SchedulerEngine:
         self._prepare(instant, follows_clock=follows_clock)
 
         ahead = self._look_ahead()
-        if ahead.others_run:
+        if ahead.others_run or self._claims.doubted_at is not None:
             self._tell()  # to end what a dead process left can take seconds
             self._claims.recover(instant)
             ahead = self._look_ahead()
@@ -468,6 +468,7 @@ class SchedulerEngine:
     def _record_and_claim(
         self, ended: Sequence[Ended], places: int, instant: datetime, present: Present, lead: timedelta
     ) -> Decision:
+        decision = _NOTHING
         try:
             with self.memory_store.transaction():
                 for one in ended:
@@ -477,8 +478,11 @@ class SchedulerEngine:
                 now = present()  # the wait for the write lock is over
                 # The clock may have been set back since the tick began, so cap the instant at the
                 # present.
-                return self._claims.decide(min(instant, now), now, lead, places)
+                decision = self._claims.decide(min(instant, now), now, lead, places)
+            return decision
         except Exception as error:
+            if isinstance(error, StoreUnsureError):
+                self._claims.doubt(decision.claims)
             # What is in hand is kept whatever the claim met; it was rolled back with it.
             for one in ended:
                 self._outcomes.record(one)
@@ -497,11 +501,15 @@ class SchedulerEngine:
 
         Returns the write marks; None if another database has taken the place of ours.
         """
+        marks = self._keep_database()
+        self._peers.check_in(now, self._handlers)
+        return marks
+
+    def _keep_database(self) -> Hashable | None:
         marks = self.memory_store.look_after()
         if marks is None:
             _logger.warning("The database %s was replaced; the new one is used", self.memory_store.place)
             self._seen = (None, None)
-        self._peers.check_in(now, self._handlers)
         return marks
 
     def _is_quiet(self, marks: Hashable | None, now: datetime) -> bool:
@@ -523,7 +531,7 @@ class SchedulerEngine:
         """When a tick has something to do next; None for never."""
         letter_at = ahead.letter_at if self.delivers_itself else None
         instants = (self._wanted_at(ahead, self._lead), ahead.deadline_at, letter_at)
-        again_at = (self._refusals.next_try_at(), self._peers.look_at)
+        again_at = (self._refusals.next_try_at(), self._peers.look_at, self._claims.doubted_at)
         return min(filter(None, (*instants, *again_at)), default=None)
 
     def _prepare(self, now: datetime, *, follows_clock: bool) -> None:
@@ -546,6 +554,19 @@ class SchedulerEngine:
             _logger.error("Something is not done in this tick: %s", error)
 
     def _look_ahead(self) -> Ahead:
+        """What is to be done next; see `_look`.
+
+        If it cannot be seen, the database is looked after, as at the beginning of a tick: another
+        program has taken a table away, or the server was away. Without that a loop that was woken
+        because of it would hear nothing, and wait for its next regular tick.
+        """
+        try:
+            return self._look()
+        except StoreError:
+            self._keep_database()
+            return self._look()
+
+    def _look(self) -> Ahead:
         """What is to be done next, asked again only if somebody has written.
 
         So an idle tick reads one counter, however many tasks there are.

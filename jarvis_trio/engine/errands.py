@@ -9,7 +9,7 @@ from datetime import timedelta
 from jarvis_trio.engine.claims import Claims
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.running import Running
-from jarvis_trio.errors import JarvisError
+from jarvis_trio.errors import JarvisError, StoreUnsureError
 from jarvis_trio.models import Claim
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.requests import Request, RequestKind
@@ -96,6 +96,9 @@ class Errands:
                     raise _Withdrawn
         except _Withdrawn:
             return None
+        except StoreUnsureError:
+            self._claims.doubt([claim])
+            raise
         except JarvisError as refusal:
             self._store.requests.answer(request.id, now, refusal=str(refusal))
             return None

@@ -123,7 +123,10 @@ class Connection(Protocol):
         """Begin to write: from here on nobody else does."""
 
     def commit(self) -> None:
-        """End the transaction. What was written is on the disk when this returns."""
+        """End the transaction. What was written is on the disk when this returns.
+
+        Raises StoreUnsureError if it may be, and nobody can tell at this moment.
+        """
 
     def roll_back(self) -> None:
         """Undo the transaction, if one is open."""

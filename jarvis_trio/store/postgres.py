@@ -13,9 +13,9 @@ transaction another session (PgBouncer in transaction mode) breaks that; it is f
 The races that it is made for:
 
 1. Two machines claim one slot. The second one waits for the lock, then sees the first one's row.
-2. The connection breaks in a transaction. The server undoes it, and its lock goes with it. Whether
-   a COMMIT that got no answer counts is found by reading: an outcome that is recorded is not
-   recorded again, since its row is no longer `running`.
+2. The connection breaks in a transaction. The server undoes it, and its lock goes with it. If a
+   COMMIT got no answer, StoreUnsureError says that. What counts is found by reading: an outcome
+   that is recorded is not recorded again, and a claim that is there is given up.
 3. A machine is cut off, or stands still, during a transaction, and keeps the lock. The server ends
    its session after 20 s, or 30 s, which undoes the transaction.
 4. The server restarts under a daemon. Statements fail until a tick has connected again; what could
@@ -43,6 +43,7 @@ from jarvis_trio.errors import (
     StoreError,
     StoreFullError,
     StoreMissingError,
+    StoreUnsureError,
 )
 from jarvis_trio.notation.instants import parse_zone
 from jarvis_trio.store import ladder
@@ -162,7 +163,12 @@ class PostgresDatabase:
             raise StoreError(f"the transaction in {self.place} was undone before it was done")
         # Who listens hears of it with the commit. Of a transaction that wrote nothing nobody does:
         # two machines that look at each other's looks would never come to rest.
-        self._run(f"NOTIFY {CHANNEL}; COMMIT" if self._wrote else "COMMIT", prepare=False)
+        try:
+            self._run(f"NOTIFY {CHANNEL}; COMMIT" if self._wrote else "COMMIT", prepare=False)
+        except StoreError as error:
+            if self._session.closed:
+                raise StoreUnsureError(error.says, fix=error.fix) from error
+            raise
 
     def roll_back(self) -> None:
         if not self._session.closed and self.in_transaction:

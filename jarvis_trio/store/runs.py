@@ -57,7 +57,11 @@ class Late(Enum):
     """There is no longer such a run, or it was not taken for dead."""
 
     NOTHING = auto()
-    """There is nothing to add: its machine ended it because it was cut off."""
+    """There is nothing to add.
+
+    Its machine ended it because it was cut off, or this very outcome is recorded, and the answer to
+    that COMMIT was lost.
+    """
 
     COUNTS = auto()
     """It is the row's outcome now: the slot has not begun again."""
@@ -157,6 +161,8 @@ class RunTable:
         run = self.get_run(claim.run_id)
         if run is None or (run.scheduled_for, run.started_at) != (claim.scheduled_for, claim.started_at):
             return Late.UNKNOWN
+        if (run.finished_at, run.status) == (at, outcome.status):
+            return Late.NOTHING
         if run.status is not RunStatus.INTERRUPTED:
             return Late.UNKNOWN
         if outcome.cut_off:

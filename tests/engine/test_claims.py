@@ -24,7 +24,7 @@ from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.peers import Survivor
 from jarvis_trio.engine.runner import run_in_thread
-from jarvis_trio.errors import ScheduleError, TaskRunningError
+from jarvis_trio.errors import ScheduleError, StoreUnsureError, TaskRunningError
 from jarvis_trio.models import RunStatus, Trigger, require_id
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.store import MemoryStore
@@ -37,6 +37,7 @@ from tests.support.core_fakes import (
     MakeEngine,
     Notes,
     a_task,
+    answer_lost,
     finish,
     history,
     in_thread,
@@ -758,3 +759,37 @@ def test_the_log_tells_once_that_another_programs_trigger_keeps_a_run_from_its_e
     (told,) = (said for said in caplog.messages if "cannot be ended" in said)
     assert told.startswith("Run 1 of task 'job' cannot be ended: ")
     assert "mine" in told
+
+
+@pytest.mark.law(3)
+def test_a_claim_whose_commit_is_not_confirmed_blocks_no_task_and_its_slot_runs(
+    store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, notes: Notes, due: Due
+) -> None:
+    store.store_scheduled_task(a_task("other"))
+    due("job")
+    with answer_lost(store), pytest.raises(StoreUnsureError):
+        engine.evaluate_due_tasks()
+    assert engine.next_due_at() == clock.now()
+    assert sorted(tick(engine)) == [("job", "executed"), ("other", "executed")]
+    assert sorted(notes.names) == ["job", "other"]
+    clock.advance(minutes=5)
+    assert sorted(tick(engine)) == [("job", "executed"), ("other", "executed")]
+    assert history(store)[-1] == (START + 10 * MINUTE, 1, "executed")
+
+
+@pytest.mark.law(3)
+def test_a_claim_whose_commit_was_lost_leaves_no_trace(
+    store: MemoryStore, engine: SchedulerEngine, notes: Notes, due: Due, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due("job")
+
+    def lost() -> None:
+        raise StoreUnsureError("the server is gone", fix="wait")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.connection, "commit", lost)
+        with pytest.raises(StoreUnsureError):
+            engine.evaluate_due_tasks()
+    assert tick(engine) == [("job", "executed")]
+    assert history(store) == [(START + 5 * MINUTE, 1, "executed")]
+    assert len(notes.calls) == 1

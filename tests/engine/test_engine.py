@@ -858,3 +858,17 @@ def test_what_a_tick_has_dealt_with_is_returned_although_a_later_claim_fails(sto
         store.store_scheduled_task(task)
     store.connection.trace = locked_after_the_first
     assert [result["name"] for result in engine.evaluate_due_tasks()] == ["one"]
+
+
+@pytest.mark.law(3)
+@pytest.mark.law(4)
+@pytest.mark.sqlite
+@pytest.mark.parametrize("table", ["task_runs", "task_queue", "outbox"])
+def test_a_look_at_the_queue_puts_right_what_another_program_took_away(
+    engine: SchedulerEngine, due: Due, other: sqlite3.Connection, table: str
+) -> None:
+    due()
+    engine.next_due_at()
+    other.execute(f"DROP TABLE {table}")
+    assert (engine.next_due_at() or START) <= START + 5 * MINUTE
+    assert tick(engine) == [("job", "executed")]

@@ -14,11 +14,12 @@ import pytest
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.errands import WAITED_FOR
 from jarvis_trio.engine.runner import run_in_thread
+from jarvis_trio.errors import StoreUnsureError
 from jarvis_trio.models import HandlerContext, ScheduledTask, require_id
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.requests import Request, RequestKind
 from tests.support.cli_world import eventually
-from tests.support.core_fakes import PATIENCE, START, FakeClock, MakeEngine, Notes, a_task
+from tests.support.core_fakes import PATIENCE, START, FakeClock, MakeEngine, Notes, a_task, answer_lost
 
 ASKER = "12:34"
 
@@ -236,3 +237,17 @@ def test_a_run_that_ends_by_itself_as_it_is_stopped_from_elsewhere_keeps_its_suc
 
 def _dies(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.law(3)
+def test_a_run_that_is_asked_for_and_whose_claim_is_not_confirmed_ends_and_blocks_nothing(
+    store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask, notes: Notes
+) -> None:
+    engine, number = willing(make_engine), ask_run(store, job)
+    with answer_lost(store), pytest.raises(StoreUnsureError):
+        engine.obey_run()
+    engine.evaluate_due_tasks()
+    (run,) = store.runs.list_runs()
+    assert (run.id, run.status, notes.calls) == (answer(store, number).run_id, "interrupted", [])
+    assert "never began" in (run.reason or "")
+    assert engine.run_now("job")["status"] == "executed"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -31,6 +32,7 @@ from tests.support.core_fakes import (
     MakeEngine,
     Notes,
     a_task,
+    answer_lost,
     fail,
     history,
     wait_until,
@@ -368,3 +370,32 @@ def test_law_3_an_outcome_is_written_although_another_programs_trigger_rolls_bac
     engine.evaluate_due_tasks()
     assert history(store) == [(START + 5 * MINUTE, 1, "executed")]
     assert store.tasks.require_task("job").last_result is None
+
+
+@pytest.mark.law(3)
+@pytest.mark.parametrize("stopped", [False, True])
+def test_an_outcome_whose_commit_is_not_confirmed_stays_as_it_was_recorded(
+    store: MemoryStore,
+    make_engine: MakeEngine,
+    due: Due,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    stopped: bool,
+) -> None:
+    due()
+
+    def handler(task: ScheduledTask, context: HandlerContext) -> None:
+        if stopped:
+            engine.stop(1, "alex")
+        clock.advance(seconds=1)
+        lost.enter_context(answer_lost(store))
+
+    engine = make_engine({"note": handler})
+    with ExitStack() as lost:
+        engine.evaluate_due_tasks()
+    (before,) = store.runs.list_runs()
+    clock.advance(seconds=1)
+    engine.evaluate_due_tasks()
+    assert store.runs.list_runs() == [before]
+    assert before.reason == ("stopped by alex" if stopped else None)
+    assert "no longer in the database" not in caplog.text

@@ -14,7 +14,14 @@ import psycopg
 import pytest
 
 from jarvis_trio.clock import SharedClock
-from jarvis_trio.errors import ConflictError, SettingError, StoreBusyError, StoreError, StoreMissingError
+from jarvis_trio.errors import (
+    ConflictError,
+    SettingError,
+    StoreBusyError,
+    StoreError,
+    StoreMissingError,
+    StoreUnsureError,
+)
 from jarvis_trio.models import RunStatus
 from jarvis_trio.settings import read_settings
 from jarvis_trio.store import MemoryStore, dialects
@@ -329,3 +336,19 @@ def test_the_head_of_the_queue_is_read_in_its_order(store: MemoryStore, address:
         plan = [row[0] for row in session.execute(f"EXPLAIN {sql}".encode(), values)]
     assert "task_queue_due" in "".join(plan)
     assert not [line for line in plan if "Sort" in line]
+
+
+@pytest.mark.law(3)
+def test_a_commit_without_an_answer_is_told_from_one_that_is_refused(store: MemoryStore, address: str) -> None:
+    session = store.value("SELECT pg_backend_pid()")
+
+    def write() -> None:
+        with store.transaction():
+            store.notes.remember("key", "ours")
+            with psycopg.connect(address, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 20000)", (session,))
+
+    with pytest.raises(StoreUnsureError, match="gone"):
+        write()
+    store.look_after()
+    assert store.notes.note("key") is None

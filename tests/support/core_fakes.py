@@ -11,7 +11,7 @@ from typing import Any
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.errors import DeliveryError
+from jarvis_trio.errors import DeliveryError, StoreUnsureError
 from jarvis_trio.models import HandlerContext, Run, ScheduledTask
 from jarvis_trio.store import MemoryStore
 
@@ -121,6 +121,21 @@ class Gate:
         finally:
             self.opened.set()
             finish(thread)
+
+
+@contextmanager
+def answer_lost(store: MemoryStore) -> Iterator[None]:
+    """Within the block the next COMMIT counts, and nobody hears that it does."""
+    commit = store.connection.commit
+
+    def unanswered() -> None:
+        vars(store.connection).pop("commit", None)
+        commit()
+        raise StoreUnsureError("the server is gone", fix="wait")
+
+    vars(store.connection)["commit"] = unanswered
+    yield
+    assert "commit" not in vars(store.connection), "nothing was committed"
 
 
 def fail(*_: object) -> None:
