@@ -74,11 +74,8 @@ class Waiting:
             if not over:
                 return None
             view = None if run is None else views.run_view(run, session.zone())
-        return {
-            "still_running": True,
-            "run": view,
-            "says": f"{self._name} still runs and goes on; list_runs tells its end",
-        }
+        stands = "still runs and goes on;" if run else "has not begun yet; the daemon runs it as soon as it can, and"
+        return {"still_running": True, "run": view, "says": f"{self._name} {stands} list_runs tells its end"}
 
     def cancel(self) -> None:
         """End exactly this run: the client's person no longer wants it."""
