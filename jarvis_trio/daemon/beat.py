@@ -40,7 +40,7 @@ class Beat:
     def wake(self) -> None:
         """Start a call as soon as there is a place for it."""
         self.pace.woken()
-        self._bell.ring()
+        self._sleep_on()
 
     def due(self, at: datetime | None) -> None:
         """Somebody knows when the next call is wanted (aware UTC, or None for never)."""
@@ -49,7 +49,7 @@ class Beat:
             self.pace.woken()
             is_news = True
         if is_news:
-            self._bell.ring()
+            self._sleep_on()
 
     def stop(self) -> None:
         """Start no other call. `run` returns when those at work have ended."""
@@ -93,7 +93,17 @@ class Beat:
             fruitful, due_at = await self._call()
         finally:
             self.pace.ended(number, self._now(), fruitful=fruitful, due_at=due_at)
+            self._sleep_on()
+
+    def _sleep_on(self) -> None:
+        """Something has happened: go on with the sleep, as long as the pace says now.
+
+        To wake the task, so that it sleeps again, would be one more step of the event loop.
+        """
+        if self._works_off:
             self._bell.ring()
+        else:
+            self._bell.ring_in(self.pace.seconds_to_wait(self._now()))
 
     def _now(self) -> Moment:
         return Moment(trio.current_time(), self._clock.now())

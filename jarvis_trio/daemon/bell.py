@@ -1,4 +1,4 @@
-"""A sleep that others can end."""
+"""A sleep that others can end, or make longer or shorter."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ class Bell:
         self._has_rung = True
         if self._sleep is not None:
             self._sleep.cancel()
+
+    def ring_in(self, seconds: float) -> None:
+        """End the sleep after that many seconds from now, and not when it was to end.
+
+        The sleeper does not wake for that. One who is awake decides itself how long to sleep.
+        """
+        if self._sleep is not None:
+            self._sleep.deadline = trio.current_time() + seconds
 
     async def sleep(self, seconds: float) -> None:
         """Return after that many seconds, or when the bell rings."""

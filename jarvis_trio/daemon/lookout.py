@@ -7,7 +7,8 @@ Guarantees:
 - While nobody writes, nothing happens: no timer, no wake-up.
 
 This code assumes that a tick looks at the database after its last write. So what the daemon's
-own ticks wrote is forgotten just before that look (`forget`), and wakes nobody.
+own ticks wrote is forgotten just before that look (`forget`), and the end of such a tick ends the
+pause (`looked`): a timer would wake the processor once more for each lone run.
 
 If a watch cannot be had, changes are seen at the next tick, at the latest after the interval.
 """
@@ -48,6 +49,7 @@ class Lookout:
         self._look = look
         self._better = better
         self._watch: Watch | None = None
+        self._tick_looked = trio.Event()
 
     def forget(self) -> None:
         """Forget what was written so far: somebody is about to look. Any thread may call it."""
@@ -56,6 +58,10 @@ class Lookout:
             watch.renew(self._files)  # a file may be new, or another one under the same name
             with suppress(OSError):
                 watch.drain()
+
+    def looked(self) -> None:
+        """A tick has looked, and is over; what was written before needs no other look."""
+        self._tick_looked.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Look out until it is cancelled."""
@@ -76,7 +82,9 @@ class Lookout:
     async def _watch_until_cancelled(self, watch: Watch) -> None:
         while True:
             await trio.lowlevel.wait_readable(watch.fileno())
-            await trio.sleep(PAUSE_SECONDS)  # most often it is a tick of ours that writes, and forgets it
-            if watch.drain():
+            self._tick_looked = trio.Event()
+            with trio.move_on_after(PAUSE_SECONDS) as pause:
+                await self._tick_looked.wait()  # most often it is a tick of ours that writes
+            if pause.cancelled_caught and watch.drain():
                 watch.renew(self._files)
                 await self._look()

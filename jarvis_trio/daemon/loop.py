@@ -182,6 +182,8 @@ class JarvisDaemon:
 
     async def _one_tick(self) -> tuple[bool, datetime | None]:
         results = await self.tick()
+        if self._lookout is not None:
+            self._lookout.looked()
         self._tell_postman()
         if self._watcher is not None and self._asked.is_asked:
             self._watcher.wake()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from jarvis_trio.clock import SystemClock
 from jarvis_trio.daemon import JarvisDaemon
@@ -85,6 +87,40 @@ async def test_while_nobody_writes_nothing_is_looked_at(tmp_path: Path) -> None:
         await trio.sleep(LONGER_THAN_ITS_PAUSE)
         assert len(looks) == before
         nursery.cancel_scope.cancel()
+
+
+async def test_the_end_of_a_tick_that_wrote_leaves_no_timer(tmp_path: Path, mock_clock: MockClock) -> None:
+    file = tmp_path / "memory.db"
+    file.touch()
+    looks: list[float] = []
+
+    async def look() -> None:
+        looks.append(trio.current_time())
+
+    lookout = Lookout([file], look)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lookout.run)
+        file.write_text("ours")
+        await wait_all_tasks_blocked()
+        assert seconds_to_the_next_timer() == PAUSE_SECONDS
+
+        lookout.forget()
+        lookout.looked()
+        await wait_all_tasks_blocked()
+        assert seconds_to_the_next_timer() == math.inf
+
+        file.write_text("theirs, which no tick has seen")
+        await wait_all_tasks_blocked()
+        lookout.looked()  # by a tick that began before
+        await wait_all_tasks_blocked()
+        mock_clock.jump(PAUSE_SECONDS)
+        await wait_all_tasks_blocked()
+        assert len(looks) == 1
+        nursery.cancel_scope.cancel()
+
+
+def seconds_to_the_next_timer() -> float:
+    return trio.lowlevel.current_statistics().seconds_to_next_deadline
 
 
 async def test_without_a_watch_changes_are_seen_at_the_next_tick(
