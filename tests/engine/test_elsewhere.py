@@ -37,6 +37,11 @@ class Fleet(Peers):
         self.theirs = theirs
         self.asked: set[tuple[str, str | None]] = set()
         self.ends_as: Outcome | None = None
+        self.shares = True
+
+    @property
+    def may_share(self) -> bool:
+        return self.shares
 
     def others_have(self, handler_type: str, place: str | None) -> bool:
         self.asked.add((handler_type, place))
@@ -75,6 +80,16 @@ def test_a_slot_is_left_to_the_machine_that_has_its_handler(laptop: MemoryStore,
     assert laptop.queue.queued_slot(task.id or 0) == START
     assert engine.next_due_at() == START + MINUTE, "it is looked at again after a while"
     assert fleet.asked == {("brief", "mac")}
+
+
+def test_who_may_not_share_runs_what_is_for_this_machine_alone(laptop: MemoryStore, fleet: Fleet) -> None:
+    engine = engine_of(laptop, fleet)
+    for name, policy in (("anyones", None), ("of macs", {"on": "mac"}), ("mine", {"on": "laptop"})):
+        laptop.store_scheduled_task(a_task(name, at=START.isoformat(), policy=policy))
+    fleet.shares = False
+    assert tick(engine) == [("mine", "executed")]
+    fleet.shares = True
+    assert sorted(tick(engine)) == [("anyones", "executed"), ("of macs", "executed")]
 
 
 def test_a_slot_whose_handler_no_machine_has_is_skipped(laptop: MemoryStore, fleet: Fleet) -> None:

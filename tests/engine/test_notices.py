@@ -19,7 +19,7 @@ import pytest
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.deliveries import PAUSES, AlertChannel
 from jarvis_trio.engine.notices import Notices
-from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
+from jarvis_trio.models import Outcome, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import START, Channel, FakeClock, MakeEngine, a_task, fail
 
@@ -299,3 +299,49 @@ def test_what_became_of_a_delivery_stands_in_the_last_result_too(
     first = json.loads(store.tasks.require_task("job").last_result or "")
     assert first == {"ok": True, "delivery": account(store)}
     assert account(store)["status"] == "sent"
+
+
+@pytest.mark.law(5)
+def test_what_a_message_says_of_a_run(store: MemoryStore, clock: FakeClock, channel: Channel) -> None:
+    """Each outcome as (status, text), told by the task's channel and, as a trouble, by the one for all."""
+    clock.machine_zone = DENVER
+    notices = Notices(store, clock, channel, ALERTS)
+    task = store.store_scheduled_task(a_task(delivery_channel="email", delivery_config='{"append": {"start": "s"}}'))
+    outcomes = [
+        Outcome(RunStatus.EXECUTED, result="3 found"),
+        Outcome(RunStatus.EXECUTED, result="3 found", reason="but one is old"),
+        Outcome(RunStatus.EXECUTED),
+        Outcome(RunStatus.INTERRUPTED, reason="stopped by kim"),
+        Outcome(RunStatus.TIMEOUT),
+        Outcome(RunStatus.ERROR, reason="no net"),
+    ]
+    for minute, outcome in enumerate(outcomes):
+        slot = START + timedelta(minutes=minute)
+        claim = store.runs.claim_run(task, slot, 1, started_at=slot, owner="me")
+        assert claim is not None
+        if not minute:
+            notices.run_started(claim)
+        store.runs.finish_run(claim, outcome, slot)
+        notices.run_ended(claim, outcome, slot)
+    notices.ran_beside(claim, Outcome(RunStatus.EXECUTED), slot)
+
+    clock.advance(hours=2)
+    while notices.deliveries.deliver_due():
+        pass
+    told = [(name, message.status, message.result) for name, _, message in channel.sent]
+    since = "its run since Mon 2026-03-02 02:05 MST was taken for dead and ended after all: executed"
+    expected: list[tuple[str, str, str | None]] = [
+        ("email", "started", None),
+        ("email", "executed", "3 found"),
+        ("email", "executed", "but one is old"),
+        ("email", "executed", None),
+        ("email", "interrupted", "stopped by kim"),
+        ("email", "timeout", None),
+        ("email", "error", "no net"),
+        ("apprise", "failing", "timeout"),
+        ("apprise", "ran twice", since),
+    ]
+    assert sorted(told, key=str) == sorted(expected, key=str)
+    assert {message.task_name for _, _, message in channel.sent} == {"job"}
+    of_runs = [message.timestamp for name, _, message in channel.sent if name == "email"]
+    assert sorted(of_runs) == [f"2026-03-02T02:0{minute}:00-07:00" for minute in (0, 0, 1, 2, 3, 4, 5)]

@@ -32,6 +32,14 @@ def test_whoever_gives_a_place_back_that_nobody_missed_hears_nothing() -> None:
     assert places.give_back(places.take()) is False
 
 
+def test_what_is_given_back_piece_by_piece_is_free_together() -> None:
+    places = Places(3)
+    assert places.take() == 3
+    for number in (1, 2):
+        places.give_back(number)
+    assert places.take() == 3
+
+
 def test_without_a_number_each_tick_brings_a_place_of_its_own() -> None:
     places = Places()
     assert (places.take(), places.take(), places.give_back(1), places.are_free) == (1, 1, False, True)

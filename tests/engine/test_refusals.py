@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 import pytest
@@ -43,15 +44,38 @@ def test_a_reason_is_logged_once_while_it_stays_the_same(
 
 @pytest.mark.law(4)
 def test_a_task_that_can_be_written_again_is_passed_over_no_longer(
-    refusals: Refusals, store: MemoryStore, task: ScheduledTask
+    refusals: Refusals, store: MemoryStore, task: ScheduledTask, caplog: pytest.LogCaptureFixture
 ) -> None:
     refusals.add(task, ConflictError("not this one"))
     refusals.tell(START)
     assert refusals.passed_over() == {task.id}
-    with store.transaction():
+    assert [trouble.since for trouble in store.troubles.list_troubles()] == [START]
+    with caplog.at_level(logging.INFO), store.transaction():
+        refusals.end(store.store_scheduled_task(a_task("another")))
         refusals.end(task)
     assert refusals.passed_over() == frozenset()
     assert store.troubles.list_troubles() == []
+    assert caplog.messages[1:] == ["Task 'job' is no longer refused"]
+    assert caplog.records[-1].__dict__["task"] == "job"
+
+
+@pytest.mark.law(4)
+def test_each_refused_task_is_tried_again_when_its_own_pause_is_over(
+    refusals: Refusals, store: MemoryStore, clock: FakeClock, task: ScheduledTask
+) -> None:
+    another = store.store_scheduled_task(a_task("another"))
+    refusals.add(task, ConflictError("not this one"))
+    clock.advance(seconds=20)
+    refusals.add(another, ConflictError("nor that one"))
+    refusals.tell(START)
+    assert len(store.troubles.list_troubles()) == 2
+
+    seen = []
+    for _ in range(3):
+        seen.append((refusals.passed_over(), refusals.next_try_at()))
+        clock.advance(seconds=40)
+    first, second = START + MINUTE, START + MINUTE + timedelta(seconds=20)
+    assert seen == [({task.id, another.id}, first), ({another.id}, second), (frozenset(), None)]
 
 
 def test_what_other_machines_run_is_passed_over_for_a_while_and_nobody_is_told(
@@ -78,7 +102,8 @@ def test_a_refusal_that_nobody_can_be_told_of_is_logged_and_the_next_one_is_told
     store.write("CREATE TRIGGER theirs BEFORE INSERT ON task_troubles BEGIN SELECT RAISE(ABORT, 'full'); END")
     refusals.add(task, ConflictError("not this one"))
     refusals.tell(START)
-    assert "Nobody can be told that task 'job' is refused" in caplog.messages[-1]
+    assert caplog.messages[-1].startswith("Nobody can be told that task 'job' is refused: ")
+    assert "full" in caplog.messages[-1]
 
     store.write("DROP TRIGGER theirs")
     refusals.add(task, ConflictError("nor that one"))

@@ -95,6 +95,7 @@ def test_what_is_no_time_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(ScheduleError, match="not a time") as refused:
         parse_instant(text)
     assert "\n" not in str(refused.value)
+    assert refused.value.fix == "write it like 2026-12-01T09:00"
 
 
 @pytest.mark.law(4)
@@ -102,8 +103,9 @@ def test_what_is_no_time_is_refused_in_one_line(text: str) -> None:
     "text", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00", "0001-01-01T00:00", "9999-01-01T00:00Z"]
 )
 def test_an_instant_outside_the_calendar_is_refused(text: str) -> None:
-    with pytest.raises(ScheduleError, match="out of range"):
+    with pytest.raises(ScheduleError, match="out of range") as refused:
         parse_instant(text, timezone(timedelta(hours=5)))
+    assert refused.value.fix == "use a year from 2 to 9998"
 
 
 @pytest.mark.law(4)
@@ -180,6 +182,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     [
         ("soon", "not a duration: 'soon'; write it like 90s, 5m, 1h30m, 2d, 1w or 5 minutes"),
         ("0s", "duration must be greater than zero: '0s'; write it like 90s, 5m or 2d"),
+        (f"{10**12}d", f"duration too long: '{10**12}d'"),
     ],
 )
 def test_a_refused_duration_is_told_with_how_to_write_it(text: str, says: str) -> None:

@@ -38,6 +38,7 @@ def fires(text: str, count: int = 3) -> list[str]:
         ("0 9 LW * *", ["Mon 30 Nov", "Thu 31 Dec", "Fri 29 Jan"]),
         ("0 9 * * FRI#2", ["Fri 11 Dec", "Fri 08 Jan", "Fri 12 Feb"]),
         ("0 9 * * fril", ["Fri 27 Nov", "Fri 25 Dec", "Fri 29 Jan"]),
+        ("0 9 * * SUN#2", ["Sun 13 Dec", "Sun 10 Jan", "Sun 14 Feb"]),
         ("0 9 * * TUE#5", ["Tue 29 Dec", "Tue 30 Mar", "Tue 29 Jun"]),
         ("0 9 L FEB *", ["Sun 28 Feb", "Tue 29 Feb", "Wed 28 Feb"]),
         ("0 9 20,L * *", ["Fri 20 Nov", "Mon 30 Nov", "Sun 20 Dec"]),
@@ -117,10 +118,20 @@ def test_a_new_years_day_belongs_to_the_new_year_alone() -> None:
     assert CronExpression("0 0 1 JAN MON#1").latest(before, after) == (datetime.fromisoformat("2024-01-01"), 1)
 
 
-def test_a_numeric_weekday_is_still_one_with_two_readings() -> None:
-    expression = CronExpression("0 9 * * 4L,1#2")
+@pytest.mark.parametrize(
+    ("weekdays", "readings"),
+    [
+        ("4L,1#2", ("TUE#2,FRIL", "MON#2,THUL")),
+        ("0#2", ("MON#2", "SUN#2")),
+        ("0L", ("MONL", "SUNL")),
+        ("6#2", ("SUN#2", "SAT#2")),
+        ("SUN#2,6L", ("SUN#2,SUNL", "SUN#2,SATL")),
+    ],
+)
+def test_a_numeric_weekday_is_still_one_with_two_readings(weekdays: str, readings: tuple[str, str]) -> None:
+    expression = CronExpression(f"0 9 * * {weekdays}")
     assert expression.uses_numeric_weekday
-    assert expression.weekday_readings() == ("TUE#2,FRIL", "MON#2,THUL")
+    assert expression.weekday_readings() == readings
 
 
 def matches(day: date, days: str, weekdays: str) -> bool:

@@ -129,6 +129,30 @@ def test_a_time_that_makes_no_sense_holds_up_nobody_else(
     assert [name for name, *_ in notes.calls if name == "good"] == ["good"] * 3
 
 
+def test_what_is_due_tells_all_that_was_queued_with_it(store: MemoryStore) -> None:
+    task = store.store_scheduled_task(a_task())
+    store.queue.settle(task, START, collapsed=3, origin=START - MINUTE)
+    due = store.queue.head(START)
+    assert due is not None
+    assert (due.task.id, due.attempt, due.scheduled_for, due.due_at) == (task.id, 1, START, START)
+    assert (due.changed, due.collapsed, due.origin, due.running_since) == (False, 3, START - MINUTE, None)
+
+    store.queue.set_next_run(task, START + MINUTE)
+    claim = store.runs.claim_run(task, START, 1, started_at=START + MINUTE, owner="me")
+    assert claim is not None
+    due = store.queue.head(START + MINUTE)
+    assert due is not None
+    assert (due.collapsed, due.origin, due.running_since) == (0, None, START + MINUTE)
+
+    store.queue.dequeue_slot(require_id(task))
+    store.runs.finish_run(claim, Outcome(RunStatus.ERROR, reason="no net"), START + MINUTE)
+    store.queue.enqueue_retry(task, START, 2, START + 2 * MINUTE)
+    due = store.queue.head(START + 2 * MINUTE)
+    assert due is not None
+    assert (due.attempt, due.scheduled_for, due.due_at) == (2, START, START + 2 * MINUTE)
+    assert (due.collapsed, due.origin) == (0, None)
+
+
 @pytest.mark.law(3)
 def test_what_is_due_comes_in_the_order_of_its_instants(store: MemoryStore) -> None:
     add(store, "b", START - MINUTE)

@@ -13,6 +13,7 @@ import pytest
 
 from jarvis_trio.errors import ConflictError
 from jarvis_trio.models import Claim, Outcome, RunStatus, ScheduledTask, Trigger, require_id
+from jarvis_trio.notation.jsontext import json_value
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.runs import Late
 from tests.support.core_fakes import START, FakeClock, a_task
@@ -338,8 +339,10 @@ def test_bytes_where_text_should_be_are_read_as_text(
 def test_a_slot_that_is_not_run_is_recorded_once(store: MemoryStore, task: ScheduledTask) -> None:
     assert store.runs.record_unrun(task, START, RunStatus.MISSED, "too late", at=START + HOUR, collapsed=3)
     assert not store.runs.record_unrun(task, START, RunStatus.SKIPPED, "again", at=START + HOUR)
-    found = store.runs.list_runs()
-    assert [(one.status, one.reason, one.collapsed) for one in found] == [(RunStatus.MISSED, "too late", 3)]
+    [found] = store.runs.list_runs()
+    assert (found.status, found.reason, found.collapsed) == (RunStatus.MISSED, "too late", 3)
+    assert (found.task_id, found.task_name, found.scheduled_for, found.attempt) == (task.id, "job", START, 1)
+    assert (found.started_at, found.finished_at) == (START + HOUR, START + HOUR)
     assert store.runs.slot_has_run(require_id(task), START)
     assert not store.runs.slot_has_run(require_id(task), START + HOUR)
 
@@ -350,9 +353,34 @@ def test_a_row_that_another_programs_trigger_drops_in_silence_is_told(
     store: MemoryStore, task: ScheduledTask, other: sqlite3.Connection
 ) -> None:
     other.execute("CREATE TRIGGER theirs BEFORE INSERT ON task_runs BEGIN SELECT RAISE(IGNORE); END")
-    with pytest.raises(ConflictError) as refused:
-        claim(store, task)
-    assert str(refused.value) == "a row of task_runs vanished as it was written; look for a trigger on it"
+    for record in (
+        lambda: claim(store, task),
+        lambda: store.runs.record_unrun(task, START, RunStatus.MISSED, "too late", at=START),
+    ):
+        with pytest.raises(ConflictError) as refused:
+            record()
+        assert str(refused.value) == "a row of task_runs vanished as it was written; look for a trigger on it"
+
+
+def test_a_slot_stands_for_itself_alone_unless_it_is_told(store: MemoryStore, task: ScheduledTask) -> None:
+    run(store, task, START)
+    store.runs.record_unrun(task, START + HOUR, RunStatus.MISSED, "too late", at=START + HOUR)
+    assert [found.collapsed for found in store.runs.list_runs()] == [0, 0]
+
+
+@pytest.mark.sqlite
+@pytest.mark.law(4)
+def test_a_row_of_a_task_that_takes_no_result_keeps_none_from_the_history(
+    store: MemoryStore, task: ScheduledTask, other: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    other.execute(
+        "CREATE TRIGGER theirs BEFORE UPDATE OF last_result ON scheduled_tasks BEGIN SELECT RAISE(ABORT, 'mine'); END"
+    )
+    run(store, task, START)
+    assert store.runs.list_runs()[0].status is RunStatus.EXECUTED
+    assert store.tasks.require_task("job").last_result is None
+    assert caplog.messages[-1].startswith("The row of task 'job' does not take its result: ")
+    assert "mine" in caplog.messages[-1]
 
 
 @pytest.fixture
@@ -513,6 +541,38 @@ def test_an_account_of_the_delivery_is_kept(store: MemoryStore, task: ScheduledT
     run_id = run(store, task, START)
     store.runs.record_delivery(run_id, '{"status": "sent"}')
     assert store.runs.list_runs()[0].delivery == '{"status": "sent"}'
+
+
+@pytest.mark.parametrize(
+    ("outcome", "later", "told"),
+    [
+        (DONE, [], {"n": 1, "delivery": {"status": "sent"}}),
+        (
+            Outcome(RunStatus.ERROR, reason="no net"),
+            [],
+            {"status": "error", "error": "no net", "delivery": {"status": "sent"}},
+        ),
+        (Outcome(RunStatus.EXECUTED, result="plain"), [], "plain"),
+        (Outcome(RunStatus.EXECUTED, result="[1]"), [], [1]),
+        (DONE, [DONE], {"n": 1}),
+        (DONE, [None], {"n": 1, "delivery": {"status": "sent"}}),
+    ],
+    ids=["executed", "error", "text", "list", "another ran since", "another was missed since"],
+)
+def test_an_account_of_the_delivery_is_in_the_last_result_if_that_is_the_runs_and_an_object(
+    store: MemoryStore, task: ScheduledTask, outcome: Outcome, later: list[Outcome | None], told: object
+) -> None:
+    another = store.store_scheduled_task(a_task("another"))
+    run(store, another, START)
+    run_id = run(store, task, START, outcome)
+    for end in later:
+        if end is None:
+            store.runs.record_unrun(task, START + HOUR, RunStatus.MISSED, "too late", at=START + HOUR)
+        else:
+            run(store, task, START + HOUR, end)
+    store.runs.record_delivery(run_id, '{"status": "sent"}')
+    assert json_value(store.tasks.require_task("job").last_result) == told
+    assert store.tasks.require_task("another").last_result == '{"n": 1}'
 
 
 @pytest.mark.sqlite
