@@ -143,13 +143,14 @@ class UnderWay:
 
     Attributes:
         free: how many more may be under way.
+        moment: how long that is, in seconds.
     """
 
     def __init__(self, attempts: Attempts, present: Present, places: Places, moment: timedelta = MOMENT) -> None:
         self._attempts = attempts
         self._present = present
         self._places = places
-        self._moment = moment.total_seconds()
+        self.moment = moment.total_seconds()
         self.free = places.take()
         self._over: queue.SimpleQueue[Attempt] = queue.SimpleQueue()
         self._ended: list[Ended] = []
@@ -180,20 +181,21 @@ class UnderWay:
 
         if young:
             self._young = young
-            self._young_until = time.monotonic() + self._moment
+            self._young_until = time.monotonic() + self.moment
 
-    def wait(self, *, shortly: bool = False) -> list[Ended]:
+    def wait(self, at_most: float = math.inf) -> list[Ended]:
         """Wait until one has ended, and a moment for those that began with it; returns the ended.
 
-        To wait `shortly` ends after a moment in any case.
+        After `at_most` seconds, or a little more, it returns what there is: none, perhaps.
         """
         ended, self._ended = self._ended, []
+        until = time.monotonic() + at_most
         while not ended:
-            self._await_one(self._moment if shortly else math.inf)
+            self._await_one(max(until - time.monotonic(), 0.0))
             ends = [(attempt, self._attempts.ended(attempt)) for attempt in self._going]
             ended = [end for _, end in ends if end is not None]
             self._going = [attempt for attempt, end in ends if end is None]
-            if shortly:
+            if time.monotonic() >= until:
                 break
         self.free += len(ended)
         return ended

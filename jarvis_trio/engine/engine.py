@@ -86,6 +86,9 @@ _START = timedelta(seconds=10)
 _KEPT_LOOK = timedelta(seconds=0.5)
 """How often it tries."""
 
+_TELLS_AGAIN_AFTER = timedelta(seconds=0.5)
+"""How long a tick waits before it tells the loop again what that did not take."""
+
 _NOTHING = Decision((), ())
 
 
@@ -138,6 +141,7 @@ class SchedulerEngine:
         limits = limits or Limits()
         self.memory_store = memory_store
         self.tell_due: Callable[[datetime | None], None] | None = None
+        self._is_untold = False
         self._handlers = handlers
         self._notices = notices
         self._lead = lead
@@ -410,7 +414,7 @@ class SchedulerEngine:
     def _work_off(self, runs: UnderWay, instant: datetime, present: Present, lead: timedelta) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = []
         ended: list[Ended] = []
-        told = False
+        told, posted = False, self._notices.posted
         while runs.free:  # at first there may be none: whoever gives a place back tells the loop
             try:
                 step = self._record_and_claim(ended, runs.free, instant, present, lead)
@@ -426,44 +430,69 @@ class SchedulerEngine:
                 results.append(self._results.of_unrun(slot))
 
             runs.begin(step.claims)
-            told = self._tell_others(runs, step, told=told)
+            told = self._tell_others(runs, step, told=told, has_mail=posted != self._notices.posted)
+            posted = self._notices.posted
             if not runs and not step.more:
                 break
-            ended = runs.wait(shortly=step.more and runs.free > 0) if runs else []
+            ended = self._await_one(runs, shortly=step.more and runs.free > 0) if runs else []
         return results
 
-    def _tell_others(self, runs: UnderWay, step: Decision, *, told: bool) -> bool:
+    def _await_one(self, runs: UnderWay, *, shortly: bool) -> list[Ended]:
+        """Wait for the end of a run, or `shortly`.
+
+        What the loop could not be told is told again meanwhile: the run can be a long one.
+        """
+        while self._is_untold and not shortly:
+            if ended := runs.wait(_TELLS_AGAIN_AFTER.total_seconds()):
+                return ended
+            self._tell()
+        return runs.wait(runs.moment) if shortly else runs.wait()
+
+    def _tell_others(self, runs: UnderWay, step: Decision, *, told: bool, has_mail: bool) -> bool:
         """Let other ticks have what this one leaves. Returns whether the loop has been told.
 
         A tick that waits for runs without a claim in this step has recorded others, from which a
-        retry or a message may follow. To tell of each record was rejected: that is another look
-        at the queue for each run.
+        retry may follow. To tell of each record was rejected: that is another look at the queue
+        for each run. A message is told in any case: it needs no place, and a backlog can be long.
         """
         if not step.more and self._give_back(runs):
             return True
         is_news = (not told and self._places.are_free) if step.claims else (bool(runs) and not step.more)
-        if is_news:
-            self._tell()
-        return told or is_news
+        if is_news or (has_mail and runs) or self._is_untold:
+            return self._tell()
+        return told
 
     def _give_back(self, runs: UnderWay) -> bool:
-        """Leave to other ticks what is free, and tell the loop if one has gone away without."""
-        was_missed = runs.give_back()
-        if was_missed:
-            self._tell()
-        return was_missed
+        """Leave to other ticks what is free, and tell the loop if one has gone away without.
+
+        Returns whether it has been told.
+        """
+        return runs.give_back() and self._tell()
 
     def _result_of(self, ended: Ended) -> dict[str, Any]:
         return self._results.of_run(ended, waits_for_delivery=self.delivers_itself)
 
-    def _tell(self) -> None:
-        """Say what is due next, now that the claim of this tick is committed."""
+    def _tell(self) -> bool:
+        """Say what is due next, now that the claim of this tick is committed.
+
+        If the queue cannot be seen, that is now: a tick then finds out what is wrong. Returns
+        whether it was said; if not, it is said again soon.
+        """
         if self.tell_due is None:
-            return
+            return True
+        self._is_untold = False
         try:
-            self.tell_due(self.next_due_at())
+            self.tell_due(self._due_or_now())
         except Exception as error:  # noqa: BLE001  # border of law 4: whatever the loop does, the claim is run
             _logger.error("The loop could not be told what is due next: %s", error_text(error))
+            self._is_untold = True
+        return not self._is_untold
+
+    def _due_or_now(self) -> datetime | None:
+        try:
+            return self.next_due_at()
+        except StoreError:
+            return self._clock.now()
 
     def _record_and_claim(
         self, ended: Sequence[Ended], places: int, instant: datetime, present: Present, lead: timedelta

@@ -38,10 +38,12 @@ class Notices:
 
     Attributes:
         deliveries: sends what was written.
+        posted: how many messages this process has written, those counted that were taken back.
     """
 
     def __init__(self, store: MemoryStore, clock: Clock, send: Send, alerts: AlertChannel | None = None) -> None:
         self.deliveries = Deliveries(store, clock, send, alerts)
+        self.posted = 0
         self._store = store
         self._clock = clock
         self._alerts = alerts
@@ -129,6 +131,7 @@ class Notices:
         self._store.notes.remember(key, told.posted(number, at).text())
 
     def _post(self, letter: Letter, task: ScheduledTask, at: datetime, due_at: datetime | None = None) -> int:
+        self.posted += 1
         timestamp, place = local_text(at, self._clock.zone()), self._place(task)
         return self._store.outbox.post(letter._replace(timestamp=timestamp, place=place), due_at or at)
 
