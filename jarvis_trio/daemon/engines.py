@@ -40,6 +40,8 @@ class Engine(Protocol):
       soon as it has claimed work, with what is due next. Then it is not asked meanwhile.
     - `let_run(at_once)`, which the daemon calls before the first tick: that many runs may be
       under way at once. A tick may then have several, and the ticks share the number.
+    - `load_the_rest()`, called once, in a thread, when the first tick has ended. It imports what
+      later ones may need, since an upgrade exchanges the files under a daemon.
     - `running() -> list[tuple[str, datetime]]`, the names of what runs, for the log.
     - `finish()`, which is called at the end, when the last tick has ended.
     - `deliver_due() -> bool`, which sends one message and says whether there was one to send.
@@ -137,6 +139,10 @@ class TotalEngine:
         """Let the engine have that many runs under way at once, if it wants to know."""
         with suppress(BaseException):  # border of law 4: whatever it does about that, it ticks
             self._engine.let_run(at_once)  # type: ignore[attr-defined]  # any object
+
+    def load_the_rest(self) -> None:
+        """Let the engine import what later ticks may need."""
+        self._ask("load_the_rest", lambda answer: None, None, "The engine could not be loaded as a whole")
 
     def deliver(self) -> bool:
         """Send one message. Returns whether there was one to send; False if the engine raised."""

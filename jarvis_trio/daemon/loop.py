@@ -98,7 +98,9 @@ class JarvisDaemon:
         self._postman = Postman(self._asked, self._clock, run_sync) if self._asked.delivers else None
         self._watcher = Watcher(self._asked, self._clock, run_sync, self._tell_postman) if self._asked.obeys else None
         self._lookout = self._make_lookout() if run_sync is None else None  # what is simulated, nobody else writes
+        self._is_simulated = run_sync is not None
         self._on_tick = on_tick
+        self._first_ended = trio.Event()
         self._stopped_by: str | None = None
         self._stopped_at = 0.0
 
@@ -168,8 +170,19 @@ class JarvisDaemon:
         for concern in (self._postman, self._watcher, self._lookout):
             if concern is not None:
                 await concerns.start(concern.run)
+        if not self._is_simulated:
+            concerns.start_soon(self._load_the_rest)
         if self._told:
             self._asked.tell(functools.partial(_in_loop, trio.lowlevel.current_trio_token(), self._hear))
+
+    async def _load_the_rest(self) -> None:
+        """Have the engine import what later ticks may need, once a tick has ended.
+
+        A stop does not wait for it.
+        """
+        await self._first_ended.wait()
+        with suppress(RuntimeError):  # no thread can be had at this moment
+            await trio.to_thread.run_sync(self._asked.load_the_rest, abandon_on_cancel=True)
 
     async def _finish(self) -> None:
         """The ticks are over: end the rest, each as it may."""
@@ -184,6 +197,7 @@ class JarvisDaemon:
         results = await self.tick()
         if self._lookout is not None:
             self._lookout.looked()
+        self._first_ended.set()
         self._tell_postman()
         if self._watcher is not None and self._asked.is_asked:
             self._watcher.wake()

@@ -80,9 +80,6 @@ _logger = logging.getLogger(__name__)
 KEPT_PATIENCE = timedelta(seconds=10)
 """How long a command tries to write an outcome that could not be written, before it gives up."""
 
-_START = timedelta(seconds=10)
-"""How long a start takes at most, as people see it."""
-
 _KEPT_LOOK = timedelta(seconds=0.5)
 """How often it tries."""
 
@@ -168,7 +165,6 @@ class SchedulerEngine:
         self._early_at: datetime | None = None
         self._zone: str | None = None
         self._stopped_at: float | None = None
-        self._loads_after: float | None = self._clock.monotonic() + _START.total_seconds()
         self._attempts = Attempts(notices, self._calls, self._peers, self._running)
         self._places = Places()
 
@@ -209,22 +205,10 @@ class SchedulerEngine:
         """
         present = self._clock.now if now is None else _standing(as_utc(now, self._clock.zone()))
         instant = present()
-        self._load_the_rest()
         marks = self._look_after(instant)
         if now is None and self._is_quiet(marks, instant):
             return []
         return self._evaluate(instant, present, follows_clock=now is None)
-
-    def _load_the_rest(self) -> None:
-        """Import now what later ticks may need: an upgrade exchanges the files under a daemon.
-
-        Not in the ticks of a start, which people wait for.
-        """
-        if self._loads_after is not None and self._clock.monotonic() > self._loads_after:
-            self._loads_after = None
-            with suppress(ImportError):
-                load_all_kinds()
-                self.memory_store.load_all()
 
     def _evaluate(self, instant: datetime, present: Present, *, follows_clock: bool) -> list[dict[str, Any]]:
         self._prepare(instant, follows_clock=follows_clock)
@@ -325,6 +309,15 @@ class SchedulerEngine:
         Messages get a short grace.
         """
         self._stopped_at = self._clock.monotonic()
+
+    def load_the_rest(self) -> None:
+        """Import what later ticks may need: an upgrade exchanges the files under a process.
+
+        A loop that goes on calls it soon after its first tick, which people wait for.
+        """
+        with suppress(ImportError):
+            load_all_kinds()
+            self.memory_store.load_all()
 
     def make_watch(self) -> Watch | None:
         """The database's own watch for other programs' writes.

@@ -24,7 +24,7 @@ from jarvis_trio.daemon.bell import Bell
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing.machine import SimulatedClock
-from tests.support.core_fakes import START, FakeClock
+from tests.support.core_fakes import PATIENCE, START, FakeClock
 from tests.support.daemon_fakes import Bare, raising, run_for
 
 MockClock = trio.testing.MockClock
@@ -77,6 +77,23 @@ class Taking:
                 await trio.sleep(takes)
             self.now -= 1
         return result
+
+
+class Loading(Bare):
+    """An engine that imports some of its parts when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self.loaded = threading.Event()
+
+    def evaluate_due_tasks(self) -> list[dict[str, Any]]:
+        self.calls.append("tick")
+        return super().evaluate_due_tasks()
+
+    def load_the_rest(self) -> None:
+        self.calls.append("load")
+        self.loaded.set()
 
 
 @pytest.fixture
@@ -382,6 +399,24 @@ async def test_the_engine_is_called_in_a_thread_of_its_own() -> None:
     engine = Bare([])
     await JarvisDaemon(None, engine=engine).tick()
     assert threading.current_thread() not in engine.threads
+
+
+@pytest.mark.law(4)
+async def test_law_4_after_its_first_tick_the_engine_loads_what_later_ones_may_need() -> None:
+    engine = Loading()
+    daemon = JarvisDaemon(None, 3600, engine=engine)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(daemon.run)
+        assert await wait_thread(engine.loaded.wait, PATIENCE)
+        daemon.shutdown()
+    assert engine.calls[:2] == ["tick", "load"]
+    assert engine.calls.count("load") == 1
+
+
+async def test_a_simulated_daemon_has_nothing_loaded_ahead(autojump_clock: MockClock, world: SimulatedClock) -> None:
+    engine = Loading()
+    await run_for(JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=inline), 121)
+    assert engine.calls == ["tick"] * 3
 
 
 def test_without_an_engine_it_builds_ours_on_the_store(store: MemoryStore) -> None:
