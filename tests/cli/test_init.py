@@ -114,6 +114,12 @@ def test_an_approved_program_is_listed_until_it_is_taken_back(cli: Cli) -> None:
     assert cli.json("allow", "--list") == []
 
 
+def test_who_pins_a_program_is_told_that_it_is_pinned(cli: Cli) -> None:
+    cli.ok("add", "job", "--every", "5m", "--", "true")
+    assert cli.ok("allow", "--pin", "true").endswith(" with any arguments, pinned\n")
+    assert cli.ok("allow", "--pin", "--task", "job").endswith("/true (exactly this command, pinned)\n")
+
+
 def test_the_command_of_a_task_is_approved_exactly_as_it_is(cli: Cli) -> None:
     cli.ok("add", "job", "--every", "5m", "--env", "LEVEL=3", "--secret", "KEY", "--", "true", "a b")
     assert cli.ok("allow", "--task", "job").endswith("/true 'a b' (variables KEY, LEVEL) (exactly this command)\n")

@@ -128,6 +128,13 @@ def test_without_any_service_manager_it_is_one_line(linux: Linux, monkeypatch: p
     assert linux.cli.ok("service", "restart", "--if-running").startswith("No service")
 
 
+def test_the_unit_file_can_be_had_as_json(linux: Linux) -> None:
+    assert linux.cli.json("service", "render") == {
+        "file": str(linux.unit),
+        "text": linux.cli.ok("service", "render"),
+    }
+
+
 # On a Mac.
 
 
@@ -146,6 +153,7 @@ def test_on_a_mac_it_is_the_launchd_agent(cli: Cli, tmp_path: Path, monkeypatch:
     cli.ok("service", "rollback")
     assert cli.json("service", "status")["standing"] == "not_installed"
     assert cli.ok("service", "render").startswith("<?xml")
+    assert cli.json("service", "render") == cli.json("launchd", "render")
 
 
 # Removing everything.

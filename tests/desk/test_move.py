@@ -28,6 +28,15 @@ def test_who_names_the_new_file_finds_everything_there(cli: Cli, moved: Path, mo
     assert [task["name"] for task in cli.json("list")] == ["job"]
 
 
+def test_as_json_each_table_is_a_row_with_its_digest(cli: Cli) -> None:
+    cli.ok("add", "job", "--every", "5m", "--handler", "alert_eval")
+    place = cli.data.parent / "jarvis.db"
+    moved = cli.json("move", str(place))
+    assert (moved["moved_to"], moved["setting"]) == (str(place), "MEMORY_DB_PATH")
+    tasks = next(item for item in moved["tables"] if item["table"] == "scheduled_tasks")
+    assert (tasks["rows"], len(tasks["digest"])) == (1, 16)
+
+
 def test_it_does_not_move_onto_itself(cli: Cli) -> None:
     assert f"the database is {cli.path} already; name another place" in cli.fails("move", str(cli.path))
     cli.ok("list")

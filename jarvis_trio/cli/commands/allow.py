@@ -75,7 +75,7 @@ def _task(session: Session, name: str, *, pin: bool, revoke: bool) -> None:
             say(f"No longer approved: {shlex.join(command.words)}")
     else:
         command = approvals.allow_task(session, name, pin=pin)
-        say(f"Approved: {command} (exactly this command)")
+        say(f"Approved: {command} (exactly this command{', pinned' if pin else ''})")
 
 
 def _executable(session: Session, executable: str, *, pin: bool, for_agents: bool, revoke: bool) -> None:
@@ -83,7 +83,8 @@ def _executable(session: Session, executable: str, *, pin: bool, for_agents: boo
         say(f"No longer approved: {session.approvals.revoke(executable)}")
         return
     path = session.approvals.allow(executable, pin=pin, for_agents=for_agents)
-    say(f"Approved: {path} with any arguments{', for agents too' if for_agents else ''}")
+    extra = f"{', for agents too' if for_agents else ''}{', pinned' if pin else ''}"
+    say(f"Approved: {path} with any arguments{extra}")
     if (warning := approvals.warning_about(path)) is not None:
         note(warning)
 

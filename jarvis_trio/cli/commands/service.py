@@ -39,7 +39,7 @@ from jarvis_trio.service.launchd.operations import restart_steps as restart_agen
 from jarvis_trio.service.launchd.operations import rollback_steps as rollback_agent
 from jarvis_trio.service.launchd.operations import stop_steps as stop_agent
 from jarvis_trio.service.launchd.operations import uninstall_steps as uninstall_agent
-from jarvis_trio.service.launchd.plist import Agent
+from jarvis_trio.service.launchd.plist import Agent, property_list
 from jarvis_trio.service.launchd.plist import render as render_agent
 from jarvis_trio.service.purge import Purge, plan_purge, purge
 from jarvis_trio.service.state import Standing, State
@@ -75,18 +75,29 @@ def service() -> None:
 
 @service.command("render")
 @application_options
+@json_option
 @click.pass_obj
-def render_command(session: CommandSession, /, application: Application | None) -> None:
-    """Print the property list or the unit file that `install` would write.
+def render_command(session: CommandSession, /, application: Application | None, as_json: bool) -> None:
+    """Print the file that `install` would write.
+
+    It is a property list on a Mac, and a unit file on Linux.
 
     \b
     Example:
       jarvis-trio service render
     """
     if on_mac():
-        click.echo(render_agent(Agent(**asked_for(session, application))), nl=False)
+        agent = Agent(**asked_for(session, application))
+        text, value = render_agent(agent).decode(), property_list(agent)
     else:
-        click.echo(render(_unit_to_be(session, application)), nl=False)
+        unit = _unit_to_be(session, application)
+        text = render(unit)
+        value = {"file": str(unit.file), "text": text}
+
+    if as_json:
+        print_json(value)
+    else:
+        click.echo(text, nl=False)
 
 
 @service.command("install")
