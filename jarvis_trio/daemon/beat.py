@@ -20,6 +20,7 @@ class Beat:
         clock: the wall clock, for instants that are due.
         call: makes one call; returns whether it did anything, and what is due next (aware UTC).
         ask: says what is due next, while calls are at work.
+        bell: ends the sleeps between the calls.
     """
 
     def __init__(
@@ -28,12 +29,13 @@ class Beat:
         clock: Clock,
         call: Callable[[], Awaitable[tuple[bool, datetime | None]]],
         ask: Callable[[], Awaitable[datetime | None]],
+        bell: Bell | None = None,
     ) -> None:
         self.pace = pace
         self._clock = clock
         self._call = call
         self._ask = ask
-        self._bell = Bell()
+        self._bell = bell or Bell()
         self._stopped = False
         self._works_off = False
 

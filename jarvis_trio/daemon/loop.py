@@ -34,6 +34,7 @@ import trio
 
 from jarvis_trio.clock import Clock, SystemClock
 from jarvis_trio.daemon.beat import Beat
+from jarvis_trio.daemon.bell import Bell, Skip
 from jarvis_trio.daemon.engines import Engine, Results, TotalEngine
 from jarvis_trio.daemon.lookout import Lookout
 from jarvis_trio.daemon.pace import Pace
@@ -68,6 +69,7 @@ class JarvisDaemon:
         run_sync: how an engine call is awaited, by default in a worker thread.
             Simulations run it inline: trio's autojump clock does not see threads
             (trio#456).
+        skip: leaves a sleep of the tick loop out if nothing happens meanwhile, for simulations.
         on_tick: called in the event loop with the instant at which a tick ended.
     """
 
@@ -80,6 +82,7 @@ class JarvisDaemon:
         clock: Clock | None = None,
         max_concurrent_ticks: int = 4,
         run_sync: RunSync | None = None,
+        skip: Skip | None = None,
         on_tick: Callable[[datetime], None] | None = None,
     ) -> None:
         self.engine: Any = SchedulerEngine(memory_store) if engine is None else engine
@@ -94,7 +97,8 @@ class JarvisDaemon:
         self._run_sync = run_sync or functools.partial(trio.to_thread.run_sync, limiter=limiter)
         self._told = self._asked.tells and places > 1
         pace = Pace(tick_interval, places, asks=not self._told)
-        self._ticks = Beat(pace, self._clock, self._one_tick, self._ask_due)
+        bell = None if skip is None else Bell(skip)
+        self._ticks = Beat(pace, self._clock, self._one_tick, self._ask_due, bell)
         self._postman = Postman(self._asked, self._clock, run_sync) if self._asked.delivers else None
         self._watcher = Watcher(self._asked, self._clock, run_sync, self._tell_postman) if self._asked.obeys else None
         self._lookout = self._make_lookout() if run_sync is None else None  # what is simulated, nobody else writes
@@ -125,6 +129,11 @@ class JarvisDaemon:
         The engine named it after its last tick.
         """
         return min(filter(None, (self._asked.due_at, self._asked.delivery_at)), default=None)
+
+    @property
+    def only_ticks(self) -> bool:
+        """Whether no message waits and nobody asks for anything, as of the engine's last tick."""
+        return self._asked.delivery_at is None and not self._asked.is_asked
 
     def wake(self) -> None:
         """Stop sleeping: look at what people ask for, and tick as soon as a tick may start."""

@@ -40,14 +40,14 @@ class TroubleTable:
 
     def end_troubles(self, task_id: int, kinds: Iterable[TroubleKind]) -> list[Trouble]:
         """Note that a task is out of these troubles. Returns those that it was in."""
-        wanted = tuple(kinds)
-        with self._database.transaction():
-            ended = [trouble for trouble in self.list_troubles(task_id) if trouble.kind in wanted]
-            for trouble in ended:
-                self._database.write(
-                    "DELETE FROM task_troubles WHERE task_id = ? AND kind = ?", (task_id, trouble.kind)
-                )
-        return ended
+        found = self.list_troubles(task_id)
+        wanted = tuple(kinds) if found else ()
+        return [trouble for trouble in found if trouble.kind in wanted and self._is_ended(trouble)]
+
+    def _is_ended(self, trouble: Trouble) -> bool:
+        """End it. Returns whether it was this call that did."""
+        query = "DELETE FROM task_troubles WHERE task_id = ? AND kind = ?"
+        return self._database.write(query, (trouble.task_id, trouble.kind)).count > 0
 
     def list_troubles(self, task_id: int | None = None) -> list[Trouble]:
         """What is wrong, with one task or with all, by task."""

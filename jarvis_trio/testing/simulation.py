@@ -192,6 +192,7 @@ class Simulation:
             clock=self.clock,
             max_concurrent_ticks=1,
             run_sync=self._call_inline,
+            skip=self._skip,
         )
         self._started = False
         self._death = trio.Event()
@@ -245,7 +246,8 @@ class Simulation:
     async def _call_inline(self, call: Callable[[], Any]) -> Any:
         result = call()
         while result == [] and self._is_idle():  # no other call than a tick returns a list
-            self._time.skip(self._tick_interval)
+            now = trio.current_time()
+            self._time.skip(now + self._tick_interval - now)  # rounded as the loop rounds it
             result = call()
         if self.crashed:
             self._death.set()
@@ -258,12 +260,25 @@ class Simulation:
         Then that tick follows at once, at its own instant and with its own work. Only trio's
         sleep between the two is left out, which is most of what an idle year costs.
         """
+        wanted_at = self.daemon.quiet_until
+        is_regular = wanted_at is None or wanted_at - self.clock.now() > self._interval
+        return is_regular and self._goes_on_for(self._tick_interval)
+
+    def _skip(self, seconds: float) -> bool:
+        """Let the sleep before a tick pass at once, if nothing but that tick can end it.
+
+        Each of trio's sleeps costs as much as a run's SQL.
+        """
+        is_alone = self.daemon.only_ticks and self._goes_on_for(seconds)
+        if is_alone:
+            self._time.skip(seconds)
+        return is_alone
+
+    def _goes_on_for(self, seconds: float) -> bool:
+        """Whether the process lives, and time passes, beyond that many seconds."""
         if self.crashed or self.daemon.stopped_by is not None or self._time.stands:
             return False
-        if self._ends_at - trio.current_time() <= self._tick_interval:
-            return False
-        wanted_at = self.daemon.quiet_until
-        return wanted_at is None or wanted_at - self.clock.now() > self._interval
+        return self._ends_at - trio.current_time() > seconds
 
 
 def _schedule_columns(

@@ -153,6 +153,16 @@ async def test_an_idle_tick_changes_threads_once_and_has_tasks_go_on_three_times
         assert steps.of.total() <= 10 * 3, steps.of
 
 
+def test_a_simulated_day_of_runs_sleeps_nowhere_in_trio() -> None:
+    steps = Steps()
+    with Simulation("2026-03-02T00:00") as simulation:
+        simulation.add("hourly", every="1h")
+        simulation.add("counts", at="2026-03-02T00:30", handler=lambda *_: trio.lowlevel.add_instrument(steps))
+        simulation.run(days=1)
+        assert len(simulation.history("hourly")) == 24
+    assert 0 < steps.of["jarvis_trio.daemon.loop.JarvisDaemon.run"] <= 10, steps.of  # each sleep would be two
+
+
 @pytest.mark.law(4)
 def test_an_interval_of_microseconds_keeps_nobody_busy() -> None:
     with Simulation(NOON) as simulation:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
+from jarvis_trio.models import HandlerContext, Policy, ScheduledTask
 from jarvis_trio.testing import Simulation
 from jarvis_trio.testing.machine import JumpingClock
 
@@ -31,7 +32,8 @@ def witness(simulate: Callable[[Simulation], None], *, interval: float = 60) -> 
 
         simulation.daemon.engine.evaluate_due_tasks = noted
         simulate(simulation)
-        rows = [(run.task_name, run.scheduled_for, run.started_at, run.status) for run in simulation.history()]
+        history = simulation.history()
+    rows = [(run.task_name, run.scheduled_for, run.started_at, run.status, run.result) for run in history]
     return hashlib.sha256(repr(rows).encode()).hexdigest(), ticks
 
 
@@ -47,6 +49,22 @@ def a_week(simulation: Simulation) -> None:
     simulation.run(days=3)
 
 
+def a_bad_day(simulation: Simulation) -> None:
+    """Its handlers fail and are retried, set the clock, and wake the daemon; some of it is told."""
+
+    def fails_before_noon(task: ScheduledTask, context: HandlerContext) -> None:
+        if context.scheduled_for.hour < 12:
+            raise ValueError("too early")
+
+    simulation.add("early", every="50m", handler=fails_before_noon, policy=Policy(retries=2, retry_delay_seconds=30))
+    simulation.add("slips", every="2h", handler=lambda task, context: simulation.clock.shift(timedelta(seconds=90)))
+    simulation.add("back", every="7h", handler=lambda task, context: simulation.clock.shift(timedelta(minutes=-3)))
+    simulation.add("counts messages", every="5m", handler=lambda task, context: str(len(simulation.delivered)))
+    simulation.add("wakes", every="25m", handler=lambda task, context: simulation.daemon.wake())
+    simulation.run(days=1)
+    assert len(simulation.delivered) > 1
+
+
 def nothing(simulation: Simulation) -> None:
     simulation.run(days=1, seconds=61)
     simulation.wake()
@@ -54,7 +72,7 @@ def nothing(simulation: Simulation) -> None:
 
 
 @pytest.mark.law(6)
-@pytest.mark.parametrize("simulate", [a_week, nothing])
+@pytest.mark.parametrize("simulate", [a_week, a_bad_day, nothing])
 @pytest.mark.parametrize(
     "interval", [60, *(pytest.param(seconds, marks=pytest.mark.thorough) for seconds in (59.3, 3600))]
 )
