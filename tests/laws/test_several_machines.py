@@ -69,6 +69,7 @@ def test_two_machines_share_the_slots_and_one_that_is_killed_loses_none(address:
 @pytest.mark.thorough
 @pytest.mark.law(3)
 def test_daemons_live_through_a_restart_of_the_server(tmp_path: Path) -> None:
+    """The interval of a tick is an hour: who listens to the server hears that it is back."""
     server = PostgresServer()
     try:
         address = server.new_database()
@@ -78,8 +79,8 @@ def test_daemons_live_through_a_restart_of_the_server(tmp_path: Path) -> None:
                 store.store_scheduled_task(
                     a_task("job", every={"seconds": 1}, handler="alert_eval", policy={"on": "any"})
                 )
-                one.start()
-                two.start()
+                one.start("3600")
+                two.start("3600")
                 eventually(lambda: len(store.runs.list_runs(task="job")) >= 3)
             server.crash()
             server.start()
