@@ -94,18 +94,19 @@ def test_two_tasks_with_too_many_runs_lose_no_more_than_one_tick_may_delete(stor
     assert counts == [4, 2, 2]
 
 
+@pytest.mark.parametrize("limits", [{"history_days": 1}, {"history_runs": 1}, {}], ids=str)
 @pytest.mark.parametrize(
     ("later", "goes"), [(DAY, True), (DAY - SECOND, False), (-DAY, True), (SECOND - DAY, False)], ids=str
 )
-def test_files_without_a_run_and_too_many_rows_go_once_a_day_also_if_the_clock_is_set_back(
-    store: MemoryStore, outputs: Outputs, later: timedelta, goes: bool
+def test_what_is_too_much_goes_once_a_day_also_if_the_clock_is_set_back_and_so_do_files_without_a_run(
+    store: MemoryStore, outputs: Outputs, later: timedelta, goes: bool, limits: dict[str, int]
 ) -> None:
-    kept = History(store, Limits(history_runs=1), outputs)
+    kept = History(store, Limits(**limits), outputs)
     kept.prune(START, STEADY)
-    numbers = record_runs(store, 2 * DAY, DAY)
+    numbers = record_runs(store, 9 * DAY, 0 * DAY)
     outputs.create(999).write(b"of no run")
     kept.prune(START + later, STEADY)
-    assert sorted(store.runs.run_numbers()) == (numbers[1:] if goes else numbers)
+    assert sorted(store.runs.run_numbers()) == (numbers[1:] if goes and limits else numbers)
     assert outputs.path(999).exists() is not goes
 
 

@@ -291,6 +291,20 @@ def test_a_start_is_told_to_those_who_ask_for_it(
     assert [message.status for _, _, message in channel.sent if message.task_name == "job"] == ["started", "executed"]
 
 
+@pytest.mark.sqlite
+@pytest.mark.law(4)
+def test_a_start_that_cannot_be_told_holds_up_no_run(
+    telling: SchedulerEngine, due: Callable[..., ScheduledTask], other: sqlite3.Connection, channel: Channel
+) -> None:
+    due(delivery_channel="webhook", delivery_config='{"append": {"start": "/start"}}')
+    other.execute(
+        "CREATE TRIGGER theirs BEFORE INSERT ON outbox WHEN NEW.status = 'started'"
+        " BEGIN SELECT RAISE(ABORT, 'full'); END"
+    )
+    assert [result["status"] for result in telling.evaluate_due_tasks()] == ["executed"]
+    assert channel.statuses == ["executed"]
+
+
 def test_what_became_of_a_delivery_stands_in_the_last_result_too(
     telling: SchedulerEngine, due: Callable[..., ScheduledTask], store: MemoryStore, clock: FakeClock, channel: Channel
 ) -> None:

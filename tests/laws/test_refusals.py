@@ -10,7 +10,9 @@ import pytest
 
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.limits import Limits
-from jarvis_trio.models import HandlerContext, ScheduledTask, TroubleKind
+from jarvis_trio.engine.peers import Peers
+from jarvis_trio.engine.runner import Runner, run_in_thread, run_inline
+from jarvis_trio.models import Claim, HandlerContext, Outcome, ScheduledTask, TroubleKind
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import START, FakeClock, MakeEngine, Notes, a_task, fail, history, tick
 
@@ -169,6 +171,33 @@ def test_law_4_whatever_is_raised_outside_of_the_handler_ends_the_run_as_an_erro
     [latest, first] = store.runs.list_runs()
     assert [str(latest.status), str(first.status)] == ["error", "error"]
     assert latest.reason == f"it could not be started: {type(error).__name__}: {error}"
+
+
+class Failing(Peers):
+    """This machine, among others of which it cannot tell how a run ended."""
+
+    def __init__(self) -> None:
+        super().__init__("here", lambda owner: False, lambda owner: ())
+
+    def end(self, claim: Claim, outcome: Outcome) -> Outcome:
+        raise MemoryError("no room")
+
+
+@pytest.mark.law(4)
+@pytest.mark.parametrize("runner", [run_inline, run_in_thread], ids=["inline", "in a thread"])
+def test_law_4_whatever_is_raised_after_the_handler_ends_the_run_as_an_error(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, runner: Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.store_scheduled_task(a_task())
+    engine = make_engine(runner=runner, peers=Failing())
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    [run] = store.runs.list_runs()
+    assert (run.task_name, str(run.status)) == ("job", "error")
+    assert run.reason == "it could not be started: MemoryError: no room"
+    [told] = [record for record in caplog.records if record.exc_info]
+    assert told.getMessage() == "Task 'job' could not be started"
 
 
 @pytest.mark.law(3)
