@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,7 +30,7 @@ def machine_identity(data_folder: Path) -> str:
         with suppress(FileExistsError):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with open(descriptor, "w", encoding="ascii") as file:
-                file.write(uuid.uuid4().hex)
+                file.write(os.urandom(16).hex())
         return path.read_text("ascii").strip()
     except (OSError, UnicodeError) as error:
         raise StoreError(f"cannot keep this machine's identity in {path}: {error}") from None

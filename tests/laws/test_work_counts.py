@@ -37,6 +37,7 @@ HOUR = timedelta(hours=1)
 NEVER_IN_A_DAEMON = {
     "rich", "humanize", "apprise", "asyncio", "smtplib", "email", "http", "psutil", "importlib.metadata",
     "urllib.request", "tomllib", "unittest", "multiprocessing", "concurrent.futures", "click", "jarvis_trio.cli",
+    "uuid",
 }  # fmt: skip
 
 
