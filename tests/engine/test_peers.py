@@ -19,7 +19,7 @@ from jarvis_trio.process.identity import current_owner
 from jarvis_trio.process.offspring import MARKER
 from tests.support.core_fakes import START
 
-DEAD = "17:99@boot"
+DEAD = f"17:{os.getpid()}@boot"  # of this worker alone: hunts go through all processes of the machine
 
 
 def a_run(number: int, owner: str | None = DEAD) -> Run:

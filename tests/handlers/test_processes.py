@@ -160,12 +160,12 @@ def test_an_end_that_somebody_else_took_is_not_taken_for_success() -> None:
 
 
 def test_what_outlives_its_hunt_is_named_with_its_mark() -> None:
-    owner = "17:99@boot"
+    owner = f"18:{os.getpid()}@boot"  # of this worker alone: a hunt goes through all processes of the machine
     process = subprocess.Popen(["sleep", "60"], env={**os.environ, MARKER: f"{owner}/12/x"})
     try:
         found = end_orphans(owner, Patience(term=timedelta(0), kill=timedelta(0)))
         assert [(survivor.pid, mark_of(survivor, owner)) for survivor in found.survivors] == [(process.pid, "12")]
-        assert mark_of(found.survivors[0], "17:9@boot") is None
+        assert mark_of(found.survivors[0], "18:9@boot") is None
     finally:
         process.kill()
         process.wait()
