@@ -76,7 +76,8 @@ def test_a_signal_in_a_tick_lets_the_command_finish_and_record(
     go_on.touch()
     assert ended(daemon)[0] == 0
     assert done.exists()
-    assert json.loads(home("history", "slow", "--json").out)[0]["status"] == "executed"
+    runs = json.loads(home("history", "slow", "--json").out)
+    assert {run["status"] for run in runs} - {"skipped"} == {"executed"}  # slots may have passed while it ran
 
 
 def test_a_second_daemon_is_refused_and_told_the_pid_of_the_first(home: Program) -> None:
