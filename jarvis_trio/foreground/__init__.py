@@ -1,9 +1,8 @@
 """A process of ours in the foreground, and the one that needs no command line: the daemon.
 
 What the words of the command line mean is `cli`'s to say. The daemon as it usually starts has
-none to be read, and runs for months, so it starts here: what reads words takes a mebibyte, and
-a quarter of a start's instructions. Any other start goes through `cli`, and its `run` ends in the
-same `daemon.run_daemon`.
+none to be read, and runs for months, so it starts here: what reads words takes a mebibyte. Any
+other start goes through `cli`, and its `run` ends in the same `daemon.run_daemon`.
 """
 
 from __future__ import annotations
