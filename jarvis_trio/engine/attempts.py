@@ -32,9 +32,6 @@ from jarvis_trio.errors import StoreError
 from jarvis_trio.models import Claim, Outcome, RunStatus
 from jarvis_trio.notation.text import error_text
 
-MOMENT = timedelta(milliseconds=1)
-"""How long the end of an attempt waits for those that began with it: some commits."""
-
 Present = Callable[[], datetime]
 """What the time is (aware UTC)."""
 
@@ -49,13 +46,19 @@ class Attempts:
         calls: calls the handlers.
         peers: this process among all that share the database.
         running: knows what runs, for people who stop it.
+        moment: how long the end of one waits for those that began with it.
     """
 
-    def __init__(self, notices: Notices, calls: Calls, peers: Peers, running: Running) -> None:
+    def __init__(self, notices: Notices, calls: Calls, peers: Peers, running: Running, moment: timedelta) -> None:
         self._notices = notices
         self._calls = calls
         self._peers = peers
         self._running = running
+        self._moment = moment
+
+    def of_tick(self, present: Present, places: Places) -> UnderWay:
+        """None yet, of one tick, which takes all places that are free."""
+        return UnderWay(self, present, places, self._moment)
 
     def begin(self, claim: Claim, present: Present, over: Callable[[Attempt], object]) -> Attempt | Ended:
         """Begin the attempt of a claim.
@@ -146,7 +149,7 @@ class UnderWay:
         moment: how long that is, in seconds.
     """
 
-    def __init__(self, attempts: Attempts, present: Present, places: Places, moment: timedelta = MOMENT) -> None:
+    def __init__(self, attempts: Attempts, present: Present, places: Places, moment: timedelta) -> None:
         self._attempts = attempts
         self._present = present
         self._places = places

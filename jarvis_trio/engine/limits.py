@@ -19,6 +19,8 @@ class Limits(NamedTuple):
             process. Then it runs what it can.
         steady_clock: how long the wall clock must not have been set before history is deleted
             by its age. A process that does not live that long deletes by number only.
+        moment: how long the end of a run waits for those that began with it, to be recorded in
+            one commit with them: as long as some commits take.
         refused_pause: how long a task is passed over whose rows the database refuses.
     """
 
@@ -29,3 +31,4 @@ class Limits(NamedTuple):
     recovery_patience: timedelta = timedelta(seconds=1)
     refused_pause: timedelta = timedelta(minutes=1)
     steady_clock: timedelta = timedelta(hours=1)
+    moment: timedelta = timedelta(milliseconds=1)

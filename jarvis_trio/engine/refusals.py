@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -105,3 +106,11 @@ class Refusals:
                     self._notices.trouble(refusal.task, TroubleKind.REFUSED, refusal.reason, now)
             except StoreError as error:
                 _logger.error("Nobody can be told that task %r is refused: %s", refusal.task.name, error)
+
+
+def unless_refused(work: Callable[[], object]) -> None:
+    """Do work that a tick can do without: a refusal must not end the tick (law 4)."""
+    try:
+        work()
+    except ConflictError as error:
+        _logger.error("Something is not done in this tick: %s", error)

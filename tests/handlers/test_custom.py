@@ -429,15 +429,16 @@ def test_a_command_that_writes_without_end_is_ended_at_its_limit(run: Command) -
 
 
 def test_what_a_dead_process_left_of_its_commands_is_ended_and_nothing_else() -> None:
+    boot = os.urandom(4).hex()  # else it ends the processes of another run of these tests
+    dead, living = f"17:123@{boot}", f"17:1234@{boot}"
     commands = {
-        owner: subprocess.Popen(["sleep", "60"], env={**os.environ, MARKER: f"{owner}/abc"})
-        for owner in ("17:1234@boot", "17:123@boot")
+        owner: subprocess.Popen(["sleep", "60"], env={**os.environ, MARKER: f"{owner}/abc"}) for owner in (living, dead)
     }
     try:
-        assert end_orphans("17:123@boot").ended == 1
-        assert not lives(commands["17:123@boot"].pid)
-        assert lives(commands["17:1234@boot"].pid)
-        assert end_orphans("17:123@boot").ended == 0
+        assert end_orphans(dead).ended == 1
+        assert not lives(commands[dead].pid)
+        assert lives(commands[living].pid)
+        assert end_orphans(dead).ended == 0
     finally:
         for process in commands.values():
             process.kill()
