@@ -55,8 +55,8 @@ from jarvis_trio.schedules.schedule import load_all_kinds
 from jarvis_trio.store import MemoryStore
 
 DEFAULT_TIMEOUT = timedelta(seconds=300)
-DELIVERY_GRACE = timedelta(seconds=3)
-"""How long a tick that was stopped waits for its messages."""
+STOP_GRACE = timedelta(seconds=3)
+"""How long a stop waits for its messages, and for room to write how runs ended."""
 
 _logger = logging.getLogger(__name__)
 
@@ -330,8 +330,11 @@ class SchedulerEngine:
         return not self._outcomes.keeps_any
 
     def finish(self) -> None:
-        """Write what could not be written so far; call it when the last tick has ended."""
-        self._outcomes.write_kept()
+        """Write what could not be written so far; call it when the last tick has ended.
+
+        A full disk gets a short grace: what is not written then counts as interrupted.
+        """
+        self.write_kept(STOP_GRACE)
         self._peers.close()
 
     def is_asked(self) -> bool:
@@ -368,7 +371,7 @@ class SchedulerEngine:
 
     def _is_in_a_hurry(self) -> bool:
         stopped = self._stopped_at
-        return stopped is not None and self._clock.monotonic() - stopped > DELIVERY_GRACE.total_seconds()
+        return stopped is not None and self._clock.monotonic() - stopped > STOP_GRACE.total_seconds()
 
     def _is_quiet(self, marks: Hashable | None, now: datetime) -> bool:
         """Whether nothing has changed since the last look at the queue, and no instant has come.

@@ -16,7 +16,7 @@ import pytest
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine.deliveries import CHANNEL_PAUSES, DEADLINE, MOST_HANGING, PAUSES, SLOW, AlertChannel, Deliveries
-from jarvis_trio.engine.engine import DELIVERY_GRACE
+from jarvis_trio.engine.engine import STOP_GRACE
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.errors import DeliveryError
 from jarvis_trio.store import MemoryStore
@@ -399,7 +399,7 @@ def test_a_run_that_ends_after_the_stop_and_its_grace_leaves_its_message_in_the_
     store.store_scheduled_task(a_task(delivery_channel="email", delivery_config="{}"))
     claim = engine.claim_now("job")
     engine.wind_down()
-    clock.advance(seconds=DELIVERY_GRACE.total_seconds() + 1)
+    clock.advance(seconds=STOP_GRACE.total_seconds() + 1)
     engine.run_claimed(claim)
     assert not hanging.let_go.is_set()
     assert store.outbox.letters_waiting() == 1

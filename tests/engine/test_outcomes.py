@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import threading
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -231,6 +232,30 @@ def test_an_outcome_that_finds_the_disk_full_is_kept_until_there_is_room(
 @pytest.mark.law(3)
 def test_what_is_kept_at_the_end_is_written_by_finish(store: MemoryStore, on_a_full_disk: SchedulerEngine) -> None:
     on_a_full_disk.finish()
+    assert [status for _, _, status in history(store)] == ["executed"]
+
+
+@pytest.mark.sqlite
+@pytest.mark.law(3)
+def test_law_3_a_stop_waits_for_room_to_write_how_a_run_ended(
+    store: MemoryStore, on_a_full_disk: SchedulerEngine
+) -> None:
+    store.read(f"PRAGMA max_page_count = {store.value('PRAGMA page_count')}")
+    tried = threading.Event()
+
+    def note(sql: str, _: object) -> None:
+        if sql.startswith("UPDATE task_runs"):
+            tried.set()
+
+    def make_room() -> None:
+        tried.wait(60)
+        store.read("PRAGMA max_page_count = 1000000")
+
+    store.connection.trace = note
+    other = threading.Thread(target=make_room)
+    other.start()
+    on_a_full_disk.finish()
+    other.join()
     assert [status for _, _, status in history(store)] == ["executed"]
 
 
