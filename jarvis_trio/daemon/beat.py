@@ -105,7 +105,7 @@ class Beat:
         if self._works_off:
             self._bell.ring()
         else:
-            self._bell.ring_in(self.pace.seconds_to_wait(self._now()))
+            self._bell.ring_in(lambda: self.pace.seconds_to_wait(self._now()))
 
     def _now(self) -> Moment:
         return Moment(trio.current_time(), self._clock.now())

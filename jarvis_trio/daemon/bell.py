@@ -31,13 +31,14 @@ class Bell:
         if self._sleep is not None:
             self._sleep.cancel()
 
-    def ring_in(self, seconds: float) -> None:
+    def ring_in(self, seconds: Callable[[], float]) -> None:
         """End the sleep after that many seconds from now, and not when it was to end.
 
-        The sleeper does not wake for that. One who is awake decides itself how long to sleep.
+        The sleeper does not wake for that. One who is awake decides itself how long to sleep, so
+        `seconds` is not asked then.
         """
         if self._sleep is not None:
-            self._sleep.deadline = trio.current_time() + seconds
+            self._sleep.deadline = trio.current_time() + seconds()
 
     async def sleep(self, seconds: float) -> None:
         """Return after that many seconds, or when the bell rings."""

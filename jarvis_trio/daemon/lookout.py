@@ -10,6 +10,10 @@ This code assumes that a tick looks at the database after its last write. So wha
 own ticks wrote is forgotten just before that look (`forget`), and the end of such a tick ends the
 pause (`looked`): a timer would wake the processor once more for each lone run.
 
+What another program commits at the very end of such a tick is seen at the next one. Its file is
+written some milliseconds before others can read the change (SQLite waits for the disk between the
+two), so it can be forgotten with what the tick wrote, and not be there yet when the tick looks.
+
 If a watch cannot be had, changes are seen at the next tick, at the latest after the interval.
 """
 

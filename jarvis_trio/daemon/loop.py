@@ -12,7 +12,8 @@ by their time limits; an engine of others has to see to it itself.
 
 The races, each decided by one place:
 
-1. A tick ends, or somebody wakes the daemon, while the loop is awake. `Bell` keeps the ring.
+1. A tick ends, or somebody wakes the daemon, while the loop is awake. `Pace` keeps that, and the
+   loop asks it before each sleep; a sleep that has begun is ended, or its end is moved, by `Bell`.
 2. A tick ends while the engine is asked what is due. `Pace.answered` drops the older answer.
 3. A signal comes before the receiver is armed or after it is closed: `process.signals`.
 4. A tick tells what is due while another one ends with an older answer. `Pace` keeps both.

@@ -415,11 +415,15 @@ class Claims:
             self._recovering.release()
 
     def _give_up(self, claim: Claim, now: datetime) -> None:
-        """End the run of a doubted claim, if it is there."""
+        """End the run of a doubted claim, if it is there.
+
+        The transaction in which it is read ends first: another program's trigger may undo that in
+        which it is ended, and a tick must go on.
+        """
         with self._store.transaction():  # so the one of the claim is over: there is one at a time
             run = self._store.runs.get_run(claim.run_id)
-            if run is not None and (run.scheduled_for, run.started_at) == (claim.scheduled_for, claim.started_at):
-                self._end(run, now, "it never began: the database did not confirm its claim in time")
+        if run is not None and (run.scheduled_for, run.started_at) == (claim.scheduled_for, claim.started_at):
+            self._end(run, now, "it never began: the database did not confirm its claim in time")
 
     def _survivors_of(self, owner: str) -> Sequence[Survivor]:
         """End what a dead process has left, and return what lives on.

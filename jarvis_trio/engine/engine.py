@@ -319,14 +319,14 @@ class SchedulerEngine:
     def write_kept(self, patience: timedelta = KEPT_PATIENCE) -> bool:
         """Write what could not be written so far; a full disk may have room in a moment.
 
-        Tries for at most `patience`. Returns whether all is written.
+        Begins no other try after `patience`; one can last as long as a write waits for another
+        process's lock. Returns whether all is written.
         """
-        for _ in range(int(patience / _KEPT_LOOK)):
-            self._outcomes.write_kept()
-            if not self._outcomes.keeps_any:
-                return True
-            time.sleep(_KEPT_LOOK.total_seconds())
+        until = time.monotonic() + patience.total_seconds()
         self._outcomes.write_kept()
+        while self._outcomes.keeps_any and time.monotonic() < until:
+            time.sleep(_KEPT_LOOK.total_seconds())
+            self._outcomes.write_kept()
         return not self._outcomes.keeps_any
 
     def finish(self) -> None:

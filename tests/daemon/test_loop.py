@@ -477,6 +477,14 @@ async def test_waking_ends_the_sleep(autojump_clock: MockClock, world: Simulated
     assert engine.times == [0, 7, 67]
 
 
+def test_a_daemon_may_be_woken_before_its_event_loop_runs(clock: FakeClock) -> None:
+    engine = Bare([])
+    daemon = JarvisDaemon(None, engine=engine, clock=clock, run_sync=inline, on_tick=lambda _: daemon.shutdown())
+    daemon.wake()
+    trio.run(daemon.run)
+    assert len(engine.times) == 1
+
+
 async def test_waking_during_a_tick_has_another_one_follow(autojump_clock: MockClock, world: SimulatedClock) -> None:
     engine = Bare([{"status": "executed", "takes": 10}])
     daemon = JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=Taking())

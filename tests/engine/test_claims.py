@@ -793,3 +793,19 @@ def test_a_claim_whose_commit_was_lost_leaves_no_trace(
     assert tick(engine) == [("job", "executed")]
     assert history(store) == [(START + 5 * MINUTE, 1, "executed")]
     assert len(notes.calls) == 1
+
+
+@pytest.mark.law(4)
+@pytest.mark.sqlite
+def test_law_4_a_trigger_that_undoes_the_end_of_an_unconfirmed_claim_stops_no_other_task(
+    store: MemoryStore, engine: SchedulerEngine, due: Due
+) -> None:
+    due("job")
+    with answer_lost(store), pytest.raises(StoreUnsureError):
+        engine.evaluate_due_tasks()
+    store.write(
+        "CREATE TRIGGER theirs BEFORE UPDATE OF live ON task_runs WHEN old.task_name = 'job'"
+        " BEGIN SELECT RAISE(ROLLBACK, 'mine'); END"
+    )
+    due("other")
+    assert ("other", "executed") in tick(engine)

@@ -260,6 +260,24 @@ def test_law_3_a_stop_waits_for_room_to_write_how_a_run_ended(
 
 
 @pytest.mark.sqlite
+def test_the_time_that_a_locked_database_takes_counts_as_patience(
+    path: Path, clock: FakeClock, make_engine: MakeEngine, other: sqlite3.Connection
+) -> None:
+    def lock(*_: object) -> None:
+        other.execute("BEGIN IMMEDIATE")
+
+    with MemoryStore(path, clock=clock, busy_timeout=timedelta(seconds=1.2)) as store:
+        engine = make_engine({"note": lock}, store=store)
+        store.store_scheduled_task(a_task())
+        engine.run_now("job")
+        said: list[str] = []
+        store.connection.trace = lambda sql, _: said.append(sql)
+        assert not engine.write_kept(timedelta(seconds=1))
+        assert said.count("BEGIN IMMEDIATE") == 1
+        other.execute("COMMIT")
+
+
+@pytest.mark.sqlite
 @pytest.mark.law(3)
 def test_law_3_an_outcome_that_another_programs_trigger_refuses_is_kept_until_that_is_gone(
     store: MemoryStore,
