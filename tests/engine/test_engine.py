@@ -552,7 +552,7 @@ class Work:
         return self.statements.count("COMMIT")
 
 
-@pytest.mark.parametrize("tasks", [10, 400])
+@pytest.mark.parametrize("tasks", [10, 100])
 def test_an_idle_tick_asks_one_question_and_writes_nothing(
     store: MemoryStore, engine: SchedulerEngine, clock: FakeClock, tasks: int
 ) -> None:
