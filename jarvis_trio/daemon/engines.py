@@ -8,6 +8,7 @@ the nursery. Everything about that stands here, so the loop has no guesses in it
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -80,6 +81,7 @@ class TotalEngine:
         self._engine = engine
         self._zone = zone
         self._last_failure: str | None = None
+        self._looks = threading.Lock()
         self.overlaps = self._offered("allows_concurrent_ticks") is True
         self.tells = self._offers("tell_due")
         self.delivers = callable(self._offered("deliver_due")) and callable(self._offered("next_delivery_at"))
@@ -102,15 +104,21 @@ class TotalEngine:
 
         # Asked here, since another change of threads costs more than an idle tick.
         if knows and not results:
-            self._note_look(self._ask("known_due_at", self._instant, None, _NOT_SAID))
+            with self._looks:
+                self._note_look(self._ask("known_due_at", self._instant, None, _NOT_SAID))
         else:
             self.before_look()
             self.look()
         return results
 
     def look(self) -> None:
-        """Ask the engine what is due, what it has to send, and whether there is a request."""
-        self._note_look(self.next_due_at())
+        """Ask the engine what is due, what it has to send, and whether there is a request.
+
+        One look follows the other: the answer to an older one, from before another tick's last
+        write, would take the place of the newer one's.
+        """
+        with self._looks:
+            self._note_look(self.next_due_at())
 
     def _note_look(self, due_at: datetime | None) -> None:
         self.due_at = due_at

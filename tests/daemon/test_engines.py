@@ -11,7 +11,7 @@ import pytest
 
 from jarvis_trio.daemon.engines import TotalEngine
 from jarvis_trio.errors import StoreError
-from tests.support.core_fakes import START
+from tests.support.core_fakes import START, Gate, finish, in_thread
 from tests.support.daemon_fakes import Bare, raising
 
 pytestmark = pytest.mark.law(4)
@@ -51,6 +51,23 @@ def test_what_is_due_is_asked_with_each_tick() -> None:
     asked = total(offering(next_due_at=lambda: START))
     assert asked.due_at is None
     asked.evaluate()
+    assert asked.due_at == START
+
+
+def test_of_two_ticks_that_end_together_the_newer_look_counts() -> None:
+    gate, answers = Gate(), [START + timedelta(hours=1), START]
+
+    def next_due_at() -> datetime:
+        answer = answers.pop(0)
+        if answers:
+            gate()  # the older look is slow to come back
+        return answer
+
+    asked = total(offering(next_due_at=next_due_at))
+    with gate.holding(asked.evaluate):
+        newer = in_thread(asked.evaluate)
+        newer.join(0.1)  # it would be over by now if it could pass the older one
+    finish(newer)
     assert asked.due_at == START
 
 
