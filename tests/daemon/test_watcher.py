@@ -76,8 +76,17 @@ async def test_a_wake_starts_all_runs_that_are_asked_for_side_by_side(nursery: t
 @pytest.mark.law(1)
 async def test_a_shutdown_lets_a_run_finish_starts_no_other_and_still_obeys_stops(nursery: trio.Nursery) -> None:
     engine = Obedient()
-    daemon = JarvisDaemon(None, engine=engine)
     ended = trio.Event()
+    calls: list[Any] = []
+
+    async def in_thread(call: Any) -> Any:
+        calls.append(call)
+        try:
+            return await trio.to_thread.run_sync(call)
+        finally:
+            calls.remove(call)
+
+    daemon = JarvisDaemon(None, engine=engine, run_sync=in_thread)
 
     async def run() -> None:
         await daemon.run()
@@ -88,6 +97,8 @@ async def test_a_shutdown_lets_a_run_finish_starts_no_other_and_still_obeys_stop
     daemon.wake()
     await until(lambda: engine.under_way == 1)
     daemon.shutdown()
+    await trio.testing.wait_all_tasks_blocked()
+    await until(lambda: len(calls) == 1)  # a call that had begun before may take on what comes now
     engine.wanted_runs = 1
     daemon.wake()
     await trio.sleep(0.1)
