@@ -140,8 +140,8 @@ def _obey(words: Sequence[str], session: Session) -> int:
         raise WrongUsageError(_usage(error)) from None
     except click.ClickException as error:
         raise JarvisError(_in_one_line(error)) from None
-    except click.Abort:
-        raise JarvisError("interrupted") from None
+    except click.Abort:  # click's word for Ctrl-C and Ctrl-D at a question
+        raise KeyboardInterrupt from None
     except RequestError as error:
         raise WrongUsageError(_in_options(str(error))) from None
     return code if isinstance(code, int) else 0

@@ -180,8 +180,13 @@ def size_words(count: float) -> str:
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """`did you mean 'backup'? ` if one of the names is near; otherwise nothing."""
+    """`did you mean 'backup'? ` if one of the names is near; otherwise nothing.
+
+    The shortest name that begins with what was written is nearest: difflib takes a beginning for
+    far from a long name.
+    """
     import difflib  # noqa: PLC0415  # 3 ms, which only a mistake need pay
 
-    found = difflib.get_close_matches(name, names, n=1)
+    begun = [each for each in names if len(name) >= 3 and each.startswith(name)]
+    found = sorted(begun, key=len) or difflib.get_close_matches(name, names, n=1)
     return f"did you mean {found[0]!r}? " if found else ""

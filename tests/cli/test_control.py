@@ -114,6 +114,15 @@ def test_a_person_is_asked_before_a_task_is_removed(program: Program, answer: st
     assert program.status()["tasks"]["total"] == left
 
 
+@pytest.mark.slow
+def test_a_question_that_gets_no_answer_is_interrupted_on_a_line_of_its_own(program: Program) -> None:
+    program("init")
+    done = program.at_terminal("remove", "webhook_poll", answer="\x04")
+    assert done.code == 1
+    assert "jarvis-trio: interrupted" in done.out.splitlines()
+    assert program.status()["tasks"]["total"] == 2
+
+
 def test_several_tasks_or_all_are_paused_resumed_and_removed_at_once(job: Cli) -> None:
     job.ok("add", "other", "--every", "1h", "--handler", "alert_eval")
     assert job.ok("pause", "other", "job", "other").count("Paused") == 2

@@ -52,6 +52,13 @@ def test_the_summary_is_how_the_commands_own_help_begins(lazy: LazyCommand) -> N
 
 
 @pytest.mark.parametrize("lazy", ALL, ids=lambda lazy: lazy.name)
+def test_a_help_of_80_columns_cuts_no_summary_short(lazy: LazyCommand) -> None:
+    command = lazy.load()
+    out = command.get_help(click.Context(command, info_name=lazy.name, max_content_width=80, terminal_width=80))
+    assert [line for line in out.splitlines() if line.endswith("...") and not line.startswith("Usage:")] == []
+
+
+@pytest.mark.parametrize("lazy", ALL, ids=lambda lazy: lazy.name)
 def test_every_help_has_an_example_and_every_option_is_explained(lazy: LazyCommand) -> None:
     for command in with_subcommands(lazy.load()):
         assert "\b\nExample:\n  jarvis-trio" in (command.help or "").replace("\n    ", "\n"), command.name

@@ -103,6 +103,15 @@ def test_the_nearest_name_is_suggested_where_one_is_near() -> None:
     assert nearest("weather", ["mail", "backup"]) == ""
 
 
+def test_a_name_that_begins_with_what_was_written_is_nearest() -> None:
+    names = ["DAEMON_TICK_INTERVAL_SECONDS_TOO", "DAEMON_TICK_INTERVAL_SECONDS", "DAEMON_LOG_FILE"]
+    assert nearest("DAEMON_TICK", names) == "did you mean 'DAEMON_TICK_INTERVAL_SECONDS'? "
+
+
+def test_one_letter_or_two_suggest_no_name() -> None:
+    assert nearest("", ["backup"]) == nearest("ba", ["backup-of-all"]) == ""
+
+
 def test_a_long_text_is_cut_with_an_ellipsis() -> None:
     assert [shortened("backup", 6), shortened("backups", 6)] == ["backup", "backu…"]
 

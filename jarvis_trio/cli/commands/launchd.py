@@ -198,12 +198,12 @@ def status_command(session: CommandSession, as_json: bool) -> None:
 @launchd.command("selftest")
 @click.pass_obj
 def selftest_command(session: CommandSession) -> None:
-    """Try this Mac with a throw-away agent, and print a report to paste into an issue.
+    """Try this Mac with a throw-away agent, and print a report.
 
     The agent has a label, a folder and logs of its own. It is loaded, ticks, is
     stopped as launchd stops agents, and nothing of it is left. The real agent
     and your data are not touched. It takes about ten seconds. The exit code is 1
-    if a check fails.
+    if a check fails: then paste the report into an issue.
 
     \b
     Example:

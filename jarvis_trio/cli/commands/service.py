@@ -135,10 +135,10 @@ def install_command(session: CommandSession, /, application: Application | None,
 @dry_run_option
 @click.pass_obj
 def uninstall_command(session: CommandSession, with_files: bool, yes: bool, dry_run: bool) -> None:
-    """Stop the daemon and remove its service; its tick finishes first.
+    """Stop the daemon and remove its service.
 
-    With --purge everything else that the program made goes as well: the list is
-    shown, and you are asked.
+    Its tick finishes first. With --purge everything else that the program made
+    goes as well: the list is shown, and you are asked.
 
     \b
     Example:
@@ -173,7 +173,9 @@ def rollback_command(session: CommandSession, dry_run: bool) -> None:
 @dry_run_option
 @click.pass_obj
 def restart_command(session: CommandSession, if_running: bool, dry_run: bool) -> None:
-    """Stop the daemon, let its tick finish, and start it: after an upgrade or a changed setting.
+    """Stop the daemon, let its tick finish, and start it again.
+
+    Do so after an upgrade, or after you changed a setting.
 
     \b
     Example:
@@ -189,7 +191,9 @@ def restart_command(session: CommandSession, if_running: bool, dry_run: bool) ->
 @dry_run_option
 @click.pass_obj
 def stop_command(session: CommandSession, dry_run: bool) -> None:
-    """Stop the daemon until the next login, or until `restart`; its tick finishes first.
+    """Stop the daemon until the next login, or until `restart`.
+
+    Its tick finishes first.
 
     \b
     Example:
