@@ -138,6 +138,7 @@ class SchedulerEngine:
         self._running = Running(memory_store)
         self._errands = Errands(memory_store, self._claims, self._running, self._peers, handlers)
         self._stopped_at: float | None = None
+        self._recovers = False
         self._attempts = Attempts(notices, self._calls, self._peers, self._running, limits.moment)
         self._rounds = self._make_rounds(notices)
 
@@ -202,8 +203,7 @@ class SchedulerEngine:
 
         ahead = self._horizon.look()
         if ahead.others_run or self._claims.doubted_at is not None:
-            self._rounds.tell()  # to end what a dead process left can take seconds
-            self._claims.recover(instant)
+            self._recover(instant)
             ahead = self._horizon.look()
 
         results: list[dict[str, Any]] = []
@@ -217,6 +217,18 @@ class SchedulerEngine:
         if self.delivers_itself and ahead.letter_at is not None and ahead.letter_at <= (at := present()):
             self._deliveries.deliver_waiting(at, self._is_in_a_hurry)
         return [self._results.with_delivery(report) for report in results]
+
+    def _recover(self, instant: datetime) -> None:
+        """End what dead processes left, which can take seconds: others may tick beside it.
+
+        The loop is not told again if the last recovery has failed: it starts a tick at once for
+        what is due, and that one would fail and tell it, without a pause.
+        """
+        if not self._recovers:
+            self._rounds.tell()
+        self._recovers = True
+        self._claims.recover(instant)
+        self._recovers = False
 
     def run_now(self, name: str) -> dict[str, Any]:
         """Run a task because a person asks for it; no slot moves, and no retry follows.

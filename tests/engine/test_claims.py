@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.peers import Survivor
 from jarvis_trio.engine.runner import run_in_thread
-from jarvis_trio.errors import ScheduleError, StoreUnsureError, TaskRunningError
+from jarvis_trio.errors import ScheduleError, StoreFullError, StoreUnsureError, TaskRunningError
 from jarvis_trio.models import RunStatus, Trigger, require_id
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.store import MemoryStore
@@ -809,3 +809,24 @@ def test_law_4_a_trigger_that_undoes_the_end_of_an_unconfirmed_claim_stops_no_ot
     )
     due("other")
     assert ("other", "executed") in tick(engine)
+
+
+def test_the_loop_is_not_told_again_in_each_tick_whose_recovery_fails(
+    store: MemoryStore, engine: SchedulerEngine, interrupted: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would have it start another one at once."""
+    interrupted()
+    told: list[datetime | None] = []
+    engine.tell_due = told.append
+
+    def refuse(*_: object) -> bool:
+        raise StoreFullError("the disk is full", fix="make room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.runs, "interrupt_run", refuse)
+        for _ in range(3):
+            with pytest.raises(StoreFullError):
+                engine.evaluate_due_tasks()
+    assert len(told) == 1
+    engine.evaluate_due_tasks()
+    assert history(store)[0][2] == "interrupted"
