@@ -406,7 +406,7 @@ def test_a_thread_beyond_its_time_limit_blocks_its_task_until_it_ends(
 ) -> None:
     gate = Gate()
     engine = make_engine({"hang": gate}, runner=run_in_thread)
-    store.store_scheduled_task(a_task(handler="hang", policy={"timeout_seconds": 0.02, "retries": 1}))
+    store.store_scheduled_task(a_task(handler="hang", policy={"timeout_seconds": 0.4, "retries": 1}))
     store.store_scheduled_task(a_task("good"))
     engine.evaluate_due_tasks()
     clock.advance(minutes=5)
