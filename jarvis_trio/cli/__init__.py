@@ -140,7 +140,9 @@ def _obey(words: Sequence[str], session: Session) -> int:
         raise WrongUsageError(_usage(error)) from None
     except click.ClickException as error:
         raise JarvisError(_in_one_line(error)) from None
-    except click.Abort:  # click's word for Ctrl-C and Ctrl-D at a question
+    except click.Abort as abort:  # click's word for Ctrl-C, and for Ctrl-D at a question
+        if abort.__cause__ is not None:  # it came at no question, so click has ended the line already
+            raise JarvisError("interrupted") from None
         raise KeyboardInterrupt from None
     except RequestError as error:
         raise WrongUsageError(_in_options(str(error))) from None
