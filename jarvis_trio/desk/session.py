@@ -23,6 +23,7 @@ from jarvis_trio.process.lock import Holder, holder, wake
 from jarvis_trio.process.machine import machine_name
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.files import MAKE_IT, require_file
 from jarvis_trio.store.opening import open_store
 from jarvis_trio.store.places import Here
 
@@ -268,10 +269,10 @@ def _user(environment: Mapping[str, str]) -> str:
         return environment.get("USER") or f"user {os.getuid()}"
 
 
-def require_database(settings: Settings, fix: str = "make it with: jarvis-trio init") -> None:
-    """Raises StoreMissingError if there is no database."""
-    if not settings.database_url and not os.path.lexists(settings.memory_db_path):
-        raise StoreMissingError(f"Memory DB not found at {settings.memory_db_path}", fix=fix)
+def require_database(settings: Settings, fix: str = MAKE_IT) -> None:
+    """Raises StoreMissingError if there is no database, and StoreError if nobody can tell."""
+    if not settings.database_url:
+        require_file(settings.memory_db_path, fix)
 
 
 def here(settings: Settings) -> Here:

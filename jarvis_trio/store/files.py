@@ -11,7 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
-from jarvis_trio.errors import StoreError
+from jarvis_trio.errors import StoreError, StoreMissingError
+
+MAKE_IT = "make it with: jarvis-trio init"
 
 
 def second_name(path: Path) -> StoreError | None:
@@ -57,6 +59,17 @@ def identity(path: Path | str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def require_file(path: Path, fix: str = MAKE_IT) -> None:
+    """Raises StoreMissingError if nothing is there, and StoreError if its folder cannot be used."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        raise StoreMissingError(f"Memory DB not found at {path}", fix=fix) from None
+    except OSError as error:  # `init` would fail as well
+        says = f"cannot use the database {path}: {error.strerror}"
+        raise StoreError(says, fix="let MEMORY_DB_PATH name a file in a folder that you may open") from None
 
 
 def create_private(path: Path) -> None:

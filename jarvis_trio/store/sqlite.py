@@ -51,6 +51,7 @@ from jarvis_trio.store.files import (
     identity,
     log_of,
     read_only_uri,
+    require_file,
     second_name,
     several_names,
     used_by_two_names,
@@ -343,8 +344,8 @@ class SqliteFile:
     # Opening.
 
     def _open(self) -> sqlite3.Connection:
-        if self._read_only and not os.path.lexists(self.path):
-            raise StoreMissingError(f"Memory DB not found at {self.path}", fix="make it with: jarvis-trio init")
+        if self._read_only:
+            require_file(self.path)
         try:
             if not self._read_only:
                 create_private(self.path)

@@ -189,6 +189,15 @@ def test_what_is_no_database_is_refused_and_left_alone(cli: Cli) -> None:
     assert cli.path.read_bytes() == before
 
 
+@pytest.mark.parametrize("command", ["list", "status", "tick", "run"])
+def test_a_place_that_cannot_be_looked_at_is_not_called_empty(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("MEMORY_DB_PATH", str(cli.path / "memory.db"))  # below a file
+    said = f"cannot use the database {cli.path}/memory.db: Not a directory; let MEMORY_DB_PATH name a file"
+    assert said in cli.fails(command)
+
+
 def test_a_folder_in_the_databases_place_is_refused(cli: Cli) -> None:
     cli.path.unlink()
     cli.path.mkdir()
