@@ -14,7 +14,7 @@ from jarvis_trio.desk.session import require_database
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.foreground.application import Application, WrappedEngine
 from jarvis_trio.foreground.session import CommandSession
-from jarvis_trio.foreground.telling import NOTES
+from jarvis_trio.foreground.telling import FAILED, NOTES
 from jarvis_trio.handlers.application.source import ENVIRONMENT_FILE
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.process import logs
@@ -25,7 +25,7 @@ from jarvis_trio.settings import Settings
 
 _logger = logging.getLogger(__name__)
 
-_DONE, _FAILED = 0, 1
+_DONE = 0
 
 
 def run_daemon(session: CommandSession, application: Application | None = None, *, json_lines: bool = False) -> int:
@@ -48,7 +48,7 @@ def run_daemon(session: CommandSession, application: Application | None = None, 
             memory_store, built = _parts(session, application)
         except JarvisError as error:
             _logger.critical("%s", error)
-            return _FAILED
+            return FAILED
         daemon = JarvisDaemon(
             memory_store,
             settings.tick_interval_seconds,
@@ -59,7 +59,7 @@ def run_daemon(session: CommandSession, application: Application | None = None, 
         )
         signals.hand_over(daemon.shutdown)
         daemon.run_until_stopped()
-    return _DONE if lock.was_kept else _FAILED
+    return _DONE if lock.was_kept else FAILED
 
 
 def _tell(daemon: JarvisDaemon, lock: DaemonLock, log: logs.Log, instant: datetime) -> None:

@@ -17,7 +17,9 @@ from jarvis_trio.notation.text import printable
 
 PROGRAM = "jarvis-trio"
 
-_FAILED = 1
+FAILED = 1
+"""The exit code of a command that could not be done."""
+
 _WRONG_USAGE = 2
 
 
@@ -88,7 +90,7 @@ def _of_system(error: OSError) -> str:
     return f"cannot use {error.filename}: {reason}"
 
 
-def _complain(message: str, code: int = _FAILED) -> int:
+def _complain(message: str, code: int = FAILED) -> int:
     with suppress(OSError):  # nobody can be told
         _say(f"{PROGRAM}: {message}")
     return code

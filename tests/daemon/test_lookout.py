@@ -63,14 +63,7 @@ LONGER_THAN_ITS_PAUSE = PAUSE_SECONDS + 0.2
 
 
 async def test_while_nobody_writes_nothing_is_looked_at(tmp_path: Path) -> None:
-    file = tmp_path / "memory.db"
-    file.touch()
-    looks: list[float] = []
-
-    async def look() -> None:
-        looks.append(trio.current_time())
-
-    lookout = Lookout([file], look)
+    file, looks, lookout = looked_out_for(tmp_path)
     async with trio.open_nursery() as nursery:
         await nursery.start(lookout.run)
         lookout.forget()
@@ -90,14 +83,7 @@ async def test_while_nobody_writes_nothing_is_looked_at(tmp_path: Path) -> None:
 
 
 async def test_the_end_of_a_tick_that_wrote_leaves_no_timer(tmp_path: Path, mock_clock: MockClock) -> None:
-    file = tmp_path / "memory.db"
-    file.touch()
-    looks: list[float] = []
-
-    async def look() -> None:
-        looks.append(trio.current_time())
-
-    lookout = Lookout([file], look)
+    file, looks, lookout = looked_out_for(tmp_path)
     async with trio.open_nursery() as nursery:
         await nursery.start(lookout.run)
         file.write_text("ours")
@@ -117,6 +103,18 @@ async def test_the_end_of_a_tick_that_wrote_leaves_no_timer(tmp_path: Path, mock
         await wait_all_tasks_blocked()
         assert len(looks) == 1
         nursery.cancel_scope.cancel()
+
+
+def looked_out_for(folder: Path) -> tuple[Path, list[float], Lookout]:
+    """A file, and a lookout for it that notes when it looks."""
+    file = folder / "memory.db"
+    file.touch()
+    looks: list[float] = []
+
+    async def look() -> None:
+        looks.append(trio.current_time())
+
+    return file, looks, Lookout([file], look)
 
 
 def seconds_to_the_next_timer() -> float:
