@@ -12,7 +12,7 @@ import click
 from jarvis_trio.cli.output import say
 from jarvis_trio.cli.session import completing
 from jarvis_trio.delivery import CHANNEL_NAMES
-from jarvis_trio.desk.acts import Approval
+from jarvis_trio.desk.approvals import Approval
 from jarvis_trio.desk.requests import NONE, TaskRequest
 from jarvis_trio.errors import TaskError
 from jarvis_trio.foreground.telling import note

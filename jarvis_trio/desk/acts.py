@@ -7,13 +7,13 @@ lets a running daemon see it at once, and returns what came of it.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jarvis_trio.desk.approvals import Approval, approve_command, is_approved
 from jarvis_trio.desk.definition import (
     COMMAND_TYPE,
     changed_columns,
@@ -31,7 +31,6 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import (
     DuplicateTaskError,
     HandlerError,
-    NotApprovedError,
     RequestError,
     ScheduleError,
     TaskError,
@@ -42,9 +41,6 @@ from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.notation.text import printable, shortened
 from jarvis_trio.schedules.schedule import schedule_warnings, stored_next_run, task_schedule
 
-if TYPE_CHECKING:
-    from jarvis_trio.handlers.commands import Command
-
 REMINDER = "remind"
 """The handler type of a reminder, which does nothing but have its text delivered."""
 
@@ -53,21 +49,6 @@ _SCHEDULE = {"schedule_type", "schedule_config", "policy"}
 _HANDLER = {"handler_type", "handler_config"}
 _DELIVERY = {"delivery_channel", "delivery_config"}
 _ALERT = {"alert", "alert_config"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
-    """Whether a task's command may run.
-
-    It was `approved` just now, or it is `refused` until a person approves it.
-
-    Both are None if it was approved before, or if the task runs no command. `surprises` says
-    what in the command will not do what it looks like.
-    """
-
-    approved: Command | None = None
-    refused: NotApprovedError | None = None
-    surprises: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,52 +204,6 @@ def refuse_taken(session: Session, name: str) -> None:
         raise DuplicateTaskError(f"a task named {name!r} exists", fix=fix)
 
 
-def approve_command(session: Session, task: ScheduledTask, *, by_person: bool) -> Approval:
-    """Approve exactly what a task runs if a person asks; else tell whether it is approved (law 9).
-
-    Raises HandlerError, TaskError if the command cannot run, NotApprovedError if a
-    person asks for one that cannot be approved.
-    """
-    if task.handler_type != COMMAND_TYPE:
-        return Approval()
-    from jarvis_trio.desk.commands import missing_secrets, surprises  # noqa: PLC0415  # as `Session.handlers`
-    from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as above
-
-    refused = command_refusal(session, task)
-    told = (*surprises(task, session.environment), *missing_secrets(session, task))
-    if refused is None or not by_person:
-        return Approval(refused=refused, surprises=told)
-    command = command_of(task)
-    session.approvals.allow_command(command, _search_path(session))
-    return Approval(approved=command, surprises=told)
-
-
-def command_refusal(session: Session, task: ScheduledTask) -> NotApprovedError | None:
-    """Why a task's command is not approved; None if it is, or if the task runs none.
-
-    It needs no database, so it serves a look at one that must stay as it is.
-
-    Raises HandlerError, TaskError if the command cannot run.
-    """
-    if task.handler_type != COMMAND_TYPE:
-        return None
-    from jarvis_trio.desk.commands import program_path  # noqa: PLC0415  # as `Session.handlers`
-    from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as above
-    from jarvis_trio.handlers.custom import home_folder  # noqa: PLC0415  # as above
-
-    command = command_of(task)
-    program_path(command.words[0], session.environment)
-    try:
-        session.approvals.check(command, _search_path(session), home_folder(session.environment))
-    except NotApprovedError as refused:
-        return refused
-    return None
-
-
-def _search_path(session: Session) -> str:
-    return session.environment.get("PATH", os.defpath)
-
-
 def _name_for(session: Session, text: str) -> str:
     """A name that says what it is about, and that no task has."""
     stem = shortened(" ".join(printable(text).split()), _REMINDER_NAME_CHARACTERS)
@@ -315,17 +250,6 @@ def _is_seen(session: Session, request: TaskRequest, before: ScheduledTask) -> b
     if gives_words and not kept.names and kept.folder is None:
         return True
     return is_approved(session, before)
-
-
-def is_approved(session: Session, task: ScheduledTask) -> bool:
-    """Whether the command of a task may run as it stands; not if its program is gone.
-
-    A task that runs no command needs no approval.
-    """
-    try:
-        return command_refusal(session, task) is None
-    except (HandlerError, TaskError):
-        return False
 
 
 def _schedule_again(session: Session, before: ScheduledTask, columns: dict[str, Any]) -> dict[str, Any]:

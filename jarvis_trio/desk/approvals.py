@@ -1,21 +1,85 @@
-"""People approve a task's command as it stands, or an executable with any arguments (law 9).
+"""Whether a task's command may run, and how people approve it (law 9).
 
-Only a face behind which a person sits may call what changes the list.
+Only a face behind which a person sits may approve: by `allow_task`, or by an act that is told so.
 """
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jarvis_trio.desk.definition import COMMAND_TYPE
 from jarvis_trio.desk.session import Session
-from jarvis_trio.errors import HandlerError, TaskError
-from jarvis_trio.handlers.commands import Command, command_of
-from jarvis_trio.handlers.steering import runs_anything
-from jarvis_trio.handlers.trust import shown
+from jarvis_trio.errors import HandlerError, NotApprovedError, TaskError
+from jarvis_trio.models import ScheduledTask
+
+if TYPE_CHECKING:
+    from jarvis_trio.handlers.commands import Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """Whether a task's command may run.
+
+    It was `approved` just now, or it is `refused` until a person approves it.
+
+    Both are None if it was approved before, or if the task runs no command. `surprises` says
+    what in the command will not do what it looks like.
+    """
+
+    approved: Command | None = None
+    refused: NotApprovedError | None = None
+    surprises: tuple[str, ...] = ()
+
+
+def approve_command(session: Session, task: ScheduledTask, *, by_person: bool) -> Approval:
+    """Approve exactly what a task runs if a person asks; else tell whether it is approved.
+
+    Raises HandlerError, TaskError if the command cannot run, NotApprovedError if a
+    person asks for one that cannot be approved.
+    """
+    if task.handler_type != COMMAND_TYPE:
+        return Approval()
+    from jarvis_trio.desk.commands import missing_secrets, surprises  # noqa: PLC0415  # as `Session.handlers`
+
+    refused = command_refusal(session, task)
+    told = (*surprises(task, session.environment), *missing_secrets(session, task))
+    if refused is None or not by_person:
+        return Approval(refused=refused, surprises=told)
+    return Approval(approved=_allow(session, task), surprises=told)
+
+
+def command_refusal(session: Session, task: ScheduledTask) -> NotApprovedError | None:
+    """Why a task's command is not approved; None if it is, or if the task runs none.
+
+    It needs no database, so it serves a look at one that must stay as it is.
+
+    Raises HandlerError, TaskError if the command cannot run.
+    """
+    if task.handler_type != COMMAND_TYPE:
+        return None
+    from jarvis_trio.desk.commands import usable_command  # noqa: PLC0415  # as `Session.handlers`
+    from jarvis_trio.handlers.custom import home_folder  # noqa: PLC0415  # as above
+
+    command = usable_command(session, task)
+    try:
+        session.approvals.check(command, session.search_path, home_folder(session.environment))
+    except NotApprovedError as refused:
+        return refused
+    return None
+
+
+def is_approved(session: Session, task: ScheduledTask) -> bool:
+    """Whether the command of a task may run as it stands; not if its program is gone.
+
+    A task that runs no command needs no approval.
+    """
+    try:
+        return command_refusal(session, task) is None
+    except (HandlerError, TaskError):
+        return False
 
 
 def allow_task(session: Session, name: str, *, pin: bool = False) -> Command:
@@ -24,9 +88,10 @@ def allow_task(session: Session, name: str, *, pin: bool = False) -> Command:
     Raises UnknownTaskError; TaskError if it runs no command; HandlerError, NotApprovedError
     if the command makes no sense or cannot be approved.
     """
-    command = _command(session, name)
-    session.approvals.allow_command(command, session.environment.get("PATH", os.defpath), pin=pin)
-    return command
+    task = session.task(name)
+    if task.handler_type != COMMAND_TYPE:
+        raise TaskError(f"task {task.name!r} runs no command, so there is nothing to approve")
+    return _allow(session, task, pin=pin)
 
 
 def revoke_task(session: Session, name: str) -> tuple[Command, ...]:
@@ -34,6 +99,8 @@ def revoke_task(session: Session, name: str) -> tuple[Command, ...]:
 
     The task may be gone. Raises NotApprovedError if there are none.
     """
+    from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as `Session.handlers`
+
     task = session.find_task(name)
     command: Command | None = None
     if task is not None and task.handler_type == COMMAND_TYPE:
@@ -44,6 +111,9 @@ def revoke_task(session: Session, name: str) -> tuple[Command, ...]:
 
 def warning_about(path: Path) -> str | None:
     """What it means that an executable may run with any arguments, if it means any program."""
+    from jarvis_trio.handlers.steering import runs_anything  # noqa: PLC0415  # as `Session.handlers`
+    from jarvis_trio.handlers.trust import shown  # noqa: PLC0415  # as above
+
     kind = runs_anything(path)
     if kind is None:
         return None
@@ -75,8 +145,9 @@ def list_approvals(session: Session) -> list[dict[str, Any]]:
     return [*executables, *commands]
 
 
-def _command(session: Session, name: str) -> Command:
-    task = session.task(name)
-    if task.handler_type != COMMAND_TYPE:
-        raise TaskError(f"task {task.name!r} runs no command, so there is nothing to approve")
-    return command_of(task)
+def _allow(session: Session, task: ScheduledTask, *, pin: bool = False) -> Command:
+    from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as `Session.handlers`
+
+    command = command_of(task)
+    session.approvals.allow_command(command, session.search_path, pin=pin)
+    return command

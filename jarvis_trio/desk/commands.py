@@ -1,4 +1,4 @@
-"""The command of a task: how a request makes it, what in it will not work, and its approval."""
+"""The command of a task: how a request makes it, and what in it will not work."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _SHELLS = frozenset(["sh", "bash", "dash", "zsh", "ksh", "fish"])
 _SHELL_WORDS = {"|", "||", "&&", "&", ";", ">", ">>", "<", "2>", "2>&1", "&>"}
 
 
-def command_config(request: TaskRequest, task: ScheduledTask, environment: Mapping[str, str]) -> str:
+def command_config(request: TaskRequest, task: ScheduledTask, search_path: str) -> str:
     """The configuration of a task whose command a request sets or changes, as JSON.
 
     Raises RequestError, TaskError, HandlerError for what makes no sense.
     """
     before = _command_before(task)
-    words = _words(request, environment) or (before.words if before else ())
+    words = _words(request, search_path) or (before.words if before else ())
     if not words:
         raise RequestError("say what is to run", fix="give `command`, or `shell`")
     command = Command(
@@ -44,16 +44,26 @@ def command_config(request: TaskRequest, task: ScheduledTask, environment: Mappi
     return json.dumps(command_of(_as_task(command)).config())
 
 
-def program_path(name: str, environment: Mapping[str, str]) -> str:
+def usable_command(session: Session, task: ScheduledTask) -> Command:
+    """The command of a task of the type `custom`.
+
+    Raises HandlerError if it makes no sense, and TaskError if its program is missing.
+    """
+    command = command_of(task)
+    program_path(command.words[0], session.search_path)
+    return command
+
+
+def program_path(name: str, search_path: str) -> str:
     """The absolute path of a program, since the daemon has another PATH and another folder.
 
-    Raises TaskError.
+    Raises TaskError if neither the path nor the folders of `search_path` have it.
     """
     path = str(Path(name).absolute()) if os.sep in name else name
-    found = find_executable(path, environment.get("PATH", os.defpath))
+    found = find_executable(path, search_path)
     if found is not None and found.exists():
         return str(found)
-    if len(parts := name.split()) > 1 and find_executable(parts[0], environment.get("PATH", os.defpath)):
+    if len(parts := name.split()) > 1 and find_executable(parts[0], search_path):
         fix = f"write its words apart: -- {name}; or, if a shell is to read it: --shell {shlex.quote(name)}"
         raise TaskError(f"there is no program {name!r}", fix=fix)
     searched = "" if os.sep in name else " on PATH"
@@ -113,7 +123,7 @@ def _command_before(task: ScheduledTask) -> Command | None:
     return None
 
 
-def _words(request: TaskRequest, environment: Mapping[str, str]) -> tuple[str, ...]:
+def _words(request: TaskRequest, search_path: str) -> tuple[str, ...]:
     if request.shell is not None:
         if request.command:
             raise RequestError("a task has one command", fix="give either `command` or `shell`")
@@ -123,7 +133,7 @@ def _words(request: TaskRequest, environment: Mapping[str, str]) -> tuple[str, .
     if not request.command:
         return ()
     program, *arguments = request.command
-    return (program_path(program, environment), *arguments)
+    return (program_path(program, search_path), *arguments)
 
 
 def _variables(given: tuple[str, ...], before: Mapping[str, str]) -> dict[str, str]:

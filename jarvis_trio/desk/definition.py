@@ -32,7 +32,7 @@ def changed_columns(request: TaskRequest, task: ScheduledTask, session: Session)
     wishes that exclude each other.
     """
     columns: dict[str, Any] = {"policy": _policy(request.policy, task.policy)}
-    columns |= _handler(request, task, session.environment)
+    columns |= _handler(request, task, session.search_path)
     columns |= _mark_of_agent(request, task, columns)
     columns |= _delivery(request, task)
     if request.description is not None:
@@ -116,14 +116,14 @@ def _expression(text: str) -> str:
     return text
 
 
-def _handler(request: TaskRequest, task: ScheduledTask, environment: Mapping[str, str]) -> dict[str, str | None]:
+def _handler(request: TaskRequest, task: ScheduledTask, search_path: str) -> dict[str, str | None]:
     if request.changes_command:
         if request.handler is not None or request.config is not None:
             fix = "give either `command`, or `handler` with `config`"
             raise RequestError("a task has one handler", fix=fix)
         from jarvis_trio.desk.commands import command_config  # noqa: PLC0415  # as `Session.handlers`
 
-        return {"handler_type": COMMAND_TYPE, "handler_config": command_config(request, task, environment)}
+        return {"handler_type": COMMAND_TYPE, "handler_config": command_config(request, task, search_path)}
 
     columns: dict[str, str | None] = {}
     if request.handler is not None and request.handler != task.handler_type:

@@ -240,7 +240,7 @@ def _command_config(entry: Mapping[str, Any], session: Session) -> dict[str, Any
 
     words = [os.path.expanduser(word) if word.startswith(_HOME) else word for word in words_of(entry["command"])]
     if not os.path.isabs(words[0]):
-        found = find_executable(words[0], session.environment.get("PATH", os.defpath))
+        found = find_executable(words[0], session.search_path)
         words[0] = words[0] if found is None else str(found)
     config = {key: entry[key] for key in _COMMAND if key in entry} | {"command": words}
     return config | ({"cwd": os.path.expanduser(config["cwd"])} if "cwd" in config else {})

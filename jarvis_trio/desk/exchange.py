@@ -10,7 +10,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
-from jarvis_trio.desk.acts import Approval, approve_command, is_approved
+from jarvis_trio.desk.approvals import Approval, approve_command, is_approved
 from jarvis_trio.desk.definition import COMMAND_TYPE, check_alerts, check_delivery, first_slot, same_schedule
 from jarvis_trio.desk.entries import COLUMNS, entry_of, task_of
 from jarvis_trio.desk.names import checked_name
@@ -180,7 +180,10 @@ def checked_task(task: ScheduledTask, present: ScheduledTask | None, session: Se
     checked_name(task.name)
     Policy.from_json(task.policy)
     json_object(task.handler_config, "handler_config", TaskError)
-    _check_command(task, session)
+    if task.handler_type == COMMAND_TYPE:
+        from jarvis_trio.desk.commands import usable_command  # noqa: PLC0415  # as `Session.handlers`
+
+        usable_command(session, task)
     check_delivery(task, session)
     check_alerts(task, session)
     if present is not None and present.enabled == task.enabled and same_schedule(present, task, zone):
@@ -211,15 +214,3 @@ def _meaning(task: ScheduledTask, key: str) -> object:
         return json_object(value, key)
     except ScheduleError:
         return value
-
-
-def _check_command(task: ScheduledTask, session: Session) -> None:
-    """Check a task's command.
-
-    Raises HandlerError if it makes no sense, and TaskError if its program is missing.
-    """
-    if task.handler_type == COMMAND_TYPE:
-        from jarvis_trio.desk.commands import program_path  # noqa: PLC0415  # as `Session.handlers`
-        from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as above
-
-        program_path(command_of(task).words[0], session.environment)

@@ -60,7 +60,7 @@ def _with_program(task: ScheduledTask, session: Session) -> ScheduledTask:
 
     config = json_object(task.handler_config, "handler_config")
     name, *arguments = config["command"]
-    program = program_path(name, session.environment)
+    program = program_path(name, session.search_path)
     if name.startswith("/"):
         return task
     return replace(task, handler_config=json.dumps(config | {"command": [program, *arguments]}))

@@ -201,6 +201,11 @@ class Session:
 
         return make_engine(self.settings, self.store, self.environment, self.source)
 
+    @property
+    def search_path(self) -> str:
+        """The folders in which a program without a path is looked for."""
+        return self.environment.get("PATH", os.defpath)
+
     def now(self) -> datetime:
         """The present instant, aware and in UTC."""
         return self.clock.now()

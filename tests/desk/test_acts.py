@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from jarvis_trio.desk import acts, errands, exchange, looks, views
+from jarvis_trio.desk.approvals import Approval
 from jarvis_trio.desk.requests import RunsRequest, TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import (
@@ -131,7 +132,7 @@ def test_a_person_who_imports_another_command_approves_it(desk: Session) -> None
     assert str(approval.approved).endswith("/echo other")
 
 
-def imported(desk: Session, entry: dict[str, object]) -> acts.Approval:
+def imported(desk: Session, entry: dict[str, object]) -> Approval:
     """Import one task, as a person does at a terminal."""
     wanted = exchange.read_document(desk, json.dumps({"tasks": [entry]}), "the file")
     (approval,) = exchange.carry_out(desk, exchange.plan_import(desk, wanted), by_person=True)

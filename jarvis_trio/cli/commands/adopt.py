@@ -15,9 +15,9 @@ from jarvis_trio.cli.application import handler_options
 from jarvis_trio.cli.definition import person_is_there
 from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.cli.services import find_launchctl
-from jarvis_trio.desk import acts
 from jarvis_trio.desk import adoption as desk
 from jarvis_trio.desk.adoption import Overdue
+from jarvis_trio.desk.approvals import approve_command
 from jarvis_trio.desk.session import Session, require_database
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.foreground.telling import note
@@ -106,7 +106,7 @@ def _approve(session: Session, found: Unapproved) -> bool:
     if not person_is_there() or not click.confirm(f"{found.task}: may it run `{found.command}`?", err=True):
         return False
     try:
-        acts.approve_command(session, session.task(found.task), by_person=True)
+        approve_command(session, session.task(found.task), by_person=True)
     except JarvisError as error:
         note(f"{found.task}: {error}")
         return False
