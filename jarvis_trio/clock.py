@@ -88,39 +88,36 @@ class SharedClock:
     A machine whose own clock is wrong would run tasks early or late, and think that the clock
     was set back whenever another one has run something. `correct` is told what the server says,
     at each write; in between only seconds are counted, those of a suspended machine too.
-
-    Args:
-        zone: in which zone tasks without one of their own are read: one for all machines.
     """
 
-    def __init__(self, zone: tzinfo = UTC) -> None:
-        self._zone = zone
-        self._base = (datetime.now(UTC), _steady_seconds())
+    def __init__(self) -> None:
+        self._zone: tzinfo = UTC
+        self._base = (datetime.now(UTC), steady_seconds())
 
     def now(self) -> datetime:
         instant, seconds = self._base
-        return instant + timedelta(seconds=_steady_seconds() - seconds)
+        return instant + timedelta(seconds=steady_seconds() - seconds)
 
     def zone(self) -> tzinfo:
         return self._zone
 
     def monotonic(self) -> float:
-        return _steady_seconds()
+        return steady_seconds()
 
     def correct(self, instant: datetime) -> None:
         """The server says that it is `instant` now (aware UTC)."""
-        self._base = (instant, _steady_seconds())
+        self._base = (instant, steady_seconds())
 
     def machine_ahead(self) -> timedelta:
         """How far this machine's own clock is ahead of it; negative if it is behind."""
         return datetime.now(UTC) - self.now()
 
     def set_zone(self, zone: tzinfo) -> None:
-        """Read tasks without a zone of their own in `zone` from now on."""
+        """Read tasks without a zone of their own in `zone` from now on: one for all machines."""
         self._zone = zone
 
 
-def _steady_seconds() -> float:
+def steady_seconds() -> float:
     """Seconds that never run backwards and go on while the machine is suspended.
 
     macOS counts them in CLOCK_MONOTONIC, Linux in CLOCK_BOOTTIME alone.

@@ -160,12 +160,12 @@ class Approvals:
                     return Path(known)
         raise NotApprovedError(f"{shown(path)} is not in the list of approved executables {self._file}")
 
-    def revoke_commands(self, task: str, command: Command | None = None) -> tuple[Command, ...]:
+    def revoke_commands(self, task: str, command: Command | None) -> tuple[Command, ...]:
         """Take back the approvals of exactly one command that belong to a task.
 
         Args:
             task: its name. The task itself may be gone, or have another command by now.
-            command: what it runs now; the approval may have another name.
+            command: what it runs now, if it runs one; the approval may have another name.
 
         Returns the commands that were approved. Raises NotApprovedError if there are none.
         """

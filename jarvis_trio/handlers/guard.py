@@ -22,11 +22,11 @@ import select
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
+from jarvis_trio.clock import steady_seconds
 from jarvis_trio.handlers.patience import Patience
 from jarvis_trio.handlers.processes import end_run
 
@@ -82,19 +82,14 @@ class Guard:
             self._process.stdin.write(f"{line}\n".encode())
 
 
-def watch(
-    descriptor: int,
-    silence: timedelta,
-    end: Callable[[str], object],
-    steady: Callable[[], float] = lambda: time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)),
-) -> None:
+def watch(descriptor: int, silence: timedelta, end: Callable[[str], object]) -> None:
     """Read the lines of a daemon until it is gone, and end its runs if it is silent or gone.
 
-    `end` is called with the number of each run. `steady` tells seconds; those of a suspended
-    machine count, since the other machines do not wait for it.
+    `end` is called with the number of each run. The seconds of a suspended machine count, since
+    the other machines do not wait for it.
     """
     runs: set[str] = set()
-    heard_at, rest = steady(), b""
+    heard_at, rest = steady_seconds(), b""
     while True:
         # Short, because the kernel does not count the time of a suspended machine.
         wait = min(1.0, silence.total_seconds() / 4) if runs else None
@@ -103,10 +98,10 @@ def watch(
             if not said:
                 break
             *lines, rest = (rest + said).split(b"\n")
-            heard_at = steady() if b"." in lines or not runs else heard_at
+            heard_at = steady_seconds() if b"." in lines or not runs else heard_at
             for line in lines:
                 _take(line.decode(), runs)
-        if runs and steady() - heard_at >= silence.total_seconds():
+        if runs and steady_seconds() - heard_at >= silence.total_seconds():
             _end_all(runs, end)
     _end_all(runs, end)
 

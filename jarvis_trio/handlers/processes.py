@@ -106,7 +106,6 @@ def run_command(
     cancelled: Event,
     mark: str = "",
     output: Callable[[bytes], object] = lambda _: None,
-    inherited: Sequence[int] = (),
     umask: int = -1,
     patience: Patience = PATIENCE,
 ) -> Completed:
@@ -120,7 +119,6 @@ def run_command(
         cancelled: the same as soon as this is set.
         mark: what `processes_of` finds it by, such as the run's number.
         output: is given both outputs in the order in which they were written, as they come.
-        inherited: descriptors that the program gets beside its three.
         umask: its mask for new files; -1 is this process's own.
         patience: how long its processes have to end.
 
@@ -132,7 +130,7 @@ def run_command(
     deadline = time.monotonic() + timeout.total_seconds()
 
     with Streams([_both(excerpt.add, output) for excerpt in excerpts]) as streams:
-        process = _start(arguments, {**environment, MARKER: marker}, folder, streams, inherited, umask)
+        process = _start(arguments, {**environment, MARKER: marker}, folder, streams, umask)
         family.begin(process.pid)
         command = Child(process)
         in_time = stopped = False
@@ -191,14 +189,14 @@ def end_run(owner: str, mark: str, patience: Patience = PATIENCE) -> int:
     return len(family.ended)
 
 
-def end_descendants(patience: Patience = PATIENCE) -> int:
+def end_descendants() -> int:
     """End what descends from this process, such as what a Python handler forked.
 
     Returns how many processes were ended.
     """
     family = Family("")
     family.begin_here()
-    family.end(time.sleep, patience)
+    family.end(time.sleep, PATIENCE)
     return len(family.ended)
 
 
@@ -225,12 +223,7 @@ def _both(first: Callable[[bytes], object], second: Callable[[bytes], object]) -
 
 
 def _start(
-    arguments: Sequence[str],
-    environment: Mapping[str, str],
-    folder: str,
-    streams: Streams,
-    inherited: Sequence[int],
-    umask: int,
+    arguments: Sequence[str], environment: Mapping[str, str], folder: str, streams: Streams, umask: int
 ) -> subprocess.Popen[bytes]:
     stdout, stderr = streams.writers
     try:
@@ -242,7 +235,6 @@ def _start(
             env=environment,
             cwd=folder,
             start_new_session=True,
-            pass_fds=inherited,
             umask=umask,
         )
     except (OSError, ValueError) as error:  # ValueError: a NUL, or a character that has no bytes

@@ -116,11 +116,6 @@ class MachineTable:
             )
             return parse_instant(self._database.value("SELECT since FROM lost_processes WHERE owner = ?", (owner,)))
 
-    def lost_processes(self) -> dict[str, datetime]:
-        """The processes that are seen to be gone while they have runs, and since when."""
-        rows = self._database.read("SELECT owner, since FROM lost_processes ORDER BY owner")
-        return {row["owner"]: parse_instant(row["since"]) for row in rows}
-
     def forget_lost(self) -> None:
         """Forget the lost processes that no longer have runs."""
         unneeded = "NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.owner = lost_processes.owner AND r.live = 1)"
