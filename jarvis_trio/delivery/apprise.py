@@ -35,7 +35,7 @@ def prepare(config: Config) -> Sender:
         )
         if not outcome:
             reasons = "; ".join(entry.message for entry in outcome.logs()) or "it gave no reason"
-            raise DeliveryError(f"{outcome.success_count} of {len(services)} services took it: {reasons}")
+            raise DeliveryError(f"{outcome.success_count} of {counted(len(services), 'service')} took it: {reasons}")
         return f"accepted by {counted(len(services), 'service')} of Apprise"
 
     return send

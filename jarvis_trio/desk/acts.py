@@ -32,7 +32,6 @@ from jarvis_trio.errors import (
     DuplicateTaskError,
     HandlerError,
     RequestError,
-    ScheduleError,
     TaskError,
 )
 from jarvis_trio.models import HELD_REASON, RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
@@ -140,20 +139,27 @@ def hold(session: Session, names: Iterable[str]) -> None:
     session.changed()
 
 
-def resume(session: Session, name: str) -> ScheduledTask:
+def resume(session: Session, name: str, *, skipped: str | None = None) -> ScheduledTask:
     """Schedule a task again that was paused or held.
 
-    Slots that passed meanwhile are gone; a single time that passed runs late. Raises
-    UnknownTaskError; TaskError if it is not paused or has run; ScheduleError if no time is
-    to come.
+    Slots that passed meanwhile are gone; a single time that passed runs late.
+
+    Args:
+        name: the task.
+        skipped: why a person skips the slot that waited while the task was held. By default that
+            slot counts as missed, because the task was held.
+
+    Raises UnknownTaskError; TaskError if it is not paused or has run; ScheduleError if its
+    schedule cannot be understood.
     """
     task = session.task(name)
     held = session.store.troubles.is_in_trouble(require_id(task), TroubleKind.HELD)
     if task.enabled and not held:
         raise TaskError(f"task {task.name!r} is not paused", fix="`jarvis-trio show` tells more")
     with session.store.transaction():
+        session.store.troubles.end_troubles(require_id(task), [TroubleKind.SET_ASIDE])
         if held:
-            _let_go(session, task)
+            _let_go(session, task, skipped)
         slot = local_text(_next_slot(session, task), session.zone())
         return _update(session, task, enabled=True, next_run_at=slot)
 
@@ -279,14 +285,16 @@ def _update(session: Session, task: ScheduledTask, **columns: object) -> Schedul
     return updated or replace(task, **columns)  # type: ignore[arg-type]  # a task that was just removed
 
 
-def _let_go(session: Session, task: ScheduledTask) -> None:
+def _let_go(session: Session, task: ScheduledTask, skipped: str | None) -> None:
     """End the hold.
 
-    The slot that waited ends as missed. If it is the task's only slot, it runs late instead.
+    The slot that waited ends as skipped, for that reason, or else as missed. If it is the task's
+    only slot, it runs late instead.
     """
+    status, reason = (RunStatus.MISSED, HELD_REASON) if skipped is None else (RunStatus.SKIPPED, skipped)
     due = stored_next_run(task, session.zone())
     if due is not None and due <= session.now() and task_schedule(task, session.zone()).only is None:
-        session.store.runs.record_unrun(task, due, RunStatus.MISSED, HELD_REASON, at=session.now())
+        session.store.runs.record_unrun(task, due, status, reason, at=session.now())
     session.store.troubles.end_troubles(require_id(task), [TroubleKind.HELD])
 
 
@@ -299,15 +307,13 @@ def _next_slot(session: Session, task: ScheduledTask) -> datetime:
             says = f"task {task.name!r} was to run once and has, at {local_text(only, zone)}"
             raise TaskError(says, fix="to give it a new time: `edit --at`")
         return only
-    slots = next_slots(session, replace(task, enabled=True), count=1)
-    if not slots:
-        raise ScheduleError(f"task {task.name!r} has no time to come", fix="give it another schedule with `edit`")
-    return slots[0].at
+    return next_slots(session, replace(task, enabled=True), count=1)[0].at
 
 
 def _warnings(session: Session, task: ScheduledTask) -> list[str]:
-    is_over = partial(session.store.runs.is_slot_over, task)
-    found = schedule_warnings(task, session.zone(), session.now(), is_over)
+    runs = session.store.runs
+    has_begun, is_over = partial(runs.has_slot_begun, task), partial(runs.is_slot_over, task)
+    found = schedule_warnings(task, session.zone(), session.now(), has_begun, is_over)
     warnings = [warning.sentence for warning in found]
     policy = task_policy(task.policy)
     if policy.alert_after_seconds and policy.alert_channel is None and not session.settings.alert_channel:

@@ -14,6 +14,8 @@ from jarvis_trio.notation.instants import utc_text
 from jarvis_trio.notation.text import counted, joined
 from jarvis_trio.schedules.schedule import task_schedule
 
+_SKIPPED = "a person chose to skip it when the database was adopted"
+
 
 class Overdue(StrEnum):
     """What becomes of the tasks that are overdue."""
@@ -48,7 +50,7 @@ def adopt(session: Session, seen: Survey, overdue: Overdue) -> None:
             acts.hold(session, names)
         if overdue is Overdue.SKIP:
             for name in filter(lambda name: _comes_again(session, name), names):
-                acts.resume(session, name)
+                acts.resume(session, name, skipped=_SKIPPED)
         session.store.notes.remember(ADOPTED, utc_text(session.now()))
     session.changed()
 

@@ -26,6 +26,7 @@ from jarvis_trio.models import (
     task_policy,
 )
 from jarvis_trio.notation.instants import as_utc, duration_text
+from jarvis_trio.notation.text import counted
 from jarvis_trio.process.disk import Room, room_at
 from jarvis_trio.process.identity import owner_process
 from jarvis_trio.schedules.schedule import is_over, stored_next_run
@@ -337,7 +338,7 @@ def outlook(session: Session, name: str | None, start: str | None, days: int) ->
     try:
         begin, end = as_utc(asked, zone), as_utc(asked + timedelta(days=days), zone)
     except OverflowError:
-        says = f"time out of range: {days} days from {asked.isoformat()}"
+        says = f"time out of range: {counted(days, 'day')} from {asked.isoformat()}"
         raise ScheduleError(says, fix="use fewer days") from None
 
     wanted = session.store.list_scheduled_tasks() if name is None else [session.task(name)]

@@ -63,19 +63,21 @@ def check_schedules(
     tasks: Iterable[ScheduledTask],
     zone: tzinfo,
     now: datetime,
+    has_begun: Callable[[ScheduledTask, datetime], bool],
     is_over: Callable[[ScheduledTask, datetime], bool],
 ) -> Iterator[Finding]:
     """Which schedules never fire, and which ones a change of the clock touches.
 
     A schedule that many tasks share is checked once: that can take some milliseconds. A single time
-    is each task's own: `is_over` says whether the task is done with it.
+    is each task's own: `has_begun` says whether a run for it began, and `is_over` whether the task
+    is done with it.
     """
     known: dict[tuple[object, ...], list[ScheduleWarning]] = {}
     for task in tasks:
         own = task.name if task.schedule_type == "once" else ""
         schedule = (own, task.schedule_type, task.schedule_config, task.policy)
         if schedule not in known:
-            known[schedule] = schedule_warnings(task, zone, now, partial(is_over, task))
+            known[schedule] = schedule_warnings(task, zone, now, partial(has_begun, task), partial(is_over, task))
         for found in known[schedule]:
             says, fix = f"{task.name}: {found.sentence}", _for(_SCHEDULE_FIXES.get(found.code, _OTHER_TIME), task.name)
             if found.harmless:

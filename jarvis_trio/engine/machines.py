@@ -48,6 +48,7 @@ from jarvis_trio.errors import StoreError
 from jarvis_trio.handlers.guard import Guard
 from jarvis_trio.models import Claim, HandlerContext, Outcome, Run, RunStatus
 from jarvis_trio.notation.instants import duration_text
+from jarvis_trio.notation.text import counted
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.connection import Presence
 from jarvis_trio.store.machines import ANY_TYPE, Machine
@@ -195,7 +196,8 @@ class Keeper:
             for cancelled in ended.values():
                 cancelled.set()
             if ended:
-                _logger.error("The database cannot be reached: %d runs that others may take over end", len(ended))
+                runs = counted(len(ended), "run")
+                _logger.error("The database cannot be reached; this ends %s that others may take over", runs)
 
 
 class SharedPeers(Peers):

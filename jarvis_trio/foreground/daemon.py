@@ -17,6 +17,7 @@ from jarvis_trio.foreground.session import CommandSession
 from jarvis_trio.foreground.telling import FAILED, NOTES
 from jarvis_trio.handlers.application.source import ENVIRONMENT_FILE
 from jarvis_trio.notation.instants import duration_text
+from jarvis_trio.notation.text import counted
 from jarvis_trio.process import logs
 from jarvis_trio.process.descriptors import ensure_descriptors
 from jarvis_trio.process.lock import DaemonLock
@@ -95,11 +96,11 @@ def _parts(session: CommandSession, application: Application | None) -> tuple[An
         ours = session.engine
         beside = "" if application is None else f", handlers of {application.folder}"
         _logger.info(
-            "%s %s, %s, %d tasks%s",
+            "%s %s, %s, %s%s",
             head,
             session.store.place,
             every,
-            session.store.tasks.count_scheduled_tasks(),
+            counted(session.store.tasks.count_scheduled_tasks(), "task"),
             beside,
         )
         return session.store, ours

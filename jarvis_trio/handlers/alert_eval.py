@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from jarvis_trio.errors import DeliveryError, HandlerError, HandlerTimeoutError, ScheduleError
 from jarvis_trio.models import AlertRule, HandlerContext, ScheduledTask
 from jarvis_trio.notation.instants import parse_instant
-from jarvis_trio.notation.text import printable
+from jarvis_trio.notation.text import counted, printable
 
 QUIET_TIME = timedelta(hours=4)
 """How long a rule stays quiet after it triggered."""
@@ -83,7 +83,9 @@ class AlertEval:
 
         for number, rule in enumerate(rules):
             if context.cancelled.is_set():
-                raise HandlerTimeoutError(f"{number} of {len(rules)} alert rules evaluated; the next run goes on")
+                raise HandlerTimeoutError(
+                    f"{number} of {counted(len(rules), 'alert rule')} evaluated; the next run goes on"
+                )
             try:
                 self._evaluate(rule, context, report)
             except (HandlerError, ScheduleError) as error:
@@ -135,7 +137,7 @@ class _Report:
             result["warnings"] = self.warnings
         if self.errors:
             reasons = "; ".join(f"{name!r}: {reason}" for name, reason in self.errors.items())
-            text = f"{len(self.errors)} of {rules} alert rules cannot be evaluated: {reasons}"
+            text = f"{len(self.errors)} of {counted(rules, 'alert rule')} cannot be evaluated: {reasons}"
             result |= {"status": "error", "error": text, "errors": self.errors}
         return result
 

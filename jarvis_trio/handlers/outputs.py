@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from jarvis_trio.notation.text import counted
+
 LIMIT_BYTES = 10 * 1024 * 1024
 """How much of a run's output is kept."""
 
@@ -142,7 +144,8 @@ class OutputFile:
     @property
     def trouble(self) -> str | None:
         """What was lost and why, if something was."""
-        return f"{self._lost:,} bytes of its output were lost: {self._why}" if self._lost else None
+        were = "was" if self._lost == 1 else "were"
+        return f"{counted(self._lost, 'byte')} of its output {were} lost: {self._why}" if self._lost else None
 
     def write(self, chunk: bytes) -> None:
         """Add to the end."""
@@ -168,7 +171,7 @@ class OutputFile:
 
     def _tell_loss(self) -> None:
         """Write a line for what is missing, once something can be written again."""
-        line = f"\n[... {self._lost_since_told:,} bytes lost: {self._why} ...]\n".encode()
+        line = f"\n[... {counted(self._lost_since_told, 'byte')} lost: {self._why} ...]\n".encode()
         if not self._lost_since_told or self._descriptor is None:
             return
         with suppress(OSError):

@@ -164,6 +164,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def counted_of(part: int, whole: int, noun: str, one: str, many: str) -> str:
+    """`1 of 8 tasks is`, `3 of 8 tasks are`: a part of a whole with its verb, `one` or `many`."""
+    return f"{part:,} of {counted(whole, noun)} {one if 1 in (part, whole) else many}"
+
+
 def joined(items: Sequence[str], most: int = 4) -> str:
     """`a, b and c`; if there are more than `most`, the rest is counted: `a, b and 7 more`."""
     if len(items) > most:

@@ -104,7 +104,9 @@ class Cron:
             note=jump_words(change, moment.zone),
         )
 
-    def warnings(self, now: datetime, has_run: bool, is_over: Callable[[datetime], bool]) -> Iterator[ScheduleWarning]:
+    def warnings(
+        self, now: datetime, has_begun: Callable[[datetime], bool], is_over: Callable[[datetime], bool]
+    ) -> Iterator[ScheduleWarning]:
         slot = self.next_after(now)
         if slot is not None and slot - now > _RARE:
             when = moment_words(slot, self.zone)

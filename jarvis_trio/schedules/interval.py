@@ -117,7 +117,9 @@ class Interval:
             clauses.append(f"{duration_words(after - moment.at)} before the next, {_near(after, moment)}")
         return Firing(None, f"that is {joined(clauses)}", before, after)
 
-    def warnings(self, now: datetime, has_run: bool, is_over: Callable[[datetime], bool]) -> Iterator[ScheduleWarning]:
+    def warnings(
+        self, now: datetime, has_begun: Callable[[datetime], bool], is_over: Callable[[datetime], bool]
+    ) -> Iterator[ScheduleWarning]:
         if self.written is not None:
             written, step = duration_text(self.written), duration_text(self.step)
             says = f"its interval of {written} is shorter than the shortest, {step}; it runs every {step}"

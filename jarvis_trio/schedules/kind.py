@@ -80,10 +80,12 @@ class Schedule(Protocol):
         that is known; both are aware UTC. Without `next_run` an interval has no slots yet.
         """
 
-    def warnings(self, now: datetime, has_run: bool, is_over: Callable[[datetime], bool]) -> Iterator[ScheduleWarning]:
+    def warnings(
+        self, now: datetime, has_begun: Callable[[datetime], bool], is_over: Callable[[datetime], bool]
+    ) -> Iterator[ScheduleWarning]:
         """What to know about it, with the clock changes of the next two years.
 
-        `has_run` says whether its task ever ran; `is_over` is as for `first`.
+        `has_begun` says whether a run for a slot began, ended or not; `is_over` is as for `first`.
         """
 
 

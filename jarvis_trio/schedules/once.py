@@ -72,8 +72,10 @@ class Once:
             return Firing(self.at, why, None, None, by_clock_change=True, note=note)
         return Firing(in_minute(self.at, moment), why, before, after, note=note)
 
-    def warnings(self, now: datetime, has_run: bool, is_over: Callable[[datetime], bool]) -> Iterator[ScheduleWarning]:
-        if self.at < now and not has_run:
+    def warnings(
+        self, now: datetime, has_begun: Callable[[datetime], bool], is_over: Callable[[datetime], bool]
+    ) -> Iterator[ScheduleWarning]:
+        if self.at < now and not has_begun(self.at):
             yield self._past(now, is_over(self.at))
         yield from self._reading()
 

@@ -63,7 +63,11 @@ def task_schedule(task: ScheduledTask, machine_zone: tzinfo) -> Schedule:
 
 
 def schedule_warnings(
-    task: ScheduledTask, machine_zone: tzinfo, now: datetime, is_over: Callable[[datetime], bool]
+    task: ScheduledTask,
+    machine_zone: tzinfo,
+    now: datetime,
+    has_begun: Callable[[datetime], bool],
+    is_over: Callable[[datetime], bool],
 ) -> list[ScheduleWarning]:
     """What to know about the task's schedule, with the clock changes of the next two years.
 
@@ -73,6 +77,8 @@ def schedule_warnings(
         task: the task.
         machine_zone: the zone in which a task without one is read.
         now: the present (aware UTC).
+        has_begun: whether a run for the single slot that its schedule names has begun; the store's
+            `has_slot_begun`.
         is_over: whether the task is done with the single slot that its schedule names; the store's
             `is_slot_over`, which decides whether it runs.
     """
@@ -80,7 +86,7 @@ def schedule_warnings(
         schedule = task_schedule(task, machine_zone)
     except ScheduleError as error:
         return [ScheduleWarning(Code.NEVER, str(error))]
-    return list(schedule.warnings(now, task.last_run_at is not None, is_over))
+    return list(schedule.warnings(now, has_begun, is_over))
 
 
 def is_over(task: ScheduledTask, machine_zone: tzinfo, is_slot_over: Callable[[ScheduledTask, datetime], bool]) -> bool:

@@ -294,6 +294,17 @@ class RunTable:
         query = "SELECT 1 FROM task_runs WHERE task_id = ? AND scheduled_for = ? LIMIT 1"
         return bool(self._database.read(query, (task_id, utc_text(slot))))
 
+    def has_slot_begun(self, task: ScheduledTask, slot: datetime) -> bool:
+        """Whether a run for the single slot that a task's schedule names has begun.
+
+        Of a task that other programs run, its own row tells that it has run.
+        """
+        query = (
+            "SELECT 1 FROM task_runs WHERE task_id = ? AND scheduled_for = ?"
+            " AND status NOT IN ('missed', 'skipped') LIMIT 1"
+        )
+        return task.last_run_at is not None or bool(self._database.read(query, (task.id, utc_text(slot))))
+
     def is_slot_over(self, task: ScheduledTask, slot: datetime) -> bool:
         """Whether a task is done with the single slot that its schedule names.
 

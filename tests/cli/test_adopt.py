@@ -172,6 +172,8 @@ def test_skipped_tasks_go_on_at_their_next_time(adopting: Cli) -> None:
     seen = adopting.json("adopt")
     assert (seen["at_once"], seen["held"], seen["adopted"]) == ([], [], True)
     assert not names(adopting.json("tick")) & overdue
+    chosen = ("skipped", "a person chose to skip it when the database was adopted")
+    assert {(str(run.status), run.reason) for task in overdue for run in adopting.runs(task)} == {chosen}
     adopting.clock.advance(days=24)
     assert overdue <= names(adopting.json("tick"))
 

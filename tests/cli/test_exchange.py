@@ -64,7 +64,7 @@ def test_a_command_comes_back_word_for_word(cli: Cli, command: list[str]) -> Non
     cli.ok("add", "a", "--every", "1d", *command)
     before, file = cli.task("a").handler_config, cli.data.parent / "tasks.toml"
     file.write_text(cli.ok("export"))
-    assert cli.ok("import", str(file)) == "0 of 1 tasks are to be added or changed.\n"
+    assert cli.ok("import", str(file)) == "0 of 1 task is to be added or changed.\n"
     cli.ok("remove", "a", "--yes")
     cli.ok("import", str(file), "--yes")
     assert cli.task("a").handler_config == before
@@ -146,7 +146,7 @@ def test_weekdays_stored_as_numbers_are_written_by_name_and_come_back_as_they_we
     assert tomllib.loads(text)["tasks"][0]["cron"] == "0 9 * * MON"
     file = full.data.parent / "tasks.toml"
     file.write_text(text)
-    assert full.ok("import", str(file)) == "0 of 1 tasks are to be added or changed.\n"
+    assert full.ok("import", str(file)) == "0 of 1 task is to be added or changed.\n"
 
 
 def test_prune_removes_what_the_file_does_not_name(full: Cli) -> None:

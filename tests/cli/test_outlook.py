@@ -66,6 +66,11 @@ def test_forecast_prints_thousands_of_slots_as_one_array(denver: Cli) -> None:
     assert len(denver.json("forecast", "beat", "--days", "10")) == 10 * 288 - 1  # the first is 5 minutes from now
 
 
+def test_forecast_counts_a_single_day_as_one(denver: Cli) -> None:
+    denver.ok("pause", "backup")
+    assert denver.ok("forecast", "--days", "1").startswith("Nothing runs in 1 day from Mon ")
+
+
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["text", "json"])
 def test_forecast_stops_after_a_limit_and_says_so(denver: Cli, form: tuple[str, ...]) -> None:
     stopped = denver("forecast", "backup", "--days", "5", "--limit", "4", *form)
@@ -99,7 +104,7 @@ def test_forecast_says_who_is_left_out_and_why(denver: Cli) -> None:
     denver.ok("pause", "backup")
     shown = denver.ok("forecast", "--days", "3")
     assert shown.splitlines() == [
-        "Nothing runs in the 3 days from Mon 2026-03-02 02:00 MST.",
+        "Nothing runs in 3 days from Mon 2026-03-02 02:00 MST.",
         "backup is left out: paused",
     ]
 

@@ -58,7 +58,7 @@ class TestWithTheLibrary:
         with serving(WebServer(status=500)) as web:
             url = web.url.replace("http://", "json://me:hunter22@") + "/t0kenPath"
             channels = Channels({"PUSH_URL": url}, None)
-            with pytest.raises(DeliveryError, match=r"^apprise: 0 of 1 services took it: ") as caught:
+            with pytest.raises(DeliveryError, match=r"^apprise: 0 of 1 service took it: ") as caught:
                 channels.send("apprise", {"urls": ["$PUSH_URL" if named else url]}, MESSAGE)
         assert "hunter22" not in str(caught.value)
         assert "t0kenPath" not in str(caught.value)

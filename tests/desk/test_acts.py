@@ -27,7 +27,7 @@ from jarvis_trio.errors import (
     TaskError,
     UnknownTaskError,
 )
-from jarvis_trio.models import require_id
+from jarvis_trio.models import RunStatus, require_id
 from jarvis_trio.settings import read_settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.requests import RequestKind
@@ -329,3 +329,33 @@ def test_the_desk_knows_no_click() -> None:
         " print([name for name in ('click', 'rich', 'trio') if name in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+
+
+def test_a_change_during_the_only_run_of_a_task_does_not_say_that_it_has_not_run(
+    desk: Session, clock: FakeClock
+) -> None:
+    task = add(desk, request=TaskRequest(at="in 5m", handler="alert_eval")).task
+    clock.advance(minutes=5)
+    assert desk.store.runs.claim_run(task, desk.now(), 1, started_at=desk.now(), owner="999999:1@boot/1")
+    desk.store.runs.note_done(task)
+    clock.advance(seconds=3)
+    assert acts.change(desk, "job", TaskRequest(description="mine"), by_person=False).warnings == []
+
+
+def test_a_change_after_the_only_time_of_a_task_was_missed_says_that_it_has_not_run(
+    desk: Session, clock: FakeClock
+) -> None:
+    task = add(desk, request=TaskRequest(at="in 5m", handler="alert_eval")).task
+    clock.advance(minutes=5)
+    desk.store.runs.record_unrun(task, desk.now(), RunStatus.MISSED, "too late", at=desk.now())
+    clock.advance(seconds=3)
+    [warning] = acts.change(desk, "job", TaskRequest(description="mine"), by_person=False).warnings
+    assert warning.endswith("was 3 seconds ago; it has not run, and will not")
+
+
+def test_a_task_that_another_program_pauses_and_puts_right_is_resumed_before_a_tick_sees_it(desk: Session) -> None:
+    task = add(desk).task
+    desk.store.update_scheduled_task(require_id(task), schedule_config="}{")
+    acts.tick(desk)
+    desk.store.update_scheduled_task(require_id(task), schedule_config='{"hours": 1}', enabled=False)
+    assert acts.resume(desk, "job").next_run_at == "2026-03-02T10:00:00+00:00"

@@ -90,6 +90,9 @@ def test_a_folder_that_cannot_be_made_costs_only_the_output(tmp_path: Path) -> N
     with Outputs(tmp_path / "runs").create(1) as output:
         output.write(b"12345")
     assert output.trouble == "5 bytes of its output were lost: File exists"
+    with Outputs(tmp_path / "runs").create(1) as output:
+        output.write(b"1")
+    assert output.trouble == "1 byte of its output was lost: File exists"
 
 
 @pytest.fixture

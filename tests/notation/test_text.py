@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jarvis_trio.notation.text import (
     as_shown,
     counted,
+    counted_of,
     duration_words,
     joined,
     last_line,
@@ -96,6 +97,11 @@ def test_a_list_ends_with_and_and_a_long_one_is_counted() -> None:
 
 def test_a_noun_follows_its_count() -> None:
     assert [counted(0, "run"), counted(1, "run"), counted(1234, "run")] == ["0 runs", "1 run", "1,234 runs"]
+
+
+def test_a_verb_follows_the_part_or_a_whole_of_one() -> None:
+    told = [counted_of(part, whole, "task", "is", "are") for part, whole in ((0, 1), (1, 1), (0, 8), (1, 8), (2, 8))]
+    assert told == ["0 of 1 task is", "1 of 1 task is", "0 of 8 tasks are", "1 of 8 tasks is", "2 of 8 tasks are"]
 
 
 def test_the_nearest_name_is_suggested_where_one_is_near() -> None:

@@ -27,13 +27,14 @@ def lint_of(
     zone: str = "America/Denver",
     now: datetime = NOW,
     *,
+    begun: bool = False,
     over: bool = False,
     **columns: str,
 ) -> list[ScheduleWarning]:
     task = ScheduledTask(
         name="job", schedule_type=kind, schedule_config=json.dumps(config), handler_type="custom", **columns
     )
-    return schedule_warnings(task, ZoneInfo(zone), now, lambda slot: over)
+    return schedule_warnings(task, ZoneInfo(zone), now, lambda slot: begun, lambda slot: over)
 
 
 def lint_cron(expression: str, zone: str = "America/Denver", now: datetime = NOW) -> list[ScheduleWarning]:
@@ -178,7 +179,7 @@ def test_a_change_earlier_today_is_over() -> None:
     )
 
     def warnings_at(now: datetime) -> list[ScheduleWarning]:
-        return schedule_warnings(task, ZoneInfo("America/Denver"), now, lambda slot: False)
+        return schedule_warnings(task, ZoneInfo("America/Denver"), now, lambda slot: False, lambda slot: False)
 
     before, change, after = (datetime(2027, 3, 14, hour, tzinfo=UTC) for hour in (8, 9, 10))
     assert [warning.code for warning in warnings_at(before)] == [Code.MOVED]
@@ -191,11 +192,11 @@ def test_the_tasks_own_zone_counts() -> None:
     assert own == []
 
 
-def test_a_single_time_in_the_past_is_told_until_it_has_run() -> None:
+def test_a_single_time_in_the_past_is_told_until_its_run_begins() -> None:
     [warning] = lint_of("once", {"run_at": "2026-11-21T12:00"})
     assert warning.code is Code.PAST
     assert "Sat 2026-11-21 12:00 MST, was 1 hour ago" in warning.sentence
-    assert lint_of("once", {"run_at": "2026-11-21T12:00"}, last_run_at="2026-11-21T12:00:01-07:00") == []
+    assert lint_of("once", {"run_at": "2026-11-21T12:00"}, begun=True) == []
     assert lint_of("once", {"run_at": "2026-11-21T13:00"}) == []  # that is now
 
 
@@ -214,7 +215,7 @@ def test_whether_a_single_time_is_over_is_asked_of_that_time() -> None:
     task = ScheduledTask(
         name="job", schedule_type="once", schedule_config=json.dumps({"run_at": at.isoformat()}), handler_type="custom"
     )
-    [warning] = schedule_warnings(task, UTC, NOW, lambda slot: slot == at)
+    [warning] = schedule_warnings(task, UTC, NOW, lambda slot: slot != at, lambda slot: slot == at)
     assert warning.code is Code.OVER
 
 

@@ -180,7 +180,7 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
     # What a task's trouble tells is told once.
     aside, no_handler = store.troubles.reasons_set_aside(), store.troubles.tasks_in_trouble(TroubleKind.NO_HANDLER)
     scheduled = [task for task in enabled if task.id not in aside]
-    yield from check_schedules(scheduled, zone, now, store.runs.is_slot_over)
+    yield from check_schedules(scheduled, zone, now, store.runs.has_slot_begun, store.runs.is_slot_over)
     yield from guarded("inbox", _PERMISSION, partial(check_inbox, settings.webhook_inbox_dir, tasks))
     running = application_of(daemon_words(settings.lock_file))
     if not isinstance(running, WrappedEngine):  # whose handlers are its own

@@ -16,7 +16,7 @@ from jarvis_trio.desk.moving import Move
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.foreground.telling import note
-from jarvis_trio.notation.text import counted
+from jarvis_trio.notation.text import counted, counted_of
 
 _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
@@ -112,7 +112,8 @@ def _import(session: Session, plan: exchange.Import, *, by_person: bool) -> None
 def _say_plan(plan: exchange.Import, session: Session) -> None:
     for change in plan.changes:
         say_difference(change, session)
-    say(f"{len(plan.changes)} of {plan.total} tasks are to be added or changed.")
+    changed = counted_of(len(plan.changes), plan.total, "task", "is", "are")
+    say(f"{changed} to be added or changed.")
 
     for task in plan.pruned:
         say(f"- {task.name}")

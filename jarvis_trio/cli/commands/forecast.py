@@ -71,7 +71,7 @@ def forecast_command(
     if as_json:
         _print_stream(views.upcoming_view(slot) for slot in slots)
     elif not _print_days(slots, zone):
-        say(f"Nothing runs in the {days} days from {moment_words(found.start, zone)}.")
+        say(f"Nothing runs in {counted(days, 'day')} from {moment_words(found.start, zone)}.")
     if limit is not None and next(found.slots, None) is not None:
         note(f"stopped after {counted(limit, 'time')}; --limit N shows more")
     if as_json:
@@ -132,7 +132,8 @@ def _lines(slots: list[Upcoming], zone: tzinfo, *, named: bool) -> Iterator[tupl
         if count[slot.task] > _MOST_LINES_A_DAY:
             if slot.task not in last:
                 continue
-            remark = f"and {count[slot.task] - 1:,} times more until {_local_time(last.pop(slot.task), zone, named)}"
+            more, until = counted(count[slot.task] - 1, "time"), _local_time(last.pop(slot.task), zone, named)
+            remark = f"and {more} more until {until}"
         elif slot.at.astimezone(slot.zone).utcoffset() != slot.at.astimezone(zone).utcoffset():
             remark = f"{time_words(slot.at, slot.zone)} in {slot.zone}"
         yield _local_time(slot.at, zone, named), shortened(printable(slot.task), _LONGEST_NAME), remark
