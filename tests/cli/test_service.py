@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import plistlib
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from jarvis_trio.process.lock import DaemonLock
+from jarvis_trio.service.launchd.plist import OLD_LABELS
 from jarvis_trio.service.systemd.unit import UNIT
 from tests.support import fake_systemctl
 from tests.support.cli_world import Cli, Program, eventually
@@ -141,7 +143,9 @@ def test_the_unit_file_can_be_had_as_json(linux: Linux) -> None:
 @pytest.mark.slow
 def test_on_a_mac_it_is_the_launchd_agent(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"
-    home.mkdir()
+    old_agent = home / f"Library/LaunchAgents/{OLD_LABELS[1]}.plist"
+    old_agent.parent.mkdir(parents=True)
+    old_agent.write_bytes(plistlib.dumps({"Label": OLD_LABELS[1], "ProgramArguments": ["/gone/python"]}))
     monkeypatch.setenv("PATH", "/nowhere")  # no systemctl
     monkeypatch.setenv("HOME", str(home))
     fake_launchd(monkeypatch, tmp_path)
@@ -150,7 +154,7 @@ def test_on_a_mac_it_is_the_launchd_agent(cli: Cli, tmp_path: Path, monkeypatch:
     cli.ok("service", "restart")
     cli.ok("service", "stop")
     assert cli.json("service", "status")["standing"] == "not_loaded"
-    cli.ok("service", "rollback")
+    assert f"{OLD_LABELS[1]} could never start" in cli.ok("service", "rollback")
     assert cli.json("service", "status")["standing"] == "not_installed"
     assert cli.ok("service", "render").startswith("<?xml")
     assert cli.json("service", "render") == cli.json("launchd", "render")

@@ -72,11 +72,7 @@ def render_command(session: CommandSession, /, application: Application | None, 
     Example:
       jarvis-trio launchd render | plutil -lint -
     """
-    agent = Agent(**asked_for(session, application))
-    if as_json:
-        print_json(property_list(agent))
-    else:
-        click.echo(render(agent), nl=False)
+    show_property_list(session, application, as_json=as_json)
 
 
 @launchd.command("install")
@@ -98,51 +94,6 @@ def install_command(session: CommandSession, /, application: Application | None,
       jarvis-trio launchd install
     """
     install(session, application, dry_run=dry_run, anyway=anyway)
-
-
-def install(session: CommandSession, application: Application | None, *, dry_run: bool, anyway: bool) -> None:
-    """Check, show the steps, and do them."""
-    agent, launchctl = Agent(**asked_for(session, application)), find_launchctl()
-    check(agent, launchctl)
-    by_message = inherited_command(agent, launchctl)
-    check_tasks(session, application, anyway=anyway)
-    if carry_out(install_steps(agent, launchctl), dry_run):
-        say_short(f"{LABEL} runs in {launchctl.domain}. Its log: {agent.settings['DAEMON_LOG_FILE']}")
-        say_short(f"If it crashes, launchd keeps its last words in {agent.standard_error}")
-    if by_message is not None:
-        _keep_message_commands(session, by_message, dry_run=dry_run)
-
-
-def _keep_message_commands(session: CommandSession, command: MessageCommand, *, dry_run: bool) -> None:
-    """com.chg.inbox-monitor looks for commands by message: a task goes on with that.
-
-    A person at the terminal approves its command by this; anybody else is shown what to type.
-    """
-    tasks = session.store.list_scheduled_tasks()
-    if any(MESSAGE_SCRIPT in (task.handler_config or "") for task in tasks):
-        return
-    folder = () if command.folder is None else ("--cwd", command.folder)
-    add = shlex.join(["jarvis-trio", "add", MESSAGE_TASK, "--every", "5m", *folder, "--", *command.words])
-    if dry_run or not person_is_there():
-        say_short(f"An old agent looks for commands by message ({MESSAGE_SCRIPT}). To go on with that: {add}")
-    else:
-        _add_message_task(session, command, add)
-        say_short(f"Added and approved {MESSAGE_TASK}, since an old agent looked for commands by message: {add}")
-    if command.variables:
-        say_short(f"That agent also sets {', '.join(command.variables)}: give them with `edit --env` or `--secret`")
-
-
-def _add_message_task(session: CommandSession, command: MessageCommand, add: str) -> None:
-    request = TaskRequest(
-        every="5m", command=command.words, cwd=command.folder, description="Looks for commands by message."
-    )
-    try:
-        acts.add(session, MESSAGE_TASK, request, by_person=True)
-    except JarvisError as error:
-        raise JarvisError(
-            f"the daemon is installed, but the task for commands by message was not added: {error.says}",
-            fix=f"put that right, then: {add}",
-        ) from error
 
 
 @launchd.command("uninstall")
@@ -170,11 +121,7 @@ def rollback_command(session: CommandSession, dry_run: bool) -> None:
     Example:
       jarvis-trio launchd rollback
     """
-    agent, launchctl = bare_agent(session), find_launchctl()
-    never_start = status(agent, launchctl).never_start
-    carry_out(rollback_steps(agent, launchctl), dry_run)
-    for label, why in never_start.items():
-        say_short(f"{label} could never start, before or now: {why}")
+    rollback(session, dry_run=dry_run)
 
 
 @launchd.command("status")
@@ -217,6 +164,72 @@ def selftest_command(session: CommandSession) -> None:
     about = [f"version {__version__}, Python {python}, {os.uname().machine}", *about_launchd(launchctl)]
     click.echo(report(checks, about, Path.home()), nl=False)
     raise click.exceptions.Exit(int(not all(check.passed for check in checks)))
+
+
+# What `service` does on a Mac as well.
+
+
+def show_property_list(session: CommandSession, application: Application | None, *, as_json: bool) -> None:
+    """Print the agent's property list, as launchd reads it or as JSON."""
+    agent = Agent(**asked_for(session, application))
+    if as_json:
+        print_json(property_list(agent))
+    else:
+        click.echo(render(agent), nl=False)
+
+
+def install(session: CommandSession, application: Application | None, *, dry_run: bool, anyway: bool) -> None:
+    """Check, show the steps, and do them."""
+    agent, launchctl = Agent(**asked_for(session, application)), find_launchctl()
+    check(agent, launchctl)
+    by_message = inherited_command(agent, launchctl)
+    check_tasks(session, application, anyway=anyway)
+    if carry_out(install_steps(agent, launchctl), dry_run):
+        say_short(f"{LABEL} runs in {launchctl.domain}. Its log: {agent.settings['DAEMON_LOG_FILE']}")
+        say_short(f"If it crashes, launchd keeps its last words in {agent.standard_error}")
+    if by_message is not None:
+        _keep_message_commands(session, by_message, dry_run=dry_run)
+
+
+def rollback(session: CommandSession, *, dry_run: bool) -> None:
+    """Show the steps back and do them; say which old agent could never start."""
+    agent, launchctl = bare_agent(session), find_launchctl()
+    never_start = status(agent, launchctl).never_start
+    carry_out(rollback_steps(agent, launchctl), dry_run)
+    for label, why in never_start.items():
+        say_short(f"{label} could never start, before or now: {why}")
+
+
+def _keep_message_commands(session: CommandSession, command: MessageCommand, *, dry_run: bool) -> None:
+    """com.chg.inbox-monitor looks for commands by message: a task goes on with that.
+
+    A person at the terminal approves its command by this; anybody else is shown what to type.
+    """
+    tasks = session.store.list_scheduled_tasks()
+    if any(MESSAGE_SCRIPT in (task.handler_config or "") for task in tasks):
+        return
+    folder = () if command.folder is None else ("--cwd", command.folder)
+    add = shlex.join(["jarvis-trio", "add", MESSAGE_TASK, "--every", "5m", *folder, "--", *command.words])
+    if dry_run or not person_is_there():
+        say_short(f"An old agent looks for commands by message ({MESSAGE_SCRIPT}). To go on with that: {add}")
+    else:
+        _add_message_task(session, command, add)
+        say_short(f"Added and approved {MESSAGE_TASK}, since an old agent looked for commands by message: {add}")
+    if command.variables:
+        say_short(f"That agent also sets {', '.join(command.variables)}: give them with `edit --env` or `--secret`")
+
+
+def _add_message_task(session: CommandSession, command: MessageCommand, add: str) -> None:
+    request = TaskRequest(
+        every="5m", command=command.words, cwd=command.folder, description="Looks for commands by message."
+    )
+    try:
+        acts.add(session, MESSAGE_TASK, request, by_person=True)
+    except JarvisError as error:
+        raise JarvisError(
+            f"the daemon is installed, but the task for commands by message was not added: {error.says}",
+            fix=f"put that right, then: {add}",
+        ) from error
 
 
 def _make_selftest_database(path: Path) -> None:

@@ -36,11 +36,9 @@ from jarvis_trio.foreground.session import CommandSession
 from jarvis_trio.process.lock import holder
 from jarvis_trio.service.launchd.launchctl import Launchctl
 from jarvis_trio.service.launchd.operations import restart_steps as restart_agent
-from jarvis_trio.service.launchd.operations import rollback_steps as rollback_agent
 from jarvis_trio.service.launchd.operations import stop_steps as stop_agent
 from jarvis_trio.service.launchd.operations import uninstall_steps as uninstall_agent
-from jarvis_trio.service.launchd.plist import Agent, property_list
-from jarvis_trio.service.launchd.plist import render as render_agent
+from jarvis_trio.service.launchd.plist import Agent
 from jarvis_trio.service.purge import Purge, plan_purge, purge
 from jarvis_trio.service.state import Standing, State
 from jarvis_trio.service.steps import Step
@@ -87,17 +85,13 @@ def render_command(session: CommandSession, /, application: Application | None, 
       jarvis-trio service render
     """
     if on_mac():
-        agent = Agent(**asked_for(session, application))
-        text, value = render_agent(agent).decode(), property_list(agent)
-    else:
-        unit = _unit_to_be(session, application)
-        text = render(unit)
-        value = {"file": str(unit.file), "text": text}
-
+        mac.show_property_list(session, application, as_json=as_json)
+        return
+    unit = _unit_to_be(session, application)
     if as_json:
-        print_json(value)
+        print_json({"file": str(unit.file), "text": render(unit)})
     else:
-        click.echo(text, nl=False)
+        click.echo(render(unit), nl=False)
 
 
 @service.command("install")
@@ -165,7 +159,10 @@ def rollback_command(session: CommandSession, dry_run: bool) -> None:
     Example:
       jarvis-trio service rollback
     """
-    carry_out(_steps(session, "rollback"), dry_run)
+    if on_mac():
+        mac.rollback(session, dry_run=dry_run)
+    else:
+        carry_out(rollback_steps(bare_unit(session), find_systemctl()), dry_run)
 
 
 @service.command("restart")
@@ -227,7 +224,6 @@ def _unit_to_be(session: CommandSession, application: Application | None) -> Uni
 
 _STEPS: dict[str, tuple[Callable[[Agent, Launchctl], list[Step]], Callable[[Unit, Systemctl], list[Step]]]] = {
     "uninstall": (uninstall_agent, uninstall_steps),
-    "rollback": (rollback_agent, rollback_steps),
     "restart": (restart_agent, restart_steps),
     "stop": (stop_agent, stop_steps),
 }
