@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from jarvis_trio.cli.application import handler_options
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_list
+from jarvis_trio.cli.signals import finishing_what_runs
 from jarvis_trio.desk import acts, errands, views
 from jarvis_trio.desk.names import short_name
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import result_summary
 from jarvis_trio.notation.jsontext import json_value
-from jarvis_trio.process.signals import finishing
 
-_logger = logging.getLogger(__name__)
 _COLUMNS = (Column("TASK", Fit.FOLD), Column("STATUS"), Column("WHAT CAME OF IT", Fit.CUT))
 
 
@@ -35,26 +31,13 @@ def tick(session: Session, as_json: bool) -> None:
     Example:
       jarvis-trio tick
     """
-    with _finishing(session):
-        reports = acts.tick(session)
-    print_list(reports, view=views.report_view, columns=_COLUMNS, row=_row, nothing="Nothing is due.", as_json=as_json)
-
-
-@contextmanager
-def _finishing(session: Session) -> Iterator[None]:
-    """A signal lets what runs finish; a second one ends it (law 1)."""
-    engine = session.engine
-
-    def stop(name: str) -> None:
-        engine.wind_down()
-        _logger.info("%s: finishing what runs; once more to end it", name)
-
     try:
-        with finishing(stop):
-            yield
+        with finishing_what_runs(session.engine):
+            reports = acts.tick(session)
     except KeyboardInterrupt:
         errands.end_all_here()
         raise
+    print_list(reports, view=views.report_view, columns=_COLUMNS, row=_row, nothing="Nothing is due.", as_json=as_json)
 
 
 def _row(report: dict[str, Any]) -> list[Cell]:

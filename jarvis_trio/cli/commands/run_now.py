@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from typing import Any
@@ -13,6 +12,7 @@ from jarvis_trio.cli.application import handler_options
 from jarvis_trio.cli.output import json_option, print_json, print_live, say, say_text
 from jarvis_trio.cli.runs import took
 from jarvis_trio.cli.session import names_argument
+from jarvis_trio.cli.signals import finishing_what_runs
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.desk import errands, looks, views
 from jarvis_trio.desk.errands import Ticket
@@ -22,13 +22,10 @@ from jarvis_trio.errors import TaskError
 from jarvis_trio.foreground.telling import NOTES
 from jarvis_trio.models import Run, RunStatus, ScheduledTask
 from jarvis_trio.notation.text import printable
-from jarvis_trio.process.signals import finishing
 
 _LOOK_SECONDS = 0.05
 _START_SECONDS = 10.0
 """A daemon starts what it is asked for at once; one that wraps another application never does."""
-
-_logger = logging.getLogger(__name__)
 
 
 @click.command("run-now")
@@ -123,12 +120,7 @@ def _run_here(session: Session, task: ScheduledTask, *, silent: bool) -> tuple[i
     A signal lets the run finish, and a second one stops it (law 1); a third one leaves it alone.
     """
     engine = session.engine
-
-    def first(name: str) -> None:
-        engine.wind_down()
-        _logger.info("%s: waiting for what runs; once more to stop it", name)
-
-    with finishing(first):  # before the run begins, so that no signal comes too early
+    with finishing_what_runs(engine):  # before the run begins, so that no signal comes too early
         begun, wrote = errands.run_here(session, task.name), False
         try:
             wrote = _show(session, begun.run_id, silent=silent, begun=begun)
