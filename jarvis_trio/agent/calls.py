@@ -110,10 +110,10 @@ class Calls:
             if name == "add_task":
                 return self._add_task(session, arguments)
             if name == "run_task":
-                ticket = errands.ask_run(session, arguments["name"], "an AI assistant")
-                if ticket is None:
+                request = errands.ask_run(session, arguments["name"], "an AI assistant")
+                if request is None:
                     raise DaemonMissingError("no daemon runs that could run it", fix="start it with: jarvis-trio run")
-                return Waiting(self._open, arguments["name"], ticket.number, self._wait)
+                return Waiting(self._open, arguments["name"], request, self._wait)
             return _CALLS[name](session, arguments)
 
     def _add_task(self, session: Session, arguments: Arguments) -> Answer:

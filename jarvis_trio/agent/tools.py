@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jarvis_trio.models import RunStatus
+
 INSTRUCTIONS = (
     "Jarvis runs a person's tasks at their times, also while you are away, and keeps why each one ran or did not. "
     "Only the person approves programs, at a terminal: you cannot, so pass on what a result says needs approval."
 )
 """What the server says of itself at the start."""
-
-RUN_STATUSES = ("running", "executed", "error", "timeout", "interrupted", "missed", "skipped")
-
 
 HANDLERS = ("alert_eval", "webhook_poll")
 """The types that an assistant may choose, beside a command."""
@@ -103,7 +102,7 @@ TOOLS = (
         "not run. Without output: read_run has it.",
         {
             "task": _NAME,
-            "status": _text("Only this status", enum=list(RUN_STATUSES)),
+            "status": _text("Only this status", enum=[str(status) for status in RunStatus]),
             "since": _text(f"Only runs since: {_MOMENT}, or '2 days ago'"),
             "limit": _count("At most this many", 1, 200, 20),
         },

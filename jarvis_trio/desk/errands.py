@@ -13,20 +13,11 @@ from datetime import timedelta
 from functools import partial
 
 from jarvis_trio.desk.definition import check_handler
-from jarvis_trio.desk.looks import live_runs
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DaemonMissingError, StoreError, TaskError, UnknownTaskError
-from jarvis_trio.models import Run, RunStatus, ScheduledTask, require_id
+from jarvis_trio.models import Run, RunStatus, require_id
 from jarvis_trio.process.identity import current_owner, owner_machine, owner_process
 from jarvis_trio.store.requests import RequestKind
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """A run that the daemon was asked for: the number of the request, and the task."""
-
-    number: int
-    task: ScheduledTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +40,8 @@ class RunHere:
     is_over: Callable[[], bool]
 
 
-def ask_run(session: Session, name: str, asked_by: str | None = None) -> Ticket | None:
-    """Ask the daemon to run a task now; None if no daemon runs.
+def ask_run(session: Session, name: str, asked_by: str | None = None) -> int | None:
+    """Ask the daemon to run a task now. Returns the number of the request; None if no daemon runs.
 
     Args:
         asked_by: who asks, in words for the log; by default the session's user.
@@ -60,12 +51,20 @@ def ask_run(session: Session, name: str, asked_by: str | None = None) -> Ticket 
     task = session.task(name)
     if session.daemon() is None:
         return None
-    return Ticket(_ask(session, RequestKind.RUN, require_id(task), None, asked_by), task)
+    return _ask(session, RequestKind.RUN, require_id(task), None, asked_by)
 
 
-def started(session: Session, ticket: Ticket) -> int | None:
-    """The number of the run, once the daemon has started it. Raises TaskError if it refused."""
-    return _started(session, ticket.number)
+def started(session: Session, number: int) -> int | None:
+    """The number of the run that a request has led to; None while the daemon has started none.
+
+    Raises TaskError if the request was refused or withdrawn.
+    """
+    request = session.store.requests.request(number)
+    if request is None:
+        raise TaskError("the run was withdrawn")
+    if request.refusal is not None:
+        raise TaskError(request.refusal)
+    return request.run_id
 
 
 def asked_run(session: Session, number: int) -> Run | None:
@@ -74,26 +73,26 @@ def asked_run(session: Session, number: int) -> Run | None:
     Raises TaskError if it was refused or withdrawn, and DaemonMissingError if the daemon ended
     meanwhile.
     """
-    run_id = _started(session, number)
+    run_id = started(session, number)
     if run_id is not None:
         return session.store.runs.get_run(run_id)
-    if session.daemon() is None and session.store.requests.withdraw(number):
+    if session.daemon() is None and withdraw(session, number):
         raise DaemonMissingError("the daemon ended before it could run it", fix="start it with: jarvis-trio run")
     return None
 
 
 def end_asked_run(session: Session, number: int, asked_by: str) -> None:
     """Take a request for a run back, or end the run that it has led to. Raises StoreError."""
-    if session.store.requests.withdraw(number):
+    if withdraw(session, number):
         return
     run = asked_run(session, number)
     if run is not None and run.status is RunStatus.RUNNING:
         _ask(session, RequestKind.STOP, run.task_id, run.id, asked_by)
 
 
-def withdraw(session: Session, ticket: Ticket) -> bool:
+def withdraw(session: Session, number: int) -> bool:
     """Take a request back. Returns False if the daemon has answered it already."""
-    return session.store.requests.withdraw(ticket.number)
+    return session.store.requests.withdraw(number)
 
 
 def run_here(session: Session, name: str, patience: timedelta | None = None) -> RunHere:
@@ -139,7 +138,7 @@ def live_run(session: Session, name: str) -> Run | None:
 
     Raises UnknownTaskError if neither a task nor such a run has the name.
     """
-    runs = live_runs(session)
+    runs = session.store.runs.live_runs()
     orphan = next((run for run in runs if run.task_name == name), None)
     try:
         task = session.task(name)
@@ -225,12 +224,3 @@ def _ask(session: Session, kind: RequestKind, task_id: int, run_id: int | None, 
     )
     session.changed()
     return number
-
-
-def _started(session: Session, number: int) -> int | None:
-    request = session.store.requests.request(number)
-    if request is None:
-        raise TaskError("the run was withdrawn")
-    if request.refusal is not None:
-        raise TaskError(request.refusal)
-    return request.run_id

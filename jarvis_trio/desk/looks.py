@@ -132,7 +132,7 @@ def chosen_tasks(session: Session, request: TasksRequest) -> Chosen:
 def _states(session: Session, found: list[ScheduledTask], last_runs: dict[int, Run]) -> list[TaskState]:
     set_aside = session.store.troubles.reasons_set_aside()
     failing = _failing(session)
-    running = {run.task_id: run for run in live_runs(session)}
+    running = {run.task_id: run for run in session.store.runs.live_runs()}
     return [
         TaskState(
             task=task,
@@ -185,16 +185,8 @@ def _finished(session: Session) -> set[int]:
 
 def task_state(session: Session, task: ScheduledTask) -> TaskState:
     """How one task stands."""
-    last = session.store.runs.list_runs(task=task.name, limit=1)
-    kinds = {trouble.kind for trouble in session.store.troubles.list_troubles(require_id(task))}
-    return TaskState(
-        task=task,
-        last=last[0] if last else None,
-        set_aside=session.store.troubles.reasons_set_aside().get(require_id(task)),
-        running=next((run for run in live_runs(session) if run.task_id == task.id), None),
-        failing=bool(kinds - ASIDE),
-        is_over=is_over(task, session.zone(), session.store.runs.is_slot_over),
-    )
+    [state] = _states(session, [task], session.store.runs.last_runs([require_id(task)]))
+    return state
 
 
 def task_detail(session: Session, name: str) -> TaskDetail:
@@ -250,24 +242,29 @@ def default_time_limit(session: Session, task: ScheduledTask) -> str | None:
     return None
 
 
-def run_named(session: Session, name: str) -> Run:
-    """The run with the number `name` or, if a task has that name, the task's last run.
+def run_or_task(session: Session, word: str) -> Run | ScheduledTask:
+    """What a person means by a word: the task with that name, or else the run with that number.
+
+    Raises UnknownTaskError.
+    """
+    if session.find_task(word) is None and word.isdecimal() and len(word) < len(str(2**63)):
+        return run(session, int(word))
+    return session.task(word)
+
+
+def run_named(session: Session, word: str) -> Run:
+    """The run that a person means: by its number, or as the last one of a task.
 
     Raises TaskError if there is none.
     """
-    task = session.find_task(name)
-    if task is None and name.isdecimal() and len(name) < len(str(2**63)):
-        return run(session, int(name))
-    name = session.task(name).name
+    meant = run_or_task(session, word)
+    if isinstance(meant, Run):
+        return meant
+    name = meant.name
     found = session.store.runs.list_runs(task=name, limit=1)
     if not found:
         raise TaskError(f"task {name!r} has not run yet", fix=f"`jarvis-trio explain {name}` says why")
     return found[0]
-
-
-def live_runs(session: Session) -> list[Run]:
-    """All runs that can still do something, the oldest first."""
-    return sorted(session.store.runs.live_runs_of_others(""), key=lambda run: run.started_at)
 
 
 def pids(run: Run) -> list[int]:
@@ -289,7 +286,7 @@ def status(session: Session) -> Status:
         total, enabled = store.tasks.count_scheduled_tasks(), store.tasks.count_enabled_tasks(aside)
         standing = store.queue.backlog(now, aside)
         machines = machine_states(store, now)
-        under_way = sorted(store.runs.live_runs_of_others(""), key=lambda run: run.started_at)
+        under_way = store.runs.live_runs()
 
     troubles = {(trouble.kind, names.get(trouble.task_id, "")) for trouble in troubled}
     return Status(

@@ -229,6 +229,11 @@ class RunTable:
         """
         self._database.write("UPDATE task_runs SET live = NULL WHERE id = ? AND status <> 'running'", (run_id,))
 
+    def live_runs(self) -> list[Run]:
+        """The runs that can still do something, in whatever process, the oldest first."""
+        rows = self._database.read(f"SELECT {RUN} FROM task_runs r WHERE r.live = 1 ORDER BY r.started_at, r.id")
+        return list(_readable(rows))
+
     def live_runs_of_others(self, owner: str) -> list[Run]:
         """The runs that can still do something in other processes than `owner`."""
         rows = self._database.read(

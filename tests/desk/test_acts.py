@@ -201,6 +201,16 @@ def test_remove_tells_whether_a_history_stays(desk: Session, clock: FakeClock) -
         acts.remove(desk, "job")
 
 
+def test_a_new_task_with_an_old_name_has_not_run_yet_wherever_it_is_looked_at(desk: Session, clock: FakeClock) -> None:
+    add(desk)
+    clock.advance(hours=1)
+    acts.tick(desk)
+    acts.remove(desk, "job")
+    task = add(desk).task
+    assert looks.tasks(desk) == [looks.task_state(desk, task)]
+    assert looks.task_state(desk, task).last is None
+
+
 def test_a_run_here_has_its_number_at_once(desk: Session) -> None:
     add(desk)
     begun = errands.run_here(desk, "job")

@@ -238,6 +238,7 @@ def test_live_runs_of_others_are_told_with_their_owner(store: MemoryStore, task:
     run(store, store.store_scheduled_task(a_task("b")), START)
     claim(store, store.store_scheduled_task(a_task("c")), owner="me")
     assert [(run.task_name, run.owner) for run in store.runs.live_runs_of_others("me")] == [("job", "other")]
+    assert [run.task_name for run in store.runs.live_runs()] == ["job", "c"]
 
 
 @pytest.mark.law(3)

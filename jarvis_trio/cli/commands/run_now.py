@@ -15,7 +15,6 @@ from jarvis_trio.cli.session import names_argument
 from jarvis_trio.cli.signals import finishing_what_runs
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.desk import errands, looks, views
-from jarvis_trio.desk.errands import Ticket
 from jarvis_trio.desk.names import typed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
@@ -56,9 +55,9 @@ def run_now(session: Session, /, tasks: list[ScheduledTask], here: bool, verbose
 
 
 def _run(session: Session, task: ScheduledTask, *, here: bool, as_json: bool) -> Run:
-    ticket = None if here else errands.ask_run(session, task.name)
-    run_id = None if ticket is None else _await_start(session, ticket)
-    if ticket is None or run_id is None:
+    request = None if here else errands.ask_run(session, task.name)
+    run_id = None if request is None else _await_start(session, task, request)
+    if run_id is None:
         run_id, wrote = _run_here(session, task, silent=as_json)
         told = True  # a failure by the log of this process, which is shown
     else:
@@ -72,23 +71,23 @@ def _run(session: Session, task: ScheduledTask, *, here: bool, as_json: bool) ->
     return run
 
 
-def _await_start(session: Session, ticket: Ticket) -> int | None:
+def _await_start(session: Session, task: ScheduledTask, request: int) -> int | None:
     """The number of the run; None if the daemon ended before it took the request on."""
     deadline = time.monotonic() + _START_SECONDS
     try:
-        while (run_id := errands.started(session, ticket)) is None:
+        while (run_id := errands.started(session, request)) is None:
             time.sleep(_LOOK_SECONDS)
-            if session.daemon() is None and errands.withdraw(session, ticket):
+            if session.daemon() is None and errands.withdraw(session, request):
                 return None
-            if time.monotonic() > deadline and errands.withdraw(session, ticket):
-                says = f"the daemon has not started {ticket.task.name!r} within {_START_SECONDS:.0f}s"
+            if time.monotonic() > deadline and errands.withdraw(session, request):
+                says = f"the daemon has not started {task.name!r} within {_START_SECONDS:.0f}s"
                 raise TaskError(says, fix="to run it in this process: give --here")
     except KeyboardInterrupt:
-        if errands.withdraw(session, ticket):
+        if errands.withdraw(session, request):
             raise TaskError("nothing was started") from None
-        run_id = errands.started(session, ticket)
+        run_id = errands.started(session, request)
         if run_id is not None:
-            _stop_or_leave(session, ticket.task, run_id)
+            _stop_or_leave(session, task, run_id)
     return run_id
 
 

@@ -19,8 +19,6 @@ from jarvis_trio.desk.words import definition_words, zone_of
 from jarvis_trio.models import Run, aside_words
 from jarvis_trio.notation.text import moment_words, relative
 
-_LONGEST_NUMBER = len(str(2**63))
-
 
 @click.command()
 @click.argument("name", metavar="NAME|RUN", shell_complete=complete_task)
@@ -36,11 +34,11 @@ def show(session: Session, name: str, as_json: bool) -> None:
       jarvis-trio show backup
       jarvis-trio show 1234
     """
-    is_task = session.find_task(name) is not None
-    if not is_task and name.isdecimal() and len(name) < _LONGEST_NUMBER:
-        _show_run(looks.run(session, int(name)), session, as_json)
+    meant = looks.run_or_task(session, name)
+    if isinstance(meant, Run):
+        _show_run(meant, session, as_json)
     else:
-        _show_task(looks.task_detail(session, name), session, as_json)
+        _show_task(looks.task_detail(session, meant.name), session, as_json)
 
 
 def _show_task(detail: TaskDetail, session: Session, as_json: bool) -> None:
