@@ -30,7 +30,7 @@ def _table(entry: Mapping[str, Any]) -> str:
 
 def _in_ascii_controls(line: str) -> str:
     """Escape each character of a TOML line that acts on a terminal; all stand in strings."""
-    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+    return UNPRINTABLE.sub(lambda found: f"\\U{ord(found[0]):08x}", line)
 
 
 def say_difference(change: exchange.Change, session: Session) -> None:

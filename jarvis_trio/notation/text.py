@@ -12,9 +12,14 @@ from datetime import date, datetime, timedelta, tzinfo
 
 # C0, DEL and C1: a newline forges a line of the log, ESC and C1 drive the terminal. The marks,
 # embeddings, overrides and isolates of Unicode's bidirectional algorithm (UAX 9), which reorder
-# what a person reads. The line and paragraph separators. Lone surrogates, which no UTF-8 stream
-# takes. `str.isprintable` was rejected: it also escapes the joiners inside emoji.
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# what a person reads. The line and paragraph separators. What nobody sees: zero-width spaces,
+# annotations, and tags (U+E0000), by which a text speaks to an AI assistant behind a person's back.
+# Lone surrogates, which no UTF-8 stream takes. `str.isprintable` was rejected: it also escapes the
+# joiners inside emoji.
+UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 NOT_UTF8 = re.compile("[\ud800-\udfff]")
@@ -37,7 +42,6 @@ _ESCAPES = (
 _UNFINISHED = (
     "(?:(?:\x1b\\[|\x9b)[0-?]*[ -/]*|(?:\x1b[\\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*\x1b?|\x1b[ -/]*)\\Z"
 )
-_BACKSPACED = "[^\n\x08]\x08"
 
 
 def as_shown(text: str) -> str:
@@ -46,9 +50,7 @@ def as_shown(text: str) -> str:
     Escape sequences go whole. Of what a carriage return overwrites the last stays, such as
     the last state of a progress bar; a backspace takes what stands before it.
     """
-    text = re.sub(_ESCAPES, "", text)
-    while (fewer := re.sub(_BACKSPACED, "", text)) != text:
-        text = fewer
+    text = _without_backspaces(re.sub(_ESCAPES, "", text))
     return "\n".join(_last_written(line) for line in text.replace("\r\n", "\n").split("\n"))
 
 
@@ -64,16 +66,30 @@ def without_escapes(text: str) -> tuple[str, str]:
 
 def last_line(text: str) -> str:
     """The last line that shows anything, on one line and printable; empty if none does."""
-    lines = (printable(line).strip() for line in reversed(as_shown(text).splitlines()))
-    return next((line for line in lines if _shows(line)), "")
+    lines = (line for line in reversed(as_shown(text).splitlines()) if _shows(line))
+    return printable(next(lines, "").strip())
+
+
+def _without_backspaces(text: str) -> str:
+    """`text` without its backspaces and what they took, but never a line end. In one pass."""
+    if "\b" not in text:
+        return text
+    kept: list[str] = []
+    for character in text:
+        if character != "\b":
+            kept.append(character)
+        elif kept and kept[-1] != "\n":
+            kept.pop()
+    return "".join(kept)
 
 
 def _last_written(line: str) -> str:
-    return next((part for part in reversed(line.split("\r")) if part.strip()), "")
+    return next((part for part in reversed(line.split("\r")) if _shows(part)), "")
 
 
 def _shows(line: str) -> bool:
-    return bool(re.sub(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4})", "", line).strip())
+    """Whether a person sees anything of it: not of blanks, control characters and joiners alone."""
+    return any(character.isprintable() and not character.isspace() for character in line)
 
 
 def storable(text: str) -> str:

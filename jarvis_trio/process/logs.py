@@ -36,6 +36,12 @@ _logger = logging.getLogger(__name__)
 _SHORT_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 _ATTRIBUTES_OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
+LONGEST_TEXT = 20_000
+"""How many characters of a message or a traceback are written: its beginning and its end.
+
+A row may have a name of a megabyte, and each of its runs would fill a file of the log.
+"""
+
 DRAIN_SECONDS = 1.0
 """How long the end waits for lines that are not written yet."""
 
@@ -181,7 +187,7 @@ class _ReadableLines(logging.Formatter):
         return datetime.fromtimestamp(record.created, self._zone())
 
     def _traceback(self, record: logging.LogRecord) -> str:
-        return self.formatException(record.exc_info) if record.exc_info else ""
+        return _bounded(self.formatException(record.exc_info)) if record.exc_info else ""
 
 
 class _JsonLines(_ReadableLines):
@@ -195,11 +201,15 @@ class _JsonLines(_ReadableLines):
             "time": self._time(record).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _bounded(record.getMessage()),
         }
         if trace := self._traceback(record):
             fields["exception"] = trace
-        extra = {name: value for name, value in vars(record).items() if name not in _ATTRIBUTES_OF_EVERY_RECORD}
+        extra = {
+            name: _bounded(value) if isinstance(value, str) else value
+            for name, value in vars(record).items()
+            if name not in _ATTRIBUTES_OF_EVERY_RECORD
+        }
         return json.dumps(extra | fields, default=str)
 
 
@@ -207,7 +217,16 @@ def _with_task(record: logging.LogRecord) -> str:
     """The message, with the task's name if a handler said it; `extra` holds that."""
     message = record.getMessage()
     task = getattr(record, "task", None)
-    return message if task is None or repr(task) in message else f"Task {task!r}: {message}"
+    return _bounded(message if task is None or repr(task) in message else f"Task {task!r}: {message}")
+
+
+def _bounded(text: str) -> str:
+    """`text`; the middle of a long one is left out."""
+    left_out = len(text) - LONGEST_TEXT
+    if left_out <= 0:
+        return text
+    half = LONGEST_TEXT // 2
+    return f"{text[:half]}… ({left_out:,} characters left out) …{text[-half:]}"
 
 
 def _opened(log_file: Path, told: Sink | None, bytes_per_file: int) -> LogFile:

@@ -42,6 +42,8 @@ NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
         ("\u2066\u2069\u200f\u061c", r"\u2066\u2069\u200f\u061c"),
         ("\u2028\u2029", r"\u2028\u2029"),
         ("\udcff", r"\udcff"),
+        ("a\u200bb\ufeff\u2060\ufff9", r"a\u200bb\ufeff\u2060\ufff9"),
+        ("\U000e0041", r"\U000e0041"),
     ],
 )
 def test_what_acts_on_a_terminal_is_escaped(raw: str, shown: str) -> None:
@@ -160,11 +162,19 @@ def test_an_instant_is_told_from_now() -> None:
         ("one\r\ntwo\r\n", "one\ntwo\n"),
         ("100%\r", "100%"),
         ("b\x08bo\x08ol\x08ld\x08d", "bold"),
+        ("aaa\b\b\b\bb\n\bc", "b\nc"),
+        ("50%\r100%\r\0", "100%"),
+        ("50%\r100%\r\u200b\r \r", "100%"),
         ("plain\ttext [1] ]2", "plain\ttext [1] ]2"),
     ],
 )
 def test_a_text_is_what_a_terminal_shows_of_it_in_the_end(text: str, shown: str) -> None:
     assert as_shown(text) == shown
+
+
+def test_a_text_of_backspaces_takes_one_pass() -> None:
+    # With a pass for each layer this takes hours, and a run that printed it would hold its tick.
+    assert as_shown("a" * 300_000 + "\b" * 300_000) == ""
 
 
 @pytest.mark.parametrize(
@@ -191,6 +201,8 @@ def test_an_escape_sequence_goes_whole_wherever_it_is_cut(text: str) -> None:
         ("the reason\n\x1b[0m\n \x07\n\x00\n", "the reason"),
         ("10%\rfailed\r\n", "failed"),
         ("\n \x1b[K\n", ""),
+        ("the reason\n\u200b\n\ufeff \u2060\n\U000e0041\n", "the reason"),
+        ("as a program spells it:\n\\x1b\n", r"\x1b"),
         ("", ""),
     ],
 )

@@ -200,6 +200,25 @@ def test_json_lines_hold_the_traceback(configure: Configure, log_file: Path) -> 
     assert json.loads(line)["exception"].startswith("Traceback (most recent call last):\n")
 
 
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_of_a_long_text_the_beginning_and_the_end_are_written(
+    json_lines: bool, configure: Configure, log_file: Path
+) -> None:
+    configure(json_lines=json_lines)
+    LOGGER.info("Task %r: executed", "n" * 1_000_000, extra={"task": "n" * 1_000_000})
+    try:
+        raise ValueError("v" * 1_000_000 + " the end")
+    except ValueError:
+        LOGGER.exception("failed")
+    text = content(log_file)
+    assert len(text) < 5 * logs.LONGEST_TEXT
+    assert "Task 'nnn" in text
+    assert "nnn': executed" in text
+    assert "ValueError: vvv" in text
+    assert "vvv the end" in text
+    assert text.count("characters left out") == (3 if json_lines else 2)
+
+
 def test_files_are_rotated_and_only_their_owner_can_read_them(configure: Configure, log_file: Path) -> None:
     configure(bytes_per_file=1000)
     for number in range(200):
