@@ -38,7 +38,8 @@ class Engine(Protocol):
       it after a tick that did nothing, and then does not have the engine look again.
     - `allows_concurrent_ticks = True`. Up to `max_concurrent_ticks` calls then overlap.
     - `tell_due = None`. The daemon sets it to a function, which the engine calls in each tick as
-      soon as it has claimed work, with what is due next. Then it is not asked meanwhile.
+      soon as it has claimed work, with what is due next. Then it is not asked meanwhile. If it
+      offers `known_due_at` too, a call that comes late does not hide what is known by then.
     - `let_run(at_once)`, which the daemon calls before the first tick: that many runs may be
       under way at once. A tick may then have several, and the ticks share the number.
     - `load_the_rest()`, called once, in a thread, when the first tick has ended. It imports what
@@ -114,8 +115,8 @@ class TotalEngine:
     def look(self) -> None:
         """Ask the engine what is due, what it has to send, and whether there is a request.
 
-        One look follows the other: the answer to an older one, from before another tick's last
-        write, would take the place of the newer one's.
+        One look follows the other, and so does what a tick tells: an older answer, from before
+        another tick's last write, would take the place of the newer one.
         """
         with self._looks:
             self._note_look(self.next_due_at())
@@ -129,19 +130,29 @@ class TotalEngine:
         """When the engine wants the next tick (aware UTC); None if it does not say."""
         return self._ask("next_due_at", self._instant, None, _NOT_SAID)
 
-    def tell(self, due: Callable[[datetime | None], object]) -> None:
-        """Have `due` called with what is due next, in the engine's thread; it may raise.
+    def tell(self, hear: Callable[[], object]) -> None:
+        """Have `hear` called when a tick tells what is due, in the engine's thread; it may raise.
 
-        `delivery_at` is then as of that moment: a run that has ended may have left a message,
-        while a longer one of its tick goes on.
+        `due_at`, `delivery_at` and `is_asked` are then as of the engine's last look: a run that has
+        ended may have left a message, while a longer one of its tick goes on.
         """
 
         def told(at: datetime | None) -> None:
-            self.delivery_at = self.next_delivery_at()
-            due(self._instant(at))
+            with self._looks:
+                self._note_look(self._not_later_than_known(self._instant(at)))
+            hear()
 
         with suppress(BaseException):  # border of law 4: an engine with slots refuses
             self._engine.tell_due = told  # type: ignore[attr-defined]  # any object
+
+    def _not_later_than_known(self, at: datetime | None) -> datetime | None:
+        """What a tick tells may be of an older look than the engine's last one, if it was held up.
+
+        The earlier of the two counts. The engine says "now" if it could not look, and a tick too
+        many does nothing.
+        """
+        known = self._ask("known_due_at", self._instant, None, _NOT_SAID) if self._knows else None
+        return min(filter(None, (at, known)), default=None)
 
     def let_run(self, at_once: int) -> None:
         """Let the engine have that many runs under way at once, if it wants to know."""
@@ -161,6 +172,11 @@ class TotalEngine:
         if not self.delivers:
             return None
         return self._ask("next_delivery_at", self._instant, None, "The engine could not say what it has to send")
+
+    def look_for_letters(self) -> None:
+        """Note when there is a message to send; by `looks`, as all that is noted."""
+        with self._looks:
+            self.delivery_at = self.next_delivery_at()
 
     def delivery_deadline(self, otherwise: timedelta) -> timedelta:
         """How long the engine lets one delivery last; `otherwise` if it does not say."""
@@ -184,7 +200,7 @@ class TotalEngine:
     def obey_run(self) -> bool:
         """Make one run that somebody asks for, to its end. Returns whether there was one."""
         made = self._ask("obey_run", _is_true, False, "A run that was asked for could not be made")
-        self.delivery_at = self.next_delivery_at()
+        self.look_for_letters()
         return made
 
     def obey_stop(self) -> bool:
@@ -220,7 +236,6 @@ class TotalEngine:
         text = f"{type(error).__name__}: {error_text(error)}"
         is_new = not isinstance(error, JarvisError) and text != self._last_failure
         self._last_failure = text
-        self.due_at = None
         _logger.error("The tick failed: %s", text, exc_info=error if is_new else None)
 
     def _says_it_is_asked(self) -> bool:

@@ -16,7 +16,8 @@ The races, each decided by one place:
    loop asks it before each sleep; a sleep that has begun is ended, or its end is moved, by `Bell`.
 2. A tick ends while the engine is asked what is due. `Pace.answered` drops the older answer.
 3. A signal comes before the receiver is armed or after it is closed: `process.signals`.
-4. A tick tells what is due while another one ends with an older answer. `Pace` keeps both.
+4. A tick tells what is due while another one ends, and whichever of them has looked first comes
+   last. The loop hears that there was a look, and acts on the newest one (`TotalEngine.due_at`).
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ class JarvisDaemon:
         # One thread more than ticks, for the question what is due next.
         limiter = trio.CapacityLimiter(places + 1)
         self._run_sync = run_sync or functools.partial(trio.to_thread.run_sync, limiter=limiter)
-        self._told = self._asked.tells and places > 1
+        # With one place no tick starts beside another one, but its messages are sent then. In a
+        # simulation nothing is done beside a tick.
+        self._told = self._asked.tells and (places > 1 or run_sync is None)
         pace = Pace(tick_interval, places, asks=not self._told)
         bell = None if skip is None else Bell(skip)
         self._ticks = Beat(pace, self._clock, self._one_tick, self._ask_due, bell)
@@ -183,7 +186,7 @@ class JarvisDaemon:
         if not self._is_simulated:
             concerns.start_soon(self._load_the_rest)
         if self._told:
-            self._asked.tell(functools.partial(_in_loop, trio.lowlevel.current_trio_token(), self._hear))
+            self._asked.tell(functools.partial(_in_loop, trio.lowlevel.current_trio_token(), self._act_on_look))
 
     async def _load_the_rest(self) -> None:
         """Have the engine import what later ticks may need, once a tick has ended.
@@ -208,20 +211,20 @@ class JarvisDaemon:
         if self._lookout is not None:
             self._lookout.looked()
         self._first_ended.set()
-        self._tell_postman()
-        if self._watcher is not None and self._asked.is_asked:
-            self._watcher.wake()
+        self._act_beside_ticks()
         return bool(results), self._asked.due_at
-
-    def _hear(self, due_at: datetime | None) -> None:
-        """A tick goes on, and tells what is due beside it."""
-        self._ticks.due(due_at)
-        self._tell_postman()
 
     async def _look(self) -> None:
         """Somebody else wrote the database: act on what is due now."""
         await self._in_thread(self._asked.look, None)
+        self._act_on_look()
+
+    def _act_on_look(self) -> None:
+        """The engine has looked, beside the ticks or in one that goes on: act on its newest look."""
         self._ticks.due(self._asked.due_at)
+        self._act_beside_ticks()
+
+    def _act_beside_ticks(self) -> None:
         self._tell_postman()
         if self._watcher is not None and self._asked.is_asked:
             self._watcher.wake()
@@ -289,10 +292,10 @@ def _clock_of(store: object) -> Clock:
     return store.clock if isinstance(store, MemoryStore) else SystemClock()
 
 
-def _in_loop(token: trio.lowlevel.TrioToken, call: Callable[[datetime | None], None], at: datetime | None) -> None:
+def _in_loop(token: trio.lowlevel.TrioToken, call: Callable[[], None]) -> None:
     """Have the event loop make a call, from any thread; nothing happens if the loop has ended."""
     with suppress(trio.RunFinishedError):
-        token.run_sync_soon(call, at)
+        token.run_sync_soon(call)
 
 
 def _log_tick(results: Results, took: timedelta) -> None:

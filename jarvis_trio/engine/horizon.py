@@ -8,13 +8,18 @@ Guarantees:
 This code assumes that whatever the queue's question depends on shows in what is compared: the
 write counters, the tasks that are passed over, and whether other machines share the database.
 
-The race: somebody writes between the look at the queue and the sleep. The counters are read before
-the queue is, so the next look sees others and asks again.
+The races, each with what decides it:
+
+1. Somebody writes between the look at the queue and the sleep. The counters are read before the
+   queue is, so the next look sees others and asks again.
+2. Two ticks look at the same time, and the older look comes back last. One look follows the other,
+   so what is `known` is never older than what somebody has seen before.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Hashable
 from datetime import datetime, timedelta
 
@@ -47,6 +52,7 @@ class Horizon:
         self._lead = lead
         self._seen: tuple[Hashable, Ahead | None] = (None, None)
         self._early_at: datetime | None = None
+        self._looks = threading.Lock()
 
     def keep_database(self) -> Hashable | None:
         """Look after the database, as each tick does first.
@@ -56,7 +62,8 @@ class Horizon:
         marks = self._store.look_after()
         if marks is None:
             _logger.warning("The database %s was replaced; the new one is used", self._store.place)
-            self._seen = (None, None)
+            with self._looks:
+                self._seen = (None, None)
         return marks
 
     def look(self) -> Ahead:
@@ -103,13 +110,14 @@ class Horizon:
         return min(filter(None, (*instants, *again_at)), default=None)
 
     def _look(self) -> Ahead:
-        seen = self._compared(self._store.write_marks())
-        known, ahead = self._seen
-        if ahead is None or known != seen:
-            _, passed_over, may_share = seen
-            ahead = self._store.queue.look_ahead(self._peers.owner, passed_over, shared=may_share)
-            self._seen = (seen, ahead)
-        return ahead
+        with self._looks:
+            seen = self._compared(self._store.write_marks())
+            known, ahead = self._seen
+            if ahead is None or known != seen:
+                _, passed_over, may_share = seen
+                ahead = self._store.queue.look_ahead(self._peers.owner, passed_over, shared=may_share)
+                self._seen = (seen, ahead)
+            return ahead
 
     def _compared(self, marks: Hashable | None) -> tuple[Hashable | None, frozenset[int], bool]:
         return marks, self._refusals.passed_over(), self._peers.may_share

@@ -71,6 +71,36 @@ def test_of_two_ticks_that_end_together_the_newer_look_counts() -> None:
     assert asked.due_at == START
 
 
+@pytest.mark.law(3)
+def test_law_3_a_tick_that_tells_late_hides_nothing_that_others_have_seen_since() -> None:
+    """It was held up between its look and the telling; another tick has ended and looked meanwhile."""
+    heard: list[datetime | None] = []
+    engine = offering(next_due_at=lambda: START, known_due_at=lambda: START, tell_due=None)
+    asked = total(engine)
+    asked.tell(lambda: heard.append(asked.due_at))
+    asked.evaluate()
+    engine.tell_due(START + timedelta(hours=1))
+    assert (asked.due_at, heard) == (START, [START])
+
+
+def test_a_tick_that_could_not_look_tells_that_something_is_due_now() -> None:
+    heard: list[datetime | None] = []
+    engine = offering(known_due_at=lambda: START + timedelta(hours=1), tell_due=None)
+    asked = total(engine)
+    asked.tell(lambda: heard.append(asked.due_at))
+    engine.tell_due(START)
+    engine.known_due_at = lambda: None
+    engine.tell_due(None)
+    assert heard == [START, None]
+
+
+def test_a_tick_that_has_no_thread_leaves_what_is_known() -> None:
+    asked = total(offering(next_due_at=lambda: START))
+    asked.evaluate()
+    asked.log_failed_tick(RuntimeError("can't start new thread"))
+    assert asked.due_at == START
+
+
 def test_what_it_does_not_offer_is_not_complained_about(caplog: pytest.LogCaptureFixture) -> None:
     asked = total(offering(next_due_at="not callable", running=5, finish=None))
     asked.finish()

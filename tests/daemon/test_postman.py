@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ import trio.testing
 
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.daemon.postman import GRACE_SECONDS
+from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.notices import Notices
+from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing.machine import SimulatedClock
-from tests.support.core_fakes import PATIENCE, START
+from tests.support.core_fakes import PATIENCE, START, Gate, a_task
 from tests.support.daemon_fakes import Bare, run_for
 
 MockClock = trio.testing.MockClock
@@ -228,3 +232,31 @@ async def test_law_4_a_message_does_not_wait_for_the_end_of_a_tick_that_goes_on(
     engine = Telling()
     await run_for(daemon_of(engine, world, long), 30)
     assert engine.sent == [5]
+
+
+@pytest.mark.law(4)
+async def test_law_4_with_one_place_a_message_does_not_wait_for_the_next_run(tmp_path: Path) -> None:
+    """A tick works off one task after the other; each may be a long one. No file shows it on a server."""
+    gate, sent = Gate(), threading.Event()
+
+    def send(channel: str, config: object, message: object) -> str:
+        sent.set()
+        return channel
+
+    with MemoryStore(tmp_path / "memory.db") as store:
+        for name, minute in (("quick", 1), ("long", 2)):
+            at = f"2026-03-02T08:0{minute}"
+            channel = {"quick": "notification"}.get(name)
+            store.store_scheduled_task(a_task(name, at=at, next_run_at=at, handler=name, delivery_channel=channel))
+        handlers = {"quick": lambda task, context: "done", "long": gate}
+        engine = SchedulerEngine(store, handlers=handlers, notices=Notices(store, store.clock, send))
+        engine.watched_files = lambda: ()  # type: ignore[method-assign]  # as on a system without a watch
+        daemon = JarvisDaemon(store, 3600, engine=engine, max_concurrent_ticks=1)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(daemon.run)
+            try:
+                await trio.to_thread.run_sync(gate.wait)
+                assert await trio.to_thread.run_sync(sent.wait, PATIENCE)
+            finally:
+                gate.opened.set()
+                daemon.shutdown()
