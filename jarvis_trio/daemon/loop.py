@@ -220,7 +220,7 @@ class JarvisDaemon:
         self._act_on_look()
 
     def _act_on_look(self) -> None:
-        """The engine has looked, beside the ticks or in one that goes on: act on its newest look."""
+        """The engine has looked beside the ticks, or in one that goes on: act on its newest look."""
         self._ticks.due(self._asked.due_at)
         self._act_beside_ticks()
 

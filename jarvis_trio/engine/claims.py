@@ -25,7 +25,8 @@ The races, each with what decides it:
 5. Another program's trigger refuses a write of the decision. The transaction is taken back, and the
    engine begins it again; the task is passed over meanwhile.
 6. The answer to the COMMIT of a claim is lost. Nobody makes that run, so `recover` ends it if it
-   is there, and its slot runs again.
+   is there, and its slot runs again. If another program's trigger refuses that end, it is tried
+   again, as it is for the runs of a process that is gone.
 7. The clock is set back, so a slot that has run comes due again. Its row is still there: it is
    not run again, and the next slot counts what it stood for.
 """
@@ -123,6 +124,13 @@ class Decision(NamedTuple):
     early_at: datetime | None = None
 
 
+class _Doubt(NamedTuple):
+    """A claim that may not be on the disk, and when `recover` looks for it (aware UTC)."""
+
+    claim: Claim
+    look_at: datetime
+
+
 class Claims:
     """Decides, for one process, what of the queue is due, and claims it.
 
@@ -159,17 +167,16 @@ class Claims:
         self._unended: set[int] = set()
         self._survivors: dict[str, Sequence[Survivor]] = {}
         self._recovering = threading.Lock()
-        self._doubtful: list[Claim] = []
+        self._doubts: list[_Doubt] = []
 
     @property
     def doubted_at(self) -> datetime | None:
-        """Since when `recover` has claims to look for (aware UTC); None if it has none."""
-        doubtful = self._doubtful[:1]
-        return doubtful[0].started_at if doubtful else None
+        """When `recover` has claims to look for (aware UTC); None if it has none."""
+        return min((doubt.look_at for doubt in self._doubts), default=None)
 
     def doubt(self, claims: Sequence[Claim]) -> None:
         """It is not known whether these claims are on the disk, and nobody makes their runs."""
-        self._doubtful += claims
+        self._doubts += [_Doubt(claim, claim.started_at) for claim in claims]
 
     def decide(self, now: datetime, started_at: datetime, lead: timedelta = timedelta(0), places: int = 1) -> Decision:
         """Claim what has been due the longest at `now`; call it in a transaction.
@@ -408,14 +415,16 @@ class Claims:
                 if not any(survivor.holds(run) for survivor in left.get(run.owner or "", ())):
                     self._end(run, now, self._peers.why_gone(run))
             self._peers.settled()
-            while self._doubtful:
-                self._give_up(self._doubtful[0], now)
-                del self._doubtful[0]  # only now, or an error would lose it
+            for doubt in tuple(self._doubts):
+                is_over = self._give_up(doubt.claim, now)
+                self._doubts.remove(doubt)  # only now, or an error would lose it
+                if not is_over:
+                    self._doubts.append(doubt._replace(look_at=now + self._limits.refused_pause))
         finally:
             self._recovering.release()
 
-    def _give_up(self, claim: Claim, now: datetime) -> None:
-        """End the run of a doubted claim, if it is there.
+    def _give_up(self, claim: Claim, now: datetime) -> bool:
+        """End the run of a doubted claim, if it is there. Returns False if that is refused.
 
         The transaction in which it is read ends first: another program's trigger may undo that in
         which it is ended, and a tick must go on.
@@ -423,7 +432,8 @@ class Claims:
         with self._store.transaction():  # so the one of the claim is over: there is one at a time
             run = self._store.runs.get_run(claim.run_id)
         if run is not None and (run.scheduled_for, run.started_at) == (claim.scheduled_for, claim.started_at):
-            self._end(run, now, "it never began: the database did not confirm its claim in time")
+            return self._end(run, now, "it never began: the database did not confirm its claim in time")
+        return True
 
     def _survivors_of(self, owner: str) -> Sequence[Survivor]:
         """End what a dead process has left, and return what lives on.
@@ -443,13 +453,16 @@ class Claims:
             self._survivors[owner] = living
         return living
 
-    def _end(self, run: Run, now: datetime, reason: str) -> None:
+    def _end(self, run: Run, now: datetime, reason: str) -> bool:
+        """End a run. Returns False if the database refuses that."""
         try:
             self._interrupt(run, now, reason)
         except ConflictError as error:
             if run.id not in self._unended:
                 self._unended.add(run.id)
                 _logger.error("Run %d of task %r cannot be ended: %s", run.id, run.task_name, error)
+            return False
+        return True
 
     def _interrupt(self, run: Run, now: datetime, reason: str) -> None:
         stopped_by = self._store.requests.stopped_by(run.id)

@@ -45,7 +45,7 @@ from jarvis_trio.engine.runner import Runner, run_in_thread
 from jarvis_trio.engine.running import Running
 from jarvis_trio.engine.surroundings import Surroundings
 from jarvis_trio.engine.zones import ZoneWatch
-from jarvis_trio.errors import StoreError
+from jarvis_trio.errors import StoreError, StoreUnsureError
 from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.models import Claim, Handler
 from jarvis_trio.notation.instants import as_utc
@@ -332,14 +332,21 @@ class SchedulerEngine:
         """Write what could not be written so far; a full disk may have room in a moment.
 
         Begins no other try after `patience`; one can last as long as a write waits for another
-        process's lock. Returns whether all is written.
+        process's lock, or a server for a new session. Returns whether all is written.
         """
         until = time.monotonic() + patience.total_seconds()
-        self._outcomes.write_kept()
+        self._try_kept()
         while self._outcomes.keeps_any and time.monotonic() < until:
             time.sleep(_KEPT_LOOK.total_seconds())
-            self._outcomes.write_kept()
+            self._try_kept()
         return not self._outcomes.keeps_any
+
+    def _try_kept(self) -> None:
+        """Try once, as a tick does: a server that was away has ended the session."""
+        if self._outcomes.keeps_some:
+            with suppress(StoreError):  # the write then says what is wrong, or works in spite of it
+                self._horizon.keep_database()
+            self._outcomes.write_kept()
 
     def finish(self) -> None:
         """Write what could not be written so far; call it when the last tick has ended.
@@ -368,7 +375,11 @@ class SchedulerEngine:
 
         Returns whether it ran one. Raises StoreError.
         """
-        claim = self._errands.claim_one()
+        try:
+            claim = self._errands.claim_one()
+        except StoreUnsureError:
+            self._say_due()  # a tick ends that run, and the loop may know of none for a long time
+            raise
         if claim is not None:
             self.run_claimed(claim)
         return claim is not None

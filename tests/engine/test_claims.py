@@ -38,6 +38,7 @@ from tests.support.core_fakes import (
     Notes,
     a_task,
     answer_lost,
+    ends_refused,
     finish,
     history,
     in_thread,
@@ -793,6 +794,25 @@ def test_a_claim_whose_commit_was_lost_leaves_no_trace(
     assert tick(engine) == [("job", "executed")]
     assert history(store) == [(START + 5 * MINUTE, 1, "executed")]
     assert len(notes.calls) == 1
+
+
+@pytest.mark.law(3)
+def test_law_3_an_unconfirmed_claim_whose_end_was_refused_is_ended_later_and_its_slot_runs(
+    store: MemoryStore, engine: SchedulerEngine, due: Due, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    due("job", at="2026-03-02T09:05", policy={"on_interrupt": "retry"})
+    with ends_refused(store):
+        with answer_lost(store), pytest.raises(StoreUnsureError):
+            engine.evaluate_due_tasks()
+        assert tick(engine) == []
+        later = engine.next_due_at()
+        assert later is not None
+        assert timedelta(0) < later - clock.now() <= Limits().refused_pause
+        clock.advance(minutes=1)
+        assert tick(engine) == []
+        assert sum("cannot be ended" in said for said in caplog.messages) == 1
+    clock.advance(minutes=1)
+    assert tick(engine) == [("job", "executed")]
 
 
 @pytest.mark.law(4)

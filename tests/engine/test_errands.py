@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -244,8 +244,12 @@ def test_a_run_that_is_asked_for_and_whose_claim_is_not_confirmed_ends_and_block
     store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask, notes: Notes
 ) -> None:
     engine, number = willing(make_engine), ask_run(store, job)
+    told: list[datetime | None] = []
+    engine.evaluate_due_tasks()
+    engine.tell_due = told.append
     with answer_lost(store), pytest.raises(StoreUnsureError):
         engine.obey_run()
+    assert told == [START]  # or the loop would learn of it after its next regular tick
     engine.evaluate_due_tasks()
     (run,) = store.runs.list_runs()
     assert (run.id, run.status, notes.calls) == (answer(store, number).run_id, "interrupted", [])

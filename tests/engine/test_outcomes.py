@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 
 from jarvis_trio.engine import SchedulerEngine
@@ -24,6 +25,7 @@ from jarvis_trio.engine.runner import run_in_thread
 from jarvis_trio.errors import StoreError
 from jarvis_trio.models import HandlerContext, ScheduledTask
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.postgres import PostgresDatabase
 from tests.support.core_fakes import (
     START,
     Channel,
@@ -38,6 +40,7 @@ from tests.support.core_fakes import (
     history,
     wait_until,
 )
+from tests.support.postgres_server import PostgresServer
 
 MINUTE = timedelta(minutes=1)
 
@@ -233,6 +236,30 @@ def test_an_outcome_that_finds_the_disk_full_is_kept_until_there_is_room(
 def test_what_is_kept_at_the_end_is_written_by_finish(store: MemoryStore, on_a_full_disk: SchedulerEngine) -> None:
     on_a_full_disk.finish()
     assert [status for _, _, status in history(store)] == ["executed"]
+
+
+@pytest.mark.law(3)
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_law_3_what_a_lost_session_kept_from_the_server_is_written_by_finish(
+    path: Path, clock: FakeClock, make_engine: MakeEngine, postgres: PostgresServer
+) -> None:
+    """The server goes away during the last run, and is back after its tick; no other one connects again."""
+
+    def lose(*_: object) -> None:
+        session = connection._session.info.backend_pid
+        with psycopg.connect(address, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 20000)", (session,))
+
+    address = postgres.new_schema()
+    connection = PostgresDatabase(address)
+    with MemoryStore(path, clock=clock, connection=connection) as store:
+        engine = make_engine({"note": lose}, store=store)
+        store.store_scheduled_task(a_task(at="2026-03-02T09:00", next_run_at="2026-03-02T09:00"))
+        engine.evaluate_due_tasks()
+        lose()
+        engine.finish()
+        assert [status for _, _, status in history(store)] == ["executed"]
 
 
 @pytest.mark.sqlite

@@ -14,6 +14,7 @@ from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.errors import DeliveryError, StoreUnsureError
 from jarvis_trio.models import HandlerContext, Run, ScheduledTask
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.sqlite import SqliteFile
 
 MakeEngine = Callable[..., SchedulerEngine]
 """Called as `SchedulerEngine` is; see the fixture `make_engine`."""
@@ -141,6 +142,27 @@ def answer_lost(store: MemoryStore) -> Iterator[None]:
 def fail(*_: object) -> None:
     """A handler that fails."""
     raise ValueError("no net")
+
+
+@contextmanager
+def ends_refused(store: MemoryStore) -> Iterator[None]:
+    """Within the block another program's trigger refuses the end of each run, on either database."""
+    if isinstance(store.connection, SqliteFile):
+        make = ["CREATE TRIGGER theirs BEFORE UPDATE OF live ON task_runs BEGIN SELECT RAISE(ABORT, 'mine'); END"]
+        drop = ["DROP TRIGGER theirs"]
+    else:
+        make = [
+            "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION $$mine$$; END'",
+            "CREATE TRIGGER theirs BEFORE UPDATE OF live ON task_runs FOR EACH ROW EXECUTE FUNCTION theirs()",
+        ]
+        drop = ["DROP TRIGGER theirs ON task_runs", "DROP FUNCTION theirs()"]
+    for statement in make:
+        store.write(statement)
+    try:
+        yield
+    finally:
+        for statement in drop:
+            store.write(statement)
 
 
 def a_task(
