@@ -220,7 +220,7 @@ class JarvisDaemon:
         self._act_on_look()
 
     def _act_on_look(self) -> None:
-        """The engine has looked beside the ticks, or in one that goes on: act on its newest look."""
+        """Act on the newest look of the engine, beside the ticks or in one that goes on."""
         self._ticks.due(self._asked.due_at)
         self._act_beside_ticks()
 
