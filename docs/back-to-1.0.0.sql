@@ -14,5 +14,6 @@ DROP TRIGGER IF EXISTS jarvis_task_added;
 DROP TRIGGER IF EXISTS jarvis_task_changed;
 DROP TRIGGER IF EXISTS jarvis_task_removed;
 
+DELETE FROM jarvis_meta WHERE key = 'half_way_up';
 UPDATE jarvis_meta SET value = '1' WHERE key = 'schema_version';
 COMMIT;

@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote_from_bytes
@@ -120,20 +121,38 @@ def _is_in_wal_mode(path: Path) -> bool:
         return file.read(20)[18:] == b"\2\2"  # sqlite.org/fileformat2.html, 1.3: write and read version
 
 
-def back_up(connection: sqlite3.Connection, path: Path) -> Path:
-    """A consistent copy of the file beside it, mode 0600, while others may have it open."""
-    copy = _new_file_beside(path)
+def back_up(connection: sqlite3.Connection, path: Path, is_wanted: Callable[[], bool] = lambda: True) -> Path | None:
+    """A consistent copy of the file beside it, mode 0600, while others may have it open.
+
+    It has its name only once it is whole: a process that is killed before leaves a file that is
+    called unfinished, and nobody restores half a database. `is_wanted` is asked when it is whole;
+    None if it says no.
+    """
+    unfinished = _new_file_beside(path, "unfinished-")
     try:
-        connection.execute("VACUUM INTO ?", (str(copy),))
-    except sqlite3.DatabaseError:
-        copy.unlink()
-        raise
-    return copy
+        connection.execute("VACUUM INTO ?", (str(unfinished),))
+        return _named(unfinished, path) if is_wanted() else None
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
-def _new_file_beside(path: Path) -> Path:
+def _named(unfinished: Path, path: Path) -> Path:
     for number in itertools.count(1):
-        copy = path.with_name(f"{path.name}.before-jarvis-trio-{number}")
+        copy = _beside(path, str(number))
+        try:
+            os.link(unfinished, copy)
+        except FileExistsError:
+            continue
+        except OSError:  # a disk that knows no links, such as exFAT
+            copy = _new_file_beside(path)
+            unfinished.replace(copy)
+        return copy
+    raise AssertionError("numbers do not end")
+
+
+def _new_file_beside(path: Path, word: str = "") -> Path:
+    for number in itertools.count(1):
+        copy = _beside(path, f"{word}{number}")
         try:
             os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
@@ -142,3 +161,7 @@ def _new_file_beside(path: Path) -> Path:
             raise StoreError(f"cannot make a copy of the database, {copy}: {error.strerror}") from None
         return copy
     raise AssertionError("numbers do not end")
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f"{path.name}.before-jarvis-trio-{ending}")

@@ -6,6 +6,8 @@ Guarantees:
   that dies in between leaves it at the step before.
 - What is not ours stays: only tables, columns, indexes and triggers that are missing are added. A
   table of ours without its keys is made again with its rows; a copy of the database was made first.
+- A database that is half-way up says so, until the last step: the next program that goes on makes
+  no second copy, and one that can never go on does not fill the disk with copies.
 - A database of a newer program is refused before anything is changed.
 
 This code assumes that one program at a time writes, and that the next one may be another version
@@ -29,17 +31,20 @@ from jarvis_trio.errors import ConflictError, StoreError
 from jarvis_trio.store.connection import Connection, Made, Steps
 from jarvis_trio.store.schema import STEPS, TRIGGERS, UNSETTLE_ALL, Shape, Table, shape
 
-_NOTE_VERSION = (
-    "INSERT INTO jarvis_meta (key, value) VALUES ('schema_version', ?)"
-    " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-)
+_NOTE = "INSERT INTO jarvis_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+_HALF_WAY = "half_way_up"
+"""The note in a database that has taken some of its steps: a copy of it as it was has been made."""
 
 
 class Found(NamedTuple):
-    """What a database has, and how many steps it has seen; 0 if it knows nothing of us."""
+    """What a database has, and how many steps it has seen; 0 if it knows nothing of us.
+
+    `half_way` says that a program began to take it up and did not come to the last step.
+    """
 
     version: int
     made: Made
+    half_way: bool = False
 
     def absent(self, name: str, table: Table) -> list[str]:
         """The columns that a table of the database does not have."""
@@ -63,7 +68,10 @@ class Found(NamedTuple):
 def look(connection: Connection, steps: Steps = STEPS) -> Found:
     """Read what the database has. Raises StoreError for one that a newer program made."""
     made = connection.made()
-    return Found(_version(connection, len(steps)) if "jarvis_meta" in made.tables else 0, made)
+    if "jarvis_meta" not in made.tables:
+        return Found(0, made)
+    half_way = connection.execute("SELECT 1 FROM jarvis_meta WHERE key = ?", (_HALF_WAY,)).rows
+    return Found(_version(connection, len(steps)), made, bool(half_way))
 
 
 def _version(connection: Connection, known: int) -> int:
@@ -121,8 +129,7 @@ def _take_step(connection: Connection, steps: Steps, number: int) -> None:
         # In the step that makes it: killed between two steps, a process leaves no empty queue.
         if "task_queue" in shape(steps[:number]).tables.keys() - found.made.tables.keys():
             _execute_all(connection, UNSETTLE_ALL)
-        if found.version < number:
-            connection.execute(_NOTE_VERSION, (str(number),))
+        _note_progress(connection, found, number, len(steps))
         connection.commit()
     except ConflictError as error:
         connection.roll_back()
@@ -131,6 +138,15 @@ def _take_step(connection: Connection, steps: Steps, number: int) -> None:
     except BaseException:
         connection.roll_back()
         raise
+
+
+def _note_progress(connection: Connection, found: Found, number: int, last: int) -> None:
+    if found.version < number:
+        connection.execute(_NOTE, ("schema_version", str(number)))
+    if number < last and not found.half_way:
+        connection.execute(_NOTE, (_HALF_WAY, "1"))
+    if number == last and found.half_way:
+        connection.execute("DELETE FROM jarvis_meta WHERE key = ?", (_HALF_WAY,))
 
 
 def _remake(connection: Connection, keyless: Iterable[str], found: Found, wanted: Shape) -> None:

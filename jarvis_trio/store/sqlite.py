@@ -297,9 +297,7 @@ class SqliteFile:
             found = ladder.look(self, self._steps)
             words = ladder.missing(self, found, self._steps)
             if words:
-                if found.keyless(shape(self._steps)):
-                    _logger.warning("A copy of the database as it was is at %s", back_up(self.sqlite, self.path))
-                ladder.climb(self, self._steps)
+                self._climb(found, copy=bool(found.keyless(shape(self._steps))))
                 _logger.warning(
                     "Another program changed the tables of %s; added again: %s", self.place, ", ".join(words)
                 )
@@ -400,16 +398,37 @@ class SqliteFile:
         A copy of a file that holds somebody's tasks is made first.
         """
         found = ladder.look(self, self._steps)
-        due = bool(ladder.missing(self, found, self._steps))
-
-        if due and "scheduled_tasks" in found.made.tables:
-            copy = back_up(self.sqlite, self.path)
-            _logger.info("Adding our tables to %s; a copy as it was is at %s", self.path, copy)
+        if ladder.missing(self, found, self._steps):
+            self._climb(found, copy="scheduled_tasks" in found.made.tables and not found.half_way)
         self._use_log()  # whatever the version: a copy that VACUUM INTO made is in another mode
-        if due:
-            ladder.climb(self, self._steps)
         self._free_numbers()
         self._schema, self._others_writes = self._schema_version(), self._data_version()
+
+    def _climb(self, found: ladder.Found, *, copy: bool) -> None:
+        """Take the file up, after a copy if one is wanted."""
+        kept = back_up(self.sqlite, self.path, lambda: self._is_as(found)) if copy else None
+        if kept is not None:
+            _logger.info("Adding our tables to %s; a copy as it was is at %s", self.path, kept)
+        try:
+            ladder.climb(self, self._steps)
+        except StoreError:
+            if kept is not None:
+                self._drop(kept, found)
+            raise
+
+    def _drop(self, copy: Path, found: ladder.Found) -> None:
+        """Remove a copy of a file that stayed as it was.
+
+        A daemon that cannot go up is started again and again, and would fill the disk with them.
+        """
+        with suppress(StoreError):
+            if self._is_as(found):
+                copy.unlink(missing_ok=True)
+                _logger.info("%s is as it was, so the copy is removed", self.path)
+
+    def _is_as(self, found: ladder.Found) -> bool:
+        """Whether nobody has taken a step since; if so, a copy of now is one from before."""
+        return ladder.look(self, self._steps).version == found.version
 
     def _stand_in(self) -> None:
         """Read a file that lacks something of ours as if it were complete; it stays as it is.

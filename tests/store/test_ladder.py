@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,6 +18,7 @@ import pytest
 from jarvis_trio.errors import StoreError
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.files import back_up
 from jarvis_trio.store.schema import STEPS, TRIGGERS, Step, shape
 from jarvis_trio.store.sqlite import SqliteFile
 from tests.support.core_fakes import ASSISTANTS, START, FakeClock, MakeEngine, Notes, a_task
@@ -180,6 +186,82 @@ def test_before_the_first_step_a_copy_is_made_and_only_one(path: Path) -> None:
     copy = path.with_name("memory.db.before-jarvis-trio-1")
     assert rows(copy, "task_runs") == before
     assert len(list(path.parent.glob("*before-jarvis-trio*"))) == 1
+
+
+KILLED = """
+import resource, signal, sys
+from jarvis_trio.store import MemoryStore
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+MemoryStore(sys.argv[1])
+"""
+"""A process that the kernel ends when it writes a file beyond a size: in the middle of the copy."""
+
+
+def copies(path: Path) -> list[str]:
+    """The endings of the copies beside a file."""
+    return sorted(copy.name.removeprefix(f"{path.name}.before-jarvis-trio-") for copy in path.parent.glob("*before-*"))
+
+
+@pytest.mark.law(8)
+@pytest.mark.slow
+def test_a_copy_that_a_killed_process_left_unfinished_is_not_taken_for_one(path: Path) -> None:
+    write_release(path, 1)
+    before, half = rows(path, "task_runs"), path.stat().st_size // 2
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path), str(half)], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGXFSZ, done.stderr
+    assert copies(path)
+    assert all(name.startswith("unfinished-") for name in copies(path))
+    MemoryStore(path).close()
+    assert rows(path.with_name("memory.db.before-jarvis-trio-1"), "task_runs") == before
+
+
+@pytest.mark.law(8)
+@pytest.mark.parametrize(
+    ("refused", "left"),
+    [("task_runs", []), ("scheduled_tasks", ["1"])],
+    ids=["at the first step", "after some steps"],
+)
+def test_a_file_that_cannot_go_up_is_not_copied_at_each_start(path: Path, refused: str, left: list[str]) -> None:
+    write_release(path, 1)
+    with opened(path) as theirs:
+        theirs.execute(f"CREATE TRIGGER no BEFORE UPDATE ON {refused} BEGIN SELECT RAISE(ABORT, 'not mine'); END")
+    for _ in range(3):
+        with pytest.raises(StoreError, match="cannot be brought up to date"):
+            MemoryStore(path)
+        assert copies(path) == left
+    with opened(path) as theirs:
+        theirs.execute("DROP TRIGGER no")
+    MemoryStore(path).close()
+    assert copies(path) == ["1"]
+    with MemoryStore(path) as store:
+        assert store.notes.note("half_way_up") is None
+
+
+def test_no_copy_is_kept_if_another_process_was_faster(path: Path) -> None:
+    """Whatever it holds, it is not the file as it was."""
+
+    def climbed() -> bool:
+        MemoryStore(path).close()
+        return False
+
+    write_release(path, 1)
+    with opened(path) as connection:
+        assert back_up(connection, path, climbed) is None
+    assert copies(path) == ["1"]  # that process's own
+
+
+def test_a_disk_without_links_has_its_copy_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_paths: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", no_links)
+    write_release(path, 1)
+    before = rows(path, "task_runs")
+    MemoryStore(path).close()
+    assert copies(path) == ["1"]
+    assert rows(path.with_name("memory.db.before-jarvis-trio-1"), "task_runs") == before
 
 
 @pytest.mark.law(8)
