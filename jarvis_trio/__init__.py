@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from jarvis_trio.daemon import Engine, JarvisDaemon
     from jarvis_trio.engine import SchedulerEngine
     from jarvis_trio.errors import JarvisError
-    from jarvis_trio.models import HandlerContext, Policy, Run, RunStatus, ScheduledTask
+    from jarvis_trio.models import HandlerContext, Run, RunStatus, ScheduledTask
+    from jarvis_trio.policy import Policy
     from jarvis_trio.schedules.cron import CronExpression
     from jarvis_trio.schedules.schedule import calculate_next_run
     from jarvis_trio.store import MemoryStore
@@ -42,7 +43,8 @@ _HOMES = {
     "daemon": ("Engine", "JarvisDaemon"),
     "engine": ("SchedulerEngine",),
     "errors": ("JarvisError",),
-    "models": ("HandlerContext", "Policy", "Run", "RunStatus", "ScheduledTask"),
+    "models": ("HandlerContext", "Run", "RunStatus", "ScheduledTask"),
+    "policy": ("Policy",),
     "schedules.schedule": ("calculate_next_run",),
     "store": ("MemoryStore",),
 }

@@ -16,8 +16,8 @@ from jarvis_trio.desk.approvals import Approval
 from jarvis_trio.desk.requests import NONE, TaskRequest
 from jarvis_trio.errors import TaskError
 from jarvis_trio.foreground.telling import note
-from jarvis_trio.models import POLICY_OPTIONS, PolicyOption
 from jarvis_trio.notation.jsontext import json_object
+from jarvis_trio.policy import POLICY_OPTIONS, PolicyOption
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _TYPE = completing(lambda session: sorted(session.handlers))

@@ -34,10 +34,11 @@ from jarvis_trio.errors import (
     RequestError,
     TaskError,
 )
-from jarvis_trio.models import HELD_REASON, RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
+from jarvis_trio.models import HELD_REASON, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.notation.instants import local_text
 from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.notation.text import printable, shortened
+from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.schedule import schedule_warnings, stored_next_run, task_schedule
 
 REMINDER = "remind"

@@ -12,11 +12,12 @@ from jarvis_trio.desk.requests import DEFAULT, NONE, TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import CronError, RequestError, ScheduleError, TaskError
-from jarvis_trio.models import POLICY_OPTIONS, Policy, PolicyKind, ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.models import ScheduledTask, ScheduleType
 from jarvis_trio.notation.instants import parse_duration
 from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.notation.moments import read_moment
 from jarvis_trio.notation.text import nearest
+from jarvis_trio.policy import POLICY_OPTIONS, Policy, PolicyKind, task_policy
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.interval import interval_config
 from jarvis_trio.schedules.schedule import task_schedule, task_zone

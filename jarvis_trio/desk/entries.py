@@ -21,10 +21,11 @@ from jarvis_trio.desk.names import composed
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import ScheduleError, TaskError
-from jarvis_trio.models import POLICY_OPTIONS, Policy, ScheduledTask, task_policy
+from jarvis_trio.models import ScheduledTask
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.notation.text import nearest
+from jarvis_trio.policy import POLICY_OPTIONS, Policy, task_policy
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store.tasks import CONFIGURATIONS

@@ -17,10 +17,11 @@ from jarvis_trio.desk.names import checked_name
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError
-from jarvis_trio.models import Policy, ScheduledTask, TroubleKind, require_id
+from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
 from jarvis_trio.notation.instants import local_text
 from jarvis_trio.notation.jsontext import json_object, json_value
 from jarvis_trio.notation.text import nearest
+from jarvis_trio.policy import Policy
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store.tasks import CONFIGURATIONS
 

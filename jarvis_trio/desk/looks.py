@@ -16,17 +16,10 @@ from jarvis_trio.desk.requests import RunsRequest, TasksRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import zone_of
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError, UnknownTaskError
-from jarvis_trio.models import (
-    ASIDE,
-    Run,
-    RunStatus,
-    ScheduledTask,
-    TroubleKind,
-    require_id,
-    task_policy,
-)
+from jarvis_trio.models import ASIDE, Run, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.notation.instants import as_utc, duration_text
 from jarvis_trio.notation.text import counted
+from jarvis_trio.policy import task_policy
 from jarvis_trio.process.disk import Room, room_at
 from jarvis_trio.process.identity import owner_process
 from jarvis_trio.schedules.schedule import is_over, stored_next_run

@@ -10,8 +10,9 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import ScheduleError, TaskError
 from jarvis_trio.insight import machines
 from jarvis_trio.insight.machines import MachineState
-from jarvis_trio.models import ANYWHERE, ScheduledTask, task_policy
+from jarvis_trio.models import ScheduledTask
 from jarvis_trio.notation.text import nearest
+from jarvis_trio.policy import ANYWHERE, task_policy
 from jarvis_trio.store.places import place_of
 
 

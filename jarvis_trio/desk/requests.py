@@ -29,7 +29,7 @@ class TaskRequest(NamedTuple):
         env: variables of the command, `NAME=VALUE` each; `none` takes all back.
         secret: names of variables that get the secret of that name; `none` takes all back.
         cwd: the folder in which the command runs; `none` is the home folder.
-        policy: values by the names of `models.POLICY_OPTIONS`.
+        policy: values by the names of `policy.POLICY_OPTIONS`.
         deliver: the channel of results; `deliver_config` is its configuration.
         description: what the task is for.
         by_agent: whether an AI assistant asks; its commands need an approval of their own.

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 from jarvis_trio.clock import Clock, ForeignZoneClock, SystemClock, same_rules
 from jarvis_trio.desk.names import composed
 from jarvis_trio.errors import JarvisError, ScheduleError, StoreError, StoreMissingError, UnknownTaskError
-from jarvis_trio.models import Handler, ScheduledTask, task_policy
+from jarvis_trio.models import Handler, ScheduledTask
 from jarvis_trio.notation.text import nearest
+from jarvis_trio.policy import task_policy
 from jarvis_trio.process.lock import Holder, holder, wake
 from jarvis_trio.process.machine import machine_name
 from jarvis_trio.settings import Settings

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from jarvis_trio.desk.looks import Status, TaskDetail, TaskState
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import Policy, Run, RunStatus, ScheduledTask, task_policy
+from jarvis_trio.models import Run, RunStatus, ScheduledTask
 from jarvis_trio.notation.instants import local_text
 from jarvis_trio.notation.jsontext import json_value
+from jarvis_trio.policy import Policy, task_policy
 from jarvis_trio.process.identity import owner_machine
 from jarvis_trio.process.lock import Holder
 from jarvis_trio.schedules.schedule import task_schedule

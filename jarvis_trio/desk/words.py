@@ -9,8 +9,9 @@ from datetime import tzinfo
 from typing import Any
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import POLICY_OPTIONS, Policy, Run, ScheduledTask, task_policy
+from jarvis_trio.models import Run, ScheduledTask
 from jarvis_trio.notation.jsontext import json_value
+from jarvis_trio.policy import POLICY_OPTIONS, Policy, task_policy
 from jarvis_trio.schedules.schedule import task_schedule, task_zone
 
 _OF_COMMANDS = {"env": "variables", "secrets": "secrets", "cwd": "folder"}

@@ -16,8 +16,9 @@ from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.commands import command_of
 from jarvis_trio.handlers.custom import home_folder, passed_on
 from jarvis_trio.handlers.secrets import CommandSecrets
-from jarvis_trio.models import ScheduledTask, TroubleKind, task_policy
+from jarvis_trio.models import ScheduledTask, TroubleKind
 from jarvis_trio.notation.text import counted, moment_words
+from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.schedule import schedule_warnings
 from jarvis_trio.schedules.warnings import Code, ScheduleWarning
 from jarvis_trio.settings import Settings

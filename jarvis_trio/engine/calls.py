@@ -10,16 +10,8 @@ from typing import Any, Self, cast
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.punctual import Punctual
 from jarvis_trio.engine.runner import Call, Runner, Threads
-from jarvis_trio.models import (
-    Claim,
-    Handler,
-    HandlerContext,
-    HandlerStore,
-    Outcome,
-    RunStatus,
-    Trigger,
-    task_policy,
-)
+from jarvis_trio.models import Claim, Handler, HandlerContext, HandlerStore, Outcome, RunStatus, Trigger
+from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.schedule import task_zone
 from jarvis_trio.store import MemoryStore
 

@@ -50,19 +50,10 @@ from jarvis_trio.engine.peers import Peers, Survivor
 from jarvis_trio.engine.planner import Planner
 from jarvis_trio.engine.refusals import Refusals
 from jarvis_trio.errors import ConflictError, ScheduleError, TaskRunningError
-from jarvis_trio.models import (
-    Claim,
-    Due,
-    Run,
-    RunStatus,
-    ScheduledTask,
-    Trigger,
-    TroubleKind,
-    require_id,
-    task_policy,
-)
+from jarvis_trio.models import Claim, Due, Run, RunStatus, ScheduledTask, Trigger, TroubleKind, require_id
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.text import moment_words
+from jarvis_trio.policy import task_policy
 from jarvis_trio.process.identity import owner_pid
 from jarvis_trio.schedules.kind import Schedule
 from jarvis_trio.schedules.schedule import CatchUp, catch_up, task_schedule

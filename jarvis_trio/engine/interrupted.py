@@ -6,7 +6,8 @@ from datetime import datetime
 
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import OnInterrupt, Run, TroubleKind, task_policy
+from jarvis_trio.models import Run, TroubleKind
+from jarvis_trio.policy import OnInterrupt, task_policy
 from jarvis_trio.store import MemoryStore
 
 MAX_ATTEMPTS_AFTER_INTERRUPT = 3

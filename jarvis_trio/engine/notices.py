@@ -16,9 +16,10 @@ from jarvis_trio.delivery.message import STARTED, wants_start
 from jarvis_trio.engine.deliveries import AlertChannel, Deliveries, Send
 from jarvis_trio.engine.flapping import Told
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import Claim, Outcome, RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
+from jarvis_trio.models import Claim, Outcome, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.notation.instants import duration_text, local_text
 from jarvis_trio.notation.text import moment_words
+from jarvis_trio.policy import task_policy
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
 from jarvis_trio.store.places import place_of

@@ -12,8 +12,9 @@ from typing import NamedTuple
 from jarvis_trio.engine.interrupted import run_again
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.errors import ConflictError, StoreClosedError, StoreError
-from jarvis_trio.models import FAILED, Claim, Outcome, RunStatus, Trigger, require_id, task_policy
+from jarvis_trio.models import FAILED, Claim, Outcome, RunStatus, Trigger, require_id
 from jarvis_trio.notation.text import error_text
+from jarvis_trio.policy import task_policy
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.runs import Late
 

@@ -18,8 +18,9 @@ from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.wallclock import Jump
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import ConflictError, ScheduleError
-from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id, task_policy
+from jarvis_trio.models import RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.notation.instants import parse_instant, utc_text
+from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.kind import Schedule, SetBack
 from jarvis_trio.schedules.schedule import is_of_another_zone, task_schedule
 from jarvis_trio.store import MemoryStore

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import FAILED, HELD_REASON, UNRUN, Run, RunStatus, ScheduledTask, Trigger, task_policy
+from jarvis_trio.models import FAILED, HELD_REASON, UNRUN, Run, RunStatus, ScheduledTask, Trigger
 from jarvis_trio.notation.instants import parse_stamp, time_between
 from jarvis_trio.notation.text import counted, duration_words, moment_words, printable
+from jarvis_trio.policy import task_policy
 from jarvis_trio.process.identity import owner_machine
 from jarvis_trio.schedules.firing import YEARS, Firing, Moment, moment_of
 from jarvis_trio.schedules.kind import Schedule

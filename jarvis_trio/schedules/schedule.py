@@ -14,9 +14,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.models import ScheduledTask, ScheduleType
 from jarvis_trio.notation.instants import parse_instant, parse_zone
 from jarvis_trio.notation.jsontext import json_object
+from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.interval import interval_of
 from jarvis_trio.schedules.kind import Schedule
 from jarvis_trio.schedules.warnings import Code, ScheduleWarning

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from jarvis_trio.errors import ScheduleError, StoreError
-from jarvis_trio.models import Policy, require_id
+from jarvis_trio.models import require_id
+from jarvis_trio.policy import Policy
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.opening import MOVED_TO
 from jarvis_trio.store.places import named_place

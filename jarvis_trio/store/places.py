@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jarvis_trio.models import ANYWHERE, ScheduledTask, task_policy
+from jarvis_trio.models import ScheduledTask
+from jarvis_trio.policy import ANYWHERE, task_policy
 
 Condition = tuple[str, tuple[str, ...]]
 """A condition in SQL, and its values."""

@@ -27,8 +27,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import ANYWHERE, task_policy
 from jarvis_trio.notation.instants import parse_instant, utc_text
+from jarvis_trio.policy import ANYWHERE, task_policy
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 

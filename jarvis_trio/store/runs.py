@@ -33,9 +33,10 @@ from enum import Enum, auto
 from typing import Any
 
 from jarvis_trio.errors import ConflictError, ScheduleError
-from jarvis_trio.models import Claim, Outcome, Run, RunStatus, ScheduledTask, Trigger, task_policy
+from jarvis_trio.models import Claim, Outcome, Run, RunStatus, ScheduledTask, Trigger
 from jarvis_trio.notation.instants import local_text, parse_instant, parse_stamp, utc_text
 from jarvis_trio.notation.jsontext import json_value
+from jarvis_trio.policy import task_policy
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
 from jarvis_trio.store.places import place_of

@@ -37,8 +37,9 @@ from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.runner import run_inline
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import Handler, HandlerContext, Policy, Run, ScheduledTask, ScheduleType
+from jarvis_trio.models import Handler, HandlerContext, Run, ScheduledTask, ScheduleType
 from jarvis_trio.notation.instants import as_utc, local_text, parse_duration, parse_instant, parse_zone
+from jarvis_trio.policy import Policy
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing.machine import CrashingStore, JumpingClock, SimulatedClock, SimulatedStore, World

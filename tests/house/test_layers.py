@@ -34,6 +34,7 @@ MODULES = {name.removesuffix(".__init__"): path for name, path in FILES.items()}
 PURE = (
     "errors",
     "models",
+    "policy",
     *("moving." + name for name in ("crontab", "entry", "plist")),
     *(name for name in MODULES if name.startswith(("schedules.", "notation."))),
 )

@@ -12,7 +12,8 @@ import pytest
 
 from jarvis_trio.insight.answers import Verdict
 from jarvis_trio.insight.explain import Explanation, explain
-from jarvis_trio.models import HandlerContext, Outcome, Policy, RunStatus, ScheduledTask
+from jarvis_trio.models import HandlerContext, Outcome, RunStatus, ScheduledTask
+from jarvis_trio.policy import Policy
 from jarvis_trio.testing import Simulation
 
 CLOCK_NOTE = "That day the clock goes from 02:00 to 03:00 in America/Denver."

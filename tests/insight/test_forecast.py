@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from jarvis_trio.insight.forecast import Upcoming, forecast
-from jarvis_trio.models import Policy, RunStatus, ScheduledTask
+from jarvis_trio.models import RunStatus, ScheduledTask
 from jarvis_trio.notation.instants import parse_instant, parse_zone
+from jarvis_trio.policy import Policy
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing import Simulation
 from tests.support.core_fakes import FakeClock

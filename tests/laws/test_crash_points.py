@@ -22,7 +22,8 @@ import pytest
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.errors import HandlerError
-from jarvis_trio.models import HandlerContext, Policy, Run, RunStatus, ScheduledTask
+from jarvis_trio.models import HandlerContext, Run, RunStatus, ScheduledTask
+from jarvis_trio.policy import Policy
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing import Simulation
 from jarvis_trio.testing.machine import SimulatedCrash

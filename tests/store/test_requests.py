@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_trio.models import ANYWHERE, require_id
+from jarvis_trio.models import require_id
+from jarvis_trio.policy import ANYWHERE
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.places import Here
 from jarvis_trio.store.requests import KEPT, RequestKind

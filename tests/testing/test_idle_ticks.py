@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from jarvis_trio.models import HandlerContext, Policy, ScheduledTask
+from jarvis_trio.models import HandlerContext, ScheduledTask
+from jarvis_trio.policy import Policy
 from jarvis_trio.testing import Simulation
 from jarvis_trio.testing.machine import JumpingClock
 

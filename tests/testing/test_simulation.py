@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from jarvis_trio.errors import ScheduleError, UnknownTaskError
-from jarvis_trio.models import HandlerContext, Policy, RunStatus, ScheduledTask, Trigger, require_id
+from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, Trigger, require_id
+from jarvis_trio.policy import Policy
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.testing import Simulation
 from tests.support.core_fakes import told

@@ -17,9 +17,10 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.foreground.telling import note
-from jarvis_trio.models import HELD_REASON, Run, ScheduledTask, ScheduleType, task_policy
+from jarvis_trio.models import HELD_REASON, Run, ScheduledTask, ScheduleType
 from jarvis_trio.notation.instants import parse_instant
 from jarvis_trio.notation.text import moment_words, relative, short_duration
+from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.schedule import stored_next_run
 
 _SCREEN = 200
