@@ -48,6 +48,13 @@ class RequestError(JarvisError):
     """
 
 
+class OptionError(ScheduleError):
+    """A value that a request gives for one of its fields is not allowed.
+
+    The field's name stands in backquotes, as that of a RequestError does.
+    """
+
+
 class UnknownTaskError(TaskError, LookupError):
     """No task has that name or number."""
 

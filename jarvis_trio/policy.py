@@ -57,7 +57,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         for option in POLICY_OPTIONS:
-            option.kind.check(option.key, getattr(self, option.key))
+            option.kind.check(f"policy: {option.key}", getattr(self, option.key))
 
     @classmethod
     def from_json(cls, text: str | None) -> Self:
@@ -89,9 +89,10 @@ class PolicyKind(NamedTuple):
     """How the values of a policy option are written.
 
     `metavar` names one in a help text; `read` makes the stored value of what a person
-    typed, or raises ScheduleError; `words` is its inverse; `check` is called with the key
-    and the value of a row, and raises ScheduleError; `choices` are all values there are;
-    `takes_none` says that `none` is such a value, and does not take back what was said.
+    typed, or raises ScheduleError; `words` is its inverse; `check` is called with what to call
+    the value in a message and the value as a row holds it, and raises ScheduleError; `choices` are
+    all values there are; `takes_none` says that `none` is such a value, and does not take back what
+    was said.
     """
 
     metavar: str
@@ -118,6 +119,8 @@ class PolicyOption(NamedTuple):
 def _read_seconds(text: str) -> float:
     """A duration in seconds: a whole number if it is one, since people read the row."""
     seconds = parse_duration(text).total_seconds()
+    if seconds > NO_LIMIT_SECONDS:
+        raise ScheduleError(f"duration longer than ten years: {text!r}", fix="use a shorter one")
     return int(seconds) if seconds.is_integer() else seconds
 
 
@@ -125,7 +128,7 @@ def _check_seconds(name: str, value: object) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= NO_LIMIT_SECONDS:
-        raise ScheduleError(f"policy: {name} must be a number of seconds greater than 0, at most ten years: {value!r}")
+        raise ScheduleError(f"{name} must be a number of seconds greater than 0, at most ten years: {value!r}")
 
 
 def _seconds_words(seconds: float) -> str:
@@ -150,7 +153,7 @@ def _read_count(text: str) -> int:
 
 def _check_count(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1000:
-        raise ScheduleError(f"policy: {name} must be a whole number from 0 to 1000, not {value!r}")
+        raise ScheduleError(f"{name} must be a whole number from 0 to 1000, not {value!r}")
 
 
 def _read_zone(text: str) -> str:
@@ -173,21 +176,21 @@ def _check_on_interrupt(_: str, value: object) -> None:
 
 def _check_channel(name: str, value: object) -> None:
     if value is not None and (not isinstance(value, str) or not value):
-        raise ScheduleError(f"policy: {name} must be the name of a channel, not {value!r}")
+        raise ScheduleError(f"{name} must be the name of a channel, not {value!r}")
 
 
 def _read_config(text: str) -> dict[str, Any]:
-    return json_object(text, "alert_config", ScheduleError)
+    return json_object(text, "the text", ScheduleError)
 
 
 def _check_config(name: str, value: object) -> None:
     if value is not None and not isinstance(value, Mapping):
-        raise ScheduleError(f"policy: {name} must be a JSON object, not {value!r}")
+        raise ScheduleError(f"{name} must be a JSON object, not {value!r}")
 
 
 def _check_machine(key: str, value: Any) -> None:
     if value is not None and not (isinstance(value, str) and re.fullmatch(r"[\w.-]{1,63}", value)):
-        raise ScheduleError(f"policy: {key} must be the name of a machine, or any: {value!r:.80}")
+        raise ScheduleError(f"{key} must be the name of a machine, or any: {value!r:.80}")
 
 
 def _on_interrupt(value: object) -> OnInterrupt:

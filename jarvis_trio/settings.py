@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from jarvis_trio.errors import SettingError
-from jarvis_trio.notation.text import nearest
+from jarvis_trio.notation.text import nearest_or_all
 
 FILE_VARIABLE = "JARVIS_SETTINGS"
 """Names the settings file, if it is not in its usual place."""
@@ -334,8 +334,8 @@ def _parse(path: Path, content: bytes) -> Mapping[str, object]:
     known = [setting.variable for setting in TABLE.values()]
     for variable, value in values.items():
         if variable not in known:
-            hint = nearest(variable, known) or f"the names are {', '.join(known)}"
-            raise SettingError(f"{path} has an unknown setting {variable!r:.100}", fix=hint.rstrip("; "))
+            fix = nearest_or_all(variable, known, "the names are")
+            raise SettingError(f"{path} has an unknown setting {variable!r:.100}", fix=fix)
         values[variable] = _plain(path, variable, value)
     return values
 

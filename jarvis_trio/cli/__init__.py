@@ -20,7 +20,7 @@ import click
 from jarvis_trio import __version__
 from jarvis_trio.cli.group import LazyCommand, LazyGroup
 from jarvis_trio.clock import Clock
-from jarvis_trio.errors import JarvisError, RequestError
+from jarvis_trio.errors import JarvisError, OptionError, RequestError
 from jarvis_trio.foreground import COMPLETION, DEFAULT
 from jarvis_trio.foreground.telling import PROGRAM, WrongUsageError, code_of
 from jarvis_trio.notation.text import NOT_UTF8
@@ -144,6 +144,8 @@ def _obey(words: Sequence[str], session: Session) -> int:
         if abort.__cause__ is not None:  # it came at no question, so click has ended the line already
             raise JarvisError("interrupted") from None
         raise KeyboardInterrupt from None
+    except OptionError as error:
+        raise JarvisError(_in_options(str(error))) from None
     except RequestError as error:
         raise WrongUsageError(_in_options(str(error))) from None
     return code if isinstance(code, int) else 0

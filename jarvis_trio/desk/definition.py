@@ -11,13 +11,13 @@ from typing import Any
 from jarvis_trio.desk.requests import DEFAULT, NONE, TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
-from jarvis_trio.errors import CronError, RequestError, ScheduleError, TaskError
+from jarvis_trio.errors import CronError, OptionError, RequestError, ScheduleError, TaskError
 from jarvis_trio.models import ScheduledTask, ScheduleType
 from jarvis_trio.notation.instants import parse_duration
 from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.notation.moments import read_moment
 from jarvis_trio.notation.text import nearest
-from jarvis_trio.policy import POLICY_OPTIONS, Policy, PolicyKind, task_policy
+from jarvis_trio.policy import POLICY_OPTIONS, Policy, PolicyKind, PolicyOption, task_policy
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.interval import interval_config
 from jarvis_trio.schedules.schedule import task_schedule, task_zone
@@ -150,7 +150,7 @@ def _mark_of_agent(request: TaskRequest, task: ScheduledTask, columns: Mapping[s
 def _policy(given: Mapping[str, str], before: str | None) -> str | None:
     """The policy's text with the given values in it; keys of others stay."""
     values = {
-        option.key: None if _takes_back(given[option.name], option.kind) else option.kind.read(given[option.name])
+        option.key: None if _takes_back(given[option.name], option.kind) else _read(option, given[option.name])
         for option in POLICY_OPTIONS
         if option.name in given
     }
@@ -160,6 +160,19 @@ def _policy(given: Mapping[str, str], before: str | None) -> str | None:
     text = json.dumps(merged) if merged else None
     Policy.from_json(text)
     return text
+
+
+def _read(option: PolicyOption, text: str) -> Any:
+    """The value that the text means. Raises OptionError, which names the option."""
+    try:
+        value = option.kind.read(text)
+    except ScheduleError as error:
+        raise OptionError(f"`{option.name}`: {error.says}", fix=error.fix) from None
+    try:
+        option.kind.check(f"`{option.name}`", value)
+    except ScheduleError as error:
+        raise OptionError(error.says, fix=error.fix) from None
+    return value
 
 
 def _takes_back(text: str, kind: PolicyKind) -> bool:

@@ -24,7 +24,7 @@ from jarvis_trio.errors import ScheduleError, TaskError
 from jarvis_trio.models import ScheduledTask
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.jsontext import json_object
-from jarvis_trio.notation.text import nearest
+from jarvis_trio.notation.text import nearest_or_all
 from jarvis_trio.policy import POLICY_OPTIONS, Policy, task_policy
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.schedule import task_schedule
@@ -92,7 +92,7 @@ def task_of(entry: object, number: int, session: Session) -> ScheduledTask:
         raise TaskError(f"task {number} of the file is not a table of keys and values")
     form = COLUMNS if "schedule_type" in entry or "handler_type" in entry else _WORDS
     if unknown := sorted(map(str, set(entry) - form)):
-        fix = f"{nearest(unknown[0], sorted(form))}there are {', '.join(sorted(form))}"
+        fix = nearest_or_all(unknown[0], sorted(form), "the keys are")
         raise TaskError(f"task {number} of the file has the unknown key {unknown[0]!r}", fix=fix)
 
     task = _of_columns(entry, number) if form is COLUMNS else _of_words(entry, number, session)

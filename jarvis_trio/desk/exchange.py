@@ -20,7 +20,7 @@ from jarvis_trio.errors import JarvisError, ScheduleError, TaskError
 from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
 from jarvis_trio.notation.instants import local_text
 from jarvis_trio.notation.jsontext import json_object, json_value
-from jarvis_trio.notation.text import nearest
+from jarvis_trio.notation.text import nearest_or_all
 from jarvis_trio.policy import Policy
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store.tasks import CONFIGURATIONS
@@ -159,7 +159,7 @@ def _refuse_unknown_policy(wanted: Iterable[ScheduledTask], present: Iterable[Sc
     foreign = set().union(*(_policy_keys(task) for task in present))
     for task in wanted:
         if unknown := sorted(_policy_keys(task) - foreign.union(known)):
-            fix = f"{nearest(unknown[0], known)}there are {', '.join(known)}"
+            fix = nearest_or_all(unknown[0], known, "the keys are")
             says = f"nothing was imported; task {task.name!r}: unknown key {unknown[0]!r} of a policy"
             raise TaskError(says, fix=fix)
 

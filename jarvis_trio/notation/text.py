@@ -206,8 +206,26 @@ def nearest(name: str, names: Sequence[str]) -> str:
     The shortest name that begins with what was written is nearest: difflib takes a beginning for
     far from a long name.
     """
+    found = _nearest(name, names)
+    return f"did you mean {found!r}? " if found else ""
+
+
+def nearest_or_all(name: str, names: Sequence[str], all_words: str) -> str:
+    """What to do about a name that is not one of `names`: take the nearest, or else one of all.
+
+    For long lists, in which nobody finds the one that was meant.
+
+    Args:
+        name: what was written.
+        names: all there are.
+        all_words: what the list of all is called, as in `the types are`.
+    """
+    found = _nearest(name, names)
+    return f"did you mean {found!r}?" if found else f"{all_words} {', '.join(names)}"
+
+
+def _nearest(name: str, names: Sequence[str]) -> str | None:
     import difflib  # noqa: PLC0415  # 3 ms, which only a mistake need pay
 
     begun = [each for each in names if len(name) >= 3 and each.startswith(name)]
-    found = sorted(begun, key=len) or difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {found[0]!r}? " if found else ""
+    return next(iter(sorted(begun, key=len) or difflib.get_close_matches(name, names, n=1)), None)

@@ -18,6 +18,7 @@ from jarvis_trio.notation.text import (
     last_line,
     moment_words,
     nearest,
+    nearest_or_all,
     printable,
     relative,
     short_duration,
@@ -109,6 +110,11 @@ def test_a_verb_follows_the_part_or_a_whole_of_one() -> None:
 def test_the_nearest_name_is_suggested_where_one_is_near() -> None:
     assert nearest("bakup", ["mail", "backup"]) == "did you mean 'backup'? "
     assert nearest("weather", ["mail", "backup"]) == ""
+
+
+def test_the_nearest_name_is_told_alone_and_all_of_them_if_none_is_near() -> None:
+    assert nearest_or_all("bakup", ["mail", "backup"], "the names are") == "did you mean 'backup'?"
+    assert nearest_or_all("weather", ["mail", "backup"], "the names are") == "the names are mail, backup"
 
 
 def test_a_name_that_begins_with_what_was_written_is_nearest() -> None:
