@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from jarvis_trio.insight.timeline import BY_WEIGHT, GONE_WRONG, Bar, Lane, Timeline
 from jarvis_trio.models import UNRUN, RunStatus
-from jarvis_trio.notation.text import counted, duration_words, moment_words, printable, shortened
+from jarvis_trio.notation.text import counted, duration_words, fitting, moment_words, printable
 
 _TITLE = "Runs of the scheduled tasks"
 _WIDTH = 960
@@ -103,7 +103,7 @@ class _Picture:
         if striped:
             _add(self._root, "rect", kind="stripe", y=top, width=_WIDTH, height=_LANE)
         label = _add(self._root, "text", x=_MARGIN, y=top + _LANE / 2 + 4)
-        label.text = shortened(_drawable(lane.task), _LONGEST_NAME)
+        label.text = fitting(_drawable(lane.task), _LONGEST_NAME)
         _add(label, "title", lane.task)
 
     def _axis(self) -> None:

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from jarvis_trio.insight.timeline import BY_WEIGHT, GONE_WRONG, Lane, Timeline
 from jarvis_trio.models import RunStatus
-from jarvis_trio.notation.text import counted, printable, shortened
+from jarvis_trio.notation.text import cells, counted, fitting, printable
 
 Segment = tuple[str, str]
 """A piece of a line, and its rich style."""
@@ -44,12 +44,13 @@ _GREATEST_WIDTH = 240
 def chart_lines(timeline: Timeline, width: int) -> Iterator[list[Segment]]:
     """The lines of the chart, each at most `width` columns (at least 40), in segments."""
     width = min(max(width, _LEAST_WIDTH), _GREATEST_WIDTH)
-    names = min(max((len(printable(lane.task)) for lane in timeline.lanes), default=0), _LONGEST_NAME, width // 4)
+    names = min(max((cells(printable(lane.task)) for lane in timeline.lanes), default=0), _LONGEST_NAME, width // 4)
     counts = _COUNT_WIDTH if width >= _WIDE else 0
     grid = _Grid(timeline, width - names - 2 - counts)
     yield [(" " * (names + 2), ""), (grid.axis(), "dim")]
     for lane in timeline.lanes:
-        name = shortened(printable(lane.task), names).ljust(names + 2)
+        name = fitting(printable(lane.task), names)
+        name += " " * (names + 2 - cells(name))
         yield [(name, "bold"), *grid.segments(lane), *_count(lane, counts)]
     yield []
     yield from _legend(timeline, width)

@@ -110,6 +110,29 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def cells(text: str) -> int:
+    """How many columns of a terminal a printable text takes: two for a CJK character or an emoji."""
+    return len(text) if text.isascii() else sum(map(_cells_of, text))
+
+
+def fitting(text: str, width: int) -> str:
+    """The text; one that takes more than `width` columns ends there, or before, in an ellipsis."""
+    if cells(text) <= width:
+        return text
+    while cells(text) > width - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+def _cells_of(character: str) -> int:
+    """Its columns by Unicode's East Asian Width; none if it is drawn onto the one before it."""
+    import unicodedata  # noqa: PLC0415  # a shared library, which ASCII needs not
+
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _UNITS = (
     ("year", timedelta(days=365)),

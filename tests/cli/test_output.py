@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC
 
 import pytest
 
+from jarvis_trio.cli.commands.output import print_lines
 from jarvis_trio.cli.output import print_json, print_live, say, say_text
 from jarvis_trio.desk.words import definition_words, result_summary, run_summary
 from jarvis_trio.models import Run, RunStatus
@@ -83,6 +85,32 @@ def test_a_run_is_shown_in_whole_characters_without_escapes(
     assert print_live([b"\x1b[3", b"1m", euro[:2], euro[2:], b"\xff\r\n"])
     assert not print_live([])
     assert capfdbinary.readouterr().out.decode() == "€\ufffd\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "written"),
+    [
+        ([b"Password", b": ", b"ok\n"], ["Password", ": ", "ok", "\n"]),
+        ([b"10%", b"\r100%", b"\rok", b"\n"], ["10%", "\r   \r100%", "\r    \rok", "\n"]),
+        ([b"one\ntwo", b" and\nthree\n"], ["one\ntwo", " and\nthree\n"]),
+        ([b"a\x1b[3", b"1mb"], ["a", "b", "\n"]),
+        (["€".encode()[:2], "€".encode()[2:]], ["", "€", "\n"]),
+        ([b"x" * 50, b"\r" + b"y" * 50], ["x" * 50, "\n" + "y" * 50, "\n"]),
+    ],
+)
+def test_a_line_is_shown_before_it_ends(
+    capsys: pytest.CaptureFixture[str], pieces: list[bytes], written: list[str]
+) -> None:
+    seen = []
+
+    def coming() -> Iterator[bytes]:
+        for piece in pieces:
+            yield piece
+            seen.append(capsys.readouterr().out)
+
+    print_lines(coming(), 40)
+    assert "".join(seen) + capsys.readouterr().out == "".join(written)
+    assert seen[0] == written[0]
 
 
 @pytest.mark.parametrize(

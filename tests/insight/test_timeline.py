@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from rich.cells import cell_len
 
 from jarvis_trio.insight.timeline import Timeline, timeline
 from jarvis_trio.insight.timeline_text import chart_lines
@@ -114,6 +115,15 @@ def test_no_line_is_wider_than_the_terminal(store: MemoryStore, width: int) -> N
             ran(store, task, NOW - hour * HOUR, HOUR / 3, list(RunStatus)[1:][hour % 6])
     lines = list(chart_lines(timeline(store, DAY, NOW), width))
     assert max(sum(len(text) for text, _ in segments) for segments in lines) <= width
+
+
+def test_lanes_begin_in_one_column_whatever_characters_the_names_have(store: MemoryStore) -> None:
+    for name in ("backup", "日本語の仕事", "日本語の仕事" * 9, "cafe\u0301", "🎉 party"):
+        add(store, name)
+    lines = ["".join(text for text, _ in segments) for segments in chart_lines(timeline(store, DAY, NOW), 80)]
+    columns = {cell_len(line[: line.index("│")]) for line in lines[1:6]}
+    assert len(columns) == 1
+    assert max(map(cell_len, lines)) <= 80
 
 
 def test_durations_are_to_scale(store: MemoryStore) -> None:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from jarvis_trio.notation.text import (
     as_shown,
+    cells,
     counted,
     counted_of,
     duration_words,
+    fitting,
     joined,
     last_line,
     moment_words,
@@ -128,6 +130,12 @@ def test_one_letter_or_two_suggest_no_name() -> None:
 
 def test_a_long_text_is_cut_with_an_ellipsis() -> None:
     assert [shortened("backup", 6), shortened("backups", 6)] == ["backup", "backu…"]
+
+
+def test_columns_of_a_terminal_are_counted_and_kept_to() -> None:
+    assert [cells("backup"), cells("日本"), cells("cafe\u0301"), cells("🎉")] == [6, 4, 4, 2]
+    assert [fitting("backup", 6), fitting("backups", 6), fitting("日本語", 6)] == ["backup", "backu…", "日本語"]
+    assert [fitting("日本語", 5), fitting("日本語", 4)] == ["日本…", "日…"]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.foreground.telling import note
 from jarvis_trio.insight.forecast import Upcoming
 from jarvis_trio.notation.instants import as_utc
-from jarvis_trio.notation.text import counted, date_words, moment_words, printable, shortened, time_words
+from jarvis_trio.notation.text import counted, date_words, fitting, moment_words, printable, time_words
 from jarvis_trio.schedules.clock_changes import clock_changes
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _lines(slots: list[Upcoming], zone: tzinfo, *, named: bool) -> Iterator[tupl
             remark = f"and {more} more until {until}"
         elif slot.at.astimezone(slot.zone).utcoffset() != slot.at.astimezone(zone).utcoffset():
             remark = f"{time_words(slot.at, slot.zone)} in {slot.zone}"
-        yield _local_time(slot.at, zone, named), shortened(printable(slot.task), _LONGEST_NAME), remark
+        yield _local_time(slot.at, zone, named), fitting(printable(slot.task), _LONGEST_NAME), remark
 
 
 def _local_time(instant: datetime, zone: tzinfo, named: bool) -> str:

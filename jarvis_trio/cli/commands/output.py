@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import codecs
+import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import click
 
-from jarvis_trio.cli.output import json_option, print_json, say
+from jarvis_trio.cli.output import json_option, print_json
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.desk import looks
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.models import Run, RunStatus
-from jarvis_trio.notation.text import as_shown, printable
+from jarvis_trio.notation.text import as_shown, cells, printable
 
 _LOOK_SECONDS = 0.2
 
@@ -63,14 +64,37 @@ def _print(pieces: Iterator[bytes]) -> None:
             click.echo(piece, nl=False)
         return
 
+    print_lines(pieces, shutil.get_terminal_size().columns)
+
+
+def print_lines(pieces: Iterable[bytes], width: int) -> None:
+    """Print text for a terminal of that many columns, as it comes: also a line that has no end yet.
+
+    What is added to such a line is added on the screen. If it becomes another one, as a progress
+    bar does, it is written over, or again below if it fills more than a line of the terminal.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    rest = ""
+    rest = shown = ""
     for piece in pieces:
         *lines, rest = (rest + decoder.decode(piece)).split("\n")
         for line in lines:
-            say(_safe(line))
-    if rest:
-        say(_safe(rest))
+            _write_on(shown, _safe(line), width)
+            click.echo()
+            shown = ""
+        shown = _write_on(shown, _safe(rest), width)
+    if shown:
+        click.echo()
+
+
+def _write_on(shown: str, line: str, width: int) -> str:
+    """Make the line `shown` on the screen read `line`; returns that."""
+    if line.startswith(shown):
+        click.echo(line[len(shown) :], nl=False)
+    elif max(cells(shown), cells(line)) < width:
+        click.echo(f"\r{' ' * cells(shown)}\r{line}", nl=False)
+    else:
+        click.echo(f"\n{line}", nl=False)
+    return line
 
 
 def _safe(line: str) -> str:
