@@ -168,7 +168,7 @@ def outcome_words(run: Run) -> str:
         case RunStatus.ERROR:
             return f"it failed{attempt}{reason}"
         case RunStatus.TIMEOUT:
-            return f"it ran into its time limit{attempt}{reason}"
+            return f"it timed out{attempt}{reason}"
         case RunStatus.RUNNING:
             return f"it is running{attempt}"
     return f"it was {run.status}{attempt}{reason}"

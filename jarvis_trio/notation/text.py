@@ -111,7 +111,7 @@ def shortened(text: str, width: int) -> str:
 
 
 def cells(text: str) -> int:
-    """How many columns of a terminal a printable text takes: two for a CJK character or an emoji."""
+    """How many columns of a terminal a printable text takes: two for a CJK character, say."""
     return len(text) if text.isascii() else sum(map(_cells_of, text))
 
 

@@ -332,7 +332,7 @@ def test_a_run_that_took_too_long_says_so(world: Simulation) -> None:
     world.store.runs.finish_run(claim, Outcome(RunStatus.TIMEOUT, reason="ended at its time limit of 5m"), slot)
     world.clock.shift(timedelta(hours=3))
     assert ask(world, "long", "2026-03-06T01:00").answer == (
-        "long ran at Fri 2026-03-06 01:00 MST; it ran into its time limit: ended at its time limit of 5m."
+        "long ran at Fri 2026-03-06 01:00 MST; it timed out: ended at its time limit of 5m."
     )
 
 
