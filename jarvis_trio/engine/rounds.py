@@ -142,7 +142,7 @@ class Rounds:
             posted = self._notices.posted
             if not runs and not step.more:
                 break
-            ended = self._await_one(runs, shortly=step.more and runs.free > 0) if runs else []
+            ended = self._await_one(runs, shortly=step.more) if runs else []
         return results
 
     def _record_and_claim(self, ended: Sequence[Ended], places: int, when: When) -> Decision:
