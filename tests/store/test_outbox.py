@@ -54,6 +54,14 @@ def test_letters_are_taken_in_the_order_in_which_they_are_due(store: MemoryStore
     assert names(store) == ["3", "2", "1"]
 
 
+def test_after_the_clock_was_set_back_a_letter_waits_no_longer(store: MemoryStore) -> None:
+    for minutes in (20, 3, -1):
+        store.outbox.post(LETTER._replace(channel=f"{minutes}"), START + minutes * MINUTE)
+    store.outbox.keep_waiting(START, 5 * MINUTE)
+    waits = {first.channel: (first.due_at - START) / MINUTE for first in store.outbox.first_letters()}
+    assert waits == {"20": 15, "3": 0, "-1": -1}
+
+
 @pytest.mark.law(2)
 def test_a_letter_that_was_taken_waits_until_its_sender_must_have_died(store: MemoryStore) -> None:
     post(store, "job")

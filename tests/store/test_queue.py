@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jarvis_trio.models import Outcome, RunStatus, ScheduledTask, TroubleKind, require_id
+from jarvis_trio.notation.instants import from_microseconds
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import FirstLetter, Letter
 from jarvis_trio.store.queue import Backlog
@@ -151,6 +152,24 @@ def test_what_is_due_tells_all_that_was_queued_with_it(store: MemoryStore) -> No
     assert due is not None
     assert (due.attempt, due.scheduled_for, due.due_at) == (2, START, START + 2 * MINUTE)
     assert (due.collapsed, due.origin) == (0, None)
+
+
+def test_a_slot_stands_for_no_other_unless_it_is_said(store: MemoryStore) -> None:
+    add(store, "job", START)
+    due = store.queue.head(START)
+    assert due is not None
+    assert (due.collapsed, due.origin) == (0, None)
+
+
+@pytest.mark.law(3)
+def test_after_the_clock_was_set_back_a_retry_waits_no_longer_and_a_slot_keeps_its_time(store: MemoryStore) -> None:
+    task = add(store, "job", START + 20 * MINUTE)
+    for attempt, minutes in ((2, 20), (3, 5), (4, 3), (5, 0), (6, -1)):
+        store.queue.enqueue_retry(task, START, attempt, START + minutes * MINUTE)
+    store.queue.keep_retries_waiting(START, 5 * MINUTE)
+    rows = store.read("SELECT attempt, due_at FROM task_queue")
+    waits = {row["attempt"]: (from_microseconds(row["due_at"]) - START) / MINUTE for row in rows}
+    assert waits == {1: 20, 2: 15, 3: 0, 4: 0, 5: 0, 6: -1}
 
 
 @pytest.mark.law(3)

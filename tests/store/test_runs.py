@@ -49,6 +49,12 @@ def test_a_claim_is_a_running_row(store: MemoryStore, task: ScheduledTask) -> No
     assert (stored.status, stored.finished_at, stored.trigger) == (RunStatus.RUNNING, None, Trigger.SCHEDULE)
 
 
+def test_the_numbers_of_the_runs_are_those_of_every_row(store: MemoryStore, task: ScheduledTask) -> None:
+    assert store.runs.run_numbers() == set()
+    ended, alive = run(store, task, START), claim(store, task, START + HOUR).run_id
+    assert store.runs.run_numbers() == {ended, alive}
+
+
 @pytest.mark.law(2)
 def test_an_attempt_at_a_slot_is_claimed_once(store: MemoryStore, task: ScheduledTask) -> None:
     store.runs.finish_run(claim(store, task), DONE, START)
