@@ -2,7 +2,8 @@
 
 A name of a task comes from the database, where any program may write. bash inserts what
 completes a word as it is, so a name such as `x$(rm -r ~)` would run as soon as its line does.
-zsh and fish quote by themselves.
+zsh and fish quote by themselves; but click's script for fish cuts a word at its first comma, and
+then another task's name may stand there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from click.shell_completion import BashComplete, CompletionItem, add_completion_class
+from click.shell_completion import BashComplete, CompletionItem, FishComplete, add_completion_class
 
 _BASH = """\
 %(complete_func)s() {
@@ -41,6 +42,13 @@ class QuotingBash(BashComplete):
         return f"{item.type},{quoted}"
 
 
+class WholeFish(FishComplete):
+    """fish, with words that hold commas."""
+
+    source_template: ClassVar[str] = FishComplete.source_template.replace("string split ", "string split -m1 ")
+
+
 def register() -> None:
     """Have click use these shells."""
     add_completion_class(QuotingBash)
+    add_completion_class(WholeFish)
