@@ -19,6 +19,7 @@ from jarvis_trio.desk.adoption import refuse_surprises
 from jarvis_trio.errors import LaunchdError, StoreError, SystemdError
 from jarvis_trio.foreground.application import Application, WrappedEngine
 from jarvis_trio.foreground.session import CommandSession
+from jarvis_trio.foreground.telling import note
 from jarvis_trio.service.launchd.launchctl import Launchctl
 from jarvis_trio.service.launchd.operations import status as status_of_agent
 from jarvis_trio.service.launchd.plist import Agent, installed_arguments
@@ -26,7 +27,7 @@ from jarvis_trio.service.programs import run_program
 from jarvis_trio.service.state import State
 from jarvis_trio.service.steps import Step, perform
 from jarvis_trio.service.systemd.operations import status as status_of_unit
-from jarvis_trio.service.systemd.systemctl import Systemctl
+from jarvis_trio.service.systemd.systemctl import DrySystemctl, Systemctl
 from jarvis_trio.service.systemd.unit import UNIT, Unit, arguments_of
 from jarvis_trio.service.waiting import Patience
 
@@ -129,7 +130,7 @@ def state(session: CommandSession) -> State:
 
 
 def _unit_as_installed(session: CommandSession) -> Unit:
-    file = config_home() / "systemd/user" / UNIT
+    file = unit_file()
     arguments = arguments_of(file.read_text(errors="replace")) if file.is_file() else None
     return Unit(config_home=config_home(), **as_installed(session, arguments or ()))
 
@@ -144,7 +145,12 @@ def bare_unit(session: CommandSession) -> Unit:
 
 def has_unit() -> bool:
     """Whether there is a systemd unit of our name."""
-    return (config_home() / "systemd/user" / UNIT).is_file()
+    return unit_file().is_file()
+
+
+def unit_file() -> Path:
+    """Where the systemd unit of our name is, if there is one."""
+    return config_home() / "systemd/user" / UNIT
 
 
 def config_home() -> Path:
@@ -152,11 +158,15 @@ def config_home() -> Path:
     return named if named.is_absolute() else Path.home() / ".config"
 
 
-def find_systemctl() -> Systemctl:
+def find_systemctl(*, dry_run: bool = False) -> Systemctl:
+    """systemd's own program. Raises SystemdError if it is not on PATH."""
     program = shutil.which("systemctl")
     if program is None:
         raise SystemdError(_NO_MANAGER, fix=_RUN_IT)
-    return Systemctl(program, os.getuid(), run_program, Patience(time.sleep, time.monotonic, say_short))
+    patience = Patience(time.sleep, time.monotonic, say_short)
+    if dry_run:
+        return DrySystemctl(program, os.getuid(), run_program, patience, unit_file(), note)
+    return Systemctl(program, os.getuid(), run_program, patience)
 
 
 def carry_out(steps: list[Step], dry_run: bool) -> bool:

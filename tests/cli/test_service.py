@@ -73,6 +73,25 @@ def test_a_dry_run_shows_every_step_and_does_none(linux: Linux) -> None:
     assert {call[0] for call in linux.state["calls"]} == {"show"}
 
 
+@pytest.mark.parametrize("what", ["install", "uninstall", "rollback", "restart", "stop"])
+def test_a_dry_run_needs_no_systemd_that_answers(linux: Linux, what: str) -> None:
+    linux.unit.parent.mkdir(parents=True)
+    linux.unit.write_text(linux.cli.ok("service", "render"))
+    linux.put(manager=False)
+    said = linux.cli("service", what, "--dry-run")
+    assert (said.code, said.err.count("\n")) == (0, 1), said
+    assert said.err.startswith("note: nothing could be done now: systemctl --user does not answer: ")
+    assert f"  systemctl --user stop {UNIT}\n" in said.out
+    assert "does not answer" in linux.cli.fails("service", what)
+
+
+def test_a_dry_run_without_a_systemd_or_a_unit_shows_how_it_would_be_installed(linux: Linux) -> None:
+    linux.put(manager=False)
+    said = linux.cli("service", "install", "--dry-run")
+    assert (said.code, "enable" in said.out, "stop" in said.out) == (0, True, False)
+    assert linux.cli("service", "restart", "--dry-run").code == 1
+
+
 @pytest.mark.slow
 @pytest.mark.thorough
 def test_install_status_stop_restart_and_uninstall_as_a_person_types_them(linux: Linux) -> None:

@@ -114,7 +114,7 @@ def install_command(session: CommandSession, /, application: Application | None,
     if on_mac():
         mac.install(session, application, dry_run=dry_run, anyway=anyway)
         return
-    unit, systemctl = _unit_to_be(session, application), find_systemctl()
+    unit, systemctl = _unit_to_be(session, application), find_systemctl(dry_run=dry_run)
     check(unit, systemctl)
     check_tasks(session, application, anyway=anyway)
     if carry_out(install_steps(unit, systemctl), dry_run):
@@ -142,7 +142,7 @@ def uninstall_command(session: CommandSession, with_files: bool, yes: bool, dry_
     if with_files and not (yes or dry_run or sys.stdin.isatty()):
         raise click.UsageError("nobody is there to be asked; give --yes to remove them")
     plan = plan_purge(session.settings, Path.home()) if with_files else None
-    carry_out(_steps(session, "uninstall"), dry_run)
+    carry_out(_steps(session, "uninstall", dry_run=dry_run), dry_run)
     if plan is not None:
         _show_purge(plan)
         if not dry_run and (yes or click.confirm("Remove them? The history and your tasks go with them")):
@@ -162,7 +162,7 @@ def rollback_command(session: CommandSession, dry_run: bool) -> None:
     if on_mac():
         mac.rollback(session, dry_run=dry_run)
     else:
-        carry_out(rollback_steps(bare_unit(session), find_systemctl()), dry_run)
+        carry_out(rollback_steps(bare_unit(session), find_systemctl(dry_run=dry_run)), dry_run)
 
 
 @service.command("restart")
@@ -181,7 +181,7 @@ def restart_command(session: CommandSession, if_running: bool, dry_run: bool) ->
     if if_running and not _runs(session):
         click.echo(_NOTHING_TO_RESTART + _by_hand(session))
         return
-    carry_out(_steps(session, "restart"), dry_run)
+    carry_out(_steps(session, "restart", dry_run=dry_run), dry_run)
 
 
 @service.command("stop")
@@ -196,7 +196,7 @@ def stop_command(session: CommandSession, dry_run: bool) -> None:
     Example:
       jarvis-trio service stop
     """
-    carry_out(_steps(session, "stop"), dry_run)
+    carry_out(_steps(session, "stop", dry_run=dry_run), dry_run)
 
 
 @service.command("status")
@@ -230,14 +230,14 @@ _STEPS: dict[str, tuple[Callable[[Agent, Launchctl], list[Step]], Callable[[Unit
 """What to do to the agent on a Mac, and to the unit on Linux."""
 
 
-def _steps(session: CommandSession, what: str) -> list[Step]:
+def _steps(session: CommandSession, what: str, *, dry_run: bool) -> list[Step]:
     """The steps of `what` on this machine."""
     to_agent, to_unit = _STEPS[what]
     if on_mac():
         return to_agent(bare_agent(session), find_launchctl())
     if what == "uninstall" and not has_unit():
         return []  # there may be no service manager to ask, as in a container
-    return to_unit(bare_unit(session), find_systemctl())
+    return to_unit(bare_unit(session), find_systemctl(dry_run=dry_run))
 
 
 def _runs(session: CommandSession) -> bool:

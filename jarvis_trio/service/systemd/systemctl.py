@@ -8,8 +8,10 @@ an API, unlike the text of `status`. Sources: systemctl(1), org.freedesktop.syst
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from jarvis_trio.errors import SystemdError
 from jarvis_trio.notation.text import printable
@@ -143,6 +145,32 @@ class Systemctl:
     def _require(self, done: subprocess.CompletedProcess[str]) -> None:
         if done.returncode != 0:
             raise SystemdError(f"systemctl {' '.join(done.args[1:])} ended with {done.returncode}: {_said(done)}")
+
+
+@dataclass(frozen=True)
+class DrySystemctl(Systemctl):
+    """The same for a dry run: it changes nothing, so no systemd need answer.
+
+    If none does, `tell` is told so once, and the unit counts as one that runs if its `file` is
+    there.
+    """
+
+    file: Path
+    tell: Callable[[str], object]
+
+    def show(self) -> Held:
+        """The unit's properties, or what its file lets one expect."""
+        try:
+            return super().show()
+        except SystemdError as error:
+            return self._expected(str(error))
+
+    @lru_cache(maxsize=1)  # noqa: B019  # one dry run a process
+    def _expected(self, why: str) -> Held:
+        self.tell(f"nothing could be done now: {why}")
+        there = self.file.is_file()
+        active, sub = ("active", "running") if there else ("inactive", "dead")
+        return Held(loaded=there, active=active, sub=sub, pid=None, enabled=there, last_exit=None)
 
 
 def _properties(text: str) -> Mapping[str, str]:
