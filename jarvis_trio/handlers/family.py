@@ -18,9 +18,11 @@ How a process tries to get away, and what finds it:
        the session was found once, or a living parent of the family leads to it.
     4. It forks and exits over and over, so that a list of PIDs is out of date at once. Each
        look goes only through what is new, and only two empty looks in a row end the hunt.
-    5. It does 2, 3 and 4 all before the first look: nobody can find it. Control groups could,
-       but an ordinary user has none to give away. A subreaper for each command could too, but
-       it costs each command one more process.
+    5. It does 2, 3 and 4 all before the first look, or it becomes root, so that nobody else may
+       read its environment: it still has the command's stamp (`process.stamp`). On a Mac there
+       is none, and nobody can find it. Control groups could, but an ordinary user has none to
+       give away. A subreaper for each command could too, but it costs each command one more
+       process.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ import psutil
 
 from jarvis_trio.handlers.patience import Patience
 from jarvis_trio.process.offspring import MARKER
+from jarvis_trio.process.stamp import Stamp
 
 _POLL_SECONDS = 0.05
 
@@ -61,12 +64,14 @@ class Family:
 
     Args:
         marker: how the value of `MARKER` begins in their environment; nothing if they have none.
+        stamp: covers the stamps of those whose environment says nothing or cannot be read.
     """
 
-    def __init__(self, marker: str) -> None:
+    def __init__(self, marker: str, stamp: Stamp | None = None) -> None:
         self.ended: set[psutil.Process] = set()
         """Those that had to be told to end."""
         self._marker = marker
+        self._stamp = stamp
         self._leader: int | None = None
         self._ancestor: int | None = None
         self._oldest = 0.0
@@ -104,7 +109,7 @@ class Family:
         for number, grace in ((signal.SIGTERM, patience.term), (signal.SIGKILL, patience.kill)):
             if self._signal_until_gone(number, time.monotonic() + grace.total_seconds(), pause):
                 return ()
-        return tuple(sorted(self._living(), key=lambda process: process.pid))
+        return tuple(sorted(self.living(), key=lambda process: process.pid))
 
     def _signal_until_gone(self, number: int, deadline: float, pause: Callable[[float], object]) -> bool:
         told: set[psutil.Process] = set()
@@ -113,7 +118,7 @@ class Family:
             if (now := time.monotonic()) >= deadline:
                 return False
 
-            living = self._living()
+            living = self.living()
             fresh = [process for process in living if process not in told]
             for process in fresh:
                 _send(process, number)
@@ -127,7 +132,7 @@ class Family:
                 pause(_POLL_SECONDS)
         return True
 
-    def _living(self) -> list[psutil.Process]:
+    def living(self) -> list[psutil.Process]:
         """The members that are alive, parents first.
 
         A shell goes on to its next command when a child ends, so the shell is signalled first. All
@@ -189,7 +194,22 @@ class Family:
         return True
 
     def _is_marked(self, process: psutil.Process) -> bool:
-        return bool(self._marker) and process.environ().get(MARKER, "").startswith(self._marker)
+        if not self._marker:
+            return False
+        try:
+            if found := process.environ().get(MARKER, ""):
+                return found.startswith(self._marker)
+        except psutil.AccessDenied:
+            if not self._is_stamped(process):
+                raise
+            return True
+        return self._is_stamped(process)
+
+    def _is_stamped(self, process: psutil.Process) -> bool:
+        if self._stamp is None:
+            return False
+        found = Stamp.at(process.pid)
+        return found is not None and self._stamp.covers(found)
 
     def _reap(self, process: psutil.Process) -> None:
         """Reap an orphan that the kernel handed to us.

@@ -28,6 +28,7 @@ from jarvis_trio.notation.text import printable
 from jarvis_trio.process.children import Child
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.process.offspring import MARKER
+from jarvis_trio.process.stamp import Stamp, stamped
 
 _KEPT_BYTES = 6 * 1024
 """Kept of the beginning, and of the end, of each output for the history."""
@@ -124,13 +125,15 @@ def run_command(
 
     Raises HandlerError if it cannot be started.
     """
-    marker = f"{current_owner()}/{mark}/{os.urandom(8).hex()}"
-    family = Family(marker)
+    owner = current_owner()
+    marker, stamp = f"{owner}/{mark}/{os.urandom(8).hex()}", _stamp_of_run(owner, mark)
+    family = Family(marker, stamp)
     excerpts = (_Excerpt(), _Excerpt())
     deadline = time.monotonic() + timeout.total_seconds()
 
     with Streams([_both(excerpt.add, output) for excerpt in excerpts]) as streams:
-        process = _start(arguments, {**environment, MARKER: marker}, folder, streams, umask)
+        with stamped(stamp):
+            process = _start(arguments, {**environment, MARKER: marker}, folder, streams, umask)
         family.begin(process.pid)
         command = Child(process)
         in_time = stopped = False
@@ -165,7 +168,7 @@ def end_orphans(owner: str, patience: Patience = PATIENCE) -> Hunted:
 
     `owner` is what `current_owner` said in that process.
     """
-    family = Family(f"{owner}/")
+    family = Family(f"{owner}/", Stamp.of(owner))
     survivors = family.end(time.sleep, patience)
     return Hunted(len(family.ended), survivors)
 
@@ -176,7 +179,10 @@ def mark_of(process: psutil.Process, owner: str) -> str | None:
         whole = process.environ().get(MARKER, "")
         if whole.startswith(f"{owner}/"):
             return whole.removeprefix(f"{owner}/").partition("/")[0]
-    return None
+    stamp = Stamp.at(process.pid)
+    if stamp is None or not stamp.run or not Stamp.of(owner).covers(stamp):
+        return None
+    return str(stamp.run)
 
 
 def end_run(owner: str, mark: str, patience: Patience = PATIENCE) -> int:
@@ -184,7 +190,7 @@ def end_run(owner: str, mark: str, patience: Patience = PATIENCE) -> int:
 
     Returns how many processes were ended.
     """
-    family = Family(f"{owner}/{mark}/")
+    family = Family(f"{owner}/{mark}/", _stamp_of_run(owner, mark))
     family.end(time.sleep, patience)
     return len(family.ended)
 
@@ -201,17 +207,15 @@ def end_descendants() -> int:
 
 
 def processes_of(owner: str, mark: str) -> list[int]:
-    """The PIDs of what runs with that mark for that owner, in order.
+    """The PIDs of what runs with that mark for that owner, in order."""
+    family = Family(f"{owner}/{mark}/", _stamp_of_run(owner, mark))
+    return [process.pid for process in family.living()]
 
-    A process that cleared its environment is not among them.
-    """
-    beginning = f"{owner}/{mark}/"
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if process.environ().get(MARKER, "").startswith(beginning):
-                found.append(process.pid)
-    return found
+
+def _stamp_of_run(owner: str, mark: str) -> Stamp | None:
+    """The stamp of one run; None if its mark is not a number, since the owner's covers too much."""
+    stamp = Stamp.of(owner, mark)
+    return stamp if stamp.run else None
 
 
 def _both(first: Callable[[bytes], object], second: Callable[[bytes], object]) -> Callable[[bytes], None]:

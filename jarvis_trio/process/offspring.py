@@ -6,11 +6,12 @@ likes, and they would run on beside the next attempt.
 Guarantees:
 
 - A process that was forked here (`os.fork`, `multiprocessing`) ends as soon as this one has ended.
-- A program that was started here, or by such a fork, has a marker. A process that finds
-  this one dead ends it by that, before its task runs again (`handlers.processes.end_orphans`).
+- A program that was started here, or by such a fork, has a marker and, on Linux, a stamp. A process
+  that finds this one dead ends it by that, before its task runs again
+  (`handlers.processes.end_orphans`).
 
 This code assumes that a handler forks by Python's own means: a library in C that forks by itself
-calls no hook. And a child that cleans its environment and starts a program is not found.
+calls no hook. On Linux, what it forked is ended as such a program is.
 
 The races:
 
@@ -35,6 +36,7 @@ import time
 from contextlib import suppress
 
 from jarvis_trio.process.identity import Processes, current_owner
+from jarvis_trio.process.stamp import bind_stamp
 
 MARKER = "JARVIS_RUN"
 """The environment variable that marks the processes of a run."""
@@ -63,6 +65,7 @@ def bind_offspring() -> None:
         _reading, _writing = os.pipe()
         _number = os.fstat(_reading).st_ino
         os.register_at_fork(after_in_child=_watch)
+        bind_stamp(_owner)
     os.environ.setdefault(MARKER, f"{_owner}/handlers")
 
 

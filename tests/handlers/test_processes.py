@@ -21,6 +21,7 @@ from jarvis_trio.handlers.patience import Patience
 from jarvis_trio.handlers.processes import Completed, end_orphans, mark_of, processes_of, run_command
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.process.offspring import MARKER
+from jarvis_trio.process.stamp import Stamp, stamped
 from tests.support.core_fakes import PATIENCE, finish, in_thread, wait_until
 from tests.support.processes import lives
 
@@ -217,6 +218,54 @@ def test_the_processes_of_a_run_are_found_by_its_mark() -> None:
     looker.join()
     assert len(pids) == 2
     assert processes_of(current_owner(), mark) == []
+
+
+HIDING = """
+file=$1; shift
+setsid env -i /bin/sh -c 'sleep 60 > /dev/null 2>&1 & echo $! > "$0"' "$file" &
+wait
+exec "$@"
+"""
+"""Leaves a process with a dead parent, a session of its own and no environment; then starts its arguments."""
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no stamp of a run")
+
+
+@linux
+@pytest.mark.law(2)
+def test_law_2_what_hides_before_anybody_looks_is_ended_with_its_run(tmp_path: Path) -> None:
+    done = shell(HIDING, str(tmp_path / "left"), "true", mark="31")
+    assert (done.exit_code, done.ended, done.survivors) == (0, 1, ())
+    assert not lives(written_pid(tmp_path / "left"))
+
+
+@linux
+@pytest.mark.law(4)
+def test_law_4_what_another_run_hides_is_left_alone(tmp_path: Path) -> None:
+    cancelled = threading.Event()
+    other = in_thread(lambda: shell(HIDING, str(tmp_path / "left"), "sleep", "60", mark="32", cancelled=cancelled))
+    left = written_pid(tmp_path / "left")
+    assert shell("true", mark="33").ended == 0
+    assert lives(left)
+    assert left in processes_of(current_owner(), "32")
+
+    cancelled.set()
+    finish(other)
+    assert not lives(left)
+
+
+@linux
+@pytest.mark.law(2)
+def test_law_2_what_a_killed_process_hid_is_ended_by_its_stamp(tmp_path: Path) -> None:
+    owner = f"{os.urandom(4).hex()}:1@boot"
+    with stamped(Stamp.of(owner, "12")):
+        parent = subprocess.Popen(["/bin/sh", "-c", HIDING, "-", str(tmp_path / "left"), "true"], env={})
+    left = written_pid(tmp_path / "left")
+    parent.wait()
+    assert mark_of(psutil.Process(left), owner) == "12"
+    assert mark_of(psutil.Process(left), "18:9@boot") is None
+    assert end_orphans(owner).ended == 1
+    assert not lives(left)
 
 
 @pytest.mark.law(2)
