@@ -452,6 +452,8 @@ class Claims:
             if run.id not in self._unended:
                 self._unended.add(run.id)
                 _logger.error("Run %d of task %r cannot be ended: %s", run.id, run.task_name, error)
+                if (task := self._store.runs.task_of_run(run.id)) is not None:
+                    self._notices.refused(task, error.says, now)
             return False
         return True
 

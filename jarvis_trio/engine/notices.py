@@ -7,6 +7,7 @@ none is lost. `deliveries` sends it from there. A failed delivery never fails a 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from jarvis_trio.clock import Clock
 from jarvis_trio.delivery.message import STARTED, wants_start
 from jarvis_trio.engine.deliveries import AlertChannel, Deliveries, Send
 from jarvis_trio.engine.flapping import Told
-from jarvis_trio.errors import ScheduleError
+from jarvis_trio.errors import ScheduleError, StoreError
 from jarvis_trio.models import Claim, Outcome, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.notation.instants import duration_text, local_text
 from jarvis_trio.notation.text import moment_words
@@ -24,6 +25,8 @@ from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import Letter
 from jarvis_trio.store.places import place_of
 from jarvis_trio.store.troubles import Trouble
+
+_logger = logging.getLogger(__name__)
 
 _WELL_AGAIN = (TroubleKind.FAILING, TroubleKind.MISSED, TroubleKind.STALE, TroubleKind.REFUSED, TroubleKind.NO_HANDLER)
 
@@ -82,6 +85,22 @@ class Notices:
         """Note what is wrong with a task; told once, until it is over."""
         if self._store.troubles.begin_trouble(require_id(task), kind, reason, at):
             self._alert(task, kind, reason, at)
+
+    def refused(self, task: ScheduledTask, reason: str, at: datetime) -> None:
+        """Note that the database refuses rows of a task, if it takes that.
+
+        Call it outside of a transaction. Never raises StoreError.
+        """
+        try:
+            with self._store.transaction():
+                self.trouble(task, TroubleKind.REFUSED, reason, at)
+        except StoreError as error:
+            _logger.error("Nobody can be told that task %r is refused: %s", task.name, error)
+
+    def taken_again(self, task: ScheduledTask) -> None:
+        """Note that the database takes the rows of a task again; as `refused`."""
+        with suppress(StoreError), self._store.transaction():
+            self._store.troubles.end_troubles(require_id(task), [TroubleKind.REFUSED])
 
     def scheduled_again(self, task: ScheduledTask, at: datetime) -> None:
         """Note that a task that was set aside can be scheduled again."""

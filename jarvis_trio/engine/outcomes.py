@@ -61,6 +61,11 @@ class Outcomes:
             if not again:
                 name, why = ended.claim.task.name, error_text(error) or type(error).__name__
                 _logger.error("The outcome of task %r is kept, as it cannot be written now: %s", name, why)
+                if isinstance(error, ConflictError):
+                    self._notices.refused(ended.claim.task, error.says, ended.at)
+        else:
+            if again:
+                self._notices.taken_again(ended.claim.task)
 
     def _write_alone(self, ended: Ended) -> None:
         try:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.notices import Notices
-from jarvis_trio.errors import ConflictError, StoreError
+from jarvis_trio.errors import ConflictError
 from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
 from jarvis_trio.store import MemoryStore
 
@@ -101,11 +101,7 @@ class Refusals:
         while self._untold:
             with self._guard:
                 refusal = self._untold.pop()
-            try:
-                with self._store.transaction():
-                    self._notices.trouble(refusal.task, TroubleKind.REFUSED, refusal.reason, now)
-            except StoreError as error:
-                _logger.error("Nobody can be told that task %r is refused: %s", refusal.task.name, error)
+            self._notices.refused(refusal.task, refusal.reason, now)
 
 
 def unless_refused(work: Callable[[], object]) -> None:

@@ -142,6 +142,27 @@ def test_law_4_a_dead_run_that_cannot_be_ended_stops_nobody(
     foreign_trigger(other, TABLES["its end"], "SELECT RAISE(ABORT, 'not this one')")
     make_engine().evaluate_due_tasks()
     assert notes.names == ["good"]
+    assert [(trouble.task_id, trouble.kind) for trouble in store.troubles.list_troubles()] == [(1, TroubleKind.REFUSED)]
+
+
+@pytest.mark.law(3)
+@pytest.mark.law(4)
+@pytest.mark.parametrize("handler", ["note", "fail"])
+def test_law_3_a_task_whose_outcome_is_refused_is_in_trouble_until_it_is_written(
+    store: MemoryStore, make_engine: MakeEngine, other: sqlite3.Connection, clock: FakeClock, notes: Notes, handler: str
+) -> None:
+    store.store_scheduled_task(a_task("bad", handler=handler))
+    engine = make_engine({"note": notes, "fail": fail})
+    engine.evaluate_due_tasks()
+    foreign_trigger(other, TABLES["its end"], "SELECT RAISE(ABORT, 'not this one')")
+    clock.advance(minutes=5)
+    engine.evaluate_due_tasks()
+    [trouble] = store.troubles.list_troubles()
+    assert (trouble.kind, "not this one" in trouble.reason) == (TroubleKind.REFUSED, True)
+
+    other.execute("DROP TRIGGER theirs")
+    engine.evaluate_due_tasks()
+    assert TroubleKind.REFUSED not in {trouble.kind for trouble in store.troubles.list_troubles()}
 
 
 @pytest.mark.law(4)
