@@ -390,50 +390,36 @@ def test_law_4_a_task_whose_rows_are_refused_takes_the_claims_of_no_other_with_i
 
 
 @pytest.mark.law(3)
-def test_law_3_if_the_database_fails_in_a_tick_its_runs_are_awaited_and_their_outcomes_kept(
-    with_due: MakeDue, gate: Gate, store: MemoryStore
+@pytest.mark.parametrize("lasts", [False, True], ids=["once", "in the whole tick"])
+@pytest.mark.parametrize("error", [StoreError("the disk is full", fix="make room"), MemoryError("no room")], ids=repr)
+def test_law_3_whatever_fails_as_ends_are_written_all_runs_are_awaited_and_recorded_or_kept(
+    with_due: MakeDue, gate: Gate, store: MemoryStore, error: Exception, *, lasts: bool
 ) -> None:
     engine = with_due("long", "a", at_once=2, long=gate)
-    results: list[Results] = []
+    failed, raised = threading.Event(), list[BaseException]()
 
     def fail(sql: str, _: object) -> None:
         if sql.startswith("UPDATE task_runs"):
-            raise StoreError("the disk is full", fix="make room")
-
-    with gate.holding(lambda: results.append(engine.evaluate_due_tasks())):
-        wait_until(lambda: executed(store) == {"a"})
-        store.connection.trace = fail
-        gate.opened.set()
-    store.connection.trace = None
-    assert statuses(store)["long"] is RunStatus.RUNNING
-
-    engine.evaluate_due_tasks()
-    assert executed(store) == {"a", "long"}
-
-
-@pytest.mark.law(3)
-def test_law_3_whatever_is_raised_in_a_claim_the_runs_of_the_tick_are_recorded_first(
-    with_due: MakeDue, gate: Gate, store: MemoryStore
-) -> None:
-    engine = with_due("long", "a", at_once=2, long=gate)
-    raised: list[BaseException] = []
-
-    def fail(sql: str, _: object) -> None:
-        if sql.startswith("UPDATE task_runs"):
-            store.connection.trace = None
-            raise MemoryError("no room")
+            store.connection.trace = fail if lasts else None
+            failed.set()
+            raise error
 
     def ticking() -> None:
         try:
             engine.evaluate_due_tasks()
-        except MemoryError as error:
-            raised.append(error)
+        except MemoryError as met:  # which is no reason to go on, as a database that fails is
+            raised.append(met)
 
     store.connection.trace = fail
     with gate.holding(ticking):
-        wait_until(lambda: executed(store) == {"a"})
+        assert failed.wait(PATIENCE)
         gate.opened.set()
-    assert ([type(error) for error in raised], executed(store)) == ([MemoryError], {"a", "long"})
+    store.connection.trace = None
+    assert raised == ([error] if isinstance(error, MemoryError) else [])
+    assert executed(store) == (set() if lasts else {"a", "long"})
+
+    engine.evaluate_due_tasks()
+    assert executed(store) == {"a", "long"}
 
 
 @pytest.mark.law(3)
