@@ -76,6 +76,8 @@ class RunTable:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.added = 0
+        """How many rows this process has added, at the most: what is rolled back counts too."""
 
     def claim_run(
         self,
@@ -104,6 +106,7 @@ class RunTable:
         if number is None:
             self._require_run(task, slot, attempt)
             return None
+        self.added += 1
         return Claim(number, task, slot, attempt, started_at, trigger)
 
     def record_unrun(
@@ -119,6 +122,7 @@ class RunTable:
         )
         if not answer.count:
             self._require_run(task, slot, 1)
+        self.added += answer.count
         return answer.count > 0
 
     def _require_run(self, task: ScheduledTask, slot: datetime, attempt: int) -> None:

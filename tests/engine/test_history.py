@@ -117,3 +117,17 @@ def test_a_clock_that_was_set_deletes_by_number_alone_until_it_is_steady(store: 
     assert sorted(store.runs.run_numbers()) == numbers[1:]
     kept.prune(START, STEADY)
     assert sorted(store.runs.run_numbers()) == numbers[3:]
+
+
+@pytest.mark.law(4)
+def test_law_4_a_task_that_runs_all_the_time_does_not_fill_the_disk_in_a_day(store: MemoryStore) -> None:
+    task = store.store_scheduled_task(a_task())
+    kept, most = History(store, Limits(history_runs=5, pruned_at_once=2), None), 0
+    kept.prune(START, STEADY)
+    for number in range(100):
+        at = START + number * timedelta(milliseconds=10)
+        store.runs.record_unrun(task, at, RunStatus.SKIPPED, "it still runs", at=at)
+        if kept.is_wanted(at):
+            kept.prune(at, STEADY)
+        most = max(most, len(store.runs.run_numbers()))
+    assert most < 2 * 5
