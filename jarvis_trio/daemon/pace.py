@@ -17,8 +17,11 @@ either way, since a wall clock can be set.
 The two spins, both of an engine that says "due now" and then does nothing about it:
 
 1. It names an instant that the last fruitless tick had already reached (its database is
-   locked, say). The next tick waits for the interval.
-2. It names ever newer instants. The pauses between the ticks double.
+   locked, say). The next tick waits for the interval. That a tick was fruitless says nothing of
+   work that another one has left which ended beside it.
+2. It names ever newer instants. The pauses between the ticks double. An engine that tells what is
+   due is believed more: another daemon may be faster at each of them, and the next one may be for
+   this daemon alone. So there they end at `LONGEST_PAUSE`.
 """
 
 from __future__ import annotations
@@ -34,7 +37,11 @@ QUESTION_AFTER = 1.0
 FIRST_PAUSE = 0.002
 """Seconds between the second and the third tick in a row that found nothing to do."""
 
-_SOON = timedelta(seconds=1)
+LONGEST_PAUSE = 1.0
+"""Seconds that such a pause lasts at the most if the engine tells what is due."""
+
+_SOON = timedelta(seconds=0.1)
+"""How near an instant is that looks like a spin; the next slot of a task is seldom that near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,7 @@ class Pace:
         self._due_at: datetime | None = None
         self._told_at: datetime | None = None
         self._fruitless_since: datetime | None = None
+        self._overtaken = 0
         self._fruitless_ticks = 0
         self._pause_until = -math.inf
 
@@ -104,10 +112,16 @@ class Pace:
         self._question_open = False
         self._due_at = due_at  # beside what was told meanwhile, which may be newer
 
+        if fruitful:
+            self._fruitless_since = None
+            self._overtaken = max(self._running, default=number)  # what these saw was before this one's last write
+        elif number > self._overtaken:
+            self._fruitless_since = start.instant
+
         is_soon = due_at is not None and due_at - now.instant <= _SOON
-        self._fruitless_since = None if fruitful else start.instant
         self._fruitless_ticks = self._fruitless_ticks + 1 if is_soon and not fruitful else 0
-        self._pause_until = now.seconds + _pause_seconds(self._fruitless_ticks)
+        longest = math.inf if self.asks else LONGEST_PAUSE
+        self._pause_until = now.seconds + min(_pause_seconds(self._fruitless_ticks), longest)
 
     def woken(self) -> None:
         """Somebody wants a tick as soon as there is a place for one."""

@@ -158,6 +158,7 @@ class Claims:
         self._unended: set[int] = set()
         self._survivors: dict[str, Sequence[Survivor]] = {}
         self._recovering = threading.Lock()
+        self._recovers_since = 0.0
         self._doubts: list[_Doubt] = []
 
     @property
@@ -396,7 +397,7 @@ class Claims:
 
         The runs of claims that were doubted are ended too: they have never begun.
         """
-        if not self._recovering.acquire(timeout=self._limits.recovery_patience.total_seconds()):
+        if not self._may_recover():
             return
         try:
             others = self._store.runs.live_runs_of_others(self._peers.owner)
@@ -413,6 +414,19 @@ class Claims:
                     self._doubts.append(doubt._replace(look_at=now + self._limits.refused_pause))
         finally:
             self._recovering.release()
+
+    def _may_recover(self) -> bool:
+        """Whether this thread is the one that recovers; wait for one that has just begun to.
+
+        The patience counts from the beginning of that recovery. A hunt that takes seconds would
+        make each tick late by as much, and not only the first one.
+        """
+        steady = self._store.clock.monotonic
+        patience = self._recovers_since + self._limits.recovery_patience.total_seconds() - steady()
+        if not self._recovering.acquire(timeout=max(patience, 0.0)):
+            return False
+        self._recovers_since = steady()
+        return True
 
     def _give_up(self, claim: Claim, now: datetime) -> bool:
         """End the run of a doubted claim, if it is there. Returns False if that is refused.

@@ -15,8 +15,8 @@ class Limits(NamedTuple):
         pruned_at_once: rows of it that one tick deletes, so that no tick is held up by that.
         decided_at_once: slots decided in one transaction. Between two transactions other
             processes get the write lock.
-        recovery_patience: how long a tick waits while another tick cleans up after a dead
-            process. Then it runs what it can.
+        recovery_patience: how long ticks wait while another tick cleans up after a dead
+            process, from its beginning on. Then they run what they can.
         steady_clock: how long the wall clock must not have been set before history is deleted
             by its age. A process that does not live that long deletes by number only.
         moment: how long the end of a run waits for those that began with it, to be recorded in

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from jarvis_trio.daemon.pace import FIRST_PAUSE, QUESTION_AFTER, Moment, Pace
+from jarvis_trio.daemon.pace import FIRST_PAUSE, LONGEST_PAUSE, QUESTION_AFTER, Moment, Pace
 from tests.support.core_fakes import START
 
 
@@ -115,14 +115,36 @@ def test_work_that_a_tick_saw_and_could_not_do_waits_for_the_interval() -> None:
     assert pace.seconds_to_wait(at(67)) == 0
 
 
-def test_ever_newer_work_that_nobody_does_gets_growing_pauses() -> None:
-    pace, now, pauses = Pace(60, 1), 0.0, []
+@pytest.mark.parametrize(("asks", "longest"), [(True, 60), (False, LONGEST_PAUSE)])
+def test_ever_newer_work_that_nobody_does_gets_growing_pauses(*, asks: bool, longest: float) -> None:
+    pace, now, pauses = Pace(60, 1, asks=asks), 0.0, []
     for _ in range(20):
         run_tick(pace, now, now, due=now + 1e-6)
         pauses.append(pace.seconds_to_wait(at(now)))
         now += pauses[-1]
     assert pauses[:5] == pytest.approx([1e-6, FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE, 8 * FIRST_PAUSE])
-    assert pauses[-1] == pytest.approx(60)
+    assert pauses[-1] == pytest.approx(longest)
+
+
+@pytest.mark.law(3)
+def test_law_3_work_of_ones_own_is_on_time_although_another_daemon_takes_all_other_slots() -> None:
+    pace = Pace(60, 4, asks=False)
+    for second in range(100):
+        run_tick(pace, second, second + 0.01, due=second + 1)
+    assert pace.seconds_to_wait(at(99.01)) == pytest.approx(0.99)
+
+
+@pytest.mark.law(3)
+def test_law_3_a_fruitless_tick_does_not_hide_what_another_one_has_left_meanwhile() -> None:
+    """Both end in one turn of the loop; the fruitless one had looked before the other one wrote."""
+    pace = Pace(60, 4, asks=False)
+    fruitful = pace.started(at(1))
+    fruitless = pace.started(at(2))
+    pace.ended(fruitful, at(3), fruitful=True, due_at=instant(1.5))
+    pace.ended(fruitless, at(3), fruitful=False, due_at=instant(1.5))
+    assert pace.seconds_to_wait(at(3)) == 0
+    run_tick(pace, 3, 4, due=1.5)
+    assert pace.seconds_to_wait(at(4)) == 60
 
 
 def test_one_fruitful_tick_ends_the_pauses() -> None:

@@ -610,6 +610,24 @@ def test_law_4_a_tick_does_not_wait_long_for_another_one_that_ends_what_a_dead_p
     assert history(store) == [(START + 5 * MINUTE, 1, "interrupted"), (START + 5 * MINUTE, 2, "executed")]
 
 
+@pytest.mark.law(4)
+def test_law_4_a_tick_does_not_wait_at_all_for_one_that_has_been_at_that_for_long(
+    store: MemoryStore, make_engine: MakeEngine, interrupted: Callable[..., None], clock: FakeClock
+) -> None:
+    gate, ran = Gate(), threading.Event()
+    interrupted()
+    store.store_scheduled_task(a_task("good", handler="good", at="2026-03-02T09:00", next_run_at="2026-03-02T09:00"))
+    patient = Limits(recovery_patience=timedelta(hours=1))
+    engine = make_engine(
+        {"good": lambda task, context: ran.set()}, end_orphans=lambda owner: gate(owner) or (), limits=patient
+    )
+    with gate.holding(engine.evaluate_due_tasks):
+        clock.advance(hours=1)
+        beside = in_thread(engine.evaluate_due_tasks)
+        assert ran.wait(PATIENCE)
+    finish(beside)
+
+
 @pytest.mark.law(3)
 def test_an_interrupted_slot_is_left_where_its_task_says_skip(
     store: MemoryStore, engine: SchedulerEngine, interrupted: Callable[..., None]
