@@ -20,12 +20,17 @@ The races that it is made for:
    its session after 20 s, or 30 s, which undoes the transaction.
 4. The server restarts under a daemon. Statements fail until a tick has connected again; what could
    not be written is kept by the engine, as with a full disk.
+5. Another program takes a table, a column or a trigger away. A server has no counter of that, as
+   SQLite has: a statement that misses something tells it, and of what no statement would miss (a
+   trigger, an index) a look each minute.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -68,9 +73,13 @@ _MOST_IDLE_MILLISECONDS = 30_000
 One that stands still does that; the cable of one that is cut off is known to be dead sooner.
 """
 
+_CHECKS_TABLES_EVERY_SECONDS = 60.0
+
+_MISSED = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
 _REFUSED = (psycopg.IntegrityError, errors.RaiseException)
 _IDLE = pq.TransactionStatus.IDLE
 _FAILED = pq.TransactionStatus.INERROR
+_logger = logging.getLogger(__name__)
 
 
 class Row:
@@ -138,6 +147,9 @@ class PostgresDatabase:
         self.place = _place_of(address)
         self.trace: Trace | None = None
         self._wrote = False
+        self._misses_something = False
+        self._checked_at = 0.0
+        self._could_not = ""
         self.clock = SharedClock()
         """What the server's clock says, carried on by this machine's steady one."""
         self._session = self._open()
@@ -194,6 +206,7 @@ class PostgresDatabase:
             says = f"the database {self.place} refuses a row: {_first_line(error)}"
             raise ConflictError(says, duplicate=duplicate) from error
         except psycopg.Error as error:
+            self._misses_something = self._misses_something or isinstance(error, _MISSED)
             raise self._explained(error) from error
 
     def marks(self) -> str:
@@ -203,7 +216,30 @@ class PostgresDatabase:
     def look_after(self) -> str:
         if self._session.closed or self._session.broken:
             self._session = self._open()
+        elif self._misses_something or time.monotonic() - self._checked_at > _CHECKS_TABLES_EVERY_SECONDS:
+            self._keep_tables()
         return self.marks()
+
+    def _keep_tables(self) -> None:
+        """Add what another program took away of the tables.
+
+        If that may not be done (they belong to another user), what needs it fails by itself, and
+        the rest goes on.
+        """
+        self._misses_something, self._checked_at = False, time.monotonic()
+        words = ladder.missing(self, ladder.look(self, self._steps), self._steps)
+        if not words or self._read_only:
+            return
+        try:
+            ladder.climb(self, self._steps)
+        except StoreError as error:
+            if self._session.closed:
+                raise
+            if self._could_not != str(error):
+                _logger.error("Missing in the tables of %s: %s. %s", self.place, ", ".join(words), error)
+            self._could_not = str(error)
+            return
+        _logger.warning("Another program changed the tables of %s; added again: %s", self.place, ", ".join(words))
 
     def find_damage(self) -> None:
         """The server looks after its own files."""
@@ -309,6 +345,7 @@ class PostgresDatabase:
             self._run("SET SESSION default_transaction_read_only = on")
         elif ladder.missing(self, found, self._steps):
             ladder.climb(self, self._steps)
+        self._misses_something, self._checked_at = False, time.monotonic()
         self._take_zone()
 
     def _take_zone(self) -> None:

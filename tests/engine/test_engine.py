@@ -852,7 +852,6 @@ def test_what_a_tick_has_dealt_with_is_returned_although_a_later_claim_fails(sto
 
 @pytest.mark.law(3)
 @pytest.mark.law(4)
-@pytest.mark.sqlite
 @pytest.mark.parametrize("table", ["task_runs", "task_queue", "outbox"])
 def test_a_look_at_the_queue_puts_right_what_another_program_took_away(
     engine: SchedulerEngine, due: Due, other: sqlite3.Connection, table: str

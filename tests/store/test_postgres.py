@@ -24,7 +24,8 @@ from jarvis_trio.errors import (
 )
 from jarvis_trio.models import RunStatus
 from jarvis_trio.settings import read_settings
-from jarvis_trio.store import MemoryStore, dialects
+from jarvis_trio.store import MemoryStore, dialects, ladder
+from jarvis_trio.store import postgres as postgres_module
 from jarvis_trio.store.opening import open_store
 from jarvis_trio.store.postgres import PostgresDatabase
 from jarvis_trio.store.schema import NUMBERED, STEPS, Step
@@ -352,3 +353,63 @@ def test_a_commit_without_an_answer_is_told_from_one_that_is_refused(store: Memo
         write()
     store.look_after()
     assert store.notes.note("key") is None
+
+
+@pytest.mark.law(3)
+@pytest.mark.law(4)
+@pytest.mark.parametrize(
+    ("change", "notices"),
+    [
+        ("DROP TABLE task_runs", "SELECT * FROM task_runs"),
+        ("DROP TABLE scheduled_tasks CASCADE", "SELECT * FROM scheduled_tasks"),
+        ("DROP TABLE jarvis_meta", "SELECT * FROM jarvis_meta"),
+        ("ALTER TABLE task_runs DROP COLUMN reason", "SELECT reason FROM task_runs"),
+        ("DROP TRIGGER jarvis_task_changed ON scheduled_tasks", None),
+        ("DROP INDEX task_queue_due", None),
+    ],
+)
+def test_what_another_program_takes_away_is_put_back(
+    store: MemoryStore,
+    address: str,
+    change: str,
+    notices: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At once if a statement misses it, and otherwise within a minute."""
+    with psycopg.connect(address, autocommit=True) as other:
+        other.execute(change.encode())
+    if notices is not None:
+        with pytest.raises(StoreError):
+            store.read(notices)
+    else:
+        store.look_after()
+        assert caplog.messages == []
+        monkeypatch.setattr(postgres_module, "_CHECKS_TABLES_EVERY_SECONDS", 0)
+    for _ in range(2):
+        store.look_after()
+    assert ladder.missing(store.connection, ladder.look(store.connection)) == []
+    assert [message for message in caplog.messages if "added again" in message] == caplog.messages
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.law(4)
+def test_what_may_not_be_put_back_is_told_once_and_the_rest_goes_on(
+    store: MemoryStore, postgres: PostgresServer, path: Path, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The tables belong to another user, as where an administrator made them."""
+    user = postgres.new_user()
+    with psycopg.connect(address, autocommit=True) as owner:
+        owner.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {user}".encode())
+        owner.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {user}".encode())
+        with MemoryStore(path, connection=PostgresDatabase(address.replace("jarvis@", f"{user}@"))) as theirs:
+            owner.execute(b"DROP TABLE outbox")
+            for _ in range(3):
+                with pytest.raises(StoreError):
+                    theirs.read("SELECT * FROM outbox")
+                theirs.look_after()
+            theirs.notes.remember("key", "value")
+    (told,) = caplog.messages
+    assert told.startswith("Missing in the tables of ")
+    assert "table outbox" in told
+    assert "permission denied" in told
