@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import click
 import pytest
@@ -306,7 +307,9 @@ def test_a_word_that_is_no_text_is_one_line(cli: Cli, words: list[str]) -> None:
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
 def test_an_output_that_cannot_be_written_is_one_line(program: Program) -> None:
     program("init")
+    Path(program.environment["JARVIS_DATA_DIR"], "jarvis-daemon.log").write_text("a line\n")
     commands = ["list", "list --json", "status", "show webhook_poll", "forecast --days 2", "timeline", "export"]
+    commands += ["logs", "logs --json"]
     said = "jarvis-trio: cannot write the output: No space left on device; make room, or print it elsewhere\n"
     with open("/dev/full", "w") as full:
         for command in [*commands, "--help", "completion zsh", "doctor", "explain webhook_poll", "history"]:

@@ -67,6 +67,8 @@ def logs(session: Session, /, follow: bool, task: str | None, lines: int, as_jso
     except FileNotFoundError:
         raise JarvisError(f"there is no log yet at {path}", fix="the daemon writes it: jarvis-trio run") from None
     except OSError as error:
+        if error.filename is None:  # what is printed cannot be written
+            raise
         raise JarvisError(f"cannot read the log {path}: {error.strerror}", fix="check its permissions") from None
 
 
