@@ -15,6 +15,7 @@ from jarvis_trio.handlers.endings import failure_reason, hold_task, timeout_reas
 from jarvis_trio.handlers.outputs import OutputFile, Outputs
 from jarvis_trio.handlers.patience import PATIENCE, Patience
 from jarvis_trio.handlers.secrets import CommandSecrets
+from jarvis_trio.handlers.starts import misread_first_line
 from jarvis_trio.models import HandlerContext, ScheduledTask
 from jarvis_trio.notation.instants import utc_text
 from jarvis_trio.process.umask import current_umask
@@ -100,7 +101,7 @@ class Custom:
             context.logger.warning("Task %r: %s", task.name, output.trouble)
         if not done.in_time:
             raise HandlerTimeoutError(timeout_reason(done, context.timeout))
-        return _result(done, output.trouble)
+        return _result(str(program), done, output.trouble)
 
     def _output(self, context: HandlerContext) -> OutputFile:
         if self._outputs is None or context.run_id is None:
@@ -132,10 +133,10 @@ def task_environment(task: ScheduledTask, context: HandlerContext) -> dict[str, 
     }
 
 
-def _result(done: Completed, output_trouble: str | None) -> dict[str, Any]:
+def _result(program: str, done: Completed, output_trouble: str | None) -> dict[str, Any]:
     result: dict[str, Any] = {"status": "ok" if done.exit_code == 0 else "error"}
     if done.exit_code != 0:
-        result["error"] = failure_reason(done)
+        result["error"] = str(misread_first_line(program, done.exit_code) or failure_reason(done))
     result |= {"exit_code": done.exit_code, "stdout": done.stdout, "stderr": done.stderr}
     if done.ended:
         result["left_behind"] = done.ended

@@ -6,7 +6,6 @@ Nothing of a command outlives it, as in a systemd service (systemd.kill(5),
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import subprocess
@@ -20,11 +19,10 @@ from typing import Self
 
 import psutil
 
-from jarvis_trio.errors import HandlerError
 from jarvis_trio.handlers.family import Family, is_alive
 from jarvis_trio.handlers.patience import PATIENCE, Patience
+from jarvis_trio.handlers.starts import start_error
 from jarvis_trio.handlers.streams import Streams
-from jarvis_trio.notation.text import printable
 from jarvis_trio.process.children import Child
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.process.offspring import MARKER
@@ -49,9 +47,6 @@ _SURVIVORS_SECONDS = 1.0
 """How often it is looked whether survivors are gone."""
 
 _SHORTEST_SECRET = 4
-
-_FIRST_LINE_BYTES = 256
-"""How much of a script's first line Linux reads (execve(2))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,41 +237,9 @@ def _start(
             umask=umask,
         )
     except (OSError, ValueError) as error:  # ValueError: a NUL, or a character that has no bytes
-        raise _start_error(arguments[0], folder, error) from None
+        raise start_error(arguments[0], folder, error) from None
     finally:
         streams.started()
-
-
-def _start_error(program: str, folder: str, error: Exception) -> HandlerError:
-    says = f"{printable(program)} cannot be started: {printable(str(error))}"
-    if isinstance(error, OSError) and error.errno == errno.ENOEXEC:
-        return HandlerError(says, fix="begin the script with a line such as #!/bin/sh")
-    if isinstance(error, FileNotFoundError) and not os.path.isdir(folder):
-        return HandlerError(f"the folder {printable(folder)} is not there", fix="make it, or give another one")
-    # execve(2) gives a missing interpreter and a missing script the same error.
-    if isinstance(error, FileNotFoundError) and (line := _interpreter_line(program)) is not None:
-        return _interpreter_error(program, line)
-    return HandlerError(says)
-
-
-def _interpreter_line(program: str) -> bytes | None:
-    """The first line of a script without its `#!`; None for what is not a script."""
-    try:
-        with open(program, "rb") as file:
-            line = file.read(_FIRST_LINE_BYTES).split(b"\n")[0]
-    except OSError:
-        return None
-    return line[2:].strip(b" \t") if line.startswith(b"#!") else None
-
-
-def _interpreter_error(program: str, line: bytes) -> HandlerError:
-    shown = printable(program)
-    if line.endswith(b"\r"):
-        says = f"{shown} ends its lines as Windows does, so that no interpreter is found by its first line"
-        return HandlerError(says, fix=f"turn its line ends into those of Unix: sed -i 's/\\r$//' {shown}")
-    interpreter = printable(line.split()[0].decode("utf-8", "replace")) if line.split() else "(none)"
-    says = f"{shown} cannot be started: its interpreter {interpreter} is not there"
-    return HandlerError(says, fix="install it, or name another one in the script's first line")
 
 
 def _wait(command: Child, streams: Streams, deadline: float, cancelled: Event) -> bool:

@@ -172,23 +172,6 @@ def test_what_outlives_its_hunt_is_named_with_its_mark() -> None:
         process.wait()
 
 
-def test_a_script_whose_interpreter_is_missing_names_it(tmp_path: Path) -> None:
-    script = tmp_path / "script"
-    script.write_text("#! /no/such/python2.7 -u\n")
-    script.chmod(0o755)
-    message = f"^{script} cannot be started: its interpreter /no/such/python2.7 is not there; install it"
-    with pytest.raises(HandlerError, match=message):
-        run(str(script))
-
-
-def test_a_script_with_line_ends_of_windows_says_so(tmp_path: Path) -> None:
-    script = tmp_path / "script"
-    script.write_bytes(b"#!/bin/sh\r\necho hello\r\n")
-    script.chmod(0o755)
-    with pytest.raises(HandlerError, match=r"ends its lines as Windows does.*sed -i 's/\\r\$//' "):
-        run(str(script))
-
-
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(HandlerError, match=f"the folder {tmp_path}/gone is not there; make it"):
         run("/bin/sh", "-c", "true", folder=f"{tmp_path}/gone")
