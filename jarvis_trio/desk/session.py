@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from jarvis_trio.delivery import Channels
     from jarvis_trio.engine import SchedulerEngine
     from jarvis_trio.engine.peers import Peers
-    from jarvis_trio.handlers.application.handlers import Runs
+    from jarvis_trio.handlers.application.handlers import ApplicationHandler
     from jarvis_trio.handlers.application.source import HandlerSource
     from jarvis_trio.handlers.approvals import Approvals
     from jarvis_trio.handlers.outputs import Outputs
@@ -164,11 +164,11 @@ class Session:
         return ours if self.application is None else self.application.beside(ours)
 
     @cached_property
-    def application(self) -> Runs | None:
+    def application(self) -> ApplicationHandler | None:
         """The handler that hands tasks to the application `source`; None without one."""
-        from jarvis_trio.engine.assembly import make_runs  # noqa: PLC0415  # as above
+        from jarvis_trio.handlers.making import make_application_handler  # noqa: PLC0415  # as above
 
-        return None if self.source is None else make_runs(self.settings, self.environment, self.source)
+        return None if self.source is None else make_application_handler(self.settings, self.environment, self.source)
 
     @cached_property
     def approvals(self) -> Approvals:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from jarvis_trio.delivery import read_config
 from jarvis_trio.engine.deliveries import AlertChannel
@@ -13,17 +12,14 @@ from jarvis_trio.engine.equipment import equip
 from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.errors import DeliveryError, SettingError
-from jarvis_trio.handlers.application.source import ENVIRONMENT_FILE, HandlerSource
-from jarvis_trio.handlers.making import make_channels
+from jarvis_trio.handlers.application.source import HandlerSource
+from jarvis_trio.handlers.making import make_application_handler, make_channels
 from jarvis_trio.process.machine import machine_identity
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
 
 LEAD = timedelta(milliseconds=20)
 """How long before its time a slot is claimed: a loaded machine takes 10 ms to commit a claim."""
-
-if TYPE_CHECKING:
-    from jarvis_trio.handlers.application.handlers import Runs
 
 
 def make_engine(
@@ -42,7 +38,7 @@ def make_engine(
     equipment = equip(store, settings, environment, _alert_channel(settings, environment))
     handlers = equipment.handlers
     if source is not None:
-        handlers = make_runs(settings, environment, source).beside(handlers)
+        handlers = make_application_handler(settings, environment, source).beside(handlers)
     return SchedulerEngine(
         store,
         handlers=handlers,
@@ -63,16 +59,6 @@ def make_peers(settings: Settings, store: MemoryStore) -> Peers:
     from jarvis_trio.engine.machines import shared_peers  # noqa: PLC0415  # psutil: 20 ms, which a file need not pay
 
     return shared_peers(store, machine_identity(settings.data_dir), local, guarded=True)
-
-
-def make_runs(settings: Settings, environment: Mapping[str, str], source: HandlerSource) -> Runs:
-    """The handler that hands tasks to an application, with its variables in the data folder."""
-    # Imported here: 5 ms, which few need.
-    from jarvis_trio.handlers.application.handlers import Runs  # noqa: PLC0415  # as above
-    from jarvis_trio.handlers.outputs import Outputs  # noqa: PLC0415  # as above
-
-    variables, outputs = settings.data_dir / ENVIRONMENT_FILE, Outputs(settings.outputs_dir)
-    return Runs(source, settings.memory_db_path, environment, variables, outputs)
 
 
 def _alert_channel(settings: Settings, environment: Mapping[str, str]) -> AlertChannel | None:

@@ -56,7 +56,7 @@ class WrappedEngine(NamedTuple):
         engine: a store of sqlite3's default kind works in no other thread. Raises JarvisError for
         whatever goes wrong in them.
         """
-        from jarvis_trio.handlers.application.one_thread import OneThread  # noqa: PLC0415  # only an engine of others needs it
+        from jarvis_trio.foreground.one_thread import OneThread  # noqa: PLC0415  # only an engine of others needs it
 
         thread = OneThread()
         store, engine = thread.call(functools.partial(self._build, database))

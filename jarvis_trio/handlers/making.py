@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from jarvis_trio.delivery import Channels
 from jarvis_trio.handlers import Handlers, built_in
+from jarvis_trio.handlers.application.source import ENVIRONMENT_FILE, HandlerSource
 from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.custom import Custom
 from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.settings import Settings
+
+if TYPE_CHECKING:
+    from jarvis_trio.handlers.application.handlers import ApplicationHandler
 
 
 def make_channels(settings: Settings, environment: Mapping[str, str]) -> Channels:
@@ -27,3 +32,13 @@ def make_handlers(settings: Settings, channels: Channels, environment: Mapping[s
         secrets_dir=settings.data_dir,
     )
     return Handlers(built_in(inbox_dir=settings.webhook_inbox_dir, commands=commands, notify=channels.notify))
+
+
+def make_application_handler(
+    settings: Settings, environment: Mapping[str, str], source: HandlerSource
+) -> ApplicationHandler:
+    """The handler that hands tasks to an application, with its variables in the data folder."""
+    from jarvis_trio.handlers.application.handlers import ApplicationHandler  # noqa: PLC0415  # 5 ms, which few need
+
+    variables, outputs = settings.data_dir / ENVIRONMENT_FILE, Outputs(settings.outputs_dir)
+    return ApplicationHandler(source, settings.memory_db_path, environment, variables, outputs)

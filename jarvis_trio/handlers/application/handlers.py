@@ -60,22 +60,22 @@ class Look:
     missing: tuple[str, ...]
 
 
-class ApplicationHandlers(Mapping[str, Handler]):
+class HandlersOfBoth(Mapping[str, Handler]):
     """Handlers by type: ours, and for every other type the application's.
 
     Args:
         source: the application.
         ours: the handlers that come with the program, and the installed ones.
-        runs: makes the child processes.
+        theirs: hands a task to the application.
     """
 
-    def __init__(self, source: HandlerSource, ours: Mapping[str, Handler], runs: Runs) -> None:
+    def __init__(self, source: HandlerSource, ours: Mapping[str, Handler], theirs: ApplicationHandler) -> None:
         self._source = source
         self._ours = ours
-        self._runs = runs
+        self._theirs = theirs
 
     def __getitem__(self, handler_type: str) -> Handler:
-        return self._runs if self._source.takes(handler_type, self._ours) else self._ours[handler_type]
+        return self._theirs if self._source.takes(handler_type, self._ours) else self._ours[handler_type]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ours)
@@ -97,8 +97,8 @@ class _Call(NamedTuple):
     hold: Callable[[Completed], object] = lambda _: None
 
 
-class Runs:
-    """The handler that hands a task to the application.
+class ApplicationHandler:
+    """The handler that hands a task to the application, whose types are many.
 
     Args:
         source: the application.
@@ -148,9 +148,9 @@ class Runs:
         )
         return _result(self._ask(request, call))
 
-    def beside(self, ours: Mapping[str, Handler]) -> ApplicationHandlers:
+    def beside(self, ours: Mapping[str, Handler]) -> HandlersOfBoth:
         """Handlers by type: `ours`, and this one for every type that is the application's."""
-        return ApplicationHandlers(self._source, ours, self)
+        return HandlersOfBoth(self._source, ours, self)
 
     def look(self) -> Look:
         """See, in a child, what keeps runs from working. Raises HandlerError if it is silent."""

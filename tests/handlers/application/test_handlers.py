@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError, JarvisError
-from jarvis_trio.handlers.application.handlers import BOOTSTRAP, Runs
+from jarvis_trio.handlers.application.handlers import BOOTSTRAP, ApplicationHandler
 from jarvis_trio.handlers.application.source import make_source
 from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.handlers.patience import PATIENCE, Patience
@@ -40,13 +40,13 @@ class App:
         self.parts: tuple[str, ...] = (REGISTRY,)
         self.patience = PATIENCE
 
-    def runs(self) -> Runs:
+    def handler(self) -> ApplicationHandler:
         source = make_source(self.folder, HANDLERS, store=STORE, parts=self.parts)
-        return Runs(source, self.database, self.environment, self.variables, self.outputs, self.patience)
+        return ApplicationHandler(source, self.database, self.environment, self.variables, self.outputs, self.patience)
 
     def call(self, kind: str, config: object = None, *, seconds: float = 30) -> HandlerResult:
         task = replace(a_task(name="my task"), handler_type=kind, handler_config=json.dumps(config or {}))
-        return self.runs()(task, replace(a_context(timeout=timedelta(seconds=seconds)), run_id=7))
+        return self.handler()(task, replace(a_context(timeout=timedelta(seconds=seconds)), run_id=7))
 
     def answer(self, kind: str) -> Any:
         text = self.call(kind)
@@ -141,7 +141,7 @@ def test_law_2_what_cannot_be_ended_holds_its_task(app: App) -> None:
     app.patience = Patience(term=timedelta(0), kill=timedelta(0))  # as if no signal had any effect
     task, context = replace(a_task(), handler_type="waits"), a_context(timeout=timedelta(seconds=1))
     with pytest.raises(HandlerTimeoutError, match=r"could not be ended .*: PID \d+; until they are gone") as caught:
-        app.runs()(task, context)
+        app.handler()(task, context)
     pid = int(str(caught.value).partition("PID ")[2].partition(";")[0])
     (until_gone,) = context.lingering
     assert lives(pid)
@@ -161,7 +161,7 @@ def test_a_handler_that_chooses_to_do_nothing_has_run(app: App) -> None:
 
 @pytest.mark.law(9)
 def test_law_9_a_row_that_misspells_custom_runs_nothing(app: App) -> None:
-    handlers = app.runs().beside({})
+    handlers = app.handler().beside({})
     for kind in ("custom", "Custom ", "CUSTOM"):
         assert kind not in handlers
     assert "morning_brief" in handlers
@@ -174,7 +174,7 @@ def test_another_database_than_the_daemons_is_refused(app: App, tmp_path: Path) 
     ):
         app.call("webhook_dispatch")
     with pytest.raises(JarvisError, match=r"the application's handlers cannot run: .*the daemon's database is"):
-        app.runs().require_usable()
+        app.handler().require_usable()
 
 
 def test_the_same_database_by_another_path_is_the_same(app: App, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_the_same_database_by_another_path_is_the_same(app: App, tmp_path: Path)
 
 
 def test_a_look_finds_nothing_wrong_with_an_application_that_works(app: App) -> None:
-    seen = app.runs().require_usable()
+    seen = app.handler().require_usable()
     assert (seen.problems, seen.missing) == ((), ())
 
 
@@ -198,7 +198,7 @@ def test_a_look_names_the_packages_that_only_a_run_would_miss(app: App) -> None:
         file.write("\n\ndef _later(options, parts):\n    from .later import call\n")
     (app.folder / "venv").symlink_to("gone")
     next((app.folder / "gone").glob("lib/python*/site-packages/only_in_its_venv.py")).unlink()
-    assert app.runs().look().missing == ("anthropic", "chromadb", "only_in_its_venv")
+    assert app.handler().look().missing == ("anthropic", "chromadb", "only_in_its_venv")
 
 
 @pytest.mark.parametrize(
@@ -213,13 +213,13 @@ def test_a_look_names_the_packages_that_only_a_run_would_miss(app: App) -> None:
 def test_what_cannot_be_imported_is_told_before_anything_runs(app: App, parts: tuple[str, ...], problem: str) -> None:
     app.parts = parts
     with pytest.raises(JarvisError, match=problem):
-        app.runs().require_usable()
+        app.handler().require_usable()
 
 
 def test_an_application_that_ends_at_its_import_is_told(app: App) -> None:
     (app.folder / "scheduler/handlers.py").write_text("raise SystemExit('not today')")
     with pytest.raises(JarvisError, match="SystemExit: not today"):
-        app.runs().require_usable()
+        app.handler().require_usable()
 
 
 def test_the_program_in_its_interpreter_is_for_python_3_9() -> None:
