@@ -184,7 +184,7 @@ def test_of_many_findings_of_a_kind_only_some_are_printed(cli: Cli) -> None:
 
 
 def test_a_check_that_takes_long_is_shown_to_go_on(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jarvis_trio.cli.commands.doctor._SLOW_BYTES", 0)
+    monkeypatch.setattr("jarvis_trio.cli.examination._SLOW_BYTES", 0)
     monkeypatch.setenv("TERM", "xterm")
     assert cli("doctor").err == ""  # nobody is there to see it
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
