@@ -13,7 +13,7 @@ from jarvis_trio.insight.machines import MachineState
 from jarvis_trio.models import ScheduledTask
 from jarvis_trio.notation.text import nearest
 from jarvis_trio.policy import ANYWHERE, task_policy
-from jarvis_trio.store.places import place_of
+from jarvis_trio.store.places import named_place, place_of
 
 
 def machine_states(session: Session) -> list[MachineState]:
@@ -68,7 +68,7 @@ def check_place(session: Session, task: ScheduledTask) -> None:
 
 def _require_shared(session: Session) -> None:
     if session.store.machine is None:
-        says = f"the database {session.store.place} is this machine's alone"
+        says = f"the database {session.store.location} is this machine's alone"
         raise TaskError(says, fix="several machines share one by JARVIS_DATABASE_URL; see docs/several-machines.md")
 
 
@@ -77,5 +77,5 @@ def tasks_by_machine(session: Session) -> Counter[str]:
     places: Counter[str] = Counter()
     for task in session.store.list_scheduled_tasks(enabled_only=True):
         with suppress(ScheduleError):
-            places[task_policy(task.policy).on or ANYWHERE] += 1
+            places[named_place(task.policy) or ANYWHERE] += 1
     return places

@@ -29,8 +29,8 @@ def move_to(session: Session, place: str) -> list[Moved]:
         raise TaskError("the daemon is running", fix="stop it on every machine, then move")
     source = session.store
     with _open(session, place) as target:
-        if target.place == source.place:
-            raise StoreError(f"the database is {source.place} already", fix="name another place")
+        if target.location == source.location:
+            raise StoreError(f"the database is {source.location} already", fix="name another place")
         return move(source, target)
 
 

@@ -21,7 +21,7 @@ def check_database(store: MemoryStore) -> Iterator[Finding]:
     """What is in the file, and how large it is."""
     if not isinstance(store.connection, SqliteFile):
         tasks = counted(store.tasks.count_scheduled_tasks(), "task")
-        yield Finding("database", f"{store.place}: schema {store.notes.note('schema_version')}, {tasks}")
+        yield Finding("database", f"{store.location}: schema {store.notes.note('schema_version')}, {tasks}")
         return
     path = store.path
     log = _size(Path(f"{path.resolve()}-wal"))

@@ -291,5 +291,4 @@ class Deliveries:
 
     def _config(self, letter: Letter) -> str | None:
         """The channel's configuration: that of alerts comes from the settings, as they are now."""
-        is_addressed = letter.run_id is not None or letter.config is not None
-        return letter.config if is_addressed or self._alerts is None else self._alerts.config
+        return letter.config if letter.is_addressed or self._alerts is None else self._alerts.config

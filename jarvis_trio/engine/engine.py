@@ -336,14 +336,14 @@ class SchedulerEngine:
         """
         until = time.monotonic() + patience.total_seconds()
         self._try_kept()
-        while self._outcomes.keeps_any and time.monotonic() < until:
+        while not self._outcomes.are_written and time.monotonic() < until:
             time.sleep(_KEPT_LOOK.total_seconds())
             self._try_kept()
-        return not self._outcomes.keeps_any
+        return self._outcomes.are_written
 
     def _try_kept(self) -> None:
         """Try once, as a tick does: a server that was away has ended the session."""
-        if self._outcomes.keeps_some:
+        if not self._outcomes.are_settled:
             with suppress(StoreError):  # the write then says what is wrong, or works in spite of it
                 self._horizon.keep_database()
             self._outcomes.write_kept()
@@ -403,7 +403,7 @@ class SchedulerEngine:
         written (the marks), what is kept in memory, an instant, the zones or the clocks.
         """
         ahead = self._horizon.unchanged(marks)
-        if ahead is None or ahead.others_run or self._outcomes.keeps_some:
+        if ahead is None or ahead.others_run or not self._outcomes.are_settled:
             return False
         if _is_due(self._horizon.earliest(ahead, sends=self.delivers_itself), now) or self._history.is_wanted(now):
             return False

@@ -61,7 +61,7 @@ class Horizon:
         """
         marks = self._store.look_after()
         if marks is None:
-            _logger.warning("The database %s was replaced; the new one is used", self._store.place)
+            _logger.warning("The database %s was replaced; the new one is used", self._store.location)
             with self._looks:
                 self._seen = (None, None)
         return marks

@@ -101,9 +101,14 @@ class Outcomes:
             outcome.when_over(lambda: self._release(claim))
 
     @property
-    def keeps_some(self) -> bool:
-        """Whether something could not be written before."""
-        return bool(self._unwritten or self._unreleased)
+    def are_written(self) -> bool:
+        """Whether no outcome waits to be written."""
+        return not self._unwritten
+
+    @property
+    def are_settled(self) -> bool:
+        """Whether `write_kept` has nothing to do: all is written, and no task waits for that."""
+        return not self._unwritten and not self._unreleased
 
     def _run_again(self, ended: Ended) -> str:
         """The slot of a run that was ended from here because its machine was cut off runs again."""
@@ -131,14 +136,9 @@ class Outcomes:
             _logger.warning("Run %d of task %r, taken for dead, ended beside another attempt", claim.run_id, name)
             self._notices.ran_beside(claim, outcome, ended.at)
 
-    @property
-    def keeps_any(self) -> bool:
-        """Whether an outcome waits to be written."""
-        return bool(self._unwritten)
-
     def write_kept(self) -> None:
         """Write what could not be written before."""
-        if not self.keeps_some:
+        if self.are_settled:
             return
         with self._guard:
             kept, self._unwritten = self._unwritten, []

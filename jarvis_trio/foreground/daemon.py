@@ -98,7 +98,7 @@ def _parts(session: CommandSession, application: Application | None) -> tuple[An
         _logger.info(
             "%s %s, %s, %s%s",
             head,
-            session.store.place,
+            session.store.location,
             every,
             counted(session.store.tasks.count_scheduled_tasks(), "task"),
             beside,

@@ -101,6 +101,6 @@ def why_it_waits(states: Sequence[MachineState], task: ScheduledTask) -> Wait | 
 def _place(task: ScheduledTask) -> str | None:
     """The machine or label where a task is to run; None for anywhere, or if nobody can tell."""
     try:
-        return named_place(task)
+        return named_place(task.policy)
     except ScheduleError:
         return None

@@ -105,7 +105,7 @@ class Presence(Protocol):
 class Connection(Protocol):
     """One connection. The threads of a process take turns (see `database`)."""
 
-    place: str
+    location: str
     """Which database, for messages; never with a password."""
 
     trace: Trace | None

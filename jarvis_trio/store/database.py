@@ -82,9 +82,9 @@ class Database:
         return None if self.here is None else self.here.name
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Which database, for messages."""
-        return self.connection.place
+        return self.connection.location
 
     def __enter__(self) -> Self:
         return self
@@ -233,11 +233,11 @@ class Database:
 
     def _require_open(self) -> None:
         if self._is_closed:
-            raise StoreClosedError(f"the database {self.connection.place} is closed")
+            raise StoreClosedError(f"the database {self.connection.location} is closed")
 
     def _check_open(self) -> None:
         if self._depth and not self.connection.in_transaction:
-            raise StoreError(f"the transaction in {self.connection.place} was undone before it was done")
+            raise StoreError(f"the transaction in {self.connection.location} was undone before it was done")
 
 
 class _Transaction:

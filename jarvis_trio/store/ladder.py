@@ -84,7 +84,7 @@ def _version(connection: Connection, known: int) -> int:
         says = f"the database's schema version makes no sense: {rows[0][0]!r}"
         raise StoreError(says, fix="restore a backup of it") from None
     if found > known:
-        says = f"the database {connection.place} has schema {found}, this program knows {known}"
+        says = f"the database {connection.location} has schema {found}, this program knows {known}"
         raise StoreError(says, fix="install a newer jarvis-trio")
     return found
 
@@ -133,7 +133,7 @@ def _take_step(connection: Connection, steps: Steps, number: int) -> None:
         connection.commit()
     except ConflictError as error:
         connection.roll_back()
-        says = f"the tables of {connection.place} cannot be brought up to date: {error.says}"
+        says = f"the tables of {connection.location} cannot be brought up to date: {error.says}"
         raise StoreError(says, fix="restore a backup of it, or repair those rows") from error
     except BaseException:
         connection.roll_back()
@@ -152,7 +152,9 @@ def _note_progress(connection: Connection, found: Found, number: int, last: int)
 def _remake(connection: Connection, keyless: Iterable[str], found: Found, wanted: Shape) -> None:
     for name in keyless:
         if wanted.tables[name].theirs:
-            says = f"the table {name} of {connection.place} has lost its key, id: another program made it again without"
+            says = (
+                f"the table {name} of {connection.location} has lost its key, id: another program made it again without"
+            )
             raise StoreError(says, fix="restore a backup of the database, and have that program keep the key")
         columns = found.made.tables[name]
         _execute_all(connection, connection.dialect.remake_table(name, wanted.tables[name], columns))
@@ -172,7 +174,7 @@ def _add_missing(connection: Connection, found: Found, wanted: Shape) -> None:
 
 def _add_column(connection: Connection, table: str, column: str, type_: str) -> None:
     if "PRIMARY KEY" in type_:
-        says = f"the table {table} of {connection.place} has no column {column}: another program has changed it"
+        says = f"the table {table} of {connection.location} has no column {column}: another program has changed it"
         raise StoreError(says, fix="restore a backup of the database")
     connection.execute(connection.dialect.add_column(table, column, type_))
 

@@ -52,14 +52,14 @@ def move(source: MemoryStore, target: MemoryStore) -> list[Moved]:
         _make_room(target)
         target.write("DELETE FROM jarvis_meta WHERE key = ?", (MOVED_TO,))
         moved = [_copy(name, table, source, target) for name, table in _tables(target)]
-    source.notes.remember(MOVED_TO, target.place)
+    source.notes.remember(MOVED_TO, target.location)
     return moved
 
 
 def _require_quiet(source: MemoryStore) -> None:
     live = source.value("SELECT count(*) FROM task_runs WHERE live = 1")
     if live:
-        raise StoreError(f"{live} runs of {source.place} are not over", fix="move it when they are")
+        raise StoreError(f"{live} runs of {source.location} are not over", fix="move it when they are")
 
 
 def _make_room(target: MemoryStore) -> None:
@@ -71,7 +71,7 @@ def _make_room(target: MemoryStore) -> None:
         if stale:
             target.write(f"DELETE FROM {name}")
         elif target.value(f"SELECT count(*) FROM {name}"):
-            raise StoreError(f"the database {target.place} holds {name} already", fix="name an empty one")
+            raise StoreError(f"the database {target.location} holds {name} already", fix="name an empty one")
     if stale:  # removing the tasks has let their history go, too
         target.write("DELETE FROM task_runs")
 
@@ -100,7 +100,9 @@ def _copy(name: str, table: Table, source: MemoryStore, target: MemoryStore) -> 
     arrived = [_as_written(name, table, row) for row in _rows(target, name, columns)]
     digest = _digest(rows)
     if digest != _digest(arrived):
-        raise StoreError(f"the table {name} did not arrive in {target.place} as it was", fix="report this as a fault")
+        raise StoreError(
+            f"the table {name} did not arrive in {target.location} as it was", fix="report this as a fault"
+        )
     return Moved(name, len(rows), digest)
 
 
@@ -149,7 +151,7 @@ def _places(target: MemoryStore, machine: str) -> Iterator[tuple[int, str | None
     for task in target.list_scheduled_tasks():
         place: str | None = machine
         with suppress(ScheduleError):  # it is set aside, wherever that is
-            place = named_place(task)
+            place = named_place(task.policy)
         yield require_id(task), place
 
 

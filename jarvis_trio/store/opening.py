@@ -75,5 +75,5 @@ def _require_here(store: MemoryStore) -> MemoryStore:
     if moved_to is None:
         return store
     store.close()
-    says = f"the database {store.place} was moved to {moved_to}"
+    says = f"the database {store.location} was moved to {moved_to}"
     raise StoreError(says, fix="name that one in JARVIS_DATABASE_URL or MEMORY_DB_PATH")

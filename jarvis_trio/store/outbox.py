@@ -12,13 +12,14 @@ from jarvis_trio.store.database import Database
 from jarvis_trio.store.places import Condition
 
 _ADDRESSED = "CASE WHEN run_id IS NULL AND config IS NULL THEN 0 ELSE 1 END"
+"""`Letter.is_addressed` in SQL."""
 
 
 class Letter(NamedTuple):
     """A message to one channel. `attempt` counts the tries, this one included.
 
     `config` is the channel's JSON text; `run_id` is the run that it tells of, or None
-    where it tells of the task. `place` is the machine or label from which it is sent; None for any.
+    if it tells of the task. `place` is the machine or label from which it is sent; None for any.
     """
 
     channel: str
@@ -31,6 +32,11 @@ class Letter(NamedTuple):
     id: int = 0
     attempt: int = 0
     place: str | None = None
+
+    @property
+    def is_addressed(self) -> bool:
+        """Whether it goes to its own channel, and not to the one that the settings name now."""
+        return self.run_id is not None or self.config is not None
 
 
 class FirstLetter(NamedTuple):

@@ -50,10 +50,10 @@ class Here(NamedTuple):
 
 def place_of(task: ScheduledTask, here: Here | None) -> str | None:
     """Where a task is to run; None if the database is one machine's. Raises as `named_place`."""
-    return None if here is None else named_place(task)
+    return None if here is None else named_place(task.policy)
 
 
-def named_place(task: ScheduledTask) -> str | None:
-    """The place that a task names. Raises ScheduleError if its policy makes no sense."""
-    place = task_policy(task.policy).on
+def named_place(policy: str | None) -> str | None:
+    """The place that a policy (JSON text) names. Raises ScheduleError if that makes no sense."""
+    place = task_policy(policy).on
     return None if place == ANYWHERE else place

@@ -144,7 +144,7 @@ class PostgresDatabase:
         self._connect_timeout = connect_timeout
         self._steps = steps
         self._oldest_server = oldest_server
-        self.place = _place_of(address)
+        self.location = _location_of(address)
         self.trace: Trace | None = None
         self._wrote = False
         self._misses_something = False
@@ -172,7 +172,7 @@ class PostgresDatabase:
         """End the transaction. If the server has given it up, that is an error."""
         if self._session.info.transaction_status == _FAILED:
             self.roll_back()
-            raise StoreError(f"the transaction in {self.place} was undone before it was done")
+            raise StoreError(f"the transaction in {self.location} was undone before it was done")
         # Who listens hears of it with the commit. Of a transaction that wrote nothing nobody does:
         # two machines that look at each other's looks would never come to rest.
         try:
@@ -203,7 +203,7 @@ class PostgresDatabase:
             return Answer(cursor.fetchall() if cursor.description else [], cursor.rowcount)
         except _REFUSED as error:
             duplicate = isinstance(error, errors.UniqueViolation)
-            says = f"the database {self.place} refuses a row: {_first_line(error)}"
+            says = f"the database {self.location} refuses a row: {_first_line(error)}"
             raise ConflictError(says, duplicate=duplicate) from error
         except psycopg.Error as error:
             self._misses_something = self._misses_something or isinstance(error, _MISSED)
@@ -236,10 +236,10 @@ class PostgresDatabase:
             if self._session.closed:
                 raise
             if self._could_not != str(error):
-                _logger.error("Missing in the tables of %s: %s. %s", self.place, ", ".join(words), error)
+                _logger.error("Missing in the tables of %s: %s. %s", self.location, ", ".join(words), error)
             self._could_not = str(error)
             return
-        _logger.warning("Another program changed the tables of %s; added again: %s", self.place, ", ".join(words))
+        _logger.warning("Another program changed the tables of %s; added again: %s", self.location, ", ".join(words))
 
     def find_damage(self) -> None:
         """The server looks after its own files."""
@@ -280,7 +280,7 @@ class PostgresDatabase:
         try:
             session = psycopg.connect(self._address, autocommit=True, row_factory=_rows_of, **self._options())
         except (psycopg.Error, UnicodeError) as error:
-            raise _unreachable(self.place, str(error).replace(self._address, "...")) from None
+            raise _unreachable(self.location, str(error).replace(self._address, "...")) from None
         self._session = session
         try:
             self._check_server()
@@ -304,14 +304,16 @@ class PostgresDatabase:
     def _check_server(self) -> None:
         found = self._session.info.server_version // 10_000
         if found < self._oldest_server:
-            says = f"the server of {self.place} is PostgreSQL {found}"
+            says = f"the server of {self.location} is PostgreSQL {found}"
             raise StoreError(says, fix=f"use PostgreSQL {self._oldest_server} or newer")
         row = self._run("SELECT current_setting('server_encoding'), current_schema(), clock_timestamp()").rows[0]
         if row[0] != "UTF8":
-            says = f"the database {self.place} has the encoding {row[0]}"
+            says = f"the database {self.location} has the encoding {row[0]}"
             raise StoreError(says, fix="make one with: createdb --encoding=UTF8 --template=template0 NAME")
         if row[1] is None:
-            raise StoreError(f"the database {self.place} has no schema on its search path", fix="CREATE SCHEMA public")
+            raise StoreError(
+                f"the database {self.location} has no schema on its search path", fix="CREATE SCHEMA public"
+            )
         self._correct_clock(row[2])
         self._check_session()
 
@@ -327,7 +329,7 @@ class PostgresDatabase:
         with psycopg.connect(self._address, autocommit=True, **self._options()) as second:
             theirs = second.execute("SELECT pg_backend_pid()").fetchone()
         if theirs is not None and theirs[0] == ours:
-            says = f"{self.place} is a pooler that gives each transaction another session"
+            says = f"{self.location} is a pooler that gives each transaction another session"
             raise StoreError(says, fix="name the server itself, or a pool in session mode")
 
     def _set_session(self) -> None:
@@ -340,7 +342,7 @@ class PostgresDatabase:
     def _prepare(self) -> None:
         found = ladder.look(self, self._steps)
         if not self._create and (found.version == 0 or (self._read_only and ladder.missing(self, found, self._steps))):
-            raise StoreMissingError(f"Memory DB not found at {self.place}", fix="make it with: jarvis-trio init")
+            raise StoreMissingError(f"Memory DB not found at {self.location}", fix="make it with: jarvis-trio init")
         if self._read_only:
             self._run("SET SESSION default_transaction_read_only = on")
         elif ladder.missing(self, found, self._steps):
@@ -365,7 +367,7 @@ class PostgresDatabase:
 
     def _explained(self, error: psycopg.Error) -> StoreError:
         kind, meaning, fix = _meaning(error)
-        says = [f"cannot use the database {self.place}", _first_line(error), meaning]
+        says = [f"cannot use the database {self.location}", _first_line(error), meaning]
         return kind(": ".join(filter(None, says)), fix=fix)
 
 
@@ -416,7 +418,7 @@ def _parts_of(address: str) -> dict[str, Any]:
     return {}
 
 
-def _place_of(address: str) -> str:
+def _location_of(address: str) -> str:
     """The address without a password, for messages."""
     parts = _parts_of(address)
     if not parts:

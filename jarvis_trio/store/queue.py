@@ -74,10 +74,6 @@ class Ahead(NamedTuple):
     others_run: bool
     asked: bool
 
-    def next_at(self) -> datetime | None:
-        """When the first of them is due."""
-        return min(filter(None, (self.slot_at, self.letter_at, self.deadline_at)), default=None)
-
 
 class Backlog(NamedTuple):
     """How many tasks are overdue, and whose slot comes first, with its instant (aware UTC)."""
@@ -216,7 +212,7 @@ class TaskQueue:
         return _instant_or_none(self._database.value(query, (task_id,)))
 
     def queued_slots(self) -> list[tuple[ScheduledTask, datetime, datetime | None]]:
-        """Every enabled task's next slot, and from when an interval counts to it."""
+        """Every enabled task's next slot, and its origin as in `Due`."""
         rows = self._database.read(
             f"SELECT {TASK}, q.scheduled_for AS q_slot, q.waits_from AS q_from {_QUEUE}"
             f" WHERE q.attempt = 1 AND q.due_at > {UNSETTLED} AND t.enabled = 1"

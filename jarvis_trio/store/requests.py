@@ -28,9 +28,9 @@ from typing import NamedTuple
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.notation.instants import parse_instant, utc_text
-from jarvis_trio.policy import ANYWHERE, task_policy
 from jarvis_trio.store.connection import Row
 from jarvis_trio.store.database import Database
+from jarvis_trio.store.places import named_place
 
 KEPT = timedelta(days=7)
 """How long a request is kept, for the runs that were stopped and for whoever reads the file."""
@@ -103,10 +103,9 @@ class RequestTable:
             return True
         policy = self._database.value("SELECT policy FROM scheduled_tasks WHERE id = ?", (request.task_id,))
         try:
-            place = task_policy(policy).on
+            return here.may_take(named_place(policy))
         except ScheduleError:
             return True
-        return here.may_take(None if place == ANYWHERE else place)
 
     def answer(self, number: int, at: datetime, *, run_id: int | None = None, refusal: str | None = None) -> bool:
         """Answer a request. Returns False, and changes nothing, if it was answered or withdrawn."""

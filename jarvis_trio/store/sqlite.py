@@ -122,7 +122,7 @@ class SqliteFile:
         steps: Steps = STEPS,
     ) -> None:
         self.path = Path(path).absolute()  # a handler may change the current folder
-        self.place = str(self.path)
+        self.location = str(self.path)
         self.trace: Trace | None = None
         self._busy_timeout = busy_timeout
         self._read_only = read_only
@@ -172,7 +172,7 @@ class SqliteFile:
             cursor = self.sqlite.execute(sql, parameters)
             return cursor, cursor.fetchall() if cursor.description else ()  # a damaged page shows when it is read
         except sqlite3.IntegrityError as error:
-            raise _conflict(self.place, error) from error
+            raise _conflict(self.location, error) from error
         except sqlite3.DatabaseError as error:
             raise self._explained(error) from error
 
@@ -241,7 +241,7 @@ class SqliteFile:
         if self._in_memory:  # nobody replaces what lies in memory
             return self.marks()
         try:
-            status = os.stat(self.place)
+            status = os.stat(self.location)
         except OSError as error:
             says = f"Memory DB not found at {self.path} ({error.strerror})"
             raise StoreMissingError(says, fix="put it back") from None
@@ -299,7 +299,7 @@ class SqliteFile:
             if words:
                 self._climb(found, copy=bool(found.keyless(shape(self._steps))))
                 _logger.warning(
-                    "Another program changed the tables of %s; added again: %s", self.place, ", ".join(words)
+                    "Another program changed the tables of %s; added again: %s", self.location, ", ".join(words)
                 )
             self._schema = self._schema_version()
         self._free_numbers()
@@ -355,7 +355,7 @@ class SqliteFile:
         try:
             return self._connect()
         except sqlite3.IntegrityError as error:
-            raise _conflict(self.place, error) from error
+            raise _conflict(self.location, error) from error
         except sqlite3.DatabaseError as error:
             raise self._explained(error) from error
 
@@ -475,7 +475,7 @@ class SqliteFile:
     def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         kind, meaning, fix = _ERRORS.get(code, _UNKNOWN)
-        says = [f"cannot use the database {self.place}", on_one_line(str(error)), meaning]
+        says = [f"cannot use the database {self.location}", on_one_line(str(error)), meaning]
         return kind(": ".join(filter(None, says)), fix=fix)
 
 

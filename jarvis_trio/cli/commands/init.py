@@ -55,9 +55,9 @@ def init(session: Session, as_json: bool) -> None:
 
     if as_json:
         names = [task.name for task in added]
-        print_json({"database": session.store.place, "made": is_new, "added": names, "present": present})
+        print_json({"database": session.store.location, "made": is_new, "added": names, "present": present})
         return
-    say(f"{'Made' if is_new else 'There is already'} {session.store.place}")
+    say(f"{'Made' if is_new else 'There is already'} {session.store.location}")
     for task in added:
         say(f"Added the task {task.name}: {task.description}")
     for name in present:
