@@ -1,7 +1,16 @@
-"""Tasks whose rows the database refuses: passed over for a while, so that the others run (law 4).
+"""Tasks that are passed over for a while, so that the others run (law 4).
 
-Another program's trigger or CHECK can refuse any write. What is known of that is kept in memory
-and not in a table, since that trigger may refuse the table too.
+The database refuses the rows of such a task, or another machine has its handler and this one has
+not. Another program's trigger or CHECK can refuse any write. What is known of that is kept in
+memory and not in a table, since that trigger may refuse the table too.
+
+Guarantees:
+
+- A task that is passed over is tried again when its pause is over.
+- People are told of a refusal once, until it is over or has another reason.
+
+The race: two ticks have one refusal to tell. Under the guard one of them takes it, and the other
+one finds that nothing is left.
 """
 
 from __future__ import annotations
@@ -21,9 +30,11 @@ from jarvis_trio.store import MemoryStore
 _logger = logging.getLogger(__name__)
 
 
-class _Refusal(NamedTuple):
+class _PassedOver(NamedTuple):
+    """`reason` is why the database refuses it; None if it is left to another machine."""
+
     task: ScheduledTask
-    reason: str
+    reason: str | None
     until: float  # by the monotonic clock
 
 
@@ -43,13 +54,13 @@ class Refusals:
         self._notices = notices
         self._pause = pause
         self._guard = threading.Lock()
-        self._refusals: dict[int, _Refusal] = {}
-        self._untold: list[_Refusal] = []
+        self._refusals: dict[int, _PassedOver] = {}
+        self._untold: list[_PassedOver] = []
 
     def add(self, task: ScheduledTask, error: ConflictError) -> None:
         """Pass a task over for a while. A new reason is logged; `tell` tells people of it."""
         until = self._clock.monotonic() + self._pause.total_seconds()
-        refusal = _Refusal(task, error.says, until)
+        refusal = _PassedOver(task, error.says, until)
         with self._guard:
             before = self._refusals.get(require_id(task))
             self._refusals[require_id(task)] = refusal
@@ -62,7 +73,7 @@ class Refusals:
         """Pass a task over for a while, because other machines run it; nobody is told."""
         until = self._clock.monotonic() + self._pause.total_seconds()
         with self._guard:
-            self._refusals[require_id(task)] = _Refusal(task, "", until)
+            self._refusals[require_id(task)] = _PassedOver(task, None, until)
 
     def passed_over(self) -> frozenset[int]:
         """The numbers of the tasks that are passed over at present."""
@@ -87,7 +98,7 @@ class Refusals:
             return
         with self._guard:
             refusal = self._refusals.get(require_id(task))
-            if refusal is None or not refusal.reason:
+            if refusal is None or refusal.reason is None:
                 return
             del self._refusals[require_id(task)]
         self._store.troubles.end_troubles(require_id(task), [TroubleKind.REFUSED])
@@ -98,10 +109,12 @@ class Refusals:
 
         Call it outside of a transaction.
         """
-        while self._untold:
-            with self._guard:
-                refusal = self._untold.pop()
-            self._notices.refused(refusal.task, refusal.reason, now)
+        while self._untold and (refusal := self._take_untold()) is not None:
+            self._notices.refused(refusal.task, str(refusal.reason), now)
+
+    def _take_untold(self) -> _PassedOver | None:
+        with self._guard:
+            return self._untold.pop() if self._untold else None
 
 
 def unless_refused(work: Callable[[], object]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -40,6 +42,37 @@ def test_a_reason_is_logged_once_while_it_stays_the_same(
     ]
     assert {record.__dict__["task"] for record in caplog.records} == {"job"}
     assert [trouble.reason for trouble in store.troubles.list_troubles()] == ["not this one"]
+
+
+class LockWithATurnBefore:
+    """A lock for which another thread is faster once."""
+
+    def __init__(self) -> None:
+        self.turn: Callable[[], object] | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        turn, self.turn = self.turn, None
+        if turn is not None:
+            turn()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+@pytest.mark.law(4)
+def test_of_two_ticks_that_have_one_refusal_to_tell_one_tells_it(
+    store: MemoryStore, clock: FakeClock, task: ScheduledTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = LockWithATurnBefore()
+    with monkeypatch.context() as patched:
+        patched.setattr("jarvis_trio.engine.refusals.threading.Lock", lambda: lock)
+        refusals = Refusals(store, clock, Notices(store, clock, Channel()), MINUTE)
+    refusals.add(task, ConflictError("not this one"))
+    lock.turn = lambda: refusals.tell(START)
+    refusals.tell(START + MINUTE)
+    assert [trouble.since for trouble in store.troubles.list_troubles()] == [START]
 
 
 @pytest.mark.law(4)
