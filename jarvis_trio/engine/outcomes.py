@@ -1,4 +1,18 @@
-"""Records how attempts ended: now, or as soon as the database can be written (law 3)."""
+"""Records how attempts ended: now, or as soon as the database can be written (law 3).
+
+Guarantees:
+
+- What follows from an outcome, a retry or a message, is in the transaction that writes it.
+- An outcome that cannot be written is kept, and its task does not start again before it is.
+
+This code assumes that a kept outcome is tried again (`write_kept`) by each tick and at the end.
+
+The races, each with what decides it:
+
+1. Two ticks write what was kept. Under the guard the first one takes all of it.
+2. A run is taken for dead before its outcome comes. `finish_run` then changes no row, and
+   `_write_late` adds what people must know.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Notices that somebody set the wall clock, by the monotonic one."""
+"""Notices that somebody set the wall clock, by the monotonic one.
+
+The race: two ticks look after one jump. Under the guard the first one is told of it, and the
+second one compares with what the first one saw.
+"""
 
 from __future__ import annotations
 
