@@ -81,6 +81,10 @@ class Trigger(StrEnum):
     MANUAL = "manual"
 
 
+COMMAND_TYPE = "custom"
+"""The handler type of a task that runs a command."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledTask:
     """A row of `scheduled_tasks`, each column as the table holds it.
@@ -105,6 +109,11 @@ class ScheduledTask:
     created_at: str | None = None
     updated_at: str | None = None
     id: int | None = None
+
+    @property
+    def runs_command(self) -> bool:
+        """Whether it runs a command, which a person has to approve."""
+        return self.handler_type == COMMAND_TYPE
 
 
 def require_id(task: ScheduledTask) -> int:

@@ -15,7 +15,6 @@ from typing import Any
 
 from jarvis_trio.desk.approvals import Approval, approve_command, is_approved
 from jarvis_trio.desk.definition import (
-    COMMAND_TYPE,
     changed_columns,
     check_alerts,
     check_delivery,
@@ -245,7 +244,7 @@ def _is_seen(session: Session, request: TaskRequest, before: ScheduledTask) -> b
     What a change keeps may have been written by another program. It was seen if it is approved,
     and so nobody approves a planted variable by giving the task another command.
     """
-    if before.handler_type != COMMAND_TYPE or request.config is not None:
+    if not before.runs_command or request.config is not None:
         return True
     from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as `Session.handlers`
 

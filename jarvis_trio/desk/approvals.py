@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jarvis_trio.desk.definition import COMMAND_TYPE
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import HandlerError, NotApprovedError, TaskError
 from jarvis_trio.models import ScheduledTask
@@ -40,7 +39,7 @@ def approve_command(session: Session, task: ScheduledTask, *, by_person: bool) -
     Raises HandlerError, TaskError if the command cannot run, NotApprovedError if a
     person asks for one that cannot be approved.
     """
-    if task.handler_type != COMMAND_TYPE:
+    if not task.runs_command:
         return Approval()
     from jarvis_trio.desk.commands import missing_secrets, surprises  # noqa: PLC0415  # as `Session.handlers`
 
@@ -58,7 +57,7 @@ def command_refusal(session: Session, task: ScheduledTask) -> NotApprovedError |
 
     Raises HandlerError, TaskError if the command cannot run.
     """
-    if task.handler_type != COMMAND_TYPE:
+    if not task.runs_command:
         return None
     from jarvis_trio.desk.commands import usable_command  # noqa: PLC0415  # as `Session.handlers`
     from jarvis_trio.handlers.custom import home_folder  # noqa: PLC0415  # as above
@@ -89,7 +88,7 @@ def allow_task(session: Session, name: str, *, pin: bool = False) -> Command:
     if the command makes no sense or cannot be approved.
     """
     task = session.task(name)
-    if task.handler_type != COMMAND_TYPE:
+    if not task.runs_command:
         raise TaskError(f"task {task.name!r} runs no command, so there is nothing to approve")
     return _allow(session, task, pin=pin)
 
@@ -103,7 +102,7 @@ def revoke_task(session: Session, name: str) -> tuple[Command, ...]:
 
     task = session.find_task(name)
     command: Command | None = None
-    if task is not None and task.handler_type == COMMAND_TYPE:
+    if task is not None and task.runs_command:
         with suppress(HandlerError):  # what makes no sense now was approved as something else
             command = command_of(task)
     return session.approvals.revoke_commands(name if task is None else task.name, command)

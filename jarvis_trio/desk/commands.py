@@ -16,7 +16,7 @@ from jarvis_trio.handlers.approvals import find_executable
 from jarvis_trio.handlers.commands import Command, check_variable, command_of
 from jarvis_trio.handlers.custom import home_folder
 from jarvis_trio.handlers.secrets import CommandSecrets
-from jarvis_trio.models import ScheduledTask
+from jarvis_trio.models import COMMAND_TYPE, ScheduledTask
 from jarvis_trio.store.places import place_of
 
 SHELL = "/bin/sh"
@@ -116,7 +116,7 @@ def _relative_paths(command: Command, home: str) -> Iterator[str]:
 
 
 def _command_before(task: ScheduledTask) -> Command | None:
-    if task.handler_type != "custom":
+    if not task.runs_command:
         return None
     with suppress(HandlerError):  # what makes no sense is replaced
         return command_of(task)
@@ -178,6 +178,6 @@ def _as_task(command: Command) -> ScheduledTask:
         name="",
         schedule_type="",
         schedule_config="",
-        handler_type="custom",
+        handler_type=COMMAND_TYPE,
         handler_config=json.dumps(command.config()),
     )

@@ -12,7 +12,7 @@ from jarvis_trio.desk.requests import DEFAULT, NONE, TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import CronError, OptionError, RequestError, ScheduleError, TaskError
-from jarvis_trio.models import ScheduledTask, ScheduleType
+from jarvis_trio.models import COMMAND_TYPE, ScheduledTask, ScheduleType
 from jarvis_trio.notation.instants import parse_duration
 from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.notation.moments import read_moment
@@ -21,9 +21,6 @@ from jarvis_trio.policy import POLICY_OPTIONS, Policy, PolicyKind, PolicyOption,
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.interval import interval_config
 from jarvis_trio.schedules.schedule import task_schedule, task_zone
-
-COMMAND_TYPE = "custom"
-"""The handler type of a task that runs a command."""
 
 
 def changed_columns(request: TaskRequest, task: ScheduledTask, session: Session) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
-from jarvis_trio.desk.definition import COMMAND_TYPE, changed_columns
+from jarvis_trio.desk.definition import changed_columns
 from jarvis_trio.desk.names import composed
 from jarvis_trio.desk.requests import TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import ScheduleError, TaskError
-from jarvis_trio.models import ScheduledTask
+from jarvis_trio.models import COMMAND_TYPE, ScheduledTask
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.notation.text import nearest_or_all
@@ -122,7 +122,7 @@ def _with_names(text: str) -> str:
 
 def _handler_words(task: ScheduledTask, home: Path) -> dict[str, Any]:
     config = _plain(task.handler_config)
-    if task.handler_type != COMMAND_TYPE or not isinstance(config, dict) or not _is_command(config):
+    if not task.runs_command or not isinstance(config, dict) or not _is_command(config):
         return {"handler": task.handler_type, "config": config}
     words: dict[str, Any] = config | {"command": [_portable(word, home) for word in config["command"]]}
     return words | ({"cwd": _portable(config["cwd"], home)} if "cwd" in config else {})

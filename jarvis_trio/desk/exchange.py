@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jarvis_trio.desk.approvals import Approval, approve_command, is_approved
-from jarvis_trio.desk.definition import COMMAND_TYPE, check_alerts, check_delivery, first_slot, same_schedule
+from jarvis_trio.desk.definition import check_alerts, check_delivery, first_slot, same_schedule
 from jarvis_trio.desk.entries import COLUMNS, entry_of, task_of
 from jarvis_trio.desk.names import checked_name
 from jarvis_trio.desk.session import Session
@@ -123,7 +123,7 @@ def _is_seen(session: Session, change: Change) -> bool:
 
 def _keeps_command(before: ScheduledTask, after: ScheduledTask) -> bool:
     """Whether any part of a command stays as it was."""
-    if not before.handler_type == after.handler_type == COMMAND_TYPE:
+    if not (before.runs_command and after.runs_command):
         return False
     old, new = json_value(before.handler_config), json_object(after.handler_config, "handler_config")
     return isinstance(old, dict) and any(value and old.get(key) == value for key, value in new.items())
@@ -181,7 +181,7 @@ def checked_task(task: ScheduledTask, present: ScheduledTask | None, session: Se
     checked_name(task.name)
     Policy.from_json(task.policy)
     json_object(task.handler_config, "handler_config", TaskError)
-    if task.handler_type == COMMAND_TYPE:
+    if task.runs_command:
         from jarvis_trio.desk.commands import usable_command  # noqa: PLC0415  # as `Session.handlers`
 
         usable_command(session, task)

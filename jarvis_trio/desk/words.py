@@ -48,7 +48,7 @@ def definition_words(task: ScheduledTask, machine_zone: tzinfo) -> dict[str, str
 
 def _handler_words(task: ScheduledTask) -> dict[str, str]:
     config = json_value(task.handler_config)
-    command = config.get("command") if isinstance(config, dict) and task.handler_type == "custom" else None
+    command = config.get("command") if isinstance(config, dict) and task.runs_command else None
     if not isinstance(command, list) or not set(config) <= {"command", "by_agent", *_OF_COMMANDS}:
         return {"handler": " ".join(filter(None, (task.handler_type, task.handler_config)))}
     by = " (written by an AI assistant)" if config.get("by_agent") is True else ""

@@ -102,7 +102,7 @@ def check_commands(
     """Which commands the daemon, with that environment, would not start."""
     approvals, secrets = Approvals(settings.approvals_file), CommandSecrets(environment, settings.data_dir)
     for task in tasks:
-        if task.handler_type != "custom":
+        if not task.runs_command:
             continue
         try:
             command = command_of(task)

@@ -14,7 +14,7 @@ from jarvis_trio.handlers.alert_eval import AlertEval, Notify
 from jarvis_trio.handlers.custom import Custom
 from jarvis_trio.handlers.remind import remind
 from jarvis_trio.handlers.webhook_poll import WebhookPoll
-from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
+from jarvis_trio.models import COMMAND_TYPE, Handler, HandlerContext, HandlerResult, ScheduledTask
 from jarvis_trio.notation.text import printable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def built_in(*, inbox_dir: Path, commands: Custom, notify: Notify) -> dict[str, 
     """
     return {
         "alert_eval": AlertEval(notify),
-        "custom": commands,
+        COMMAND_TYPE: commands,
         "remind": remind,
         "webhook_poll": WebhookPoll(inbox_dir),
     }

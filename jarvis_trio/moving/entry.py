@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jarvis_trio.models import ScheduledTask, ScheduleType
+from jarvis_trio.models import COMMAND_TYPE, ScheduledTask, ScheduleType
 
 _WRAPPERS = frozenset(["env", "exec", "nice", "ionice", "nohup", "time", "chronic", "setsid", "sudo", "caffeinate"])
 _INTERPRETERS = re.compile(r"(ba|da|k|z)?sh|python[\d.]*|perl|ruby|node|php|uv|npx|osascript")
@@ -71,7 +71,7 @@ def _task(
         name=name,
         schedule_type=kind,
         schedule_config=json.dumps(config),
-        handler_type="custom",
+        handler_type=COMMAND_TYPE,
         handler_config=program.configuration(),
         **columns,
     )

@@ -54,7 +54,7 @@ def task_readings(tasks: Iterable[ScheduledTask], zone: tzinfo, folder: Path | N
             continue
         if task.schedule_type == ScheduleType.CRON:
             yield from _cron_readings(task)
-        if task.handler_type == "custom":
+        if task.runs_command:
             yield from _command_readings(task, folder)
 
 

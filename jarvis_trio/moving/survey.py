@@ -154,7 +154,7 @@ def _next_slot(store: MemoryStore, task: ScheduledTask, now: datetime) -> dateti
 
 def _unapproved(tasks: list[ScheduledTask], refusal: Refusal) -> Iterator[Unapproved]:
     for task in tasks:
-        if task.handler_type != "custom" or (reason := refusal(task)) is None:
+        if not task.runs_command or (reason := refusal(task)) is None:
             continue
         with suppress(HandlerError):  # a command that nobody can read cannot be approved; the readings say so
             yield Unapproved(task.name, shlex.join(command_words(task)), reason)

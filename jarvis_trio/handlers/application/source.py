@@ -10,12 +10,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.models import COMMAND_TYPE
 
 ENVIRONMENT_FILE = "application.env"
 """Variables for the application alone, in the daemon's data folder: `NAME=value`, mode 0600."""
-
-NEVER = "custom"
-"""This type stays ours, whatever is asked for: nobody approved the application's commands."""
 
 _REFERENCE = r"[\w.]+:\w+"
 _PART = r"([A-Za-z_]\w*)=([\w.]+:\w+(?::\w+)?)"
@@ -57,10 +55,10 @@ class HandlerSource(NamedTuple):
     def takes(self, handler_type: str, built_in: Mapping[str, object]) -> bool:
         """Whether runs of that type go to the application.
 
-        Only plain names do. An application may read `Custom ` as `custom`, and a row that
-        says so would then run a command past the approvals.
+        Commands never do: nobody approved what the application would run. So only plain names do,
+        since an application may read `Custom ` as `custom`.
         """
-        if re.fullmatch(_TYPE, handler_type) is None or handler_type == NEVER:
+        if re.fullmatch(_TYPE, handler_type) is None or handler_type == COMMAND_TYPE:
             return False
         return handler_type not in built_in or handler_type in self.instead_of
 
@@ -109,7 +107,7 @@ def _part(text: str) -> tuple[str, str]:
 
 def _types(text: str) -> frozenset[str]:
     types = frozenset(filter(None, (word.strip() for word in text.split(","))))
-    if NEVER in types:
+    if COMMAND_TYPE in types:
         raise JarvisError(
             "custom tasks always run here, since the application would run commands that nobody approved",
             fix="leave custom out of --instead-of",
