@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from itertools import islice
 
 from jarvis_trio.insight.answers import Answer, Case, Verdict, at_moment
-from jarvis_trio.insight.explain import case_at, first_recorded_slot
+from jarvis_trio.insight.explain import case_at, known_since
 from jarvis_trio.models import Run, RunStatus, ScheduledTask
 from jarvis_trio.notation.instants import as_utc
 from jarvis_trio.notation.text import counted, date_words, joined, printable
@@ -86,7 +86,7 @@ def _slots(case: Case, start: datetime, end: datetime) -> Iterator[datetime]:
     if next_run is not None and start <= next_run < end:
         yield next_run
     if schedule is not None:
-        yield from slots_between(schedule, next_run, start, end, first_recorded_slot(schedule, case.runs))
+        yield from slots_between(schedule, next_run, start, end, known_since(schedule, case.runs))
 
 
 def _outcome(case: Case, slot: datetime, run: Run | None) -> str:
@@ -107,8 +107,8 @@ def _told(case: Case, slot: datetime) -> tuple[datetime, Answer]:
     moment = moment_of(slot, case.moment.zone)
     firing = case.firing
     if case.schedule is not None:
-        earliest = first_recorded_slot(case.schedule, case.runs)
-        firing = case.schedule.firing(moment, next_run=case.next_run, first_slot=earliest)
+        since = known_since(case.schedule, case.runs)
+        firing = case.schedule.firing(moment, next_run=case.next_run, known_since=since)
     if firing.slot is not None:
         firing = firing._replace(slot=slot)  # of several in one minute, this one is meant
     return slot, at_moment(replace(case, moment=moment, firing=firing))

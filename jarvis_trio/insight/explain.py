@@ -81,7 +81,7 @@ def case_at(store: MemoryStore, task: ScheduledTask, at: datetime, now: datetime
         firing = Firing(None, f"its schedule cannot be understood: {printable(str(error))}", None, None)
     else:
         moment = moment_of(at, zone)
-        firing = schedule.firing(moment, next_run=next_run, first_slot=first_recorded_slot(schedule, runs))
+        firing = schedule.firing(moment, next_run=next_run, known_since=known_since(schedule, runs))
 
     states = machine_states(store, now)
     troubles = {trouble.kind: trouble.reason for trouble in store.troubles.list_troubles(require_id(task))}
@@ -113,7 +113,7 @@ def _away(states: Sequence[MachineState], runs: Sequence[Run]) -> str:
     return next((f"{state.name}, last seen {state.seen}" for state in states if state.away and state.name in at), "")
 
 
-def first_recorded_slot(schedule: Schedule, runs: Sequence[Run]) -> datetime | None:
+def known_since(schedule: Schedule, runs: Sequence[Run]) -> datetime | None:
     """The first slot of an interval in the history; the oldest row may stand for earlier ones."""
     slots = [run for run in runs if run.trigger is Trigger.SCHEDULE]
     return schedule.back_from(slots[0].scheduled_for, slots[0].collapsed) if slots else None

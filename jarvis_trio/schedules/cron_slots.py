@@ -48,7 +48,7 @@ class Cron:
         return (slot.astimezone(UTC) if slot else None), count
 
     def at_or_after(
-        self, start: datetime, anchor: datetime | None, known_since: datetime | None = None
+        self, start: datetime, next_run: datetime | None, known_since: datetime | None = None
     ) -> datetime | None:
         return self.next_after(start - TICK)
 
@@ -84,7 +84,9 @@ class Cron:
     def as_option(self) -> tuple[str, str]:
         return "cron", self.expression.text
 
-    def firing(self, moment: Moment, *, next_run: datetime | None = None, first_slot: datetime | None = None) -> Firing:
+    def firing(
+        self, moment: Moment, *, next_run: datetime | None = None, known_since: datetime | None = None
+    ) -> Firing:
         expression = self.expression
         fields = tuple(expression.describe(moment.reading))
         matches = all(check.matches for check in fields)

@@ -59,12 +59,12 @@ class Interval:
         return (after + count * self.step if count else None), count
 
     def at_or_after(
-        self, start: datetime, anchor: datetime | None, known_since: datetime | None = None
+        self, start: datetime, next_run: datetime | None, known_since: datetime | None = None
     ) -> datetime | None:
-        if anchor is None:
+        if next_run is None:
             return None
-        first = max(start, known_since or anchor)
-        return anchor - (anchor - first) // self.step * self.step
+        first = max(start, known_since or next_run)
+        return next_run - (next_run - first) // self.step * self.step
 
     def back_from(self, slot: datetime, count: int) -> datetime:
         return slot - count * self.step
@@ -94,13 +94,15 @@ class Interval:
     def as_option(self) -> tuple[str, timedelta]:
         return "every", self.written or self.step
 
-    def firing(self, moment: Moment, *, next_run: datetime | None = None, first_slot: datetime | None = None) -> Firing:
+    def firing(
+        self, moment: Moment, *, next_run: datetime | None = None, known_since: datetime | None = None
+    ) -> Firing:
         from jarvis_trio.schedules.firing import Firing  # noqa: PLC0415  # cron comes with it: see schedule.py
 
         every = f"it has a slot every {duration_words(self.step)}"
         if next_run is None:
             return Firing(None, f"{every}, and the daemon has not seen it yet", None, None)
-        first = first_slot or next_run
+        first = known_since or next_run
         if moment.end <= first:
             return Firing(None, f"its first slot is that of {moment_words(first, moment.zone)}", None, first)
         steps = (moment.at - next_run) // self.step

@@ -42,11 +42,11 @@ class Schedule(Protocol):
         """The last slot in (after, until], and how many slots lie there."""
 
     def at_or_after(
-        self, start: datetime, anchor: datetime | None, known_since: datetime | None = None
+        self, start: datetime, next_run: datetime | None, known_since: datetime | None = None
     ) -> datetime | None:
         """The first slot at `start` or later.
 
-        An interval counts from its slot `anchor`, and back from there to `known_since`.
+        An interval counts from its slot `next_run`, and back from there to `known_since`.
         """
 
     def back_from(self, slot: datetime, count: int) -> datetime | None:
@@ -73,10 +73,12 @@ class Schedule(Protocol):
     def as_option(self) -> tuple[str, timedelta | str]:
         """How `add` is asked for it: the option's name, and a duration or the row's text."""
 
-    def firing(self, moment: Moment, *, next_run: datetime | None = None, first_slot: datetime | None = None) -> Firing:
+    def firing(
+        self, moment: Moment, *, next_run: datetime | None = None, known_since: datetime | None = None
+    ) -> Firing:
         """Whether it fires at `moment`, and why.
 
-        An interval counts its slots from `next_run`, and has none before `first_slot`, the first
+        An interval counts its slots from `next_run`, and has none before `known_since`, the first
         that is known; both are aware UTC. Without `next_run` an interval has no slots yet.
         """
 

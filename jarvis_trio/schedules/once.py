@@ -38,7 +38,7 @@ class Once:
         return (self.at, 1) if after < self.at <= until else (None, 0)
 
     def at_or_after(
-        self, start: datetime, anchor: datetime | None, known_since: datetime | None = None
+        self, start: datetime, next_run: datetime | None, known_since: datetime | None = None
     ) -> datetime | None:
         return self.at if self.at >= start else None
 
@@ -63,7 +63,9 @@ class Once:
     def as_option(self) -> tuple[str, str]:
         return "at", self.text
 
-    def firing(self, moment: Moment, *, next_run: datetime | None = None, first_slot: datetime | None = None) -> Firing:
+    def firing(
+        self, moment: Moment, *, next_run: datetime | None = None, known_since: datetime | None = None
+    ) -> Firing:
         before, after = (self.at if self.at < moment.start else None), (self.at if self.at >= moment.end else None)
         why = f"it runs once, at {moment_words(self.at, moment.zone)}"
         note = jump_words(moment.change, moment.zone)

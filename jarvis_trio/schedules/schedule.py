@@ -175,17 +175,17 @@ def catch_up(schedule: Schedule, first: datetime, now: datetime) -> CatchUp:
 
 def slots_between(
     schedule: Schedule,
-    anchor: datetime | None,
+    next_run: datetime | None,
     start: datetime,
     end: datetime,
     known_since: datetime | None = None,
 ) -> Iterator[datetime]:
     """The slots in [start, end), in order.
 
-    `anchor` is the next slot of the task as its row has it: from there an interval counts, and
+    `next_run` is the next slot of the task as its row has it: from there an interval counts, and
     back to `known_since`. Without it an interval has none.
     """
-    slot = schedule.at_or_after(start, anchor, known_since)
+    slot = schedule.at_or_after(start, next_run, known_since)
     while slot is not None and slot < end:
         yield slot
         slot = schedule.next_after(slot)

@@ -153,7 +153,7 @@ HALF_HOURS = Interval(HALF_AN_HOUR)
 
 def test_an_interval_says_how_far_the_nearest_slots_are() -> None:
     moment = moment_of(utc("2026-03-02T08:42:15"), UTC)
-    found = HALF_HOURS.firing(moment, next_run=ANCHOR, first_slot=utc("2026-03-01T00:00"))
+    found = HALF_HOURS.firing(moment, next_run=ANCHOR, known_since=utc("2026-03-01T00:00"))
     assert found.slot is None
     assert found.why == "that is 12 minutes after its slot of 08:30:15 and 18 minutes before the next, 09:00:15"
     assert (found.before, found.after) == (utc("2026-03-02T08:30:15"), utc("2026-03-02T09:00:15"))
@@ -204,7 +204,7 @@ def test_an_interval_of_seconds_fires_at_the_slot_up_to_the_second_asked_for() -
 
 
 def test_an_interval_has_no_slot_before_its_first() -> None:
-    found = HALF_HOURS.firing(moment_of(utc("2026-03-02T09:00:15"), UTC), next_run=ANCHOR, first_slot=ANCHOR)
+    found = HALF_HOURS.firing(moment_of(utc("2026-03-02T09:00:15"), UTC), next_run=ANCHOR, known_since=ANCHOR)
     assert (found.slot, found.before, found.after) == (None, None, ANCHOR)
     assert found.why == "its first slot is that of Mon 2026-03-02 09:30:15 UTC"
 
@@ -217,7 +217,7 @@ def test_an_interval_has_no_slot_in_the_minute_before_its_first() -> None:
 
 def test_an_interval_that_was_moved_past_its_first_slot_has_only_the_one_after() -> None:
     asked, first = moment_of(utc("2026-03-02T09:10"), UTC), utc("2026-03-02T09:05")
-    found = HALF_HOURS.firing(asked, next_run=ANCHOR, first_slot=first)
+    found = HALF_HOURS.firing(asked, next_run=ANCHOR, known_since=first)
     assert (found.slot, found.before, found.after) == (None, None, ANCHOR)
     assert found.why == "that is 20 minutes and 15 seconds before the next, 09:30:15"
 
