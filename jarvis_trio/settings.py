@@ -24,6 +24,16 @@ FILE_VARIABLE = "JARVIS_SETTINGS"
 """Names the settings file, if it is not in its usual place."""
 
 _TEN_YEARS_SECONDS = 10 * 366 * 86_400
+_KEPT = (
+    "jarvis-daemon.lock",
+    "jarvis-owners.lock",
+    "approved-commands.json",
+    "secrets.env",
+    "delivery-secrets.env",
+    "application.env",
+)
+"""The files of the data folder that no setting may name."""
+
 _NEVER_SHOWN = frozenset({"alert_config", "database_url"})
 """People send what `doctor` prints to others, and an address of a channel can hold secrets."""
 
@@ -369,4 +379,22 @@ def _read(environment: Mapping[str, str], data_dir: Path, module: ModuleType | N
         if constant not in (None, "") and (own := setting.read(f"config.{setting.constant}", constant)) != value:
             value, source = own, Source.MODULE
         values[name], sources[name] = value, source
+    _require_files_of_their_own(values)
     return Settings(**values, sources=sources, file=None if file is None else file.path)
+
+
+def _require_files_of_their_own(values: Mapping[str, Any]) -> None:
+    """Raise SettingError if the log or the database is another file that this program keeps.
+
+    Lines of the log would be written into the middle of a database.
+    """
+    taken = {values["data_dir"] / name: name for name in _KEPT}
+    _refuse_taken("MEMORY_DB_PATH", values["memory_db_path"], taken)
+    database = values["memory_db_path"]
+    taken |= {database.with_name(database.name + suffix): "the database" for suffix in ("", "-wal", "-shm", "-journal")}
+    _refuse_taken("DAEMON_LOG_FILE", values["log_file"], taken)
+
+
+def _refuse_taken(variable: str, path: Path, taken: Mapping[Path, str]) -> None:
+    if (kept := taken.get(path)) is not None:
+        raise SettingError(f"{variable} must be a file of its own, not {str(path)!r}: that is kept for {kept}")

@@ -56,6 +56,21 @@ def test_everything_has_a_default_below_the_data_folder() -> None:
     assert set(settings.sources.values()) == {Source.DEFAULT}
 
 
+@pytest.mark.parametrize(
+    ("variable", "name"),
+    [
+        *[("DAEMON_LOG_FILE", f"memory.db{suffix}") for suffix in ("", "-wal", "-shm", "-journal")],
+        ("DAEMON_LOG_FILE", "jarvis-daemon.lock"),
+        ("DAEMON_LOG_FILE", "approved-commands.json"),
+        ("MEMORY_DB_PATH", "jarvis-owners.lock"),
+        ("MEMORY_DB_PATH", "secrets.env"),
+    ],
+)
+def test_the_log_and_the_database_are_files_of_their_own(variable: str, name: str) -> None:
+    with pytest.raises(SettingError, match=f"^{variable} must be a file of its own, not '{DATA / name}': that is kept"):
+        read_settings({variable: str(DATA / name)}, DATA)
+
+
 def test_the_environment_goes_before_the_defaults_and_the_source_is_known() -> None:
     settings = read_settings({"DAEMON_TICK_INTERVAL_SECONDS": "5", "MEMORY_DB_PATH": "/var/x.db"}, DATA)
     assert settings.tick_interval_seconds == 5

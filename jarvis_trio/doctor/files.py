@@ -63,7 +63,10 @@ def check_logs(log: Path, unrotated: Iterable[Path]) -> Iterator[Finding]:
     """
     files = _logs(log)
     place = next(place for place in (log, *log.parents) if place.exists())
-    if not os.access(place, os.W_OK):
+    if (place == log and not log.is_file()) or (place != log and log.is_symlink()):
+        says = f"{log} is not a regular file, so nothing is kept of what the daemon says"
+        yield problem("log", says, f"rm -d {shlex.quote(str(log))}, or name another one in DAEMON_LOG_FILE")
+    elif not os.access(place, os.W_OK):
         yield problem("log", f"{log} cannot be written", f"chmod u+w {shlex.quote(str(place))}")
     elif files:
         yield Finding("log", f"{log}: {counted(len(files), 'file')}, {_size(files)}")

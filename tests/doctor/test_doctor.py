@@ -9,6 +9,7 @@ import shlex
 import sqlite3
 import sys
 import tomllib
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -736,6 +737,15 @@ def test_a_log_of_launchds_that_nobody_rotates_is_measured(cli: Cli, mac: Path) 
     with log.open("wb") as file:
         file.truncate(50_000_000)
     assert list(warnings(cli)) == [("log", f"{log}: 50 MB, and nobody rotates it")]
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda log: os.symlink("/no/such/log", log), lambda log: os.symlink(log, log)]
+)
+def test_a_log_that_is_no_regular_file_is_a_problem(cli: Cli, make: Callable[[Path], None]) -> None:
+    log = cli.path.with_name("jarvis-daemon.log")
+    make(log)
+    assert ("log", f"{log} is not a regular file, so nothing is kept of what the daemon says") in problems(cli)
 
 
 @pytest.mark.law(2)
