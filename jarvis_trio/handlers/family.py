@@ -23,12 +23,17 @@ How a process tries to get away, and what finds it:
        is none, and nobody can find it. Control groups could, but an ordinary user has none to
        give away. A subreaper for each command could too, but it costs each command one more
        process.
+
+Without a list of processes (no `/proc`, or that of another PID namespace) a command's process group
+is ended, which is what has not made a group or a session of its own. Nobody can see then whether
+that was all.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -37,6 +42,7 @@ from datetime import timedelta
 import psutil
 
 from jarvis_trio.handlers.patience import Patience
+from jarvis_trio.process.identity import shows_us
 from jarvis_trio.process.offspring import MARKER
 from jarvis_trio.process.stamp import Stamp
 
@@ -68,8 +74,8 @@ class Family:
     """
 
     def __init__(self, marker: str, stamp: Stamp | None = None) -> None:
-        self.ended: set[psutil.Process] = set()
-        """Those that had to be told to end."""
+        self.ended: set[psutil.Process | int] = set()
+        """Those that had to be told to end; the command's PID stands for its group."""
         self._marker = marker
         self._stamp = stamp
         self._leader: int | None = None
@@ -85,6 +91,8 @@ class Family:
         """Take in the command itself, which leads its session and is not reaped yet."""
         self._leader = pid
         self._sessions.add(pid)
+        if not _are_shown():
+            return
         with suppress(psutil.Error):
             leader = psutil.Process(pid)
             self._members.add(leader)
@@ -93,7 +101,8 @@ class Family:
     def begin_here(self) -> None:
         """Take in all that descends from this process."""
         self._ancestor = os.getpid()
-        self._oldest = psutil.Process().create_time()
+        if _are_shown():
+            self._oldest = psutil.Process().create_time()
 
     def end(
         self, pause: Callable[[float], object], patience: Patience, *, ended_by_itself: bool = False
@@ -106,6 +115,9 @@ class Family:
             ended_by_itself: whether the command has; then fewer looks have to do.
         """
         self._doubt = _DOUBT_AFTER_A_NORMAL_END if ended_by_itself else _DOUBT
+        if not _are_shown():
+            self._end_group(pause, patience)
+            return ()
         for number, grace in ((signal.SIGTERM, patience.term), (signal.SIGKILL, patience.kill)):
             if self._signal_until_gone(number, time.monotonic() + grace.total_seconds(), pause):
                 return ()
@@ -132,6 +144,22 @@ class Family:
                 pause(_POLL_SECONDS)
         return True
 
+    def _end_group(self, pause: Callable[[float], object], patience: Patience) -> None:
+        """End the command's process group.
+
+        Its number is ours for as long as nobody has reaped the command.
+        """
+        for number, grace in ((signal.SIGTERM, patience.term), (signal.SIGKILL, patience.kill)):
+            deadline = time.monotonic() + grace.total_seconds()
+            if self._leader is None or (has_ended := _has_ended(self._leader)) is None:
+                return
+            if not has_ended:
+                self.ended.add(self._leader)
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._leader, number)
+            while _has_ended(self._leader) is False and time.monotonic() < deadline:
+                pause(_POLL_SECONDS)
+
     def living(self) -> list[psutil.Process]:
         """The members that are alive, parents first.
 
@@ -140,7 +168,9 @@ class Family:
         has cleared its environment and left the session.
         """
         self._vanished = False
-        living = []
+        living: list[psutil.Process] = []
+        if not _are_shown():
+            return living
         parents = {process.pid for process in self._members if is_alive(process)}
         if self._ancestor is not None:
             parents.add(self._ancestor)
@@ -230,6 +260,19 @@ def is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def _are_shown() -> bool:
+    """Whether there is a list of the processes among which ours are."""
+    return sys.platform != "linux" or shows_us()
+
+
+def _has_ended(child: int) -> bool | None:
+    """Whether a child that nobody has reaped has ended; None if somebody has."""
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return None
 
 
 def _send(process: psutil.Process, number: int) -> None:

@@ -106,7 +106,7 @@ class Processes:
     def _start_linux(self, pid: int) -> str | None:
         # proc_pid_stat(5): field 3 is the state and 22 the start time in ticks since boot,
         # counted after the name, which may hold spaces and brackets.
-        if not (self._proc / "self/stat").exists():
+        if not shows_us(self._proc):
             return _UNKNOWN
         status = (self._proc / str(pid) / "stat").read_text("utf-8", "replace")
         state, *others = status.rpartition(")")[2].split()
@@ -127,6 +127,18 @@ class Processes:
             return os.readlink(self._proc / "self/ns" / kind).partition("[")[2].rstrip("]")
         except OSError:
             return ""
+
+
+def shows_us(proc: Path = Path("/proc")) -> bool:
+    """Whether Linux shows there the processes of our own PID namespace.
+
+    In a chroot it may be missing. After `unshare --pid` alone it is that of the others, with other
+    PIDs than ours: to signal what it shows would hit anybody.
+    """
+    try:
+        return os.readlink(proc / "self") == str(os.getpid())
+    except OSError:
+        return False
 
 
 def current_owner() -> str:

@@ -66,11 +66,12 @@ class Stamp(NamedTuple):
         with suppress(OSError, ValueError), open(f"/proc/{pid}/limits", "rb") as file:
             for line in file.read().splitlines():
                 if line.startswith(_LIMIT):
-                    return cls._read(int(line.removeprefix(_LIMIT).split()[0]))
+                    return cls.read(int(line.removeprefix(_LIMIT).split()[0]))
         return None
 
     @classmethod
-    def _read(cls, number: int) -> Self | None:
+    def read(cls, number: int) -> Self | None:
+        """What a limit says; None if it is not a stamp."""
         whole, run = number >> _BITS, number & _MASK
         return cls(whole & _MASK, run) if whole >> _BITS == 1 else None
 
@@ -88,8 +89,9 @@ def bind_stamp(owner: str) -> None:
 
     A process that has a stamp keeps it: it is part of a run.
     """
-    if Stamp.at(os.getpid()) is None:
-        _set(Stamp.of(owner).number)
+    before = _set(Stamp.of(owner).number)
+    if before is not None and Stamp.read(before) is not None:
+        _set(before)
     os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_guard.release)
 
 

@@ -269,3 +269,46 @@ def test_law_2_what_a_dead_process_left_is_ended_also_if_it_cleared_its_environm
     finally:
         parent.kill()
         parent.wait()
+
+
+BLIND = """
+import json, sys, threading
+from datetime import timedelta
+from jarvis_trio.handlers.patience import Patience
+from jarvis_trio.handlers.processes import end_orphans, processes_of, run_command
+from jarvis_trio.process.identity import Processes, current_owner
+
+def run(text, seconds):
+    done = run_command(
+        ["/bin/sh", "-c", text], environment={"PATH": sys.argv[1]}, folder="/", timeout=timedelta(seconds=seconds),
+        cancelled=threading.Event(), mark="7", patience=Patience(term=timedelta(seconds=0.5)),
+    )
+    return done.exit_code, done.in_time, done.ended
+
+sleep = sys.argv[2]
+print(json.dumps([
+    run("exit 3", 60), run(f"{sleep} & exit 0", 60), run(f"trap '' TERM; {sleep}; {sleep}", 1),
+    processes_of(current_owner(), "7"), end_orphans(current_owner()).ended, Processes().is_alive(current_owner()),
+]))
+"""
+
+
+@pytest.mark.law(4)
+@pytest.mark.skipif(sys.platform != "linux", reason="it is /proc that is missing")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take /proc away")
+@pytest.mark.parametrize("away", ["--mount sh -c 'mount -t tmpfs none /proc && exec \"$@\"' -", "--pid --fork"])
+def test_law_4_without_a_list_of_processes_a_commands_group_is_ended(away: str) -> None:
+    """In a chroot without /proc, and in a PID namespace that has that of another one."""
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": os.environ["PATH"]}
+    script = f'unshare {away} "$@"'
+    began = subprocess.run(["/bin/sh", "-c", script, "-", "true"], env=environment, capture_output=True, check=False)
+    if began.returncode != 0:
+        pytest.skip(f"no namespace can be made here: {began.stderr!r}")
+
+    sleep = f"sleep 9{os.getpid()}{os.urandom(2)[0]}"  # nobody else's
+    words = ["/bin/sh", "-c", script, "-", sys.executable, "-c", BLIND, os.environ["PATH"], sleep]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    # The last command resists SIGTERM until it is killed.
+    assert json.loads(done.stdout) == [[3, True, 0], [0, True, 0], [-9, False, 1], [], 0, True]
+    left = subprocess.run(["pgrep", "-f", "-x", sleep], capture_output=True, text=True, check=False)
+    assert [pid for pid in left.stdout.split() if lives(int(pid))] == []
