@@ -15,10 +15,12 @@ from typing import Any
 
 from jarvis_trio.desk.approvals import Approval, approve_command, is_approved
 from jarvis_trio.desk.definition import (
+    TROUBLES_OF_RUNS,
     changed_columns,
     check_alerts,
     check_delivery,
     check_handler,
+    ended_by_change,
     first_slot,
     same_schedule,
 )
@@ -118,13 +120,18 @@ def change(session: Session, name: str, request: TaskRequest, *, by_person: bool
     if not columns:
         return Saved(task=before, before=before, approval=approval, warnings=[])
 
-    after = replace(before, **columns) if dry_run else _update(session, before, **columns)
+    after = replace(before, **columns)
+    if not dry_run:
+        after = _update(session, before, **columns, ends=ended_by_change(before, after, session.zone()))
     return Saved(task=after, before=before, approval=approval, warnings=_warnings(session, after))
 
 
 def pause(session: Session, name: str) -> ScheduledTask:
-    """Stop scheduling a task, until it is resumed. Raises UnknownTaskError."""
-    return _update(session, session.task(name), enabled=False)
+    """Stop scheduling a task, until it is resumed. Raises UnknownTaskError.
+
+    A trouble of its runs ends as well: no next run could end it.
+    """
+    return _update(session, session.task(name), enabled=False, ends=(TroubleKind.SET_ASIDE, *TROUBLES_OF_RUNS))
 
 
 def hold(session: Session, names: Iterable[str]) -> None:
@@ -275,12 +282,18 @@ def _new_name(session: Session, before: ScheduledTask, name: str | None) -> dict
     return {"name": checked_name(name)}
 
 
-def _update(session: Session, task: ScheduledTask, **columns: object) -> ScheduledTask:
+def _update(
+    session: Session,
+    task: ScheduledTask,
+    *,
+    ends: Iterable[TroubleKind] = (TroubleKind.SET_ASIDE,),
+    **columns: object,
+) -> ScheduledTask:
     with session.store.transaction():
         updated = session.store.update_scheduled_task(require_id(task), **columns)
         if "name" in columns:
             session.store.runs.rename_runs(require_id(task), str(columns["name"]))
-        session.store.troubles.end_troubles(require_id(task), [TroubleKind.SET_ASIDE])
+        session.store.troubles.end_troubles(require_id(task), ends)
     session.changed()
     return updated or replace(task, **columns)  # type: ignore[arg-type]  # a task that was just removed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Any
@@ -12,7 +13,7 @@ from jarvis_trio.desk.requests import DEFAULT, NONE, TaskRequest
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import CronError, OptionError, RequestError, ScheduleError, TaskError
-from jarvis_trio.models import COMMAND_TYPE, ScheduledTask, ScheduleType
+from jarvis_trio.models import COMMAND_TYPE, ScheduledTask, ScheduleType, TroubleKind
 from jarvis_trio.notation.instants import parse_duration
 from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.notation.moments import read_moment
@@ -21,6 +22,9 @@ from jarvis_trio.policy import POLICY_OPTIONS, Policy, PolicyKind, PolicyOption,
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.interval import interval_config
 from jarvis_trio.schedules.schedule import task_schedule, task_zone
+
+TROUBLES_OF_RUNS = (TroubleKind.FAILING, TroubleKind.MISSED, TroubleKind.STALE)
+"""The troubles that a run which goes well ends."""
 
 
 def changed_columns(request: TaskRequest, task: ScheduledTask, session: Session) -> dict[str, Any]:
@@ -60,6 +64,20 @@ def same_schedule(before: ScheduledTask, after: ScheduledTask, machine_zone: tzi
         return task_schedule(before, machine_zone) == wanted
     except ScheduleError:
         return False
+
+
+def ended_by_change(before: ScheduledTask | None, after: ScheduledTask, machine_zone: tzinfo) -> list[TroubleKind]:
+    """The troubles that end as a task is changed.
+
+    A task that was to run once and failed has no further run that could end its trouble. If it is
+    given another time, that one counts.
+    """
+    kinds = [TroubleKind.SET_ASIDE]
+    with suppress(ScheduleError):
+        was_single = before is not None and task_schedule(before, machine_zone).only is not None
+        if before is not None and was_single and not same_schedule(before, after, machine_zone):
+            kinds += TROUBLES_OF_RUNS
+    return kinds
 
 
 def check_handler(task: ScheduledTask, session: Session) -> None:

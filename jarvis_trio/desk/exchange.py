@@ -11,13 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from jarvis_trio.desk.approvals import Approval, approve_command, is_approved
-from jarvis_trio.desk.definition import check_alerts, check_delivery, first_slot, same_schedule
+from jarvis_trio.desk.definition import (
+    check_alerts,
+    check_delivery,
+    ended_by_change,
+    first_slot,
+    same_schedule,
+)
 from jarvis_trio.desk.entries import COLUMNS, entry_of, task_of
 from jarvis_trio.desk.names import checked_name
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError
-from jarvis_trio.models import ScheduledTask, TroubleKind, require_id
+from jarvis_trio.models import ScheduledTask, require_id
 from jarvis_trio.notation.instants import local_text
 from jarvis_trio.notation.jsontext import json_object, json_value
 from jarvis_trio.notation.text import nearest_or_all
@@ -104,7 +110,8 @@ def carry_out(session: Session, plan: Import, *, by_person: bool) -> list[Approv
     with session.store.transaction():
         for change in plan.changes:
             stored = session.store.store_scheduled_task(change.after)
-            session.store.troubles.end_troubles(require_id(stored), [TroubleKind.SET_ASIDE])
+            ended = ended_by_change(change.before, stored, session.zone())
+            session.store.troubles.end_troubles(require_id(stored), ended)
         for task in plan.pruned:
             session.store.delete_scheduled_task(require_id(task))
     session.changed()

@@ -16,7 +16,7 @@ from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.commands import command_of
 from jarvis_trio.handlers.custom import home_folder, passed_on
 from jarvis_trio.handlers.secrets import CommandSecrets
-from jarvis_trio.models import ScheduledTask, TroubleKind
+from jarvis_trio.models import ScheduledTask, ScheduleType, TroubleKind
 from jarvis_trio.notation.text import counted, moment_words
 from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.schedule import schedule_warnings
@@ -26,6 +26,10 @@ from jarvis_trio.store import MemoryStore
 
 _EDIT = "set right what it says: jarvis-trio edit {}"
 _RESUME = "when it may run again: jarvis-trio resume {}"
+_ONCE = (
+    "run it again: jarvis-trio run-now {0}; or give it another time: jarvis-trio edit {0} --at TIME;"
+    " or, if it no longer matters: jarvis-trio remove {0}"
+)
 _HISTORY = "its runs: jarvis-trio history {}"
 _SCHEDULE_FIXES = {
     Code.NEVER: "give it another schedule: jarvis-trio edit {} --every 1h",
@@ -49,10 +53,11 @@ _REFERENCE = "put the URL into secrets.env and name it in its place, as env:NAME
 def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzinfo) -> Iterator[Finding]:
     """Which tasks fail, missed slots, or are set aside."""
     names = {task.id: task.name for task in tasks}
+    single = {task.id: task.schedule_type == ScheduleType.ONCE for task in tasks}
     troubles = [trouble for trouble in store.troubles.list_troubles() if trouble.task_id in names]
     for trouble in troubles:
         name = names[trouble.task_id]
-        fix = _TROUBLE_FIXES.get(trouble.kind, _HISTORY)
+        fix = _TROUBLE_FIXES.get(trouble.kind, _ONCE if single[trouble.task_id] else _HISTORY)
         since = f"{trouble.kind} since {moment_words(trouble.since, zone)}"
         yield problem("task", f"{name}: {since}: {trouble.reason}", _for(fix, name))
     count = f"{counted(len(tasks), 'task')}, of which {sum(task.enabled for task in tasks)} enabled"

@@ -27,7 +27,7 @@ from jarvis_trio.errors import (
     TaskError,
     UnknownTaskError,
 )
-from jarvis_trio.models import RunStatus, require_id
+from jarvis_trio.models import RunStatus, TroubleKind, require_id
 from jarvis_trio.settings import read_settings
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.requests import RequestKind
@@ -369,3 +369,48 @@ def test_a_task_that_another_program_pauses_and_puts_right_is_resumed_before_a_t
     acts.tick(desk)
     desk.store.update_scheduled_task(require_id(task), schedule_config='{"hours": 1}', enabled=False)
     assert acts.resume(desk, "job").next_run_at == "2026-03-02T10:00:00+00:00"
+
+
+def failed_once(desk: Session, clock: FakeClock) -> int:
+    """A task that was to run once, and whose run failed; returns its number."""
+    number = require_id(add(desk, request=TaskRequest(at="in 5m", handler="alert_eval")).task)
+    clock.advance(minutes=5)
+    acts.tick(desk)
+    desk.store.troubles.begin_trouble(number, TroubleKind.FAILING, "exit code 2", desk.now())
+    return number
+
+
+def troubles(desk: Session, number: int) -> list[TroubleKind]:
+    return [trouble.kind for trouble in desk.store.troubles.list_troubles(number)]
+
+
+def test_a_task_that_failed_at_its_only_time_is_out_of_trouble_when_it_has_another_one(
+    desk: Session, clock: FakeClock
+) -> None:
+    number = failed_once(desk, clock)
+    acts.change(desk, "job", TaskRequest(at="in 1h", description="again"), by_person=False, dry_run=True)
+    acts.change(desk, "job", TaskRequest(description="no other time"), by_person=False)
+    assert troubles(desk, number) == [TroubleKind.FAILING]
+    acts.change(desk, "job", TaskRequest(at="in 1h"), by_person=False)
+    assert troubles(desk, number) == []
+
+
+def test_so_it_is_when_it_is_imported_with_another_time_or_paused_or_has_run_well(
+    desk: Session, clock: FakeClock
+) -> None:
+    number = failed_once(desk, clock)
+    imported(desk, {"name": "job", "at": "in 1h", "handler": "alert_eval"})
+    assert troubles(desk, number) == []
+    desk.store.troubles.begin_trouble(number, TroubleKind.FAILING, "exit code 2", desk.now())
+    acts.pause(desk, "job")
+    assert troubles(desk, number) == []
+    desk.store.troubles.begin_trouble(number, TroubleKind.FAILING, "exit code 2", desk.now())
+    errands.run_here(desk, "job").wait()
+    assert troubles(desk, number) == []
+
+
+def test_a_task_that_runs_again_stays_in_trouble_until_it_succeeds(desk: Session) -> None:
+    number = require_id(add(desk).task)
+    desk.store.troubles.begin_trouble(number, TroubleKind.FAILING, "exit code 2", desk.now())
+    acts.change(desk, "job", TaskRequest(every="2h"), by_person=False)
+    assert troubles(desk, number) == [TroubleKind.FAILING]

@@ -498,6 +498,19 @@ def test_a_task_that_is_set_aside_is_told_once(cli: Cli) -> None:
     assert [subject for subject, _ in problems(cli)] == ["task"]
 
 
+def test_a_task_that_failed_at_its_only_time_is_told_with_what_ends_that(cli: Cli) -> None:
+    add(cli, "party", "--at", "in 5m", "--handler", "alert_eval")
+    with MemoryStore(cli.path, clock=cli.clock) as store:
+        number = store.tasks.require_task("party").id or 0
+        store.troubles.begin_trouble(number, TroubleKind.FAILING, "exit code 2", START)
+    assert problems(cli)["task", "party: failing since Mon 2026-03-02 09:00 UTC: exit code 2"] == (
+        "run it again: jarvis-trio run-now party; or give it another time: jarvis-trio edit party --at TIME;"
+        " or, if it no longer matters: jarvis-trio remove party"
+    )
+    cli.ok("edit", "party", "--at", "in 1h")
+    assert problems(cli) == {}
+
+
 def test_a_due_task_whose_handler_nobody_brings_is_told_once(cli: Cli) -> None:
     add(cli, "brief")
     cli.change("brief", handler_type="morning_brief")
