@@ -69,9 +69,14 @@ WAITING = frozenset({TroubleKind.REFUSED, TroubleKind.NO_HANDLER})
 HELD_REASON = "held until it is resumed"
 
 
+def is_held(reason: str) -> bool:
+    """Whether a task is out of the queue because a person wants it to wait, by the reason told."""
+    return reason == HELD_REASON
+
+
 def aside_words(reason: str) -> str:
     """How people are told that a task is out of the queue, and why."""
-    return reason if reason == HELD_REASON else f"set aside: {reason}"
+    return reason if is_held(reason) else f"set aside: {reason}"
 
 
 class Trigger(StrEnum):

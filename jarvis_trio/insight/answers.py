@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jarvis_trio.errors import ScheduleError
-from jarvis_trio.models import FAILED, HELD_REASON, UNRUN, Run, RunStatus, ScheduledTask, Trigger
+from jarvis_trio.models import FAILED, HELD_REASON, UNRUN, Run, RunStatus, ScheduledTask, Trigger, is_held
 from jarvis_trio.notation.instants import parse_stamp, time_between
 from jarvis_trio.notation.text import counted, duration_words, moment_words, printable
 from jarvis_trio.policy import task_policy
@@ -85,8 +85,7 @@ class Case:
     def state(self) -> str | None:
         """What keeps the task from running at all; None if nothing does."""
         if self.set_aside is not None:
-            held = self.set_aside == HELD_REASON
-            return HELD_REASON if held else f"set aside ({printable(self.set_aside)})"
+            return HELD_REASON if is_held(self.set_aside) else f"set aside ({printable(self.set_aside)})"
         if self.schedule is None:
             return f"not scheduled ({self.firing.why})"
         return None if self.task.enabled else "paused"

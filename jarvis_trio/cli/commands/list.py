@@ -17,7 +17,7 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.foreground.telling import note
-from jarvis_trio.models import HELD_REASON, Run, ScheduledTask, ScheduleType
+from jarvis_trio.models import Run, ScheduledTask, ScheduleType, is_held
 from jarvis_trio.notation.instants import parse_instant
 from jarvis_trio.notation.text import moment_words, relative, short_duration
 from jarvis_trio.policy import task_policy
@@ -82,8 +82,8 @@ def list_tasks(
     print_table(_COLUMNS, (_row(state, now, zone) for state in states))
     for state in states:
         if state.set_aside is not None:
-            held = state.set_aside == HELD_REASON
-            why = HELD_REASON if held else f"set aside until it is fixed: {state.set_aside}"
+            reason = state.set_aside
+            why = reason if is_held(reason) else f"set aside until it is fixed: {reason}"
             say(f"{short_name(state.task.name)} is {why}")
     if chosen.more:
         note(f"{chosen.more:,} more; --limit {len(states) + chosen.more} shows all, a TEXT those that have it")
@@ -118,7 +118,7 @@ def _next(state: TaskState, slot: datetime | None, now: datetime) -> Cell:
     if state.running is not None:
         return Cell(f"runs for {short_duration(now - state.running.started_at)}", "cyan")
     if state.set_aside is not None:
-        return Cell("held", "yellow") if state.set_aside == HELD_REASON else Cell("set aside", "bold red")
+        return Cell("held", "yellow") if is_held(state.set_aside) else Cell("set aside", "bold red")
     if not state.task.enabled:
         return Cell("paused", "yellow")
     if slot is None:  # the daemon has yet to read a new row

@@ -24,7 +24,7 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import definition_words, run_summary, zone_of
 from jarvis_trio.errors import DaemonMissingError, JarvisError
 from jarvis_trio.insight.timeline_text import chart_lines
-from jarvis_trio.models import RunStatus
+from jarvis_trio.models import RunStatus, is_held
 from jarvis_trio.notation.text import counted, joined, moment_words, printable, relative
 
 MARKS = {
@@ -372,7 +372,7 @@ def _next(row: Row, board: Board) -> Text:
     if row.running is not None:
         return Text(f"» {countdown(board.at - row.running.started_at)}", "cyan")
     if row.set_aside is not None:
-        return Text("set aside", "bold red")
+        return Text("held", "yellow") if is_held(row.set_aside) else Text("set aside", "bold red")
     if not row.enabled:
         return Text("paused", "yellow")
     if row.next_at is None:

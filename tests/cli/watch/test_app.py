@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Label, Static
 
 from jarvis_trio.cli.watch.app import DetailScreen, HelpScreen, WatchApp
+from jarvis_trio.desk import acts
 from jarvis_trio.foreground.session import CommandSession
 from tests.support.cli_world import Cli, Program
 
@@ -149,9 +150,11 @@ def test_what_does_not_run_next_says_so_in_place_of_a_time(drive: Callable[..., 
     cli.change("a broken one", schedule_config="{}")
     cli.clock.advance(minutes=2)
     cli.ok("tick")
+    with CommandSession(os.environ, cli.clock) as session:
+        acts.hold(session, ["poll"])
 
     async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
-        assert [row[1] for row in rows(app)[:2]] == ["set aside", "-"]
+        assert [row[1] for row in rows(app)[:3]] == ["set aside", "-", "held"]
 
     drive(steps)
 
