@@ -13,7 +13,8 @@ import pytest
 
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.machines import FenceTimes, Forgotten, Keeper, SharedPeers
+from jarvis_trio.engine.fence import FenceTimes, Keeper
+from jarvis_trio.engine.machines import Forgotten, SharedPeers
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.runner import run_in_thread, run_inline

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jarvis_trio.engine.machines import FenceTimes
+from jarvis_trio.engine.fence import FenceTimes
 from jarvis_trio.models import RunStatus
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.opening import open_store

@@ -19,7 +19,7 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from jarvis_trio.engine.machines import FenceTimes
+from jarvis_trio.engine.fence import FenceTimes
 from jarvis_trio.errors import StoreError
 from jarvis_trio.models import Run, Trigger
 from jarvis_trio.store import MemoryStore
