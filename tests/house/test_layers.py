@@ -58,16 +58,22 @@ def imports(tree: ast.AST) -> Iterator[str]:
                 yield taken if taken.removeprefix("jarvis_trio.") in MODULES else node.module or ""
 
 
+@cache
+def imported_by(name: str) -> frozenset[str]:
+    """Every module that a module imports."""
+    return frozenset(imports(code_of(name)))
+
+
 def ours(name: str) -> set[str]:
     """The modules of this package that a module imports."""
-    found = {module.removeprefix("jarvis_trio.") for module in imports(code_of(name))}
+    found = {module.removeprefix("jarvis_trio.") for module in imported_by(name)}
     return {module for module in found if module in MODULES} - {name}
 
 
 def foreign(name: str) -> set[str]:
     """The other packages that a module imports, by their first name and in full."""
-    found = set(imports(code_of(name)))
-    return found | {module.partition(".")[0] for module in found}
+    found = imported_by(name)
+    return {*found} | {module.partition(".")[0] for module in found}
 
 
 def part(module: str) -> str:
@@ -80,13 +86,15 @@ def test_each_module_has_its_layer() -> None:
     assert sorted(listed) == sorted({part(name) for name in MODULES} - {"__init__"})
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_imports_point_downwards(module: str) -> None:
-    if module == "__init__":  # the public names, each imported when it is used
-        return
+# All modules are one test here: each as a test of its own costs the test processes more than reading it does.
+def test_imports_point_downwards() -> None:
     below = dict(zip((name for layer in LAYERS for name in layer), _rows_below(), strict=True))
-    allowed = below[part(module)] | {part(module)}
-    assert {part(imported) for imported in ours(module)} <= allowed
+    upwards = {
+        module: {part(imported) for imported in ours(module)} - below[part(module)] - {part(module)}
+        for module in MODULES
+        if module != "__init__"  # the public names, each imported when it is used
+    }
+    assert {module: rows for module, rows in upwards.items() if rows} == {}
 
 
 def _rows_below() -> Iterator[set[str]]:
@@ -107,19 +115,23 @@ def test_trio_lives_in_one_place() -> None:
 
 
 @pytest.mark.law(6)
-@pytest.mark.parametrize("module", sorted(set(MODULES) - {"clock"}))
-def test_the_wall_clock_is_read_in_one_place(module: str) -> None:
-    reads = []
+def test_the_wall_clock_is_read_in_one_place() -> None:
+    found = {module: list(reads_of_the_wall_clock(module)) for module in MODULES if module != "clock"}
+    assert {module: reads for module, reads in found.items() if reads} == {}
+
+
+def reads_of_the_wall_clock(module: str) -> Iterator[str]:
+    """Where the module's code asks what time it is."""
     for node in ast.walk(code_of(module)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
             owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
             if node.attr in WALL_CLOCK.get(owner, ()):
-                reads.append(f"{owner}.{node.attr} in line {node.lineno}")
+                yield f"{owner}.{node.attr} in line {node.lineno}"
         if isinstance(node, ast.ImportFrom) and node.module == "time":
-            reads += [f"from time import {alias.name}" for alias in node.names if alias.name in WALL_CLOCK["time"]]
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "astimezone":
-            reads += [] if node.args or node.keywords else [f"astimezone() in line {node.lineno}"]
-    assert reads == []
+            yield from (f"from time import {alias.name}" for alias in node.names if alias.name in WALL_CLOCK["time"])
+        bare = isinstance(node, ast.Call) and not (node.args or node.keywords)
+        if bare and isinstance(node.func, ast.Attribute) and node.func.attr == "astimezone":
+            yield f"astimezone() in line {node.lineno}"
 
 
 def test_only_a_process_in_the_foreground_reads_config() -> None:
