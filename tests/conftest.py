@@ -127,11 +127,13 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres_tables(postgres: PostgresServer) -> str:
-    """The address of a schema with our tables, to be emptied: to make one takes longer than most tests take."""
+def postgres_tables(postgres: PostgresServer) -> Iterator[Tables]:
+    """A schema with our tables, to be emptied: to make one takes longer than most tests take."""
     address = postgres.new_schema()
     PostgresDatabase(address).close()
-    return address
+    tables = Tables(address)
+    yield tables
+    tables.close()
 
 
 @pytest.fixture
@@ -139,8 +141,9 @@ def store(request: pytest.FixtureRequest, clock: FakeClock) -> Iterator[MemorySt
     kind = getattr(request, "param", "sqlite")
     path: Path = request.getfixturevalue("path")
     if kind == "postgres":
-        connection = PostgresDatabase(request.getfixturevalue("postgres_tables"), busy_timeout=timedelta(seconds=5))
-        empty(connection)
+        tables: Tables = request.getfixturevalue("postgres_tables")
+        tables.empty()
+        connection = PostgresDatabase(tables.address, busy_timeout=timedelta(seconds=5))
         with MemoryStore(path, clock=clock, connection=connection) as store:
             yield store
         return
@@ -168,13 +171,35 @@ END $$
 """TRUNCATE makes new files for each table and each index, which takes ten times as long as most tests."""
 
 
-def empty(connection: PostgresDatabase) -> None:
-    """Take every row away but the number of the last step."""
-    connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-        " AND application_name = 'jarvis-trio' AND datname = current_database()"
-    )
-    connection.execute(EMPTY)
+END_THE_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND application_name = 'jarvis-trio' AND datname = current_database()
+"""
+
+
+class Tables:
+    """Our tables on a server, and the session that empties them.
+
+    It is one for all tests: in a new session the server looks up every table first, which takes it
+    five times as long.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._session = psycopg.connect(address, autocommit=True)
+
+    def empty(self) -> None:
+        """Take every row away but the number of the last step."""
+        try:
+            self._session.execute(END_THE_OTHERS)
+        except psycopg.OperationalError:  # a test has restarted the server
+            self._session.close()
+            self._session = psycopg.connect(self.address, autocommit=True)
+            self._session.execute(END_THE_OTHERS)
+        self._session.execute(EMPTY)
+
+    def close(self) -> None:
+        self._session.close()
 
 
 @pytest.fixture
@@ -232,7 +257,7 @@ def due(store: MemoryStore, engine: SchedulerEngine, clock: FakeClock) -> Callab
 def other(request: pytest.FixtureRequest, path: Path, store: MemoryStore) -> Iterator[OtherProgram]:
     """The connection of another program, which knows nothing of us."""
     if _is_on_postgres(request):
-        with psycopg.connect(request.getfixturevalue("postgres_tables"), autocommit=True) as session:
+        with psycopg.connect(request.getfixturevalue("postgres_tables").address, autocommit=True) as session:
             yield OnServer(session)
         return
     with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
@@ -259,6 +284,23 @@ class OnServer:
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Any:
         return self._session.execute(sql.replace("%", "%%").replace("?", "%s").encode(), parameters or None)
+
+
+_has_a_row_on_the_server: set[str] = set()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Of a matrix of the engine the first row runs on the server too; the other rows do so in `make thorough`.
+
+    What differs from row to row is what the engine decides; what it asks of the server is the same.
+    """
+    call = getattr(item, "callspec", None)
+    if call is None or item.path.parent.name != "engine" or call.params.get("store") != "postgres":
+        return
+    function = item.nodeid.partition("[")[0]
+    if function in _has_a_row_on_the_server:
+        item.add_marker(pytest.mark.thorough)
+    _has_a_row_on_the_server.add(function)
 
 
 @pytest.hookimpl(trylast=True)
