@@ -100,7 +100,7 @@ def nothing_is_lost_or_doubled(store: MemoryStore, calls: list[tuple[str, dateti
 
 @pytest.mark.law(3)
 @pytest.mark.slow
-@pytest.mark.parametrize("length", [1, 3])
+@pytest.mark.parametrize("length", [pytest.param(1, marks=pytest.mark.thorough), 3])
 def test_whatever_write_is_refused_nothing_is_lost_and_nothing_runs_twice(
     tmp_path: Path, make_engine: MakeEngine, length: int
 ) -> None:

@@ -22,6 +22,7 @@ from jarvis_trio.handlers.webhook_poll import WebhookPoll
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask
 from jarvis_trio.settings import TABLE, read_settings
 from jarvis_trio.testing import Simulation
+from tests.support.examples import with_many_examples
 
 START = datetime(2026, 3, 8, 8, 30, tzinfo=UTC)
 """Half an hour before the clocks of Denver are set on."""
@@ -144,15 +145,18 @@ class World:
         assert [(run.started_at, run.status) for run in runs] == [(slot, RunStatus.EXECUTED) for slot in slots]
 
 
+ROWS_AND_HANDLERS: dict[str, st.SearchStrategy[Any]] = {
+    "rows": st.lists(tasks, min_size=1, max_size=4),
+    "changes": st.lists(spoilt_cells, max_size=3),
+    "misdeed": misdeeds,
+    "zone": st.sampled_from(["UTC", "America/Denver", "Pacific/Kiritimati", "Pacific/Pago_Pago"]),
+}
+
+
 @pytest.mark.law(4)
 @pytest.mark.slow
-@settings(max_examples=40)
-@given(
-    rows=st.lists(tasks, min_size=1, max_size=4),
-    changes=st.lists(spoilt_cells, max_size=3),
-    misdeed=misdeeds,
-    zone=st.sampled_from(["UTC", "America/Denver", "Pacific/Kiritimati", "Pacific/Pago_Pago"]),
-)
+@settings(max_examples=12)
+@given(**ROWS_AND_HANDLERS)
 @example([VALID | {"next_run_at": "0002-01-01T00:00:00"}], [], None, "Pacific/Pago_Pago")  # a year earlier in UTC
 def test_no_row_and_no_handler_makes_the_good_task_late(
     rows: list[dict[str, Any]], changes: list[tuple[str, Any]], misdeed: Any, zone: str
@@ -174,6 +178,11 @@ def test_no_row_and_no_handler_makes_the_good_task_late(
         assert not [run for run in world.simulation.history() if run.status is RunStatus.RUNNING]
 
 
+test_no_row_and_no_handler_of_many_makes_the_good_task_late = with_many_examples(
+    test_no_row_and_no_handler_makes_the_good_task_late, 60, ROWS_AND_HANDLERS
+)
+
+
 rule_rows = st.fixed_dictionaries(
     {
         "name": text,
@@ -190,13 +199,16 @@ delegations = st.fixed_dictionaries({"task": text, "due_date": st.one_of(times, 
 decisions = st.fixed_dictionaries({"title": text, "created_at": st.one_of(times, cells)})
 
 
+RULES: dict[str, st.SearchStrategy[Any]] = {
+    "rules": st.lists(rule_rows, max_size=4),
+    "delegations": st.lists(delegations, max_size=2),
+    "decisions": st.lists(decisions, max_size=2),
+}
+
+
 @pytest.mark.law(4)
-@settings(max_examples=15)
-@given(
-    rules=st.lists(rule_rows, max_size=4),
-    delegations=st.lists(delegations, max_size=2),
-    decisions=st.lists(decisions, max_size=2),
-)
+@settings(max_examples=6)
+@given(**RULES)
 def test_no_rule_keeps_the_good_rule_from_being_told(
     rules: list[dict[str, Any]], delegations: list[dict[str, Any]], decisions: list[dict[str, Any]]
 ) -> None:
@@ -212,6 +224,11 @@ def test_no_rule_keeps_the_good_rule_from_being_told(
     assert told.count("Alert: the good rule") == 1
 
 
+test_no_rule_of_many_keeps_the_good_rule_from_being_told = with_many_examples(
+    test_no_rule_keeps_the_good_rule_from_being_told, 40, RULES
+)
+
+
 file_names = st.binary(min_size=1, max_size=60).map(lambda name: name.translate(None, b"/\0") + b".json")
 contents = st.one_of(
     st.binary(max_size=40),
@@ -221,9 +238,15 @@ contents = st.one_of(
 GOOD_FILE = b'{"source": "good", "event_type": "test", "payload": 1}'
 
 
+FILES: dict[str, st.SearchStrategy[Any]] = {
+    "files": st.dictionaries(file_names, contents, max_size=5),
+    "good": st.integers(1, 3),
+}
+
+
 @pytest.mark.law(4)
-@settings(max_examples=15)
-@given(files=st.dictionaries(file_names, contents, max_size=5), good=st.integers(1, 3))
+@settings(max_examples=6)
+@given(**FILES)
 def test_no_file_keeps_the_good_file_from_becoming_one_event(files: dict[bytes, bytes], good: int) -> None:
     with World() as world:
         inbox = Path(world.folder.name) / "inbox"
@@ -244,6 +267,11 @@ def test_no_file_keeps_the_good_file_from_becoming_one_event(files: dict[bytes, 
         hidden = [name for name in dropped if name.startswith(b".")]
         assert len(processed) == len(events)
         assert len(processed) + len(reasons) + len(hidden) == len(dropped)
+
+
+test_no_file_of_many_keeps_the_good_file_from_becoming_one_event = with_many_examples(
+    test_no_file_keeps_the_good_file_from_becoming_one_event, 40, FILES
+)
 
 
 @given(st.dictionaries(st.sampled_from([setting.variable for setting in TABLE.values()]), text))

@@ -193,5 +193,14 @@ class Laws(RuleBasedStateMachine):
         assert all(run.reason for run in self.simulation.history() if run.status not in quiet)
 
 
-TestLaws = pytest.mark.slow(pytest.mark.law(2)(pytest.mark.law(3)(Laws.TestCase)))
-TestLaws.settings = settings(max_examples=25, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+def a_test_with(examples: int) -> type:
+    """The machine as a test, with this number of lives of 25 steps each."""
+    test: type = type(f"TestOf{examples}Lives", (Laws.TestCase,), {})
+    test.settings = settings(  # type: ignore[attr-defined]  # of Hypothesis' test case
+        max_examples=examples, stateful_step_count=25, suppress_health_check=list(HealthCheck)
+    )
+    return pytest.mark.slow(pytest.mark.law(2)(pytest.mark.law(3)(test)))
+
+
+TestLaws = a_test_with(examples=10)
+TestLawsInManyLives = pytest.mark.thorough(a_test_with(examples=50))

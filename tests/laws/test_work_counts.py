@@ -206,6 +206,7 @@ def test_a_running_daemon_has_imported_nothing_heavy_but_trio(program: Program) 
     assert imported & NEVER_IN_A_DAEMON == set()
 
 
+@pytest.mark.thorough
 def test_thousands_of_runs_leave_nothing_behind_in_memory() -> None:
     """What Python holds after six hours of runs, and a day later: caches fill, nothing else grows."""
     with Simulation("2026-03-02T00:00") as simulation:

@@ -2,7 +2,7 @@
 
 The year is simulated as two halves, each with all the tasks, so that two processors can
 work at it; in the second the intervals go on with the grid of the first. They are for
-`make year`; the short ones are the weeks in which the clocks change.
+`make year`; the short ones are the days about the two changes of the clocks.
 
 In 2026 the clocks go on at 2026-03-08 02:00 -07:00 (09:00 UTC) and back at
 2026-11-01 02:00 -06:00 (08:00 UTC). The expected slots come from `wall_slots`
@@ -26,11 +26,12 @@ DENVER = ZoneInfo("America/Denver")
 START = datetime(2026, 1, 1, tzinfo=DENVER).astimezone(UTC)
 MIDDLE = datetime(2026, 7, 1, tzinfo=DENVER).astimezone(UTC)
 END = datetime(2027, 1, 1, tzinfo=DENVER).astimezone(UTC)
-SPRING = datetime(2026, 3, 3, tzinfo=DENVER).astimezone(UTC)
-AUTUMN = datetime(2026, 10, 27, tzinfo=DENVER).astimezone(UTC)
+SPRING = datetime(2026, 3, 6, tzinfo=DENVER).astimezone(UTC)
+AUTUMN = datetime(2026, 10, 30, tzinfo=DENVER).astimezone(UTC)
+DAYS = timedelta(days=4)
 SPANS = [
-    pytest.param(SPRING, SPRING + timedelta(days=8), id="clocks go on"),
-    pytest.param(AUTUMN, AUTUMN + timedelta(days=8), id="clocks go back"),
+    pytest.param(SPRING, SPRING + DAYS, id="clocks go on"),
+    pytest.param(AUTUMN, AUTUMN + DAYS, id="clocks go back"),
     pytest.param(START, MIDDLE, id="January to June", marks=pytest.mark.long),
     pytest.param(MIDDLE, END, id="July to December", marks=pytest.mark.long),
 ]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -20,6 +21,7 @@ from jarvis_trio.errors import ConflictError, StoreBusyError, StoreError, StoreF
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.sqlite import SqliteFile
 from tests.support.core_fakes import START, FakeClock, Notes, a_task
+from tests.support.examples import with_many_examples
 
 MINUTE = timedelta(minutes=1)
 HIGHEST = 2**63 - 1
@@ -123,11 +125,17 @@ def do(theirs: sqlite3.Connection, change: str) -> None:
             theirs.execute(change)
 
 
+CHANGES: dict[str, st.SearchStrategy[Any]] = {
+    "changes": st.lists(st.sampled_from(FOREIGN), min_size=1, max_size=4),
+}
+UNHURRIED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
 @pytest.mark.law(3)
 @pytest.mark.law(4)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=UNHURRIED)
 @example(changes=["DROP TABLE IF EXISTS task_queue", "DROP TABLE IF EXISTS jarvis_meta"])
-@given(changes=st.lists(st.sampled_from(FOREIGN), min_size=1, max_size=4))
+@given(**CHANGES)
 def test_whatever_another_program_does_to_the_tables_is_put_right_or_told_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture, changes: list[str]
 ) -> None:
@@ -153,6 +161,14 @@ def test_whatever_another_program_does_to_the_tables_is_put_right_or_told_in_one
             assert (told, sorted(notes.names)) == (None, ["new", "old"])
         else:
             assert told is None or "\n" not in told
+
+
+test_whatever_other_programs_do_to_the_tables_is_put_right_or_told_in_one_line = with_many_examples(
+    test_whatever_another_program_does_to_the_tables_is_put_right_or_told_in_one_line,
+    80,
+    CHANGES,
+    suppress_health_check=UNHURRIED,
+)
 
 
 BEYOND_REPAIR = {
