@@ -42,6 +42,8 @@ class Engine(Protocol):
       offers `known_due_at` too, a call that comes late does not hide what is known by then.
     - `let_run(at_once)`, which the daemon calls before the first tick: that many runs may be
       under way at once. A tick may then have several, and the ticks share the number.
+    - `others_write() -> bool`, whether another program may be committing just now what a look does
+      not see yet. The daemon then has it look again soon.
     - `load_the_rest()`, called once, in a thread, when the first tick has ended. It imports what
       later ones may need, since an upgrade exchanges the files under a daemon.
     - `running() -> list[tuple[str, datetime]]`, the names of what runs, for the log.
@@ -76,6 +78,8 @@ class TotalEngine:
         due_at: what the engine said, after its last tick, is due next (aware UTC).
         delivery_at: when it said that a message is to be sent (aware UTC).
         is_asked: whether, after its last tick, somebody asked for something.
+        is_settled: whether its last look saw all that was forgotten before it (`before_look`); if
+            not, somebody was committing, and another look is needed.
     """
 
     def __init__(self, engine: object, zone: Callable[[], tzinfo]) -> None:
@@ -90,6 +94,7 @@ class TotalEngine:
         self.logs_runs = self._offered("logs_runs") is True
         self._knows = callable(self._offered("known_due_at"))
         self.is_asked = False
+        self.is_settled = True
         self.before_look: Callable[[], object] = lambda: None
         self.due_at: datetime | None = None
         self.delivery_at: datetime | None = None
@@ -108,7 +113,6 @@ class TotalEngine:
             with self._looks:
                 self._note_look(self._ask("known_due_at", self._instant, None, _NOT_SAID))
         else:
-            self.before_look()
             self.look()
         return results
 
@@ -119,6 +123,9 @@ class TotalEngine:
         another tick's last write, would take the place of the newer one.
         """
         with self._looks:
+            self.before_look()
+            # Between the two: a commit that is over by now is seen, and one that goes on is told.
+            self.is_settled = not self._ask("others_write", _is_true, False, None)
             self._note_look(self.next_due_at())
 
     def _note_look(self, due_at: datetime | None) -> None:

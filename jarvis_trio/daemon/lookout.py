@@ -10,11 +10,13 @@ This code assumes that a tick looks at the database after its last write. So wha
 own ticks wrote is forgotten just before that look (`forget`), and the end of such a tick ends the
 pause (`looked`): a timer would wake the processor once more for each lone run.
 
-What another program commits at the very end of such a tick is seen at the next one. Its file is
-written some milliseconds before others can read the change (SQLite waits for the disk between the
-two), so it can be forgotten with what the tick wrote, and not be there yet when the tick looks.
+The race: another program's file is written some milliseconds before others can read the change, as
+SQLite waits for the disk between the two. So it can be forgotten with what the tick wrote, and not
+be there yet when the tick looks. But whoever commits holds the write lock. A look that finds it
+held is not settled, and another one follows a pause later, until one is.
 
-If a watch cannot be had, changes are seen at the next tick, at the latest after the interval.
+If a watch cannot be had, or a file cannot be watched, changes are seen at the next tick, at the
+latest after the interval; the log says so once.
 """
 
 from __future__ import annotations
@@ -39,14 +41,14 @@ class Lookout:
 
     Args:
         files: where a write shows.
-        look: has the daemon look at what was changed.
+        look: has the daemon look at what was changed; returns whether that look is settled.
         better: makes a watch that tells more than the files do, if there is one.
     """
 
     def __init__(
         self,
         files: Iterable[Path],
-        look: Callable[[], Awaitable[object]],
+        look: Callable[[], Awaitable[bool]],
         better: Callable[[], Watch | None] = lambda: None,
     ) -> None:
         self._files: tuple[Path, ...] = tuple(files)
@@ -54,29 +56,36 @@ class Lookout:
         self._better = better
         self._watch: Watch | None = None
         self._tick_looked = trio.Event()
+        self._is_settled = True
+        self._is_told = False
+        self._wait = trio.CancelScope()
 
     def forget(self) -> None:
         """Forget what was written so far: somebody is about to look. Any thread may call it."""
         watch = self._watch
         if watch is not None:
-            watch.renew(self._files)  # a file may be new, or another one under the same name
+            self._renew(watch)  # a file may be new, or another one under the same name
             with suppress(OSError):
                 watch.drain()
 
-    def looked(self) -> None:
-        """A tick has looked, and is over; what was written before needs no other look."""
-        self._tick_looked.set()
+    def looked(self, *, settled: bool = True) -> None:
+        """A tick is over, and has looked; if `settled`, what was written before is done with."""
+        self._is_settled = settled
+        if settled:
+            self._tick_looked.set()
+        else:
+            self._wait.cancel()
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Look out until it is cancelled."""
         try:
             self._watch = self._better() or make_watch()
         except OSError as error:
-            _logger.info("Changes by other programs are seen at the next tick only: %s", error.strerror or error)
+            self._tell(error)
             task_status.started()
             return
         try:
-            self._watch.renew(self._files)
+            self._renew(self._watch)
             task_status.started()
             await self._watch_until_cancelled(self._watch)
         finally:
@@ -85,10 +94,28 @@ class Lookout:
 
     async def _watch_until_cancelled(self, watch: Watch) -> None:
         while True:
-            await trio.lowlevel.wait_readable(watch.fileno())
+            await self._wait_for_news(watch)
             self._tick_looked = trio.Event()
             with trio.move_on_after(PAUSE_SECONDS) as pause:
                 await self._tick_looked.wait()  # most often it is a tick of ours that writes
-            if pause.cancelled_caught and watch.drain():
-                watch.renew(self._files)
-                await self._look()
+            if pause.cancelled_caught and (watch.drain() or not self._is_settled):
+                self._renew(watch)
+                self._is_settled = await self._look()
+
+    def _renew(self, watch: Watch) -> None:
+        """Watch the files. What cannot be watched is tried again with the next look."""
+        try:
+            watch.renew(self._files)
+            self._is_told = False
+        except OSError as error:
+            self._tell(error)
+
+    def _tell(self, error: OSError) -> None:
+        if not self._is_told:
+            _logger.info("Changes by other programs are seen at the next tick only: %s", error.strerror or error)
+        self._is_told = True
+
+    async def _wait_for_news(self, watch: Watch) -> None:
+        if self._is_settled:
+            with trio.CancelScope() as self._wait:
+                await trio.lowlevel.wait_readable(watch.fileno())

@@ -209,15 +209,16 @@ class JarvisDaemon:
     async def _one_tick(self) -> tuple[bool, datetime | None]:
         results = await self.tick()
         if self._lookout is not None:
-            self._lookout.looked()
+            self._lookout.looked(settled=self._asked.is_settled)
         self._first_ended.set()
         self._act_beside_ticks()
         return bool(results), self._asked.due_at
 
-    async def _look(self) -> None:
-        """Somebody else wrote the database: act on what is due now."""
+    async def _look(self) -> bool:
+        """Somebody else wrote: act on what is due now. Returns whether all of it was seen."""
         await self._in_thread(self._asked.look, None)
         self._act_on_look()
+        return self._asked.is_settled
 
     def _act_on_look(self) -> None:
         """Act on the newest look of the engine, beside the ticks or in one that goes on."""

@@ -42,7 +42,7 @@ def check_watch(reason: str | None) -> Iterator[Finding]:
         yield Finding("changes", "what other programs change is seen at once")
     else:
         says = f"what other programs change is seen at the next tick only: {reason}"
-        yield warning("changes", says, "end what watches many files, or raise fs.inotify.max_user_instances")
+        yield warning("changes", says, "end what watches many files, or raise that limit")
 
 
 def check_extras(extras: Mapping[str, str] = _EXTRAS) -> Iterator[Finding]:

@@ -328,6 +328,13 @@ class SchedulerEngine:
         """The files in which a write of other programs shows."""
         return tuple(database_files(self.memory_store.path))
 
+    def others_write(self) -> bool:
+        """Whether another program may be committing at this moment what the next look cannot see.
+
+        Does not wait. Raises StoreError.
+        """
+        return self.memory_store.others_write()
+
     def write_kept(self, patience: timedelta = KEPT_PATIENCE) -> bool:
         """Write what could not be written so far; a full disk may have room in a moment.
 

@@ -9,6 +9,7 @@ inotify is called by ctypes: the packages for it bring an event loop, a thread o
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import select
 import struct
@@ -30,7 +31,7 @@ class Watch(Protocol):
     def renew(self, paths: Sequence[Path]) -> None:
         """Watch what these names lead to now, and nothing else; skip a name that leads nowhere.
 
-        Raises nothing.
+        Raises OSError if the system lets no more files be watched; those that it lets are.
         """
 
     def drain(self) -> bool:
@@ -57,7 +58,11 @@ def make_watch(platform: str = sys.platform, calls: Any = select) -> Watch:
 def why_no_watch() -> str | None:
     """Why other programs' changes are seen at the next tick only; None if they are seen at once."""
     try:
-        make_watch().close()
+        watch = make_watch()
+        try:
+            watch.renew([Path(__file__)])  # any file: the limit is of all that one user watches
+        finally:
+            watch.close()
     except OSError as error:
         return error.strerror or str(error)
     return None
@@ -69,6 +74,7 @@ _EVENTS = 0x2 | _ATTRIBUTES | 0x800 | 0x400
 _NOT_ASKED_FOR = 0x8000
 _EVENT = struct.Struct("@iIII")  # the watch's number, what happened, a cookie, the length of a name: 0 for a file
 _READ_BYTES = 64 * 1024
+_NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR}
 
 
 class _Inotify:
@@ -83,16 +89,19 @@ class _Inotify:
         self._watched: dict[Path, int] = {}
         self._descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, f"inotify: {os.strerror(number)}; see fs.inotify.max_user_instances")
+            raise _refused(ctypes.get_errno())
 
     def fileno(self) -> int:
         return self._descriptor
 
     def renew(self, paths: Sequence[Path]) -> None:
         before, self._watched = self._watched, self._numbers(paths)
-        for number in set(before.values()) - set(self._watched.values()) - {-1}:
-            self._libc.inotify_rm_watch(self._descriptor, number)
+        for number in set(before.values()) - set(self._watched.values()):
+            if number >= 0:
+                self._libc.inotify_rm_watch(self._descriptor, number)
+        refused = {-number for number in self._watched.values() if number < 0} - _NO_SUCH_FILE
+        if refused:
+            raise _refused(min(refused))
 
     def drain(self) -> bool:
         seen = 0
@@ -108,8 +117,22 @@ class _Inotify:
         close_unawaited(self._descriptor)  # the kernel takes 15 to 25 ms to forget what was watched
 
     def _numbers(self, paths: Iterable[Path]) -> dict[Path, int]:
-        """Watch each file; the number of its watch is the same as before for the same file."""
-        return {path: self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _EVENTS) for path in paths}
+        """Watch each file; the number of its watch is the same as before for the same file.
+
+        A file that is not watched has the number of the error, below zero.
+        """
+        return {path: self._number(path) for path in paths}
+
+    def _number(self, path: Path) -> int:
+        number: int = self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _EVENTS)
+        return number if number >= 0 else -ctypes.get_errno()
+
+
+_LIMITS = {errno.EMFILE: "; see fs.inotify.max_user_instances", errno.ENOSPC: "; see fs.inotify.max_user_watches"}
+
+
+def _refused(number: int) -> OSError:
+    return OSError(number, f"inotify: {os.strerror(number)}{_LIMITS.get(number, '')}")
 
 
 class _Kqueue:
@@ -127,9 +150,16 @@ class _Kqueue:
     def renew(self, paths: Sequence[Path]) -> None:
         for path in self._files.keys() - set(paths):
             os.close(self._files.pop(path)[0])
+        refused: OSError | None = None
         for path in paths:
-            with suppress(OSError):
+            try:
                 self._renew_one(path)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                refused = error
+        if refused is not None:
+            raise refused
 
     def _renew_one(self, path: Path) -> None:
         status = path.stat()

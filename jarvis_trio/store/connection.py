@@ -83,7 +83,10 @@ class Watch(Protocol):
         """The descriptor to wait for."""
 
     def renew(self, paths: Sequence[Path]) -> None:
-        """Watch these files, if it is files that it watches."""
+        """Watch these files, if it is files that it watches.
+
+        Raises OSError if the system lets no more be watched.
+        """
 
     def drain(self) -> bool:
         """Forget what happened so far, without waiting. Returns whether anything did."""
@@ -145,6 +148,12 @@ class Connection(Protocol):
 
     def marks(self) -> Hashable:
         """A value that changes with each write of anybody."""
+
+    def others_write(self) -> bool:
+        """Whether another program may be committing at this moment what can be read in a moment.
+
+        Does not wait. False tells that all can be read of which anything could be noticed so far.
+        """
 
     def look_after(self) -> Hashable | None:
         """Look after the connection before a tick: did anything happen to the database since?

@@ -205,6 +205,15 @@ class Database:
             self._require_open()
             return self.connection.marks()
 
+    def others_write(self) -> bool:
+        """Whether another program may be committing at this moment what can be read in a moment.
+
+        Does not wait for it. Raises StoreError.
+        """
+        with self._lock:
+            self._require_open()
+            return not self._depth and self.connection.others_write()
+
     def look_after(self) -> Hashable | None:
         """Notice what happened to the database since the last call; call it before each tick.
 

@@ -213,6 +213,9 @@ class PostgresDatabase:
         """The server's snapshot: it changes when a transaction that wrote ends."""
         return str(self._run("SELECT pg_current_snapshot()::text").rows[0][0])
 
+    def others_write(self) -> bool:
+        return False  # a notification comes after its commit
+
     def look_after(self) -> str:
         if self._session.closed or self._session.broken:
             self._session = self._open()

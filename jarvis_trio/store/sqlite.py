@@ -190,6 +190,21 @@ class SqliteFile:
             raise self._explained(error) from error
         return found
 
+    def others_write(self) -> bool:
+        # Whoever has written frames to the log, and has not told yet that they are there, holds
+        # the write lock. To try it takes no disk.
+        if self._in_memory or self._read_only:
+            return False
+        self.sqlite.execute("PRAGMA busy_timeout=0")
+        try:
+            self.sqlite.execute("BEGIN IMMEDIATE")
+            self.sqlite.execute("ROLLBACK")
+        except sqlite3.DatabaseError as error:
+            return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        finally:
+            self.sqlite.execute(f"PRAGMA busy_timeout={self._busy_timeout // timedelta(milliseconds=1)}")
+        return False
+
     def hold(self, owner: str, machine: str, beat: timedelta) -> None:
         """Nothing: a file belongs to one machine."""
 

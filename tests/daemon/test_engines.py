@@ -72,6 +72,26 @@ def test_of_two_ticks_that_end_together_the_newer_look_counts() -> None:
 
 
 @pytest.mark.law(3)
+def test_law_3_whether_somebody_commits_is_asked_after_news_are_forgotten_and_before_the_look() -> None:
+    """Later, the commit could be over by then and yet have escaped the look; earlier, it could begin between."""
+    called: list[str] = []
+    committing = [True, False]
+
+    def others_write() -> bool:
+        called.append("others_write")
+        return committing.pop(0)
+
+    asked = total(offering(others_write=others_write, next_due_at=lambda: called.append("look")))
+    asked.before_look = lambda: called.append("forget")
+    settled = []
+    for _ in range(2):
+        asked.evaluate()
+        settled.append(asked.is_settled)
+    assert called == ["forget", "others_write", "look"] * 2
+    assert settled == [False, True]
+
+
+@pytest.mark.law(3)
 def test_law_3_a_tick_that_tells_late_hides_nothing_that_others_have_seen_since() -> None:
     """It was held up between its look and the telling; another tick has ended and looked meanwhile."""
     heard: list[datetime | None] = []

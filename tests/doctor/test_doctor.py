@@ -786,9 +786,10 @@ def test_what_keeps_an_applications_handlers_from_running_says_how_to_see_it_all
 
 
 def test_changes_that_are_seen_late_are_a_warning() -> None:
-    [late] = check_watch("too many open files")
-    assert (late.level, late.says.endswith("at the next tick only: too many open files")) == (Level.WARNING, True)
-    assert "fs.inotify.max_user_instances" in late.fix
+    reason = "inotify: Too many open files; see fs.inotify.max_user_instances"
+    [late] = check_watch(reason)
+    assert (late.level, late.says.endswith(f"at the next tick only: {reason}")) == (Level.WARNING, True)
+    assert late.fix == "end what watches many files, or raise that limit"
     assert [finding.level for finding in check_watch(None)] == [Level.FINE]
 
 

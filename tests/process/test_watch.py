@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import select
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,6 +136,37 @@ def test_a_watch_that_the_system_refuses_says_why() -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert why == "inotify: Too many open files; see fs.inotify.max_user_instances"
+
+
+NO_MORE_WATCHES = "echo 0 > /proc/sys/user/max_inotify_watches && exec "
+WHY = "from jarvis_trio.process.watch import why_no_watch; print(why_no_watch())"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not LINUX, reason="it is inotify that has a limit of its own")
+def test_a_file_that_the_system_lets_nobody_watch_is_told() -> None:
+    """All of a user's programs share that limit, so an editor or a synchroniser can use it up."""
+    behind = ["unshare", "--user", "--map-root-user", "sh", "-c"]
+    if not shutil.which("unshare"):
+        pytest.skip("unshare is not installed")
+    if subprocess.run([*behind, f"{NO_MORE_WATCHES} true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may make no namespace with a limit of its own")
+    command = [*behind, f'{NO_MORE_WATCHES} "$@"', "sh", sys.executable, "-c", WHY]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    assert done.stdout == "inotify: No space left on device; see fs.inotify.max_user_watches\n"
+
+
+def test_kqueue_without_a_descriptor_is_told_and_a_name_that_leads_nowhere_is_not(file: Path) -> None:
+    watch = make_watch("darwin", fake_kqueue)
+    watch.renew([file.with_name("nowhere"), file / "nowhere"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            watch.renew([file])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        watch.close()
 
 
 def test_a_system_that_tells_of_no_file_says_so() -> None:

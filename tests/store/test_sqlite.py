@@ -408,3 +408,16 @@ def test_errors_say_what_they_are(path: Path) -> None:
             with pytest.raises(StoreBusyError) as busy:
                 impatient.notes.remember("a", "b")
         assert busy.value.says.endswith("another program keeps it locked")
+
+
+def test_whether_another_program_writes_is_seen_without_waiting_for_it(store: MemoryStore, path: Path) -> None:
+    before = store.value("PRAGMA busy_timeout")
+    with opened(path) as theirs:
+        seen = [store.others_write()]
+        for statement in ("BEGIN IMMEDIATE", "DELETE FROM facts", "COMMIT"):
+            theirs.execute(statement)
+            seen.append(store.others_write())
+    assert seen == [False, True, True, False]
+    assert store.value("PRAGMA busy_timeout") == before > 0
+    with store.transaction():
+        assert not store.others_write()
