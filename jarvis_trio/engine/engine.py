@@ -251,8 +251,7 @@ class SchedulerEngine:
         run = self._attempts.of_tick(self._clock.now, Places())
         run.begin([claim])
         [ended] = run.wait()
-        self._outcomes.record(ended)
-        report = self._results.of_run(ended, waits_for_delivery=self.delivers_itself)
+        report = self._results.of_run(self._outcomes.record(ended), waits_for_delivery=self.delivers_itself)
         if self.delivers_itself:
             self._deliveries.deliver_waiting(self._clock.now(), self._is_in_a_hurry)
         return self._results.with_delivery(report)

@@ -61,14 +61,15 @@ class Outcomes:
         self._unwritten: list[Ended] = []
         self._unreleased: list[Claim] = []
 
-    def record(self, ended: Ended, *, again: bool = False) -> None:
+    def record(self, ended: Ended, *, again: bool = False) -> Ended:
         """Write the outcome. If that cannot be done now, keep it for the next tick.
 
         The log tells so once, and not `again` at each try.
-        Until it is written the run stays `running`, so its task does not start again.
+        Until it is written the run stays `running`, so its task does not start again. Returns the
+        outcome with the name that the task has now.
         """
         try:
-            self._write_alone(ended)
+            ended = self._write_alone(ended)
         except Exception as error:  # noqa: BLE001  # border of law 3: also MemoryError, or others that wait are lost
             with self._guard:
                 self._unwritten.append(ended)
@@ -80,28 +81,33 @@ class Outcomes:
         else:
             if again:
                 self._notices.taken_again(ended.claim.task)
+        return ended
 
-    def _write_alone(self, ended: Ended) -> None:
+    def _write_alone(self, ended: Ended) -> Ended:
         try:
             with self._store.transaction():
-                self.write(ended)
+                return self.write(ended)
         except ConflictError:
             with self._store.transaction():
-                self.write(ended, note_in_task=False)  # which another program's trigger takes back
+                return self.write(ended, note_in_task=False)  # which another program's trigger takes back
 
-    def write(self, ended: Ended, *, note_in_task: bool = True) -> None:
+    def write(self, ended: Ended, *, note_in_task: bool = True) -> Ended:
         """Write the outcome in the open transaction, by default in the task's row too.
 
-        Raises StoreError.
+        Returns as `record` does. Raises StoreError.
         """
         claim, outcome = ended.claim, ended.outcome
         if outcome.cut_off:
             outcome = replace(outcome, reason=f"{outcome.reason}{self._run_again(ended)}")
             ended = ended._replace(outcome=outcome)
-        if self._store.runs.finish_run(claim, outcome, ended.at, note_in_task=note_in_task):
-            self._follow_up(ended)
-        else:
+        name = self._store.runs.finish_run(claim, outcome, ended.at, note_in_task=note_in_task)
+        if name is None:
             self._write_late(ended)
+            return ended
+        if name != claim.task.name:
+            ended = ended._replace(claim=claim._replace(task=replace(claim.task, name=name)))
+        self._follow_up(ended)
+        return ended
 
     def _follow_up(self, ended: Ended) -> None:
         claim, outcome = ended.claim, ended.outcome

@@ -145,12 +145,12 @@ class Rounds:
             ended = self._await_one(runs, shortly=step.more) if runs else []
         return results
 
-    def _record_and_claim(self, ended: Sequence[Ended], places: int, when: When) -> Decision:
+    def _record_and_claim(self, ended: list[Ended], places: int, when: When) -> Decision:
+        """Record what has ended, each with its task's name of now, and claim."""
         decision = _NOTHING
         try:
             with self._store.transaction():
-                for one in ended:
-                    self._outcomes.write(one)
+                ended[:] = [self._outcomes.write(one) for one in ended]
                 if self.is_stopped:
                     return _NOTHING
                 now = when.present()  # the wait for the write lock is over

@@ -134,11 +134,14 @@ class RunTable:
         if not self._database.read(query, (task.id, utc_text(slot), attempt)):
             raise ConflictError("a row of task_runs vanished as it was written", fix="look for a trigger on it")
 
-    def finish_run(self, claim: Claim, outcome: Outcome, finished_at: datetime, *, note_in_task: bool = True) -> bool:
+    def finish_run(
+        self, claim: Claim, outcome: Outcome, finished_at: datetime, *, note_in_task: bool = True
+    ) -> str | None:
         """Record how a claimed attempt ended, in its row and, unless it refuses, in its task's.
 
-        Returns False, and writes nothing, if there is no longer such a row: it was
-        recovered, or the file was replaced by another one with other runs.
+        Returns the task's name, which may have changed since the claim. Returns None, and writes
+        nothing, if there is no longer such a row: it was recovered, or the file was replaced by
+        another one with other runs.
         """
         with self._database.transaction():
             answer = self._database.write(
@@ -156,10 +159,14 @@ class RunTable:
                 ),
             )
             if answer.count == 0:
-                return False
-            if note_in_task:
-                self._note_in_task(claim, outcome)
-        return True
+                return None
+            if note_in_task and self._note_in_task(claim, outcome, claim.task.name):
+                return claim.task.name
+            # It was renamed, or removed, meanwhile. To ask in any case is one more statement a run.
+            name = str(self._database.value("SELECT task_name FROM task_runs WHERE id = ?", (claim.run_id,)))
+            if note_in_task and name != claim.task.name:
+                self._note_in_task(claim, outcome, name)
+            return name
 
     def finish_late(self, claim: Claim, outcome: Outcome, at: datetime) -> Late:
         """Record how an attempt ended that was taken for dead before; call it in a transaction."""
@@ -175,7 +182,7 @@ class RunTable:
         if not self._has_later_attempt(run):
             reason = f"{outcome.reason}; " if outcome.reason else ""
             self._put_outcome(claim, outcome.status, f"{reason}it was taken for dead before it ended", outcome, at)
-            self._note_in_task(claim, outcome)
+            self._note_in_task(claim, outcome, run.task_name)
             return Late.COUNTS
         ended = f"{run.reason}; it ended after all: {outcome.status}"
         self._put_outcome(claim, RunStatus.INTERRUPTED, f"{ended} {outcome.reason or ''}".rstrip(), outcome, at)
@@ -191,17 +198,20 @@ class RunTable:
             (status, reason, outcome.result, utc_text(at), claim.run_id),
         )
 
-    def _note_in_task(self, claim: Claim, outcome: Outcome) -> None:
+    def _note_in_task(self, claim: Claim, outcome: Outcome, name: str) -> bool:
+        """Tell the task's row of the run. Returns whether there is such a row, of that name."""
         try:
-            self._database.write(
+            answer = self._database.write(
                 "UPDATE scheduled_tasks SET last_run_at = ?, last_result = ?"
-                " WHERE id = (SELECT task_id FROM task_runs WHERE id = ?)",
-                (local_text(claim.started_at, self._database.zone()), outcome.last_result, claim.run_id),
+                " WHERE id = (SELECT task_id FROM task_runs WHERE id = ?) AND name = ?",
+                (local_text(claim.started_at, self._database.zone()), outcome.last_result, claim.run_id, name),
             )
         except ConflictError as error:
             if not self._database.connection.in_transaction:  # the trigger took back all of it
                 raise
             _logger.error("The row of task %r does not take its result: %s", claim.task.name, error)
+            return True
+        return answer.count > 0
 
     def record_delivery(self, run_id: int, account: str) -> None:
         """Keep what became of a run's delivery (JSON text)."""

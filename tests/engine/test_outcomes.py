@@ -471,3 +471,31 @@ def test_an_outcome_whose_commit_is_not_confirmed_stays_as_it_was_recorded(
     assert store.runs.list_runs() == [before]
     assert before.reason == ("stopped by alex" if stopped else None)
     assert "no longer in the database" not in caplog.text
+
+
+@pytest.mark.parametrize("handler", ["note", "fail"])
+def test_a_run_whose_task_is_renamed_meanwhile_is_told_by_its_new_name(
+    make_engine: MakeEngine,
+    due: Due,
+    store: MemoryStore,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    handler: str,
+) -> None:
+    caplog.set_level("INFO", "jarvis_trio.runs")
+    channel = Channel()
+    task = due(handler=handler, delivery_channel="notification")
+
+    def renames(task_: ScheduledTask, _: HandlerContext) -> None:
+        with store.transaction():
+            store.update_scheduled_task(task.id or 0, name="new")
+            store.runs.rename_runs(task.id or 0, "new")
+        if handler == "fail":
+            raise ValueError("no net")
+
+    [result] = make_engine({handler: renames}, notices=Notices(store, clock, channel)).evaluate_due_tasks()
+    assert result["name"] == "new"
+    assert [message.task_name for _, _, message in channel.sent] == ["new"]
+    assert [text for text in caplog.messages if text.startswith("Task 'new': e")] != []
+    assert "'job'" not in caplog.text
+    assert store.tasks.require_task("new").last_run_at is not None
