@@ -47,7 +47,7 @@ class Watcher:
         engine: TotalEngine,
         clock: Clock,
         run_sync: Callable[[Callable[[], Any]], Awaitable[Any]] | None,
-        on_run: Callable[[], object] = lambda: None,
+        on_run: Callable[[], object],
     ) -> None:
         self._on_run = on_run
         self._engine = engine

@@ -81,7 +81,7 @@ def is_approved(session: Session, task: ScheduledTask) -> bool:
         return False
 
 
-def allow_task(session: Session, name: str, *, pin: bool = False) -> Command:
+def allow_task(session: Session, name: str, *, pin: bool) -> Command:
     """Approve exactly the command that a task has now.
 
     Raises UnknownTaskError; TaskError if it runs no command; HandlerError, NotApprovedError

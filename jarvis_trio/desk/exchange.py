@@ -62,8 +62,11 @@ class Export:
     left_out: list[str]
 
 
-def export_tasks(session: Session, names: Sequence[str] = ()) -> Export:
-    """The tasks of these names, or all, that have a time to come. Raises UnknownTaskError."""
+def export_tasks(session: Session, names: Sequence[str]) -> Export:
+    """The tasks of these names that have a time to come; without names, all that have.
+
+    Raises UnknownTaskError.
+    """
     tasks = [session.task(name) for name in names] or session.store.list_scheduled_tasks()
     past = {task.name for task in tasks if _is_past(task, session)}
     document = {"tasks": [entry_of(task, Path.home()) for task in tasks if task.name not in past]}

@@ -170,7 +170,7 @@ class Claims:
         """It is not known whether these claims are on the disk, and nobody makes their runs."""
         self._doubts += [_Doubt(claim, claim.started_at) for claim in claims]
 
-    def decide(self, now: datetime, started_at: datetime, lead: timedelta = timedelta(0), places: int = 1) -> Decision:
+    def decide(self, now: datetime, started_at: datetime, lead: timedelta, places: int) -> Decision:
         """Claim what has been due the longest at `now`; call it in a transaction.
 
         A slot whose time comes within the `lead` is claimed ahead of it, unless there is a reason

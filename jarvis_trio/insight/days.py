@@ -56,7 +56,7 @@ class DayExplanation:
 
 
 def explain_day(
-    store: MemoryStore, task: ScheduledTask, day: date, now: datetime, *, daemon_runs: bool | None = None
+    store: MemoryStore, task: ScheduledTask, day: date, now: datetime, *, daemon_runs: bool | None
 ) -> DayExplanation:
     """What `task` did on `day` of its zone, or will do; otherwise as `explain`."""
     case = case_at(store, task, datetime.combine(day, time(12)), now, daemon_runs)

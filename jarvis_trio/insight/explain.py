@@ -42,7 +42,7 @@ class Explanation:
 
 
 def explain(
-    store: MemoryStore, task: ScheduledTask, at: datetime | None, now: datetime, *, daemon_runs: bool | None = None
+    store: MemoryStore, task: ScheduledTask, at: datetime | None, now: datetime, *, daemon_runs: bool | None
 ) -> Explanation:
     """Why `task` runs, or does not, in the minute of `at`; without `at`, how it stands now.
 

@@ -70,7 +70,7 @@ def parse_instant(text: str, zone: tzinfo = UTC) -> datetime:
     return as_utc(parsed, zone)
 
 
-def parse_stamp(text: str, zone: tzinfo = UTC) -> datetime:
+def parse_stamp(text: str, zone: tzinfo) -> datetime:
     """The UTC instant of a row's `created_at` or `updated_at`.
 
     Most programs write them as they write all times, so `parse_instant` reads them. A row that does

@@ -11,7 +11,7 @@ from jarvis_trio.errors import StoreError
 _FILE = "machine-id"
 
 
-def machine_name(wanted: str = "") -> str:
+def machine_name(wanted: str) -> str:
     """The name that people gave this machine (`JARVIS_MACHINE`).
 
     Without one it is the host name without the domain.

@@ -147,9 +147,7 @@ class LogFile:
     its reader.
     """
 
-    def __init__(
-        self, path: Path, complain: Callable[[str], object] = lambda line: None, bytes_per_file: int = BYTES_PER_FILE
-    ) -> None:
+    def __init__(self, path: Path, complain: Callable[[str], object], bytes_per_file: int) -> None:
         self._path = path
         self._complain = complain
         self._bytes_per_file = bytes_per_file

@@ -140,7 +140,7 @@ class Connection(Protocol):
         Raises StoreError, and ConflictError if the database refuses the row.
         """
 
-    def insert(self, sql: str, parameters: Sequence[Any] = ()) -> int | None:
+    def insert(self, sql: str, parameters: Sequence[Any]) -> int | None:
         """Insert one row into a table whose rows are numbered.
 
         Returns its number; None if it was not inserted. Raises as `execute`.

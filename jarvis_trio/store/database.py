@@ -155,7 +155,7 @@ class Database:
             with self._transaction:
                 return self._execute(sql, parameters)
 
-    def insert(self, sql: str, parameters: Sequence[Any] = ()) -> int | None:
+    def insert(self, sql: str, parameters: Sequence[Any]) -> int | None:
         """Insert one row into a table whose rows are numbered, as `write` does.
 
         Returns its number; None if it was not inserted, as `ON CONFLICT ... DO NOTHING` wants it.

@@ -103,7 +103,7 @@ def missing(connection: Connection, found: Found, steps: Steps = STEPS) -> list[
     return words or ([] if found.version == len(steps) else [f"schema {len(steps)}"])
 
 
-def climb(connection: Connection, steps: Steps = STEPS) -> None:
+def climb(connection: Connection, steps: Steps) -> None:
     """Take the steps that the database has not seen, then add what is missing of the last.
 
     Raises StoreError if that cannot be done; the database is at the last step that could be taken.

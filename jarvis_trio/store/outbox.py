@@ -114,7 +114,7 @@ class Outbox:
     def _here(self) -> Condition:
         """What is sent from this machine."""
         here = self._database.here
-        return ("1 = 1", ()) if here is None else here.sends("place")
+        return ("1 = 1", ()) if here is None else here.sends()
 
     def take_back(self, number: int) -> bool:
         """Take back a letter that nobody has tried to send. Returns whether it was still there."""

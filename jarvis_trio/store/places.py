@@ -43,9 +43,9 @@ class Here(NamedTuple):
         named = f"{column} IN ({', '.join('?' * len(names))})"
         return f"({column} IS NULL OR {named})" if self.takes_any else named, names
 
-    def sends(self, column: str) -> Condition:
-        """The same for a message: what may go from anywhere goes from here as well."""
-        return self._replace(takes_any=True).takes(column)
+    def sends(self) -> Condition:
+        """The same for a message in the outbox: one that may go from anywhere goes from here."""
+        return self._replace(takes_any=True).takes("place")
 
 
 def place_of(task: ScheduledTask, here: Here | None) -> str | None:

@@ -191,7 +191,7 @@ class PostgresDatabase:
         self._wrote = self._wrote or (answer.count > 0 and not sql.lstrip().startswith("SELECT"))
         return answer
 
-    def insert(self, sql: str, parameters: Sequence[Any] = ()) -> int | None:
+    def insert(self, sql: str, parameters: Sequence[Any]) -> int | None:
         rows = self.execute(f"{sql} RETURNING id", parameters).rows
         return int(rows[0][0]) if rows else None
 

@@ -138,7 +138,7 @@ class TaskQueue:
     def _letters(self) -> Condition:
         if self._database.here is None:
             return "", ()
-        condition, values = self._database.here.sends("place")
+        condition, values = self._database.here.sends()
         return f"WHERE {condition}", values
 
     def _place(self, task: ScheduledTask) -> str | None:

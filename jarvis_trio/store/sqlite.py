@@ -160,7 +160,7 @@ class SqliteFile:
         cursor, rows = self._executed(sql, parameters)
         return Answer(rows, cursor.rowcount)
 
-    def insert(self, sql: str, parameters: Sequence[Any] = ()) -> int | None:
+    def insert(self, sql: str, parameters: Sequence[Any]) -> int | None:
         # Not by RETURNING: that takes as long again as the row with its indexes.
         cursor, _ = self._executed(sql, parameters)
         return cursor.lastrowid if cursor.rowcount else None

@@ -118,7 +118,7 @@ class TaskTable:
         """How many tasks there are."""
         return int(self._database.value("SELECT count(*) FROM scheduled_tasks"))
 
-    def count_enabled_tasks(self, without: Collection[int] = ()) -> int:
+    def count_enabled_tasks(self, without: Collection[int]) -> int:
         """How many tasks are enabled, but for those `without`."""
         others = f"AND id NOT IN ({', '.join(map(str, without))})" if without else ""
         return int(self._database.value(f"SELECT count(*) FROM scheduled_tasks WHERE enabled = 1 {others}"))

@@ -42,7 +42,7 @@ def test_a_machine_takes_what_names_it_or_a_label_of_its_and_what_runs_anywhere_
 ) -> None:
     assert {place for place in PLACES if here.may_take(place)} == places
     assert chosen(here.takes("place")) == places
-    assert chosen(here.sends("place")) == places | {None}
+    assert chosen(here.sends()) == places | {None}
     assert chosen(here.takes("place", shared=False)) == {"desk"}
 
 

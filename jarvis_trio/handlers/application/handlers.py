@@ -105,7 +105,7 @@ class ApplicationHandler:
         database: the daemon's; the application's has to be the same.
         environment: the daemon's own variables.
         variables_file: further variables for the application, read at each run; it may be missing.
-        outputs: where what a run writes is kept; None to keep none.
+        outputs: where what a run writes is kept.
         patience: how long the processes of a run have to end.
     """
 
@@ -115,7 +115,7 @@ class ApplicationHandler:
         database: Path,
         environment: Mapping[str, str],
         variables_file: Path,
-        outputs: Outputs | None = None,
+        outputs: Outputs,
         patience: Patience = PATIENCE,
     ) -> None:
         self._source = source
@@ -201,7 +201,7 @@ class ApplicationHandler:
         return ended
 
     def _output(self, run_id: int | None) -> OutputFile:
-        return OutputFile(None) if self._outputs is None or run_id is None else self._outputs.create(run_id)
+        return OutputFile(None) if run_id is None else self._outputs.create(run_id)
 
     def _variables(self) -> dict[str, str]:
         try:
