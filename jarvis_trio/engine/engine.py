@@ -38,6 +38,7 @@ from jarvis_trio.engine.outcomes import Outcomes
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.places import Places
 from jarvis_trio.engine.planner import Planner
+from jarvis_trio.engine.recovery import Recovery
 from jarvis_trio.engine.refusals import Refusals, unless_refused
 from jarvis_trio.engine.results import Results
 from jarvis_trio.engine.rounds import Rounds, When
@@ -132,11 +133,12 @@ class SchedulerEngine:
         self._surroundings = Surroundings(memory_store, self._clock, planner, zones, self._history)
         self._refusals = Refusals(memory_store, self._clock, notices, limits.refused_pause)
         self._claims = self._make_claims(limits, planner)
-        self._horizon = Horizon(memory_store, self._peers, self._refusals, self._claims, lead)
+        self._recovery = Recovery(memory_store, self._peers, notices, limits)
+        self._horizon = Horizon(memory_store, self._peers, self._refusals, self._recovery, lead)
         self._calls = Calls(memory_store, self._clock, self._read_zone, handlers, runner, timeout, lead)
         self._results = Results(memory_store, handlers)
         self._running = Running(memory_store)
-        self._errands = Errands(memory_store, self._claims, self._running, self._peers, handlers)
+        self._errands = Errands(memory_store, self._claims, self._recovery, self._running, self._peers, handlers)
         self._stopped_at: float | None = None
         self._recovers = False
         self._attempts = Attempts(notices, self._calls, self._peers, self._running, limits.moment)
@@ -158,6 +160,7 @@ class SchedulerEngine:
         return Rounds(
             self.memory_store,
             self._claims,
+            self._recovery,
             self._attempts,
             self._outcomes,
             self._results,
@@ -202,7 +205,7 @@ class SchedulerEngine:
         self._prepare(instant, follows_clock=follows_clock)
 
         ahead = self._horizon.look()
-        if ahead.others_run or self._claims.doubted_at is not None:
+        if ahead.others_run or self._recovery.doubted_at is not None:
             self._recover(instant)
             ahead = self._horizon.look()
 
@@ -227,7 +230,7 @@ class SchedulerEngine:
         if not self._recovers:
             self._rounds.tell()
         self._recovers = True
-        self._claims.recover(instant)
+        self._recovery.recover(instant)
         self._recovers = False
 
     def run_now(self, name: str) -> dict[str, Any]:
@@ -260,7 +263,7 @@ class SchedulerEngine:
         """End the runs whose process is gone, as a tick does."""
         now = self._clock.now()
         self._peers.check_in(now, self._handlers)
-        self._claims.recover(now)
+        self._recovery.recover(now)
 
     def stop(self, run_id: int, by: str) -> bool:
         """Tell a run of this process to stop; it ends as `interrupted`.

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from jarvis_trio.engine.claims import Claims
 from jarvis_trio.engine.peers import Peers
+from jarvis_trio.engine.recovery import Recovery
 from jarvis_trio.engine.running import Running
 from jarvis_trio.errors import JarvisError, StoreUnsureError
 from jarvis_trio.models import Claim
@@ -26,16 +27,24 @@ class Errands:
     Args:
         store: the database.
         claims: makes the claims of runs.
+        recovery: is told of a claim that may not be on the disk.
         running: what runs in this process.
         peers: knows whether a process that asked still lives.
         known_handlers: the handler types that can run here.
     """
 
     def __init__(
-        self, store: MemoryStore, claims: Claims, running: Running, peers: Peers, known_handlers: Container[str]
+        self,
+        store: MemoryStore,
+        claims: Claims,
+        recovery: Recovery,
+        running: Running,
+        peers: Peers,
+        known_handlers: Container[str],
     ) -> None:
         self._store = store
         self._claims = claims
+        self._recovery = recovery
         self._running = running
         self._peers = peers
         self._known = known_handlers
@@ -97,7 +106,7 @@ class Errands:
         except _Withdrawn:
             return None
         except StoreUnsureError:
-            self._claims.doubt([claim])
+            self._recovery.doubt([claim])
             raise
         except JarvisError as refusal:
             self._store.requests.answer(request.id, now, refusal=str(refusal))

@@ -23,8 +23,8 @@ import threading
 from collections.abc import Hashable
 from datetime import datetime, timedelta
 
-from jarvis_trio.engine.claims import Claims
 from jarvis_trio.engine.peers import Peers
+from jarvis_trio.engine.recovery import Recovery
 from jarvis_trio.engine.refusals import Refusals
 from jarvis_trio.errors import StoreError
 from jarvis_trio.store import MemoryStore
@@ -40,15 +40,17 @@ class Horizon:
         store: the database.
         peers: this process, and the others.
         refusals: the tasks that are passed over.
-        claims: of which it may not be known whether they are on the disk.
+        recovery: which has claims to look for that may not be on the disk.
         lead: how long before its time a slot is claimed.
     """
 
-    def __init__(self, store: MemoryStore, peers: Peers, refusals: Refusals, claims: Claims, lead: timedelta) -> None:
+    def __init__(
+        self, store: MemoryStore, peers: Peers, refusals: Refusals, recovery: Recovery, lead: timedelta
+    ) -> None:
         self._store = store
         self._peers = peers
         self._refusals = refusals
-        self._claims = claims
+        self._recovery = recovery
         self._lead = lead
         self._seen: tuple[Hashable, Ahead | None] = (None, None)
         self._early_at: datetime | None = None
@@ -106,7 +108,7 @@ class Horizon:
         """
         letter_at = ahead.letter_at if sends else None
         instants = (self.slot_at(ahead, self._lead), ahead.deadline_at, letter_at)
-        again_at = (self._refusals.next_try_at(), self._peers.look_at, self._claims.doubted_at)
+        again_at = (self._refusals.next_try_at(), self._peers.look_at, self._recovery.doubted_at)
         return min(filter(None, (*instants, *again_at)), default=None)
 
     def _look(self) -> Ahead:

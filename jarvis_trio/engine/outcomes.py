@@ -23,8 +23,8 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import NamedTuple
 
-from jarvis_trio.engine.interrupted import run_again
 from jarvis_trio.engine.notices import Notices
+from jarvis_trio.engine.recovery import run_again
 from jarvis_trio.errors import ConflictError, StoreClosedError, StoreError
 from jarvis_trio.models import FAILED, Claim, Outcome, RunStatus, Trigger, require_id
 from jarvis_trio.notation.text import error_text

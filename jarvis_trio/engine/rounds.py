@@ -29,6 +29,7 @@ from jarvis_trio.engine.horizon import Horizon
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.outcomes import Ended, Outcomes
 from jarvis_trio.engine.places import Places
+from jarvis_trio.engine.recovery import Recovery
 from jarvis_trio.engine.refusals import Refusals
 from jarvis_trio.engine.results import Results
 from jarvis_trio.errors import ConflictError, StoreError, StoreUnsureError
@@ -58,6 +59,7 @@ class Rounds:
     Args:
         store: the database.
         claims: decides what runs.
+        recovery: is told of claims that may not be on the disk.
         attempts: runs it.
         outcomes: records how it ended.
         results: says so.
@@ -75,6 +77,7 @@ class Rounds:
         self,
         store: MemoryStore,
         claims: Claims,
+        recovery: Recovery,
         attempts: Attempts,
         outcomes: Outcomes,
         results: Results,
@@ -85,6 +88,7 @@ class Rounds:
     ) -> None:
         self._store = store
         self._claims = claims
+        self._recovery = recovery
         self._attempts = attempts
         self._outcomes = outcomes
         self._results = results
@@ -160,7 +164,7 @@ class Rounds:
             return decision
         except Exception as error:
             if isinstance(error, StoreUnsureError):
-                self._claims.doubt(decision.claims)
+                self._recovery.doubt(decision.claims)
             # What is in hand is kept whatever the claim met; it was rolled back with it.
             self._record(ended)
             if isinstance(error, TaskRefusedError):

@@ -509,7 +509,7 @@ def test_the_log_tells_whose_process_died_and_that_the_slot_runs_again(
 ) -> None:
     interrupted()
     engine.evaluate_due_tasks()
-    told = [record for record in caplog.records if record.name == "jarvis_trio.engine.claims"]
+    told = [record for record in caplog.records if record.name == "jarvis_trio.engine.recovery"]
     assert [(record.getMessage(), vars(record)["task"]) for record in told] == [
         (
             "Task 'job' was interrupted: process dead 0, which ran it, ended before it was done; its slot runs again",
