@@ -200,16 +200,6 @@ def remind(session: Session, text: str, request: TaskRequest) -> Saved:
     return add(session, name, wanted, by_person=False)
 
 
-def tick(session: Session) -> list[dict[str, Any]]:
-    """Run what is due, once, in this process; returns the engine's results."""
-    try:
-        results = session.engine.evaluate_due_tasks()
-        session.engine.write_kept()
-        return results
-    finally:
-        session.changed()
-
-
 def refuse_taken(session: Session, name: str) -> None:
     """Raises DuplicateTaskError if a task has that name."""
     if session.find_task(name) is not None:

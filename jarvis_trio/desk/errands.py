@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from jarvis_trio.desk.definition import check_handler
 from jarvis_trio.desk.session import Session
@@ -128,6 +129,16 @@ def run_here(session: Session, name: str, patience: timedelta | None = None) -> 
             raise raised[0]
 
     return RunHere(claim.run_id, wait, lambda: not thread.is_alive())
+
+
+def tick(session: Session) -> list[dict[str, Any]]:
+    """Run what is due, once, in this process; returns the engine's results."""
+    try:
+        results = session.engine.evaluate_due_tasks()
+        session.engine.write_kept()
+        return results
+    finally:
+        session.changed()
 
 
 def live_run(session: Session, name: str) -> Run | None:

@@ -146,7 +146,7 @@ class Session:
             self._refused = error
             raise
 
-    # Import the four below on use: they cost 20 to 40 ms, which `list` need not pay.
+    # Import what is below on use: it costs 20 to 40 ms, which `list` need not pay.
 
     @cached_property
     def channels(self) -> Channels:

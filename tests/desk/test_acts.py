@@ -193,7 +193,7 @@ def test_remove_tells_whether_a_history_stays(desk: Session, clock: FakeClock) -
     add(desk)
     add(desk, "other")
     clock.advance(hours=1)
-    acts.tick(desk)
+    errands.tick(desk)
     add(desk, "fresh")
     assert acts.remove(desk, "job")
     assert not acts.remove(desk, "fresh")
@@ -204,7 +204,7 @@ def test_remove_tells_whether_a_history_stays(desk: Session, clock: FakeClock) -
 def test_a_new_task_with_an_old_name_has_not_run_yet_wherever_it_is_looked_at(desk: Session, clock: FakeClock) -> None:
     add(desk)
     clock.advance(hours=1)
-    acts.tick(desk)
+    errands.tick(desk)
     acts.remove(desk, "job")
     task = add(desk).task
     assert looks.tasks(desk) == [looks.task_state(desk, task)]
@@ -366,7 +366,7 @@ def test_a_change_after_the_only_time_of_a_task_was_missed_says_that_it_has_not_
 def test_a_task_that_another_program_pauses_and_puts_right_is_resumed_before_a_tick_sees_it(desk: Session) -> None:
     task = add(desk).task
     desk.store.update_scheduled_task(require_id(task), schedule_config="}{")
-    acts.tick(desk)
+    errands.tick(desk)
     desk.store.update_scheduled_task(require_id(task), schedule_config='{"hours": 1}', enabled=False)
     assert acts.resume(desk, "job").next_run_at == "2026-03-02T10:00:00+00:00"
 
@@ -375,7 +375,7 @@ def failed_once(desk: Session, clock: FakeClock) -> int:
     """A task that was to run once, and whose run failed; returns its number."""
     number = require_id(add(desk, request=TaskRequest(at="in 5m", handler="alert_eval")).task)
     clock.advance(minutes=5)
-    acts.tick(desk)
+    errands.tick(desk)
     desk.store.troubles.begin_trouble(number, TroubleKind.FAILING, "exit code 2", desk.now())
     return number
 

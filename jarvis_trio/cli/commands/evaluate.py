@@ -9,7 +9,7 @@ import click
 from jarvis_trio.cli.application import handler_options
 from jarvis_trio.cli.output import STYLES, Cell, Column, Fit, json_option, print_list
 from jarvis_trio.cli.signals import finishing_what_runs
-from jarvis_trio.desk import acts, errands, views
+from jarvis_trio.desk import errands, views
 from jarvis_trio.desk.names import short_name
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import result_summary
@@ -33,7 +33,7 @@ def tick(session: Session, as_json: bool) -> None:
     """
     try:
         with finishing_what_runs(session.engine):
-            reports = acts.tick(session)
+            reports = errands.tick(session)
     except KeyboardInterrupt:
         errands.end_all_here()
         raise
