@@ -154,6 +154,7 @@ def unit_file() -> Path:
 
 
 def config_home() -> Path:
+    """The folder of the user's configuration, in which systemd looks for units."""
     named = Path(os.environ.get("XDG_CONFIG_HOME", ""))
     return named if named.is_absolute() else Path.home() / ".config"
 

@@ -10,7 +10,7 @@ Guarantees:
 - A tick that finds nothing changed asks the database for one counter.
 
 This code assumes that the store serialises the threads of this process, and that a call of the
-runner never raises. The races are told where they are decided: `rounds`, `horizon`, `surroundings`.
+runner never raises. The races are told in the modules that decide them.
 """
 
 from __future__ import annotations

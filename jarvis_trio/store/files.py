@@ -32,11 +32,13 @@ def second_name(path: Path) -> StoreError | None:
 
 
 def several_names(path: Path, links: int) -> StoreError:
+    """The refusal of a file that has hard links: each name has a log of its own."""
     says = f"the database {path} has {links} names (hard links): programs that open it by two of them lose writes"
     return StoreError(says, fix=f"find the other name with `find / -xdev -samefile {path}`, and remove it")
 
 
 def used_by_two_names(path: Path) -> StoreError:
+    """The refusal of a file that another program has open by another name."""
     says = f"the database {path} is open by another name as well, with another log: each would overwrite the other"
     return StoreError(says, fix=f"see who has it open with `fuser -v {path}`, and have all use one name")
 
@@ -51,10 +53,12 @@ def _is_mount_point(path: Path) -> bool:
 
 
 def log_of(path: Path) -> Path:
+    """Where SQLite keeps the write-ahead log of a database."""
     return Path(f"{path.resolve()}-wal")  # SQLite follows a link to the file
 
 
 def identity(path: Path | str) -> tuple[int, int] | None:
+    """The device and the inode of a file; None if it cannot be seen."""
     try:
         status = os.stat(path)
     except OSError:
@@ -92,6 +96,7 @@ def check_usable(path: Path, access: int) -> None:
 
 
 def fix_of(error: OSError) -> str:
+    """What to do about a file that `check_usable` refuses; empty if its reason says enough."""
     return "give the right MEMORY_DB_PATH" if error.errno == errno.EINVAL else ""
 
 

@@ -323,7 +323,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "Several machines: what each of them takes, where a run and a message belong, which processes are lost.",
-        # `place` is NULL where it may be any machine; a run's stays as it was when it was claimed.
+        # `place` is NULL if it may be any machine; a run's stays as it was when it was claimed.
         # `labels` and `handlers` are JSON lists; `takes` is own or any.
         tables={
             "lost_processes": Table({"owner": "TEXT PRIMARY KEY", "since": "TEXT NOT NULL"}, by_key=True),
