@@ -112,10 +112,7 @@ def run_here(session: Session, name: str, patience: timedelta | None = None) -> 
     def run() -> None:
         try:
             session.engine.run_claimed(claim)
-            engine = session.engine
-            if not (engine.write_kept() if patience is None else engine.write_kept(patience)):
-                says = f"the outcome of task {name!r} could not be written: it will count as interrupted"
-                raise StoreError(says, fix="see the reason above; a full disk needs room")
+            require_written(session, f"the outcome of task {name!r}", patience)
         except BaseException as error:  # noqa: BLE001  # it belongs to whoever waits
             raised.append(error)
 
@@ -132,13 +129,26 @@ def run_here(session: Session, name: str, patience: timedelta | None = None) -> 
 
 
 def tick(session: Session) -> list[dict[str, Any]]:
-    """Run what is due, once, in this process; returns the engine's results."""
+    """Run what is due, once, in this process; returns the engine's results.
+
+    `require_written` tells whether they are on the disk.
+    """
     try:
-        results = session.engine.evaluate_due_tasks()
-        session.engine.write_kept()
-        return results
+        return session.engine.evaluate_due_tasks()
     finally:
         session.changed()
+
+
+def require_written(session: Session, what: str, patience: timedelta | None = None) -> None:
+    """Write how runs of this process ended, if that could not be done so far.
+
+    `patience` is how long it is tried; by default the engine's. Raises StoreError, which says of
+    `what` that it could not be written.
+    """
+    engine = session.engine
+    if not (engine.write_kept() if patience is None else engine.write_kept(patience)):
+        says = f"{what} could not be written: it will count as interrupted"
+        raise StoreError(says, fix="see the reason above; a full disk needs room")
 
 
 def live_run(session: Session, name: str) -> Run | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jarvis_trio.store import MemoryStore
 from tests.support.cli_world import Cli, Program, eventually
 from tests.support.processes import lives
 
@@ -27,6 +28,18 @@ def job(cli: Cli) -> Cli:
     cli.ok("allow", "echo", "false")
     cli.ok("add", "job", "--every", "30m", "--", "echo", "hello")
     return cli
+
+
+@pytest.mark.thorough
+@pytest.mark.law(3)
+def test_law_3_a_tick_whose_outcome_cannot_be_written_says_so_and_fails(job: Cli) -> None:
+    job.clock.advance(minutes=30)
+    with MemoryStore(job.path, clock=job.clock) as store:
+        store.write("CREATE TRIGGER theirs BEFORE UPDATE ON task_runs BEGIN SELECT RAISE(ABORT, 'no'); END")
+    done = job("tick", "--json")
+    assert [report["status"] for report in json.loads(done.out)] == ["executed"]
+    assert done.code == 1
+    assert "an outcome could not be written: it will count as interrupted; see the reason above" in done.err
 
 
 @pytest.fixture

@@ -233,6 +233,20 @@ def test_law_3_a_run_here_whose_outcome_cannot_be_written_ends_and_says_so(
     assert caplog.text.count("is kept, as it cannot be written now") == 1
 
 
+@pytest.mark.law(3)
+def test_law_3_a_tick_whose_outcomes_cannot_be_written_is_told_from_one_whose_are(
+    desk: Session, clock: FakeClock
+) -> None:
+    add(desk)
+    clock.advance(hours=1)
+    desk.store.write("CREATE TRIGGER theirs BEFORE UPDATE ON task_runs BEGIN SELECT RAISE(ABORT, 'no'); END")
+    assert [report["status"] for report in errands.tick(desk)] == ["executed"]
+    with pytest.raises(StoreError, match="an outcome could not be written: it will count as interrupted"):
+        errands.require_written(desk, "an outcome", timedelta(0))
+    desk.store.write("DROP TRIGGER theirs")
+    errands.require_written(desk, "an outcome", timedelta(0))
+
+
 def test_without_a_daemon_nobody_can_be_asked(desk: Session) -> None:
     add(desk)
     assert errands.ask_run(desk, "job") is None

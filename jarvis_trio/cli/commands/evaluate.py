@@ -34,10 +34,13 @@ def tick(session: Session, as_json: bool) -> None:
     try:
         with finishing_what_runs(session.engine):
             reports = errands.tick(session)
+            print_list(
+                reports, view=views.report_view, columns=_COLUMNS, row=_row, nothing="Nothing is due.", as_json=as_json
+            )
+            errands.require_written(session, "an outcome")
     except KeyboardInterrupt:
         errands.end_all_here()
         raise
-    print_list(reports, view=views.report_view, columns=_COLUMNS, row=_row, nothing="Nothing is due.", as_json=as_json)
 
 
 def _row(report: dict[str, Any]) -> list[Cell]:
