@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from jarvis_trio.desk import acts
-from jarvis_trio.desk.approvals import command_refusal
+from jarvis_trio.desk.approvals import command_refusal, refusal_elsewhere
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError, ServiceError
 from jarvis_trio.models import ScheduledTask
@@ -78,9 +78,11 @@ def _comes_again(session: Session, name: str) -> bool:
 
 
 def refusal(session: Session, task: ScheduledTask) -> str | None:
-    """Why a task's command may not run now; None if it may, or if the task runs no command."""
+    """Why a task's command may not run, here or under a service; None if it may, or if the task
+    runs no command.
+    """
     try:
-        refused = command_refusal(session, task)
+        refused = command_refusal(session, task) or refusal_elsewhere(session, task)
     except JarvisError as error:
         return error.says
     return None if refused is None else refused.says

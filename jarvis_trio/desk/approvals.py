@@ -5,14 +5,19 @@ Only a face behind which a person sits may approve: by `allow_task`, or by an ac
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jarvis_trio.desk.session import Session
-from jarvis_trio.errors import HandlerError, NotApprovedError, TaskError
+from jarvis_trio.errors import HandlerError, JarvisError, NotApprovedError, TaskError
 from jarvis_trio.models import ScheduledTask
+from jarvis_trio.process.identity import Processes
+from jarvis_trio.process.lock import Holder
+from jarvis_trio.service import search_paths
 
 if TYPE_CHECKING:
     from jarvis_trio.handlers.commands import Command
@@ -44,6 +49,9 @@ def approve_command(session: Session, task: ScheduledTask, *, by_person: bool) -
     from jarvis_trio.desk.commands import missing_secrets, surprises  # noqa: PLC0415  # as `Session.handlers`
 
     refused = command_refusal(session, task)
+    if by_person and refused is None:
+        with suppress(HandlerError):  # a daemon that has another PATH may not run either
+            refused = refusal_elsewhere(session, task)
     told = (*surprises(task, session.environment), *missing_secrets(session, task))
     if refused is None or not by_person:
         return Approval(refused=refused, surprises=told)
@@ -67,6 +75,27 @@ def command_refusal(session: Session, task: ScheduledTask) -> NotApprovedError |
         session.approvals.check(command, session.search_path, home_folder(session.environment))
     except NotApprovedError as refused:
         return refused
+    return None
+
+
+def refusal_elsewhere(session: Session, task: ScheduledTask) -> NotApprovedError | None:
+    """Why a daemon may not run what `command_refusal` has nothing against; None if it may.
+
+    A program without a path is looked for on the daemon's PATH, which need not be this shell's:
+    `python3` may be one of a venv here, and the system's there.
+
+    Raises HandlerError if a daemon does not find the program.
+    """
+    from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as `Session.handlers`
+    from jarvis_trio.handlers.custom import home_folder  # noqa: PLC0415  # as above
+
+    if not task.runs_command:
+        return None
+    for path in _paths_of_daemons(session):
+        try:
+            session.approvals.check(command_of(task), path, home_folder(session.environment))
+        except NotApprovedError as refused:
+            return refused
     return None
 
 
@@ -145,8 +174,33 @@ def list_approvals(session: Session) -> list[dict[str, Any]]:
 
 
 def _allow(session: Session, task: ScheduledTask, *, pin: bool = False) -> Command:
+    """Approve what a command means here, and what it means to a daemon."""
     from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as `Session.handlers`
 
     command = command_of(task)
     session.approvals.allow_command(command, session.search_path, pin=pin)
+    for path in _paths_of_daemons(session):
+        with suppress(HandlerError, NotApprovedError):  # the daemon says so if it is to run it
+            session.approvals.allow_command(command, path, pin=pin)
     return command
+
+
+def _paths_of_daemons(session: Session) -> Iterator[str]:
+    """The PATH of the daemon that runs, and the one that a service has."""
+    with suppress(JarvisError):
+        if (running := _path_of(session.daemon())) is not None:
+            yield running
+    on_a_mac = shutil.which("launchctl", path=session.search_path) is not None
+    yield search_paths.LAUNCHD if on_a_mac else search_paths.SYSTEMD
+
+
+def _path_of(daemon: Holder | None) -> str | None:
+    """A process's own PATH; None if it is not to be had, or the process is in another container."""
+    if daemon is None or daemon.pid is None or not Processes().is_seen(daemon.owner):
+        return None
+    import psutil  # noqa: PLC0415  # 20 ms, and only here
+
+    try:
+        return psutil.Process(daemon.pid).environ().get("PATH")
+    except psutil.Error:
+        return None

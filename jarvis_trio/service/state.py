@@ -71,11 +71,15 @@ class State:
                 state = f" ({self.state})" if self.state else ""
                 return f"{self.name} does not run{state}{exit_words(self.last_exit)}"
             case Standing.OUTDATED:
-                return f"{self.name} runs with other settings than are in force here"
+                return f"{self.name} runs, but its file is not what installing it now would write"
             case Standing.RUNNING:
                 return f"{self.name} runs in {self.place}, PID {self.pid or 'unknown'}"
 
 
-def exit_words(code: str | None) -> str:
-    """What follows a sentence about a process that ended; nothing if nobody knows its exit code."""
-    return f", last exit code {code}" if code else ""
+def exit_words(ending: str | None) -> str:
+    """What follows a sentence about a process that ended: its exit code, or what else is known of
+    its end; nothing if nobody knows.
+    """
+    if not ending:
+        return ""
+    return f", last exit code {ending}" if ending.isdecimal() else f", {ending}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import plistlib
+import shlex
 import shutil
 import sqlite3
 from contextlib import closing
@@ -15,7 +16,7 @@ import pytest
 
 from jarvis_trio.store import MemoryStore
 from tests.support.assistant_app import HANDLERS, STORE, copy_database, make_application
-from tests.support.cli_world import Cli, Program, execute
+from tests.support.cli_world import Cli, Program, eventually, execute
 from tests.support.launchd_world import GUI, fake_launchd
 
 TWO_WEEKS_LATER = datetime(2026, 12, 12, 9, 0, 30, tzinfo=UTC)
@@ -71,6 +72,39 @@ def test_it_names_the_commands_that_need_an_approval(adopting: Cli) -> None:
     assert commands["custom_echo"] == "echo hello world"
     assert commands["custom_script"] == "python3 scripts/run_backup.py"
     assert "disabled" not in commands
+
+
+@pytest.fixture
+def other_echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A shell that finds another `echo` than a service does, as it may another python3 after a venv's `activate`."""
+    program = tmp_path / "bin/echo"
+    program.parent.mkdir(mode=0o700)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    return program
+
+
+def test_an_approval_holds_under_a_service_too_which_finds_another_program(
+    adopting: Cli, other_echo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopting.ok("allow", "--task", "custom_echo")
+    approved = [entry["program"] for entry in adopting.json("allow", "--list")]
+    assert str(other_echo) in approved
+    assert len(approved) == 2
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert "custom_echo" not in names(adopting.json("adopt")["needs_approval"])
+
+
+def test_a_command_that_only_this_shell_may_run_needs_an_approval(adopting: Cli, other_echo: Path) -> None:
+    adopting.ok("allow", str(other_echo))
+    reasons = {found["task"]: found["reason"] for found in adopting.json("adopt")["needs_approval"]}
+    assert reasons["custom_echo"].endswith("/bin/echo is not approved to run")
+    other_echo.rename(other_echo.with_name("only-here"))
+    adopting.change("mail_str", handler_config='{"command": "only-here"}')
+    adopting.ok("allow", str(other_echo.with_name("only-here")))
+    reasons = {found["task"]: found["reason"] for found in adopting.json("adopt")["needs_approval"]}
+    assert reasons["mail_str"].startswith("only-here is not on the daemon's PATH")
 
 
 def test_it_names_the_types_that_nobody_has_unless_the_application_runs_them(adopting: Cli, tmp_path: Path) -> None:
@@ -261,3 +295,26 @@ def test_at_a_terminal_it_asks_for_each_approval_and_for_overdue_tasks(program: 
     assert "custom_echo" not in names(unapproved)
     with MemoryStore(program.data / "memory.db") as store:
         assert store.troubles.held_tasks() == set()
+
+
+@pytest.mark.law(9)
+@pytest.mark.slow
+def test_an_approval_is_for_what_the_running_daemon_finds(program: Program, tmp_path: Path) -> None:
+    """Who follows the fix that a run names types it in a shell, whose PATH the daemon does not have."""
+    there, ran = tmp_path / "bin/only-there", tmp_path / "ran"
+    there.parent.mkdir(mode=0o700)
+    there.write_text(f"#!/bin/sh\ntouch {shlex.quote(str(ran))}\n")
+    there.chmod(0o700)
+    here = tmp_path / "here/only-there"
+    here.parent.mkdir(mode=0o700)
+    shutil.copy(there, here)
+    program("init")
+    execute(
+        program.data / "memory.db",
+        "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, handler_config, enabled)"
+        """ VALUES ('odd', 'interval', '{"seconds": 1}', 'custom', '{"command": "only-there"}', 1)""",
+    )
+    program.daemon(PATH=f"{there.parent}:/usr/bin:/bin")
+    done = program("allow", "--task", "odd", PATH=f"{here.parent}:/usr/bin:/bin")
+    assert done.code == 0, done
+    eventually(ran.exists)

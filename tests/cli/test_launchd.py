@@ -118,6 +118,17 @@ def test_half_of_an_application_is_wrong_usage(mac: Mac, tmp_path: Path) -> None
     assert "--engine and --store go together" in result.output
 
 
+def test_an_assistants_daemon_under_our_label_is_not_said_to_be_absent_and_loaded(mac: Mac) -> None:
+    plist = mac.agents / f"{LABEL}.plist"
+    plist.write_bytes(plistlib.dumps({"Label": LABEL, "Program": "/usr/bin/true", "KeepAlive": True}))
+    service = {"path": str(plist), "state": "running", "pid": 7, "left": 0}
+    mac.state_file.write_text(json.dumps({"services": {OURS: service}}))
+    said = mac.do("status")
+    assert said.startswith(f"{LABEL}: is not installed; the assistant's own daemon has that label\n")
+    assert f"\n{LABEL}: is loaded, and would run everything twice; to retire it: " in said
+    assert "not there" not in said
+
+
 def test_a_dry_run_prints_every_step_and_does_none(mac: Mac) -> None:
     before = mac.snapshot()
     said = mac.do("install", "--dry-run")

@@ -121,7 +121,7 @@ def test_a_setting_that_changed_is_told_with_the_fix(linux: Linux, monkeypatch: 
     linux.put(read={UNIT: linux.unit.read_text()}, active="active", pid=7)
     monkeypatch.setenv("JARVIS_HISTORY_DAYS", "7")
     said = linux.cli.ok("service", "status")
-    assert f"{UNIT} runs with other settings than are in force here\n" in said
+    assert f"{UNIT} runs, but its file is not what installing it now would write\n" in said
     assert "to install it: jarvis-trio service install\n" in said
 
 
@@ -129,6 +129,11 @@ def test_a_service_whose_last_exit_nobody_knows_is_told_without_it(linux: Linux)
     linux.put(read={UNIT: ""}, active="failed", exit="")
     assert f"{UNIT} does not run (failed)\n" in linux.cli.ok("service", "status")
     assert linux.cli.json("service", "status")["last_exit"] is None
+
+
+def test_a_service_that_a_signal_killed_is_not_said_to_have_had_an_exit_code(linux: Linux) -> None:
+    linux.put(read={UNIT: ""}, active="activating", exit=9, ended_by=2)
+    assert f"{UNIT} does not run (activating, auto-restart), killed by signal 9\n" in linux.cli.ok("service", "status")
 
 
 def test_a_daemon_that_no_service_started_is_named_to_be_restarted_by_hand(linux: Linux) -> None:

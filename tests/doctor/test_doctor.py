@@ -715,7 +715,7 @@ def test_a_folder_that_macos_closes_to_agents_is_a_problem(
         ({}, Level.FINE, f"{LABEL} runs in {GUI}, PID 77"),
         ({"loaded": False}, Level.PROBLEM, f"{LABEL} is installed and not loaded"),
         ({"running": False, "state": "waiting"}, Level.PROBLEM, f"{LABEL} does not run (waiting), last exit code 1"),
-        ({"up_to_date": False}, Level.WARNING, f"{LABEL} runs with other settings than are in force here"),
+        ({"up_to_date": False}, Level.WARNING, f"{LABEL} runs, but its file is not what installing it now would write"),
         ({"installed": False, "loaded": False}, Level.FINE, None),
     ],
 )

@@ -32,6 +32,7 @@ EMPTY: dict[str, Any] = {
     "pid": 0,
     "enabled": False,
     "exit": 0,
+    "ended_by": 1,
     "manager": True,
     "linger": "no",
     "stopping_shows": 2,
@@ -79,6 +80,7 @@ class Fake:
             f"LoadState={'loaded' if self.loaded else 'not-found'}\n"
             f"ActiveState={self.state['active']}\nSubState={sub.get(self.state['active'], 'dead')}\n"
             f"MainPID={self.state['pid']}\nUnitFileState={'enabled' if self.state['enabled'] else 'disabled'}\n"
+            f"ExecMainCode={self.state['ended_by']}\n"
             f"ExecMainStatus={self.state['exit']}\nFragmentPath={self.state['folder']}/{UNIT}\n"
         )
         return 0

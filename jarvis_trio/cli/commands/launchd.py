@@ -254,11 +254,10 @@ def _as_json(seen: AgentState) -> dict[str, Any]:
 def _status_lines(seen: AgentState) -> Iterator[str]:
     """What was found, and for each thing that is wrong the fix."""
     install = shlex.join(["jarvis-trio", "launchd", "install", *seen.arguments[1:]])
-    running = f"runs as process {seen.pid}" if seen.running else f"does not run ({seen.state})"
-    yield f"{seen.name}: {running if seen.loaded else 'is not loaded'}, in {seen.place}"
-    if seen.standing is Standing.DOWN:
-        yield f"  last exit code: {seen.last_exit}; see {seen.crash_log}"
-    yield f"  plist: {seen.file}{'' if seen.installed else ' (not there)'}"
+    if seen.name in seen.old_agents_loaded:
+        yield f"{seen.name}: is not installed; the assistant's own daemon has that label"
+    else:
+        yield from _own_lines(seen)
     yield f"  log: {seen.log}"
     if seen.up_to_date is False:
         yield f"  The plist is not what the settings say now; to update it: {install}"
@@ -268,3 +267,11 @@ def _status_lines(seen: AgentState) -> Iterator[str]:
         yield f"  {label} could never start: {why}"
     for label in seen.old_agents_loaded:
         yield f"{label}: is loaded, and would run everything twice; to retire it: {install}"
+
+
+def _own_lines(seen: AgentState) -> Iterator[str]:
+    running = f"runs as process {seen.pid}" if seen.running else f"does not run ({seen.state})"
+    yield f"{seen.name}: {running if seen.loaded else 'is not loaded'}, in {seen.place}"
+    if seen.standing is Standing.DOWN:
+        yield f"  last exit code: {seen.last_exit}; see {seen.crash_log}"
+    yield f"  plist: {seen.file}{'' if seen.installed else ' (not there)'}"

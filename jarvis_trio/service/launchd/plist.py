@@ -17,6 +17,7 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 
 from jarvis_trio.errors import LaunchdError
+from jarvis_trio.service import search_paths
 from jarvis_trio.service.daemon import PROGRAM, Daemon
 
 LABEL = "com.chg.jarvis-daemon"
@@ -25,8 +26,7 @@ OLD_LABELS = ("com.chg.scheduler-engine", "com.chg.alert-evaluator", "com.chg.in
 SCHEDULER_LABEL = "com.chg.jarvis-scheduler"
 """A daemon that the existing assistant had for a day; it would run everything twice as well."""
 
-# launchd's own default has no Homebrew, neither Apple silicon's nor Intel's.
-SEARCH_PATH = "/opt/homebrew/bin:/opt/homebrew/sbin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+SEARCH_PATH = search_paths.LAUNCHD
 
 # A daemon that cannot start would fill launchd's log, which nobody rotates, every 10 s (the
 # default). launchd starts one that ran for longer than this again at once.

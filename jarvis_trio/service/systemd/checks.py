@@ -6,19 +6,17 @@ import os
 import re
 
 from jarvis_trio.errors import SystemdError
+from jarvis_trio.service import search_paths
 from jarvis_trio.service.checks import check_daemon
 from jarvis_trio.service.systemd.systemctl import Systemctl
 from jarvis_trio.service.systemd.unit import UNIT, Unit
-
-SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""About what a systemd of the user gives; distributions differ in the order."""
 
 _TAKES_OVER = re.compile(r"^\s*(ExecStart|WorkingDirectory)\s*=\s*\S", re.MULTILINE)
 
 
 def check(unit: Unit, systemctl: Systemctl) -> None:
     """Raise ServiceError for the first thing that would keep the unit from working."""
-    check_daemon(unit, systemctl.uid, systemctl.run, {"PATH": SEARCH_PATH})
+    check_daemon(unit, systemctl.uid, systemctl.run, {"PATH": search_paths.SYSTEMD})
     systemctl.show()
     _check_folders(unit)
     _check_drop_ins(unit)

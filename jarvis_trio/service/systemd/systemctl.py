@@ -20,7 +20,8 @@ from jarvis_trio.service.state import exit_words
 from jarvis_trio.service.systemd.unit import UNIT
 from jarvis_trio.service.waiting import Patience
 
-PROPERTIES = "LoadState,ActiveState,SubState,MainPID,UnitFileState,ExecMainStatus"
+PROPERTIES = "LoadState,ActiveState,SubState,MainPID,UnitFileState,ExecMainCode,ExecMainStatus"
+_BY_SIGNAL = ("2", "3")  # CLD_KILLED and CLD_DUMPED, as in waitid(2): the status is a signal then
 START_LIMIT_SECONDS = 20.0
 SETTLE_SECONDS = 2.0  # a daemon that cannot start is gone well before that
 STOP_MARGIN_SECONDS = 10.0
@@ -35,7 +36,8 @@ NO_MANAGER = (
 class Held:
     """The unit as systemd holds it.
 
-    `last_exit` is the exit code of its last main process; None if systemd does not tell.
+    `last_exit` is the exit code of its last main process, or the signal that killed it; None if
+    systemd does not tell.
     """
 
     loaded: bool
@@ -78,7 +80,7 @@ class Systemctl:
             sub=values.get("SubState", ""),
             pid=int(pid) if pid.isdecimal() and pid != "0" else None,
             enabled=values.get("UnitFileState") == "enabled",
-            last_exit=values.get("ExecMainStatus") or None,
+            last_exit=_last_exit(values),
         )
 
     def daemon_reload(self) -> None:
@@ -171,6 +173,11 @@ class DrySystemctl(Systemctl):
         there = self.file.is_file()
         active, sub = ("active", "running") if there else ("inactive", "dead")
         return Held(loaded=there, active=active, sub=sub, pid=None, enabled=there, last_exit=None)
+
+
+def _last_exit(values: Mapping[str, str]) -> str | None:
+    status = values.get("ExecMainStatus")
+    return f"killed by signal {status}" if values.get("ExecMainCode") in _BY_SIGNAL else status or None
 
 
 def _properties(text: str) -> Mapping[str, str]:
