@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta, tzinfo
+from functools import partial
 from typing import Any, Self, cast
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.punctual import Punctual
 from jarvis_trio.engine.runner import Call, Runner, Threads
-from jarvis_trio.models import Claim, Handler, HandlerContext, HandlerStore, Outcome, RunStatus, Trigger
+from jarvis_trio.models import Claim, Handler, HandlerContext, HandlerStore, Outcome, RunStatus, ScheduledTask, Trigger
 from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.schedule import task_zone
 from jarvis_trio.store import MemoryStore
@@ -29,6 +30,9 @@ class Calls:
         runner: calls a handler within its time limit; `Threads` does so beside the caller.
         timeout: the limit of a task that sets none.
         lead: how long a claim may lie before its slot's time.
+
+    Attributes:
+        on_return: called in a handler's thread as soon as it has returned, with its task.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Calls:
         self._runner = runner
         self._timeout = timeout
         self._lead = lead
+        self.on_return: Callable[[ScheduledTask], object] = lambda task: None
 
     @property
     def overlap(self) -> bool:
@@ -70,8 +75,12 @@ class Calls:
             handler = Punctual(handler, self._clock.monotonic, self._clock.monotonic() + wait)
 
         if isinstance(self._runner, Threads):
-            return self._runner.start(handler, claim.task, context, over)
+            return self._runner.start(handler, claim.task, context, partial(self._returned, claim.task, over))
         return self._runner(handler, claim.task, context)
+
+    def _returned(self, task: ScheduledTask, over: Callable[[], object]) -> None:
+        self.on_return(task)
+        over()
 
     def context(self, claim: Claim) -> HandlerContext:
         """What the handler of a claimed run is told."""

@@ -48,7 +48,7 @@ from jarvis_trio.engine.surroundings import Surroundings
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import StoreError, StoreUnsureError
 from jarvis_trio.handlers.outputs import Outputs
-from jarvis_trio.models import Claim, Handler
+from jarvis_trio.models import Claim, Handler, ScheduledTask
 from jarvis_trio.notation.instants import as_utc
 from jarvis_trio.notation.text import error_text
 from jarvis_trio.process.watch import Watch, database_files
@@ -301,6 +301,10 @@ class SchedulerEngine:
     def delivery_deadline(self) -> timedelta:
         """How long one delivery may take."""
         return self._deliveries.deadline
+
+    def on_return(self, call: Callable[[ScheduledTask], object]) -> None:
+        """Have `call` called in a handler's thread as soon as it has returned, with its task."""
+        self._calls.on_return = call
 
     def wind_down(self) -> None:
         """Claim nothing more: a tick ends with the run it has in hand.

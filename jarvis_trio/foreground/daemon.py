@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 from jarvis_trio import __version__
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.desk.session import require_database
+from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.foreground.application import Application, WrappedEngine
 from jarvis_trio.foreground.session import CommandSession
@@ -19,7 +22,7 @@ from jarvis_trio.handlers.application.source import ENVIRONMENT_FILE
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.text import counted
 from jarvis_trio.process import logs
-from jarvis_trio.process.descriptors import ensure_descriptors
+from jarvis_trio.process.descriptors import Tripwire, ensure_descriptors
 from jarvis_trio.process.lock import DaemonLock
 from jarvis_trio.process.signals import HeldSignals
 from jarvis_trio.settings import Settings
@@ -59,8 +62,33 @@ def run_daemon(session: CommandSession, application: Application | None = None, 
             on_tick=lambda instant: _tell(daemon, lock, log, instant),
         )
         signals.hand_over(daemon.shutdown)
-        daemon.run_until_stopped()
+        with _ending_if_cut(built, log):
+            daemon.run_until_stopped()
     return _DONE if lock.was_kept else FAILED
+
+
+@contextmanager
+def _ending_if_cut(engine: Any, log: logs.Log) -> Iterator[None]:
+    """Within the block the process ends at once if code of a task has closed its descriptors.
+
+    Without that it stood still, and wrote into whatever file got the number of the database's. To
+    go on was considered and rejected: nobody knows what else was closed, or opened in its place.
+    What starts daemons starts it again, and its runs become `interrupted`.
+    """
+    tripwire = Tripwire()
+
+    def look(by: str) -> None:
+        if tripwire.is_cut():
+            log.last_words(f"{by} has closed descriptors that are not its own; the daemon cannot go on, and ends")
+            os._exit(FAILED)
+
+    if isinstance(engine, SchedulerEngine):
+        engine.on_return(lambda task: look(f"The handler {task.handler_type!r} of task {task.name!r}"))
+    try:
+        yield
+    finally:
+        look("Code in this process")
+        tripwire.close()
 
 
 def _tell(daemon: JarvisDaemon, lock: DaemonLock, log: logs.Log, instant: datetime) -> None:

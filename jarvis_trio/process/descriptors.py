@@ -1,4 +1,4 @@
-"""Descriptors: enough of them, or a refusal at the start; and one that takes long to close."""
+"""Descriptors: enough at the start, one that takes long to close, and those that are ours."""
 
 from __future__ import annotations
 
@@ -28,6 +28,34 @@ def ensure_descriptors() -> None:
         soft = wanted
     if soft < LEAST:
         raise SettingError(f"this process may open {soft} files at most", fix=f"run: ulimit -n {WANTED}")
+
+
+class Tripwire:
+    """Tells whether code in this process has closed descriptors that are not its own.
+
+    `os.closerange` does that, and libraries that make a daemon of their process. The database, the
+    event loop and the lock then have numbers that the next file gets.
+    """
+
+    def __init__(self) -> None:
+        self._ends = os.pipe()  # a pipe of its own is no other file, whatever gets its number
+        self._is_ours = self._look()
+
+    def is_cut(self) -> bool:
+        """Whether the descriptors of this process are no longer its own. Takes a microsecond."""
+        return self._look() != self._is_ours
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            status = os.fstat(self._ends[0])
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def close(self) -> None:
+        """Watch nothing more."""
+        for descriptor in self._ends:
+            os.close(descriptor)
 
 
 def close_unawaited(descriptor: int) -> None:

@@ -125,6 +125,13 @@ class Log:
                 logger.disabled = False
         _logger.warning("Code in this process had changed where the log goes; it goes to its places again")
 
+    def last_words(self, message: str) -> None:
+        """Write a line at once, as the process ends: its descriptors may be closed, or others."""
+        record = logging.LogRecord(_logger.name, logging.CRITICAL, __file__, 0, message, None, None)
+        for handler in self._handlers:
+            if isinstance(handler, _SinkHandler):
+                handler.sink.write_apart(f"{handler.format(record)}\n")
+
     def _is_attached(self) -> bool:
         if _logger.disabled or _OURS.propagate or _ROOT.manager.disable:
             return False

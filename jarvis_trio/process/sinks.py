@@ -39,6 +39,9 @@ class Target(Protocol):
     def write(self, text: str) -> None:
         """Write a text that ends with a line end."""
 
+    def write_apart(self, text: str) -> None:
+        """Write it although our descriptors may be closed, or others. May raise OSError."""
+
     def close(self) -> None:
         """Write nothing more."""
 
@@ -75,6 +78,11 @@ class Sink:
             self._lost += 1
         else:
             self._texts.put(text)
+
+    def write_apart(self, text: str) -> None:
+        """Write a text at once, although our descriptors may be closed, or others."""
+        with suppress(OSError, ValueError):
+            self._target.write_apart(text)
 
     def drain(self, seconds: float) -> bool:
         """Wait until what was put so far is written, at most that long. Returns whether it is."""
@@ -118,8 +126,10 @@ class StreamTarget:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._descriptor: int | None = None
+        self._is: tuple[int, int] | None = None
         with suppress(OSError, ValueError):  # a stream of Python alone, or a closed one
             self._descriptor = os.dup(stream.fileno())
+            self._is = _what_it_is(self._descriptor)
 
     def write(self, text: str) -> None:
         with suppress(OSError, ValueError):  # closed, or its reader has gone
@@ -127,6 +137,11 @@ class StreamTarget:
                 self._stream.write(text)
             else:
                 _write_all(self._descriptor, text.encode("utf-8", "backslashreplace"))
+
+    def write_apart(self, text: str) -> None:
+        """Write by the stream's own descriptor, if that is still what it was."""
+        if _what_it_is(self._stream.fileno()) == self._is:
+            _write_all(self._stream.fileno(), text.encode("utf-8", "backslashreplace"))
 
     def close(self) -> None:
         """Write nothing more. The stream itself belongs to others."""
@@ -168,6 +183,12 @@ class LogFile:
                 self._has_complained = True
                 self._complain(f"cannot write to the log {self._path}: {error}\n")
 
+    def write_apart(self, text: str) -> None:
+        """Write by a descriptor that is opened for this text."""
+        descriptor = _opened(self._path)
+        _write_all(descriptor, text.encode("utf-8", "backslashreplace"))
+        os.close(descriptor)
+
     def close(self) -> None:
         """Write nothing more."""
         os.close(self._descriptor)
@@ -206,6 +227,11 @@ def _opened(path: Path) -> int:
         os.close(descriptor)
         raise _not_regular()
     return descriptor
+
+
+def _what_it_is(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

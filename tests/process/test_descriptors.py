@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from jarvis_trio.process.descriptors import close_unawaited
+from jarvis_trio.process.descriptors import Tripwire, close_unawaited
 from tests.support.core_fakes import PATIENCE
 
 SCRIPT = """
@@ -57,3 +57,18 @@ def test_what_is_closed_without_a_wait_is_gone_here_and_soon_altogether(files_th
     assert select.select([reader], [], [], PATIENCE)[0]
     assert os.read(reader, 1) == b""
     os.close(reader)
+
+
+@pytest.mark.law(4)
+@pytest.mark.parametrize("taken", [False, True], ids=["closed", "taken by another file"])
+def test_law_4_descriptors_that_others_have_closed_are_noticed(*, taken: bool) -> None:
+    tripwire = Tripwire()
+    assert not tripwire.is_cut()
+    first, second = tripwire._ends
+    os.close(first)
+    os.close(second)
+    other = os.open(os.devnull, os.O_RDONLY) if taken else None
+    assert other in (None, first, second)
+    assert tripwire.is_cut()
+    if other is not None:
+        os.close(other)
