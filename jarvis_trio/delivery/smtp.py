@@ -15,6 +15,9 @@ URL_EXAMPLE = "smtp://user:password@mail.example.org:587"
 # What we call ourselves. smtplib would ask DNS for our name, which knows no time limit.
 _OUR_NAME = "[127.0.0.1]"
 
+_GOODBYE_SECONDS = 1.0
+"""How long we wait for anything that the server says at the end."""
+
 
 def parse_url(url: str, name: str) -> SplitResult:
     """The parts of `smtp://user:password@host:port` or `smtps://...`.
@@ -53,9 +56,13 @@ def deliver(server: SplitResult, mail: EmailMessage, timeout_seconds: float) -> 
 
 def _leave(smtp: smtplib.SMTP) -> None:
     """Say goodbye. By then the server has the mail or has refused it, whatever it answers."""
-    # smtplib's `with` raises for every answer but 221: a mail that was taken would go out again.
+    # smtplib's `with` raises for every answer but 221, and `quit` waits for each line of it: a mail
+    # that was taken would go out again.
     with suppress(OSError):
-        smtp.quit()
+        if smtp.sock is not None:
+            smtp.sock.settimeout(_GOODBYE_SECONDS)
+            smtp.putcmd("quit")
+            smtp.sock.recv(1)
     smtp.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
@@ -71,8 +72,11 @@ class Peers:
 
     @classmethod
     def beside(cls, database: Path) -> Self:
-        """This process; a lock in a file beside the database proves to the others that it lives."""
-        locks = OwnerLocks(database.with_name(LOCKS))
+        """This process; a lock in a file beside the database proves to the others that it lives.
+
+        Beside the file itself, whatever link leads to it: others may have come by another one.
+        """
+        locks = OwnerLocks(Path(os.path.realpath(database)).with_name(LOCKS))
         owner = current_owner()
         locks.hold(owner)
         return cls(owner, Processes(locks).is_alive)

@@ -189,5 +189,12 @@ class _Kqueue:
 
 
 def database_files(path: Path) -> Iterable[Path]:
-    """The files in which a write to a SQLite database shows: itself, and its write-ahead log."""
-    return (path, path.with_name(f"{path.name}-wal"))
+    """The files in which a write to a SQLite database shows: itself, and its write-ahead log.
+
+    The log lies beside the file to which links lead. On Linux its index is watched as well, so that
+    its deletion shows; kqueue would need a descriptor of it, and to close that would drop the locks
+    that SQLite has on it.
+    """
+    real = os.path.realpath(path)
+    index = [Path(f"{real}-shm")] if sys.platform == "linux" else []
+    return (path, Path(f"{real}-wal"), *index)

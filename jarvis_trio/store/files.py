@@ -43,6 +43,13 @@ def used_by_two_names(path: Path) -> StoreError:
     return StoreError(says, fix=f"see who has it open with `fuser -v {path}`, and have all use one name")
 
 
+def open_without_index(path: Path) -> StoreError:
+    says = f"the index of the database {path} was deleted (its -shm file) while another program has it open"
+    return StoreError(
+        says, fix=f"end every program that has it open (`fuser -v {path}`), or wait for the daemon's tick"
+    )
+
+
 def _is_mount_point(path: Path) -> bool:
     try:
         mounts = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
@@ -55,6 +62,10 @@ def _is_mount_point(path: Path) -> bool:
 def log_of(path: Path) -> Path:
     """Where SQLite keeps the write-ahead log of a database."""
     return Path(f"{path.resolve()}-wal")  # SQLite follows a link to the file
+
+
+def index_of(path: Path) -> Path:
+    return Path(f"{path.resolve()}-shm")
 
 
 def identity(path: Path | str) -> tuple[int, int] | None:

@@ -27,6 +27,7 @@ import fcntl
 import os
 import struct
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +36,8 @@ _FIRST = 1 << 62
 """Where the range begins: behind all that SQLite locks (sqlite.org/fileformat2.html, 1.5)."""
 
 _LENGTH = (1 << 62) - 1
+
+_LOOK_SECONDS = 0.02
 
 _FLOCK = "hhqqi4x"
 """`struct flock` of 64-bit Linux: kind, whence, start, length, PID."""
@@ -45,7 +48,7 @@ def used_by_another_name(path: Path) -> bool:
 
     Call it when SQLite has opened the file. Returns whether another name of it is in use.
     """
-    if sys.platform != "linux" or not hasattr(fcntl, "F_OFD_SETLK") or struct.calcsize("P") != 8:
+    if not _has_locks():
         return False
     try:
         byte, descriptors = _FIRST + _number(path), _open_descriptors(path)
@@ -59,6 +62,32 @@ def used_by_another_name(path: Path) -> bool:
     return True
 
 
+def index_was_deleted(path: Path, index: Path, patience_seconds: float = 1.0) -> bool:
+    """Whether another process uses the database with an index of its log that was deleted.
+
+    SQLite's locks lie in the index, so whoever makes another one writes at the same time. Call it
+    after `used_by_another_name`, before anything is read. Another process that is just opening the
+    file makes the index at once, and one that is closing it has it open for a moment longer.
+    """
+    until = time.monotonic() + patience_seconds
+    while not index.exists() and _is_used_with_log(path):
+        if time.monotonic() >= until:
+            return True
+        time.sleep(_LOOK_SECONDS)
+    return False
+
+
+def _is_used_with_log(path: Path) -> bool:
+    """Whether others have the file open by our name, and it is in WAL mode."""
+    if not _has_locks():
+        return False
+    with suppress(OSError):
+        byte, descriptors = _FIRST + _number(path), _open_descriptors(path)
+        in_wal_mode = any(os.pread(one, 2, 18) == b"\2\2" for one in descriptors)  # sqlite.org/fileformat2.html, 1.3
+        return in_wal_mode and any(_is_locked(one, byte, 1) for one in descriptors)
+    return False
+
+
 def _number(path: Path) -> int:
     """A number below the range's length, made from where the log lies: its folder and its name."""
     from hashlib import sha256  # noqa: PLC0415  # 2 ms, which a command that only looks need not pay
@@ -67,6 +96,10 @@ def _number(path: Path) -> int:
     status = os.stat(place.parent)
     text = f"{status.st_dev}:{status.st_ino}/{place.name}"
     return int.from_bytes(sha256(text.encode("utf-8", "surrogateescape")).digest()[:7])
+
+
+def _has_locks() -> bool:
+    return sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK") and struct.calcsize("P") == 8
 
 
 def _open_descriptors(path: Path) -> list[int]:

@@ -17,11 +17,14 @@ The races that it is made for:
 1. Another program replaces the file. SQLite would go on writing into the old one, which nobody sees
    then. Its log is emptied into it, since a log keeps its place and SQLite would take it
    for the new file's; then the new file is opened.
-2. Another program deletes the log (`memory.db-wal`). We would write into a file without a name,
+2. Another program deletes the log's index (`memory.db-shm`), in which SQLite's locks lie. Whoever
+   opens the database next makes an index of its own, and both would write at once. The database is
+   opened again, with the index that the others have. Who comes before that is refused (`names`).
+3. Another program deletes the log (`memory.db-wal`). We would write into a file without a name,
    and the next program that comes would make a log of its own. The log is emptied into the
    database, and both are opened again. If somebody has made a new log already, nothing can join
    the two: nothing more is written.
-3. Another program makes the table of tasks again, as SQLite's own documentation tells it to
+4. Another program makes the table of tasks again, as SQLite's own documentation tells it to
    (sqlite.org/lang_altertable.html, 7). Our triggers go with the old table. `schema_version`, which
    SQLite counts up with each such change, tells; what is missing is added.
 """
@@ -49,14 +52,16 @@ from jarvis_trio.store.files import (
     file_uri,
     fix_of,
     identity,
+    index_of,
     log_of,
+    open_without_index,
     read_only_uri,
     require_file,
     second_name,
     several_names,
     used_by_two_names,
 )
-from jarvis_trio.store.names import used_by_another_name
+from jarvis_trio.store.names import index_was_deleted, used_by_another_name
 from jarvis_trio.store.schema import NUMBERED, STEPS, shape
 
 _LOCKED = (StoreBusyError, "another program keeps it locked", "try again, or see who has it open")
@@ -130,8 +135,9 @@ class SqliteFile:
         self._in_memory = in_memory and sqlite3.sqlite_version_info >= (3, 36)
         self._steps = steps
         self._file: tuple[int, int] | None = None
-        self._log_name = ""
+        self._log_name = self._index_name = ""
         self._log: tuple[int, int] | None = None
+        self._index: tuple[int, int] | None = None
         self._schema = 0
         self._others_writes = 0
         self._told_names = 0
@@ -268,6 +274,7 @@ class SqliteFile:
             return self.marks()
         self._tell_of_names(status)
         self._keep_log()
+        self._keep_index()
         return self._keep_tables(), self.sqlite.total_changes
 
     def _leave(self) -> None:
@@ -300,6 +307,17 @@ class SqliteFile:
         self.sqlite.close()
         self.sqlite = self._open()
         _logger.error("The log %s was deleted under the open database; nothing is lost", self._log_name)
+
+    def _keep_index(self) -> None:
+        """See that the log's index is the one that others use, since the locks lie in it."""
+        found = identity(self._index_name)
+        if self._index is None or found == self._index:
+            self._index = found
+            return
+        what = "deleted" if found is None else "exchanged"
+        _logger.error("The index %s was %s under the open database; run `jarvis-trio doctor`", self._index_name, what)
+        self.sqlite.close()
+        self.sqlite = self._open()
 
     def _keep_tables(self) -> int:
         """Add what another program took away of the tables; see that rows can still be numbered.
@@ -391,6 +409,8 @@ class SqliteFile:
             else:
                 if not self._in_memory and used_by_another_name(self.path):
                     raise used_by_two_names(self.path)
+                if not self._in_memory and index_was_deleted(self.path, index_of(self.path)):
+                    raise open_without_index(self.path)
                 self._prepare()
                 self._set_durability()
         except BaseException:
@@ -398,7 +418,8 @@ class SqliteFile:
             raise
         self._file = identity(self.path)
         self._log_name = str(log_of(self.path))  # once: to follow links costs more than an idle tick
-        self._log = identity(self._log_name)
+        self._index_name = str(index_of(self.path))
+        self._log, self._index = identity(self._log_name), identity(self._index_name)
         return self.sqlite
 
     def _address(self) -> str:

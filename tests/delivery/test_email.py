@@ -16,6 +16,7 @@ import pytest
 
 from jarvis_trio.delivery import Channels, Message
 from jarvis_trio.errors import DeliveryError
+from tests.support.core_fakes import finish, in_thread
 from tests.support.delivery_fakes import MESSAGE, MailServer, serving, silent_server
 
 TO = {"to": "you@example.org"}
@@ -232,3 +233,13 @@ def test_a_mail_that_was_taken_is_delivered_however_the_server_parts(parting: st
         account = channels(f"smtp://127.0.0.1:{smtp.port}").send("email", TO, MESSAGE)
     assert account.startswith("mailed to you@example.org")
     assert len(smtp.mails) == 1
+
+
+def test_a_mail_that_was_taken_is_delivered_though_the_server_hangs_at_the_end() -> None:
+    """Else it would count as not delivered, and go out again."""
+    accounts: list[str] = []
+    with server(parting=None) as smtp:
+        url = f"smtp://127.0.0.1:{smtp.port}"
+        finish(in_thread(lambda: accounts.append(channels(url).send("email", TO, MESSAGE))))
+    assert accounts == [f"mailed to you@example.org by 127.0.0.1:{smtp.port}"]
+    assert smtp.commands[-1].upper() == "QUIT"

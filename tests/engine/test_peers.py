@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
@@ -69,6 +70,37 @@ def test_a_process_lives_for_the_others_until_it_lets_go_of_its_lock(tmp_path: P
     assert peers.owner == current_owner()
     assert not peers.is_gone(a_run(1, current_owner()))
     assert peers.is_gone(a_run(1, DEAD))
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+from jarvis_trio.engine.peers import LOCKS
+from jarvis_trio.process.owners import OwnerLocks
+OwnerLocks(Path(sys.argv[1]).with_name(LOCKS)).hold(sys.argv[2])
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.law(2)
+@pytest.mark.skipif(sys.platform != "linux", reason="a Mac has no namespaces")
+def test_law_2_a_process_in_another_container_lives_also_for_who_comes_by_a_link(tmp_path: Path) -> None:
+    database, link = tmp_path / "memory.db", tmp_path / "elsewhere" / "memory.db"
+    database.touch()
+    link.parent.mkdir()
+    link.symlink_to(database)
+    elsewhere = f"{current_owner().partition('/')[0]}/1.1"  # other namespaces, so its PID says nothing here
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(database), elsewhere], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    try:
+        assert not Peers.beside(link).is_gone(a_run(1, elsewhere))
+    finally:
+        holder.communicate(b"")
+    assert Peers.beside(link).is_gone(a_run(1, elsewhere))
 
 
 def test_it_says_which_process_of_a_run_is_gone() -> None:

@@ -110,8 +110,12 @@ def test_a_file_that_is_not_named_again_is_watched_no_longer(watch: Watch, file:
     assert happened(watch)
 
 
-def test_the_files_of_a_database_are_itself_and_its_log(tmp_path: Path) -> None:
-    assert list(database_files(tmp_path / "memory.db")) == [tmp_path / "memory.db", tmp_path / "memory.db-wal"]
+def test_the_files_of_a_database_are_itself_and_its_log_wherever_links_lead(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "memory.db")
+    real = tmp_path.resolve() / "memory.db"
+    for path in (real, tmp_path / "link.db"):
+        files = [path, Path(f"{real}-wal"), Path(f"{real}-shm")]
+        assert list(database_files(path)) == (files if sys.platform == "linux" else files[:2])
 
 
 def test_a_closed_watch_has_no_descriptor_here(file: Path) -> None:

@@ -100,6 +100,19 @@ def test_all_that_lead_to_one_log_get_on(open_store: MemoryStore, path: Path, tm
     open_store.close()
 
 
+def test_law_2_a_log_without_its_index_is_refused_until_its_user_has_opened_it_again(
+    open_store: MemoryStore, path: Path
+) -> None:
+    Path(f"{path}-shm").unlink()
+    assert "was deleted (its -shm file) while another program has it open" in opened_elsewhere(path)
+    assert not Path(f"{path}-shm").exists()
+    assert open_store.look_after()
+    open_store.store_scheduled_task(a_task("second"))
+    assert opened_elsewhere(path) == "2 tasks"
+    open_store.close()
+    assert opened_elsewhere(path) == "2 tasks"
+
+
 def in_a_mount_namespace(script: str, *arguments: Path) -> list[str]:
     """What begins a command that runs behind mounts of its own; skips where they are not allowed."""
     unshare = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]

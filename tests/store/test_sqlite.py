@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
@@ -276,6 +278,31 @@ def test_a_log_that_was_exchanged_stops_the_daemon_from_writing(path: Path, cloc
             with pytest.raises(StoreError, match="exchanged under the open database; end every program"):
                 tick()
         assert notes.names == []
+
+
+@pytest.mark.law(2)
+@pytest.mark.law(3)
+@pytest.mark.parametrize("what", ["deleted", "exchanged"])
+def test_an_index_of_the_log_that_is_deleted_under_the_daemon_is_opened_again(
+    path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    """In it lie the locks: two programs with an index each would write at once."""
+    with a_daemon(path, clock) as (_, tick, notes):
+        path.with_name("memory.db-shm").unlink()
+        if what == "exchanged":
+            read = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM task_runs').fetchall()"
+            subprocess.run([sys.executable, "-c", read, str(path)], check=True)
+        tick()
+        assert [record.getMessage() for record in caplog.records if f"{what} under" in record.getMessage()] != []
+        with opened(path) as theirs:
+            theirs.execute("BEGIN IMMEDIATE")
+            clock.advance(minutes=5)
+            with pytest.raises(StoreBusyError):
+                tick()
+        tick()
+        assert notes.names == ["old"]
+        with opened(path) as theirs:
+            assert theirs.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_the_log_does_not_keep_the_size_that_a_long_reader_made_it_grow_to(path: Path, clock: FakeClock) -> None:

@@ -12,8 +12,9 @@ import socketserver
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -92,7 +93,8 @@ class MailServer(socketserver.ThreadingTCPServer):
     tls: ssl.SSLContext | None = None
     tls_at_once: bool = False
     refuses: tuple[str, ...] = ()
-    parting: str = "221 bye"
+    parting: str | None = "221 bye"
+    """What it says at the end; None for a byte now and then, without an end."""
     mails: list[dict[str, Any]] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
 
@@ -120,7 +122,7 @@ class _SmtpSession(socketserver.StreamRequestHandler):
             self.server.commands.append(line)
             verb = line.split(" ")[0].upper()
             if verb == "QUIT":
-                return self.say(self.server.parting)
+                return self._part()
             if verb == "STARTTLS":
                 self.say("220 go ahead")
                 if not self._encrypt():
@@ -130,6 +132,15 @@ class _SmtpSession(socketserver.StreamRequestHandler):
 
     def say(self, *lines: str) -> None:
         self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
+
+    def _part(self) -> None:
+        if self.server.parting is not None:
+            return self.say(self.server.parting)
+        with suppress(OSError):  # the client has left
+            while True:
+                self.wfile.write(b"2")
+                time.sleep(0.1)
+        return None
 
     def _encrypt(self) -> bool:
         assert self.server.tls is not None
