@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from jarvis_trio.engine.runner import run_in_thread
 from jarvis_trio.errors import StoreError
 from jarvis_trio.models import Claim, Handler, HandlerContext, RunStatus, ScheduledTask, require_id
 from jarvis_trio.store import MemoryStore
-from tests.support.core_fakes import PATIENCE, FakeClock, Gate, MakeEngine, a_task, fail, wait_until
+from tests.support.core_fakes import PATIENCE, FakeClock, Gate, MakeEngine, a_task, answer_lost, fail, wait_until
 from tests.support.handler_calls import NOON, a_context
 
 Results = list[dict[str, Any]]
@@ -244,6 +245,19 @@ def test_law_4_what_a_loop_could_not_be_told_is_told_again_during_the_run(with_d
     engine.tell_due = tell
     with gate.holding(engine.evaluate_due_tasks):
         wait_until(lambda: len(told) == 2)
+
+
+@pytest.mark.law(3)
+def test_law_3_a_run_that_ends_after_the_stop_is_reported_though_its_commit_is_not_answered(
+    with_due: MakeDue, gate: Gate, store: MemoryStore
+) -> None:
+    results: Results = []
+    engine = with_due("long", long=gate)
+    with ExitStack() as stack:
+        with gate.holding(lambda: results.extend(engine.evaluate_due_tasks())):
+            engine.wind_down()
+            stack.enter_context(answer_lost(store))
+    assert (names_of(results), executed(store)) == ({"long"}, {"long"})
 
 
 @pytest.mark.law(4)

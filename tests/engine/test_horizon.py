@@ -32,6 +32,15 @@ def test_what_is_known_is_as_of_the_last_look_and_asks_the_database_nothing(
     assert asked
 
 
+def test_a_look_costs_one_statement_while_nobody_has_written(store: MemoryStore, engine: SchedulerEngine) -> None:
+    store.store_scheduled_task(a_task())
+    engine.evaluate_due_tasks()
+    asked: list[str] = []
+    store.connection.trace = lambda sql, _: asked.append(sql)
+    assert engine.next_due_at() == START + timedelta(minutes=5)
+    assert len(asked) == 1
+
+
 def test_an_engine_that_has_not_looked_yet_looks(store: MemoryStore, make_engine: MakeEngine) -> None:
     store.queue.settle(store.store_scheduled_task(a_task()), START + HOUR)
     assert make_engine().known_due_at() == START + HOUR
