@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.store import MemoryStore
+from tests.support.core_fakes import MakeEngine
 
 DENVER = ZoneInfo("America/Denver")
 TOKYO = ZoneInfo("Asia/Tokyo")
@@ -42,6 +44,17 @@ def test_rules_that_changed_while_nothing_ran_are_found_once(store: MemoryStore)
     assert noted(store) == now
     assert watch.changed(DENVER) == []
     assert ZoneWatch(store).changed(DENVER) == []
+
+
+def test_the_log_names_the_zones_whose_rules_changed(
+    store: MemoryStore, make_engine: MakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for name in ("Europe/Berlin", "Asia/Tokyo"):
+        ZoneWatch(store).use(name)
+    store.notes.remember(NOTE, json.dumps(dict.fromkeys(noted(store), "the rules of last year")))
+    make_engine().evaluate_due_tasks()
+    assert "The rules of Europe/Berlin, Asia/Tokyo changed; schedules are read again" in caplog.messages
 
 
 def test_nothing_is_as_seen_before_the_first_look_in_another_zone_or_with_a_further_zone(store: MemoryStore) -> None:
