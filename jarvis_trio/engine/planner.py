@@ -147,7 +147,7 @@ class Planner:
                     moved = schedule.moved_to_zone(slot, now)
                 self._move(task, moved, None if moved is None else schedule.origin(moved, now))
 
-    def reread(self, now: datetime) -> None:
+    def reread(self) -> None:
         """The rules of a zone changed: what is queued follows them.
 
         A time that somebody set by hand stays.

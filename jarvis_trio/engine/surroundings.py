@@ -75,7 +75,7 @@ class Surroundings:
             self._zones.use(zone)
         if changed := self._zones.changed(machine):
             _logger.info("The rules of %s changed; schedules are read again", ", ".join(changed))
-            unless_refused(lambda: self._planner.reread(now))
+            unless_refused(self._planner.reread)
         if moved:
             _logger.info("The machine's zone is %s now; tasks without a zone of their own follow", zone)
             unless_refused(lambda: self._planner.rezone(now))
