@@ -253,10 +253,9 @@ def test_law_3_a_run_that_ends_after_the_stop_is_reported_though_its_commit_is_n
 ) -> None:
     results: Results = []
     engine = with_due("long", long=gate)
-    with ExitStack() as stack:
-        with gate.holding(lambda: results.extend(engine.evaluate_due_tasks())):
-            engine.wind_down()
-            stack.enter_context(answer_lost(store))
+    with ExitStack() as stack, gate.holding(lambda: results.extend(engine.evaluate_due_tasks())):
+        engine.wind_down()
+        stack.enter_context(answer_lost(store))
     assert (names_of(results), executed(store)) == ({"long"}, {"long"})
 
 
