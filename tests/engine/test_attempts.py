@@ -233,7 +233,9 @@ def test_law_4_the_loop_is_told_of_a_message_though_no_place_is_free(with_due: M
 
 
 @pytest.mark.law(4)
-def test_law_4_what_a_loop_could_not_be_told_is_told_again_during_the_run(with_due: MakeDue, gate: Gate) -> None:
+def test_law_4_what_a_loop_could_not_be_told_is_told_again_during_the_run(
+    with_due: MakeDue, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
     told: list[datetime | None] = []
 
     def tell(at: datetime | None) -> None:
@@ -245,6 +247,7 @@ def test_law_4_what_a_loop_could_not_be_told_is_told_again_during_the_run(with_d
     engine.tell_due = tell
     with gate.holding(engine.evaluate_due_tasks):
         wait_until(lambda: len(told) == 2)
+    assert caplog.messages == ["The loop could not be told what is due next: the loop is busy"]
 
 
 @pytest.mark.law(3)

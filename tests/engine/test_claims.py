@@ -210,7 +210,7 @@ with MemoryStore(sys.argv[1]) as store:
     print("ready", flush=True)
     sys.stdin.readline()
     end = time.monotonic() + 0.8
-    while time.monotonic() < end:
+    while time.monotonic() < end or len({run.task_name for run in store.runs.list_runs()}) < int(sys.argv[3]):
         engine.evaluate_due_tasks()
 """
 STEP = timedelta(milliseconds=50)
@@ -223,7 +223,7 @@ def test_processes_that_share_a_database_run_each_slot_once_or_say_why_not(path:
     trace = tmp_path / "trace"
     trace.touch()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-c", WORKER, str(path), str(trace)]
+    command = [sys.executable, "-c", WORKER, str(path), str(trace), "35"]
     pipe = subprocess.PIPE
     with MemoryStore(path) as store:
         for number in range(30):
@@ -433,14 +433,14 @@ def test_a_thread_beyond_its_time_limit_blocks_its_task_until_it_ends(
 def interrupted(make_engine: MakeEngine, due: Due) -> Callable[..., None]:
     """Has a task's slot at 09:05 claimed by a process that then dies."""
 
-    def die(attempts: int = 1, **policy: object) -> None:
+    def die(attempts: int = 1, name: str = "job", **policy: object) -> None:
         class Killed(BaseException):
             pass
 
         def killed(*_: object) -> None:
             raise Killed
 
-        due(policy=policy or None)
+        due(name, policy=policy or None)
         for number in range(attempts):
             dying = make_engine(owner=f"dead {number}", runner=killed)
             with pytest.raises(Killed):
@@ -860,11 +860,19 @@ def test_the_loop_is_not_told_again_in_each_tick_whose_recovery_fails(
     def refuse(*_: object) -> bool:
         raise StoreFullError("the disk is full", fix="make room")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(store.runs, "interrupt_run", refuse)
-        for _ in range(3):
-            with pytest.raises(StoreFullError):
-                engine.evaluate_due_tasks()
+    def fail_to_recover() -> None:
+        told.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(store.runs, "interrupt_run", refuse)
+            for _ in range(3):
+                with pytest.raises(StoreFullError):
+                    engine.evaluate_due_tasks()
+
+    fail_to_recover()
     assert len(told) == 1
     engine.evaluate_due_tasks()
     assert history(store)[0][2] == "interrupted"
+
+    interrupted(name="another")
+    fail_to_recover()
+    assert len(told) == 1, "the recovery before this one worked"

@@ -21,7 +21,18 @@ from jarvis_trio.engine.notices import Notices
 from jarvis_trio.errors import DeliveryError
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.outbox import FirstLetter, Letter, Outbox
-from tests.support.core_fakes import PATIENCE, START, Channel, FakeClock, Gate, MakeEngine, a_task, finish, in_thread
+from tests.support.core_fakes import (
+    PATIENCE,
+    START,
+    Channel,
+    FakeClock,
+    Gate,
+    MakeEngine,
+    a_task,
+    finish,
+    in_thread,
+    wait_until,
+)
 
 ALERTS = AlertChannel("apprise", '{"urls": ["json://example.org"]}')
 
@@ -392,17 +403,47 @@ def test_a_tick_in_a_hurry_leaves_its_messages_in_the_outbox(
     assert store.outbox.letters_waiting() == 1
 
 
-def test_a_run_that_ends_after_the_stop_and_its_grace_leaves_its_message_in_the_outbox(
-    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, hanging: Hanging
+@pytest.mark.parametrize("is_tick", [True, False], ids=["a tick", "a run that was asked for"])
+def test_what_ends_after_the_stop_and_its_grace_waits_for_no_message(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, hanging: Hanging, is_tick: bool
 ) -> None:
-    engine = make_engine(notices=Notices(store, clock, hanging))
-    store.store_scheduled_task(a_task(delivery_channel="email", delivery_config="{}"))
-    claim = engine.claim_now("job")
-    engine.wind_down()
-    clock.advance(seconds=STOP_GRACE.total_seconds() + 1)
-    engine.run_claimed(claim)
+    def stop(*_: object) -> None:
+        engine.wind_down()
+        clock.advance(seconds=STOP_GRACE.total_seconds() + 1)
+
+    notices = Notices(store, clock, hanging)
+    notices.deliveries.deadline = timedelta(seconds=2 * PATIENCE)
+    engine = make_engine({"stop": stop}, notices=notices)
+    store.store_scheduled_task(a_task(handler="stop", delivery_channel="email", delivery_config="{}"))
+    engine.evaluate_due_tasks()
+    clock.advance(minutes=5)
+    finish(in_thread(engine.evaluate_due_tasks if is_tick else lambda: engine.run_now("job")))
     assert not hanging.let_go.is_set()
     assert store.outbox.letters_waiting() == 1
+
+
+def test_what_ends_within_the_grace_of_the_stop_waits_for_its_message(
+    store: MemoryStore, make_engine: MakeEngine, hanging: Hanging
+) -> None:
+    class Looked(FakeClock):
+        looks = 0
+
+        def monotonic(self) -> float:
+            self.looks += 1
+            return super().monotonic()
+
+    clock = Looked()
+    engine = make_engine(notices=Notices(store, clock, hanging), clock=clock)
+    store.store_scheduled_task(a_task(delivery_channel="email", delivery_config="{}"))
+    engine.wind_down()
+    clock.advance(seconds=STOP_GRACE.total_seconds() - 1)
+    tick = in_thread(lambda: engine.run_now("job"))
+    hanging.wait()
+    before = clock.looks
+    wait_until(lambda: clock.looks > before + 2)
+    hanging.let_go.set()
+    finish(tick)
+    assert store.outbox.letters_waiting() == 0
 
 
 def test_a_channel_that_breaks_in_an_unknown_way_is_free_again(

@@ -37,7 +37,9 @@ from tests.support.core_fakes import (
     a_task,
     answer_lost,
     fail,
+    finish,
     history,
+    in_thread,
     wait_until,
 )
 from tests.support.postgres_server import PostgresServer
@@ -284,6 +286,12 @@ def test_law_3_a_stop_waits_for_room_to_write_how_a_run_ended(
     on_a_full_disk.finish()
     other.join()
     assert [status for _, _, status in history(store)] == ["executed"]
+
+
+def test_if_all_is_written_nothing_waits(engine: SchedulerEngine) -> None:
+    said: list[bool] = []
+    finish(in_thread(lambda: said.append(engine.write_kept(timedelta(days=1)))))
+    assert said == [True]
 
 
 @pytest.mark.sqlite
