@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.process.signals import finishing
+
+if TYPE_CHECKING:  # 30 ms, which `run-now` need not pay if a daemon runs
+    from jarvis_trio.engine import SchedulerEngine
 
 _logger = logging.getLogger(__name__)
 
