@@ -16,6 +16,10 @@ from tests.support.cli_world import Cli, Program
 @pytest.fixture
 def full(cli: Cli) -> Cli:
     """A database with a task of each kind."""
+    return cli.after(_a_task_of_each_kind)
+
+
+def _a_task_of_each_kind(cli: Cli) -> None:
     cli.ok("allow", "echo")
     words = ['quo"ted', "tab\t", "é\u2028"]
     cli.ok("add", "a", "--every", "90s", "--retries", "2", "--timeout", "0.5s", "--", "echo", *words)
@@ -23,7 +27,6 @@ def full(cli: Cli) -> Cli:
     cli.ok("add", "c", "--at", "2026-12-01T09:00", "--handler", "webhook_poll", "--deliver", "notification")
     cli.ok("add", "d", "--every", "1d", "--handler", "alert_eval", "--config", '{"x": null, "y": [{"z": null}]}')
     cli.ok("pause", "b")
-    return cli
 
 
 def entry(**columns: Any) -> dict[str, Any]:

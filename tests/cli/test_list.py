@@ -32,6 +32,10 @@ COLUMNS = [
 @pytest.fixture
 def day(cli: Cli) -> Cli:
     """A database with one task that has run, one that has failed, one paused and one set aside."""
+    return cli.after(_a_day)
+
+
+def _a_day(cli: Cli) -> None:
     cli.ok("allow", "echo", "false")
     cli.ok("add", "good", "--every", "30m", "--", "echo", "all is well")
     cli.ok("add", "bad", "--every", "1h", "--", "false")
@@ -42,7 +46,6 @@ def day(cli: Cli) -> Cli:
     cli.clock.advance(hours=1)
     cli.ok("tick")
     cli.clock.advance(minutes=3)
-    return cli
 
 
 def test_list_shows_each_task_with_its_next_and_its_last_run(day: Cli) -> None:
@@ -406,13 +409,16 @@ def test_what_runs_is_seen_in_the_list(cli: Cli) -> None:
 @pytest.fixture
 def many(cli: Cli) -> Cli:
     """Seven tasks, one of which fails."""
+    return cli.after(_many_tasks)
+
+
+def _many_tasks(cli: Cli) -> None:
     cli.ok("allow", "echo", "false")
     for number in range(6):
         cli.ok("add", f"task {number}", "--every", "1h", "--", "echo")
     cli.ok("add", "bad", "--every", "1h", "--", "false")
     cli.clock.advance(hours=1)
     cli.ok("tick")
-    return cli
 
 
 def test_list_shows_the_first_tasks_and_says_how_many_more_there_are(many: Cli) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -101,6 +103,28 @@ class Cli:
             task_id = store.tasks.require_task(name).id
             assert task_id is not None
             store.update_scheduled_task(task_id, **columns)
+
+    def after(self, prepare: Callable[[Cli], None]) -> Cli:
+        """Bring data folder and clock to what `prepare` makes of new ones.
+
+        It is called once in a test process; each later test gets a copy of the folder that it left.
+        """
+        if prepare not in _prepared:
+            begun = self.clock.now()
+            prepare(self)
+            kept = Path(tempfile.mkdtemp(prefix="jarvis-prepared-"))
+            atexit.register(shutil.rmtree, kept, ignore_errors=True)
+            shutil.copytree(self.data, kept, dirs_exist_ok=True)
+            _prepared[prepare] = kept, self.clock.now() - begun
+            return self
+        kept, passed = _prepared[prepare]
+        shutil.copytree(kept, self.data, dirs_exist_ok=True)
+        self.clock.advance(seconds=passed.total_seconds())
+        return self
+
+
+_prepared: dict[Callable[[Cli], None], tuple[Path, timedelta]] = {}
+"""Per preparation the folder that it left, and the time that it took on the clock."""
 
 
 @pytest.fixture
