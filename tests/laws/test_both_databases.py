@@ -69,7 +69,7 @@ def act(store: MemoryStore, engine: SchedulerEngine, day: int) -> None:
         store.update_scheduled_task(require_id(store.tasks.require_task("every 3 h")), enabled=1)
     elif day == 14:
         engine.run_now("flaky")
-    elif day == 20:
+    elif day == 12:
         changed = '{"expression": "45 */6 * * *"}'
         store.update_scheduled_task(require_id(store.tasks.require_task("repeated")), schedule_config=changed)
 
