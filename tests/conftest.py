@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import shutil
@@ -9,7 +10,7 @@ import signal
 import sqlite3
 import zoneinfo
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -36,6 +37,12 @@ from tests.support.postgres_server import PostgresServer, why_not
 zoneinfo.reset_tzpath(())
 os.environ["PYTHONTZPATH"] = ""
 
+# Whoever runs the tests may have a settings file; an empty one takes its place.
+os.environ["JARVIS_SETTINGS"] = os.devnull
+
+# pytest-xdist sets COLUMNS in its processes; what a command prints must not depend on that.
+os.environ.pop("COLUMNS", None)
+
 # How long an example takes says more of the machine's load than of the program.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
@@ -53,16 +60,26 @@ def pytest_xdist_auto_num_workers() -> int:
     return 1 + (os.cpu_count() or 1)
 
 
-@pytest.fixture(autouse=True)
-def _no_width_of_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """pytest-xdist sets COLUMNS in its processes; what a command prints must not depend on that."""
-    monkeypatch.delenv("COLUMNS", raising=False)
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Each test process of all tests begins to import them at another place, and so compiles only a part of them.
+
+    What one has compiled the others read. Together they would each compile all, which takes them
+    longer than everything else before the first test.
+    """
+    number, count = (int(os.environ.get(f"PYTEST_XDIST_{name}", "0").removeprefix("gw")) for name in WORKER)
+    if not count or session.config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    files = sorted(Path(__file__).parent.rglob("test_*.py"))
+    first = len(files) * number // count
+    for file in [*files[first:], *files[:first]]:
+        # What is wrong with a module is told when pytest itself imports it.
+        with suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(file.relative_to(session.config.rootpath).with_suffix("").parts))
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_of_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever runs the tests may have a settings file; an empty one takes its place."""
-    monkeypatch.setenv("JARVIS_SETTINGS", os.devnull)
+WORKER = ("WORKER", "WORKER_COUNT")
+"""The variables that tell a test process its number, and how many they are."""
 
 
 @pytest.fixture(autouse=True)
