@@ -199,6 +199,8 @@ class SchedulerEngine:
         self._peers.check_in(instant, self._handlers)
         if now is None and self._is_quiet(marks, instant):
             return []
+        if now is None:
+            self._surroundings.note_writes(marks)
         return self._evaluate(instant, present, follows_clock=now is None)
 
     def _evaluate(self, instant: datetime, present: Present, *, follows_clock: bool) -> list[dict[str, Any]]:

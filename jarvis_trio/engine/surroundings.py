@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Hashable
 from datetime import datetime, timedelta
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.history import History
 from jarvis_trio.engine.planner import Planner
 from jarvis_trio.engine.refusals import unless_refused
-from jarvis_trio.engine.wallclock import CLOCK_SLACK, WallClock
+from jarvis_trio.engine.wallclock import CLOCK_SLACK, Jump, WallClock
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.store import MemoryStore
@@ -42,10 +43,23 @@ class Surroundings:
         self._wall = WallClock(clock)
         self._guard = threading.Lock()
         self._zone: str | None = None
+        self._writes: object = None
+        self._have_written = False
+        self._known_ahead: datetime | None = None
 
     def are_as_seen(self, now: datetime) -> bool:
         """Whether `notice` would find nothing."""
         return self._zones.are_as_seen(self._clock.zone()) and self._wall.is_steady(now)
+
+    def note_writes(self, marks: Hashable | None) -> None:
+        """Told of the write marks of each tick that has something to do.
+
+        SQLite's tell other programs' writes apart. A server need not: its clock is everybody's.
+        """
+        theirs = marks[0] if isinstance(marks, tuple) else None
+        with self._guard:
+            self._have_written = self._have_written or self._writes not in (None, theirs)
+            self._writes = theirs
 
     def notice(self, now: datetime) -> None:
         """Follow what has changed since the last call.
@@ -54,6 +68,7 @@ class Surroundings:
         """
         self._notice_zone(now)
         self._notice_clock()
+        self._notice_clock_of_others()
 
     def steady_for(self) -> timedelta:
         """How long the wall clock has not been set."""
@@ -87,3 +102,18 @@ class Surroundings:
         if jump.back > CLOCK_SLACK:
             _logger.warning("The clock was set back by %s; schedules are read again", duration_text(jump.back))
             unless_refused(lambda: self._planner.rewind(jump))
+            self._known_ahead = self._store.runs.latest_start()
+
+    def _notice_clock_of_others(self) -> None:
+        """Another process may have run slots to come, while the clock was ahead for a moment."""
+        with self._guard:
+            have_written, self._have_written = self._have_written, False
+        if not have_written:
+            return
+        now, latest = self._clock.now(), self._store.runs.latest_start()
+        if latest is None or latest - now <= CLOCK_SLACK or latest == self._known_ahead:
+            return
+        self._known_ahead = latest
+        ahead = latest - now
+        _logger.warning("A task was run by a clock that is %s ahead; schedules are read again", duration_text(ahead))
+        unless_refused(lambda: self._planner.rewind(Jump(now, was_set=False, back=ahead, is_guess=True)))

@@ -369,6 +369,12 @@ class RunTable:
         rows = self._database.read(f"SELECT {RUN} FROM task_runs r ORDER BY r.id DESC LIMIT 1")
         return next((run.started_at for run in _readable(rows)), None)
 
+    def latest_start(self) -> datetime | None:
+        """The latest start of all runs; None if there is none, or if it is not a time."""
+        with suppress(ScheduleError):
+            return parse_instant(self._database.value("SELECT max(started_at) FROM task_runs") or "")
+        return None
+
     def get_run(self, run_id: int) -> Run | None:
         """The run with that number, or None."""
         rows = self._database.read(f"SELECT {RUN} FROM task_runs r WHERE r.id = ?", (run_id,))

@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -911,6 +912,32 @@ def test_law_3_a_message_waits_no_longer_because_the_clock_was_set_back(
     clock.set(hours=-2)
     engine.evaluate_due_tasks()
     assert store.outbox.letters_waiting() == 0
+
+
+@pytest.mark.law(3)
+def test_law_3_who_claims_by_a_clock_that_is_ahead_for_a_moment_silences_no_other_process(
+    store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A `tick` beside a daemon, which looks before the clock is set on and after it is set back."""
+    for task in (a_task("often", every={"minutes": 1}), a_task("hourly", cron="0 * * * *")):
+        store.store_scheduled_task(task)
+    engine = make_engine()
+    engine.evaluate_due_tasks()
+    ahead = FakeClock(clock.now() + timedelta(hours=2, minutes=30))
+    with MemoryStore(path, clock=ahead) as theirs:
+        assert len(make_engine(store=theirs, clock=ahead, owner="there").evaluate_due_tasks()) == 2
+
+    clock.advance(seconds=1)
+    engine.evaluate_due_tasks()
+    assert [message for message in caplog.messages if "by a clock that is" in message] != []
+    due = [task.next_run_at for task in store.list_scheduled_tasks()]
+    assert due == ["2026-03-02T10:00:00+00:00", "2026-03-02T09:01:01+00:00"]
+
+    caplog.clear()
+    with MemoryStore(path, clock=clock) as theirs:
+        theirs.store_scheduled_task(a_task("new"))
+    engine.evaluate_due_tasks()
+    assert caplog.messages == []
 
 
 def test_the_log_tells_when_the_zone_is_another_and_when_the_clock_was_set_back(
