@@ -61,13 +61,15 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 
 
 def entry_of(task: ScheduledTask, home: Path) -> dict[str, Any]:
-    """The entry for a task. One whose schedule nobody can read is written in columns.
+    """The entry for a task. One whose schedule or configuration nobody can read is written in columns.
 
     Args:
         home: the folder that `~` stands for.
     """
     try:
         schedule = _schedule_words(task)
+        for key in ("handler_config", "delivery_config"):
+            json_object(getattr(task, key), key)
     except ScheduleError:
         return _columns(task)
     words = {

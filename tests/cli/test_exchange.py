@@ -252,7 +252,7 @@ def test_the_history_and_the_rhythm_of_a_changed_task_stay(full: Cli) -> None:
         (entry(policy={"retries": "many"}), "retries must be a whole number"),
         (entry(policy="}{"), "policy is not JSON"),
         (entry(policy={"retrys": 2}), "'new': unknown key 'retrys' of a policy; did you mean 'retries'?\n"),
-        (entry(handler_config="[]"), "handler_config must be a JSON object"),
+        (entry(handler_type="custom", handler_config="[]"), "handler_config must be a JSON object"),
         (entry(delivery_channel="pigeon"), "unknown channel 'pigeon'"),
         (entry(handler_type="custom"), "names no command"),
         (entry(handler_type="custom", handler_config='{"command": "/no/such"}'), "task 'new': there is no program"),
@@ -311,10 +311,19 @@ def test_a_person_is_asked_after_the_difference(program: Program, tmp_path: Path
     assert (program("show", "new").code == 0) == imported
 
 
-def test_a_configuration_that_is_no_json_is_exported_as_it_is_and_comes_back(full: Cli) -> None:
-    full.change("b", handler_config="{not JSON")
-    text = full.ok("export", "--format", "json")
-    assert {task["name"]: task.get("config") for task in json.loads(text)["tasks"]}["b"] == "{not JSON"
+@pytest.mark.parametrize("kind", ["toml", "json"])
+@pytest.mark.parametrize("config", ["{not JSON", "[]", "null"])
+def test_a_configuration_that_is_no_json_object_is_exported_as_it_is_and_comes_back(
+    full: Cli, kind: str, config: str
+) -> None:
+    full.change("b", handler_config=config)
+    file = full.data.parent / "tasks"
+    file.write_text(full.ok("export", "--format", kind))
+    assert full.ok("import", str(file)) == "0 of 4 tasks are to be added or changed.\n"
+    full.ok("remove", "b", "--yes")
+    full.ok("import", str(file))
+    assert full.task("b").handler_config == config
+    assert (full.task("b").handler_type, full.task("b").enabled) == ("alert_eval", False)
 
 
 def test_one_past_single_time_is_left_out_and_the_rest_is_imported(full: Cli) -> None:
