@@ -61,7 +61,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 
 
 def entry_of(task: ScheduledTask, home: Path) -> dict[str, Any]:
-    """The entry for a task. One whose schedule or configuration nobody can read is written in columns.
+    """The entry for a task; in columns if nobody can read its schedule or a configuration.
 
     Args:
         home: the folder that `~` stands for.

@@ -405,6 +405,11 @@ def test_a_name_means_the_program_that_it_meant_when_it_was_approved(
         "GIT_SSH_COMMAND",
         "JAVA_TOOL_OPTIONS",
         "IFS",
+        "GOFLAGS",
+        "CC",
+        "MAVEN_OPTS",
+        "RCLONE_PASSWORD_COMMAND",
+        "COR_PROFILER_PATH",
     ],
 )
 @pytest.mark.parametrize("kind", ["variables", "secrets"])
