@@ -23,8 +23,8 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import ScheduleError, TaskError
 from jarvis_trio.models import COMMAND_TYPE, ScheduledTask
 from jarvis_trio.notation.instants import duration_text
-from jarvis_trio.notation.jsontext import json_object
-from jarvis_trio.notation.text import nearest_or_all
+from jarvis_trio.notation.jsontext import json_object, json_value
+from jarvis_trio.notation.text import NOT_UTF8, nearest_or_all
 from jarvis_trio.policy import POLICY_OPTIONS, Policy, task_policy
 from jarvis_trio.schedules.cron import CronExpression
 from jarvis_trio.schedules.schedule import task_schedule
@@ -61,7 +61,10 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 
 
 def entry_of(task: ScheduledTask, home: Path) -> dict[str, Any]:
-    """The entry for a task; in columns if nobody can read its schedule or a configuration.
+    """The entry for a task.
+
+    It is in columns if nobody can read its schedule or a configuration, or if TOML cannot hold
+    what another program wrote into its policy.
 
     Args:
         home: the folder that `~` stands for.
@@ -71,6 +74,8 @@ def entry_of(task: ScheduledTask, home: Path) -> dict[str, Any]:
         for key in ("handler_config", "delivery_config"):
             json_object(getattr(task, key), key)
     except ScheduleError:
+        return _columns(task)
+    if not _fits_toml(json_value(task.policy) or {}):
         return _columns(task)
     words = {
         "name": task.name,
@@ -166,13 +171,16 @@ def _plain(text: str | None) -> Any:
         value = json_object(text, "configuration")
     except ScheduleError:
         return text
-    return text if _holds_null(value) else value
+    return value if _fits_toml(value) else text
 
 
-def _holds_null(value: object) -> bool:
+def _fits_toml(value: object) -> bool:
+    """Whether TOML can hold what JSON can: it has no null, and no text with a lone surrogate."""
     if isinstance(value, dict):
-        return any(map(_holds_null, value.values()))
-    return any(map(_holds_null, value)) if isinstance(value, list) else value is None
+        return all(map(_fits_toml, value)) and all(map(_fits_toml, value.values()))
+    if isinstance(value, list):
+        return all(map(_fits_toml, value))
+    return value is not None and not (isinstance(value, str) and NOT_UTF8.search(value))
 
 
 def _of_columns(entry: Mapping[str, Any], number: int) -> ScheduledTask:

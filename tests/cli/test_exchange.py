@@ -326,6 +326,33 @@ def test_a_configuration_that_is_no_json_object_is_exported_as_it_is_and_comes_b
     assert (full.task("b").handler_type, full.task("b").enabled) == ("alert_eval", False)
 
 
+@pytest.mark.parametrize("kind", ["toml", "json"])
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("b", {"policy": '{"retries": 2, "theirs": {"x": [1, null]}}'}),
+        ("b", {"policy": '{"theirs": null, "retries": 2}'}),
+        ("b", {"policy": '{"theirs": "\\ud800"}'}),
+        ("b", {"handler_config": '{"\\udfff": "\\ud800"}'}),
+        ("a", {"handler_config": '{"command": ["/bin/echo", "caf\\udce9"], "cwd": "/tmp/\\udcff"}'}),
+        ("c", {"delivery_config": '{"sound": "\\ud800"}'}),
+    ],
+)
+def test_what_toml_cannot_hold_is_exported_as_json_and_comes_back(
+    full: Cli, kind: str, name: str, columns: dict[str, str]
+) -> None:
+    full.change(name, **columns)
+    full.change("d", policy='{"theirs": 1}')  # so that the key is no mistake
+    file = full.data.parent / "tasks"
+    file.write_text(full.ok("export", "--format", kind))
+    full.ok("remove", name, "--yes")
+    full.ok("import", str(file), "--yes")
+    after = full.task(name)
+    assert {key: json.loads(getattr(after, key)) for key in columns} == {
+        key: json.loads(text) for key, text in columns.items()
+    }
+
+
 def test_one_past_single_time_is_left_out_and_the_rest_is_imported(full: Cli) -> None:
     past = entry(name="past", schedule_type="once", schedule_config={"run_at": "2020-01-01"})
     done = full("import", written(full, {"tasks": [past, entry()]}))
