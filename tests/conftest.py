@@ -121,6 +121,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     if "path" in inspect.signature(metafunc.function).parameters or asked & SQLITE_ONLY:
         return
+    if hasattr(metafunc.module, "store"):  # a fixture of its own, for one of the two
+        return
     if metafunc.definition.get_closest_marker("sqlite") is not None:
         return
     on_postgres = pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.slow])
