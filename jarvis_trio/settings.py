@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from jarvis_trio.errors import SettingError
 from jarvis_trio.notation.text import nearest_or_all
+from jarvis_trio.permission import permission_fix
 
 FILE_VARIABLE = "JARVIS_SETTINGS"
 """Names the settings file, if it is not in its usual place."""
@@ -329,7 +330,9 @@ def _settings_file(environment: Mapping[str, str]) -> _File | None:
             return None
         raise SettingError(f"{FILE_VARIABLE} names no file: {path}", fix="write the file, or unset it") from None
     except OSError as error:
-        raise SettingError(f"cannot read the settings file {path}: {error.strerror}") from None
+        raise SettingError(
+            f"cannot read the settings file {path}: {error.strerror}", fix=permission_fix(path, error)
+        ) from None
     return _File(path, _parse(path, content))
 
 

@@ -6,7 +6,9 @@ keeps our engine and hands it the tasks whose types are the application's.
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,28 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.foreground.application import Application, WrappedEngine
 from jarvis_trio.handlers.application.source import HandlerSource, make_source
+from jarvis_trio.permission import permission_fix
+
+
+class _Folder(click.Path):
+    """A folder that may be read. click would say that it may not, and not what to do."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, file_okay=False, readable=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Raises JarvisError if it may not be read."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not os.access(path, os.R_OK | os.X_OK):
+            denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            says = f"cannot use the folder {path}: {denied.strerror}"
+            raise JarvisError(says, fix=permission_fix(path, denied))
+        return path
+
 
 _FOLDER = click.option(
     "--app-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=_Folder(),
     help="An existing application's folder.",
 )
 _ENGINE = click.option(

@@ -16,6 +16,7 @@ from jarvis_trio.moving.crontab import read_crontab
 from jarvis_trio.moving.entry import Entry
 from jarvis_trio.moving.plist import read_plist
 from jarvis_trio.notation.text import printable
+from jarvis_trio.permission import permission_fix
 
 _STDIN = "-"
 _OF_THE_SYSTEM = ("/etc/crontab", "/etc/cron.d/")
@@ -49,7 +50,7 @@ def _content(name: str) -> bytes:
     try:
         return Path(name).read_bytes()
     except OSError as error:
-        raise TaskError(f"{name} cannot be read: {error.strerror}") from None
+        raise TaskError(f"{name} cannot be read: {error.strerror}", fix=permission_fix(name, error)) from None
 
 
 def say_entries(entries: Iterable[Entry]) -> None:

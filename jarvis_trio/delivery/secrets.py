@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from jarvis_trio.errors import DeliveryError
+from jarvis_trio.permission import permission_fix
 
 FILE_NAMES = ("secrets.env", "delivery-secrets.env")
 """The files in the data folder. Version 1.0.0 had only the second, and none for commands."""
@@ -101,7 +102,10 @@ def read_variables(path: Path) -> dict[str, str]:
             return dict(_assignments(path, file.read()))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        says = f"cannot read the secrets file {path}: {error.strerror}"
+        raise DeliveryError(says, fix=permission_fix(path, error)) from None
+    except UnicodeDecodeError as error:
         raise DeliveryError(f"cannot read the secrets file {path}: {error}") from None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from jarvis_trio.errors import JarvisError
+from jarvis_trio.permission import permission_fix
 
 
 class Level(StrEnum):
@@ -48,8 +49,10 @@ def failed(subject: str, error: JarvisError | OSError, otherwise: str, *, of: st
         otherwise: the fix if the error names none.
         of: what the error is about, such as a task's name, to be said first.
     """
-    says = error.says if isinstance(error, JarvisError) else str(error)
-    fix = error.fix if isinstance(error, JarvisError) else ""
+    if isinstance(error, JarvisError):
+        says, fix = error.says, error.fix
+    else:
+        says, fix = str(error), "" if error.filename is None else permission_fix(error.filename, error)
     return problem(subject, f"{of}: {says}" if of else says, fix or otherwise)
 
 

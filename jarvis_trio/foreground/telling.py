@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.notation.text import printable
+from jarvis_trio.permission import permission_fix
 
 PROGRAM = "jarvis-trio"
 
@@ -87,7 +88,7 @@ def _of_system(error: OSError) -> str:
     reason = error.strerror or str(error)
     if error.filename is None:
         return f"cannot write the output: {reason}; make room, or print it elsewhere"
-    return f"cannot use {error.filename}: {reason}"
+    return str(JarvisError(f"cannot use {error.filename}: {reason}", fix=permission_fix(error.filename, error)))
 
 
 def _complain(message: str, code: int = FAILED) -> int:

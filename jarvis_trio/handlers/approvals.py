@@ -39,6 +39,7 @@ from jarvis_trio.handlers.commands import Command
 from jarvis_trio.handlers.steering import runs_anything, steering_names
 from jarvis_trio.handlers.trust import others_can_write, shown, unsafe_reason
 from jarvis_trio.notation.text import joined, printable
+from jarvis_trio.permission import permission_fix
 
 _EXECUTABLES, _COMMANDS = "executables", "commands"
 
@@ -192,7 +193,6 @@ class Approvals:
         return tuple(map(_approved, self._read()[_COMMANDS]))
 
     def _read(self) -> dict[str, Any]:
-        fix = "remove the file, and approve again"
         try:
             # Non-blocking, as a FIFO of that name would hold up every command forever.
             with open(self._file, encoding="utf-8", opener=lambda p, f: os.open(p, f | os.O_NONBLOCK)) as file:
@@ -207,7 +207,10 @@ class Approvals:
         except FileNotFoundError:
             return {_EXECUTABLES: {}, _COMMANDS: []}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            says = f"the list of approved commands {self._file} cannot be read ({printable(str(error))})"
+            fix, why = "remove the file, and approve again", printable(str(error))
+            if isinstance(error, OSError):
+                fix, why = permission_fix(self._file, error, fix), error.strerror or why
+            says = f"the list of approved commands {self._file} cannot be read ({why})"
             raise NotApprovedError(says, fix=fix) from None
 
     @contextmanager
@@ -227,7 +230,8 @@ class Approvals:
             finally:
                 os.close(lock)
         except OSError as error:
-            raise NotApprovedError(f"cannot write the list of approved commands {self._file}: {error}") from None
+            says = f"cannot write the list of approved commands {self._file}: {error.strerror}"
+            raise NotApprovedError(says, fix=permission_fix(self._file, error)) from None
 
     def _write(self, entries: Mapping[str, Any]) -> None:
         new = self._file.with_name(self._file.name + ".new")  # one writer at a time, so one name does
@@ -406,7 +410,8 @@ def _identity(path: Path) -> Entry:
     except FileNotFoundError:
         raise NotApprovedError(f"{shown(path)} is approved but not safe to run: there is no such file") from None
     except OSError as error:
-        raise NotApprovedError(f"{shown(path)} cannot be read, so it cannot be recognised: {error.strerror}") from None
+        says = f"{shown(path)} cannot be read, so it cannot be recognised: {error.strerror}"
+        raise NotApprovedError(says, fix=permission_fix(path, error)) from None
 
 
 @lru_cache(maxsize=256)

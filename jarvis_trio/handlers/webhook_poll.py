@@ -21,6 +21,7 @@ from jarvis_trio.errors import HandlerError, StoreError
 from jarvis_trio.handlers.inbox import LARGEST_FILE_BYTES, Inbox, IsSettled, RefusedFileError, TakenFile, open_inbox
 from jarvis_trio.models import HandlerContext, ScheduledTask, WebhookEvent
 from jarvis_trio.notation.instants import local_text, to_microseconds
+from jarvis_trio.permission import permission_fix
 
 SETTLING_TIME = timedelta(seconds=2)
 """A file must be unmodified for this long before it is taken."""
@@ -71,9 +72,10 @@ class WebhookPoll:
         except StoreError:  # one of them is an OSError too
             raise
         except OSError as error:
+            inside = "" if error.filename in (None, str(self._folder), self._folder) else f": {error.filename}"
             raise HandlerError(
-                f"cannot use the inbox {self._folder}: {error}",
-                fix="make its folders real, writable and on one disk",
+                f"cannot use the inbox {self._folder}: {error.strerror or error}{inside}",
+                fix=permission_fix(self._folder, error, "make its folders real, writable and on one disk"),
             ) from None
 
 

@@ -49,6 +49,7 @@ from typing import NamedTuple, Self
 from jarvis_trio import __version__
 from jarvis_trio.errors import AlreadyRunningError, JarvisError, ScheduleError
 from jarvis_trio.notation.instants import parse_instant, utc_text
+from jarvis_trio.permission import permission_fix
 from jarvis_trio.process.identity import Processes, current_owner
 from jarvis_trio.process.pulse import TEXT_WIDTH, Pulse, last_pulse
 
@@ -204,7 +205,7 @@ def _errors_in_one_line(path: Path) -> Iterator[None]:
     except OSError as error:
         raise JarvisError(
             f"cannot use the lock file {path}: {error.strerror}",
-            fix="it must be a plain file in a folder of your own",
+            fix=permission_fix(path, error, "it must be a plain file in a folder of your own"),
         ) from None
 
 

@@ -27,6 +27,7 @@ from typing import TextIO
 
 from jarvis_trio.errors import SettingError
 from jarvis_trio.notation.text import counted, printable
+from jarvis_trio.permission import permission_fix
 from jarvis_trio.process.sinks import BYTES_PER_FILE, MOST_LINES_WAITING, LogFile, Sink, StreamTarget
 
 _ROOT = logging.getLogger()
@@ -243,7 +244,7 @@ def _opened(log_file: Path, told: Sink | None, bytes_per_file: int) -> LogFile:
     except OSError as error:
         raise SettingError(
             f"cannot write the log {log_file}: {error.strerror}",
-            fix="set DAEMON_LOG_FILE to a regular file that you may write",
+            fix=permission_fix(log_file, error, "set DAEMON_LOG_FILE to a regular file that you may write"),
         ) from None
 
 

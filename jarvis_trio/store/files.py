@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 from jarvis_trio.errors import StoreError, StoreMissingError
+from jarvis_trio.permission import permission_fix
 
 MAKE_IT = "make it with: jarvis-trio init"
 
@@ -85,7 +86,8 @@ def require_file(path: Path, fix: str = MAKE_IT) -> None:
         raise StoreMissingError(f"Memory DB not found at {path}", fix=fix) from None
     except OSError as error:  # `init` would fail as well
         says = f"cannot use the database {path}: {error.strerror}"
-        raise StoreError(says, fix="let MEMORY_DB_PATH name a file in a folder that you may open") from None
+        fix = permission_fix(path, error, "let MEMORY_DB_PATH name a file in a folder that you may open")
+        raise StoreError(says, fix=fix) from None
 
 
 def create_private(path: Path) -> None:
@@ -106,9 +108,9 @@ def check_usable(path: Path, access: int) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def fix_of(error: OSError) -> str:
+def fix_of(path: Path, error: OSError) -> str:
     """What to do about a file that `check_usable` refuses; empty if its reason says enough."""
-    return "give the right MEMORY_DB_PATH" if error.errno == errno.EINVAL else ""
+    return permission_fix(path, error, "give the right MEMORY_DB_PATH" if error.errno == errno.EINVAL else "")
 
 
 def read_only_uri(path: Path) -> str:

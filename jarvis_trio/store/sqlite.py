@@ -42,6 +42,7 @@ from pathlib import Path
 from typing import Any
 
 from jarvis_trio.errors import ConflictError, StoreBusyError, StoreError, StoreFullError, StoreMissingError
+from jarvis_trio.permission import permission_fix
 from jarvis_trio.store import ladder
 from jarvis_trio.store.connection import Answer, Made, Row, Steps, Trace
 from jarvis_trio.store.dialects import SqliteDialect, default_of, on_one_line
@@ -265,7 +266,7 @@ class SqliteFile:
             status = os.stat(self.location)
         except OSError as error:
             says = f"Memory DB not found at {self.path} ({error.strerror})"
-            raise StoreMissingError(says, fix="put it back") from None
+            raise StoreMissingError(says, fix=permission_fix(self.path, error, "put it back")) from None
         if (status.st_dev, status.st_ino) != self._file:
             self._leave()
             self.sqlite = self._open()
@@ -382,7 +383,9 @@ class SqliteFile:
                 create_private(self.path)
             check_usable(self.path, os.R_OK if self._read_only else os.R_OK | os.W_OK)
         except OSError as error:
-            raise StoreError(f"cannot use the database {self.path}: {error.strerror}", fix=fix_of(error)) from None
+            raise StoreError(
+                f"cannot use the database {self.path}: {error.strerror}", fix=fix_of(self.path, error)
+            ) from None
         if not self._read_only and (problem := second_name(self.path)) is not None:
             raise problem
         try:

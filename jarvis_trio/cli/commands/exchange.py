@@ -17,8 +17,9 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.foreground.telling import note
 from jarvis_trio.notation.text import counted, counted_of
+from jarvis_trio.permission import permission_fix
 
-_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
+_FILE = click.Path(exists=True, dir_okay=False, readable=False, allow_dash=True)
 
 
 @click.command()
@@ -148,7 +149,7 @@ def _document(name: str) -> str:
         with click.open_file(name, encoding="utf-8") as file:
             return str(file.read())
     except OSError as error:
-        raise TaskError(f"{name} cannot be read: {error.strerror}") from None
+        raise TaskError(f"{name} cannot be read: {error.strerror}", fix=permission_fix(name, error)) from None
     except ValueError as error:
         raise TaskError(f"{name} is neither TOML nor JSON as `export` writes it: {error}") from None
 

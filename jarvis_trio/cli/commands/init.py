@@ -20,6 +20,7 @@ from jarvis_trio.foreground.telling import note
 from jarvis_trio.models import ScheduledTask, ScheduleType
 from jarvis_trio.moving.survey import ADOPTED
 from jarvis_trio.notation.instants import local_text, utc_text
+from jarvis_trio.permission import permission_fix
 
 _TASKS = (
     ("alert_eval", {"hours": 2}, "Tells you when one of your alert rules matches; without rules it does nothing."),
@@ -125,6 +126,6 @@ def _make_folder(folder: Path, *, silent: bool) -> None:
         folder.mkdir(mode=0o700, parents=True)
     except OSError as error:
         says = f"cannot make the folder {folder}: {error.strerror}"
-        raise JarvisError(says, fix="choose another with JARVIS_DATA_DIR") from None
+        raise JarvisError(says, fix=permission_fix(folder, error, "choose another with JARVIS_DATA_DIR")) from None
     if not silent:
         say(f"Made {folder}")

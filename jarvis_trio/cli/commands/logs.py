@@ -21,6 +21,7 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.foreground.telling import note
 from jarvis_trio.notation.text import printable
+from jarvis_trio.permission import permission_fix
 
 _POLL_SECONDS = 0.25
 _LEVEL = re.compile(r'\S+ \S+ (WARN|ERROR|FATAL) |.*"level": "(WARNING|ERROR|CRITICAL)"')
@@ -69,7 +70,8 @@ def logs(session: Session, /, follow: bool, task: str | None, lines: int, as_jso
     except OSError as error:
         if error.filename is None:  # what is printed cannot be written
             raise
-        raise JarvisError(f"cannot read the log {path}: {error.strerror}", fix="check its permissions") from None
+        fix = permission_fix(path, error, "let DAEMON_LOG_FILE name a regular file")
+        raise JarvisError(f"cannot read the log {path}: {error.strerror}", fix=fix) from None
 
 
 class _Log:

@@ -15,6 +15,7 @@ from jarvis_trio.errors import JarvisError
 from jarvis_trio.insight.timeline import Timeline, timeline
 from jarvis_trio.insight.timeline_svg import chart_svg
 from jarvis_trio.insight.timeline_text import chart_lines
+from jarvis_trio.permission import permission_fix
 
 
 @click.command("timeline")
@@ -49,7 +50,7 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        fix = "give --svg a file in a folder of your own"
+        fix = permission_fix(path, error, "give --svg a file in a folder of your own")
         raise JarvisError(f"cannot write {path}: {error.strerror}", fix=fix) from None
 
 
