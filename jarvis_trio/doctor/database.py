@@ -31,6 +31,8 @@ def check_database(store: MemoryStore) -> Iterator[Finding]:
     yield Finding("database", f"{path}: {size_words(_size(path))}, log {size_words(log)}, {tables}, {tasks}")
     if (refused := second_name(path)) is not None:
         yield problem("database", refused.says, refused.fix)
+    if (broken := store.connection.beyond_repair()) is not None:
+        yield problem("database", broken.says, broken.fix)
     if log > _LARGE_WAL_BYTES:
         fix = "end the program that has it open for reading all the time: see `open in`"
         yield warning("database", f"its log has grown to {size_words(log)}", fix)

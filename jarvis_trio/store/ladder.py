@@ -149,13 +149,21 @@ def _note_progress(connection: Connection, found: Found, number: int, last: int)
         connection.execute("DELETE FROM jarvis_meta WHERE key = ?", (_HALF_WAY,))
 
 
+def beyond_repair(connection: Connection, found: Found, wanted: Shape) -> StoreError | None:
+    """Why `climb` cannot put right the assistant's tables; None if it can."""
+    lost = (name for name in found.keyless(wanted) if wanted.tables[name].theirs)
+    return next((_lost_key(connection, name) for name in lost), None)
+
+
+def _lost_key(connection: Connection, name: str) -> StoreError:
+    says = f"the table {name} of {connection.location} has lost its key, id: another program made it again without"
+    return StoreError(says, fix="restore a backup of the database, and have that program keep the key")
+
+
 def _remake(connection: Connection, keyless: Iterable[str], found: Found, wanted: Shape) -> None:
     for name in keyless:
         if wanted.tables[name].theirs:
-            says = (
-                f"the table {name} of {connection.location} has lost its key, id: another program made it again without"
-            )
-            raise StoreError(says, fix="restore a backup of the database, and have that program keep the key")
+            raise _lost_key(connection, name)
         columns = found.made.tables[name]
         _execute_all(connection, connection.dialect.remake_table(name, wanted.tables[name], columns))
 

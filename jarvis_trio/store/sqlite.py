@@ -226,6 +226,15 @@ class SqliteFile:
         found = on_one_line(self.execute("PRAGMA integrity_check(1)").rows[0][0])
         return None if found == "ok" else found
 
+    def beyond_repair(self) -> StoreError | None:
+        """Why the tables cannot be put right, so that nothing runs; None if they can."""
+        wanted = shape(self._steps)
+        for row in self.execute("SELECT lower(name) FROM main.sqlite_master WHERE type = 'view' ORDER BY 1").rows:
+            if row[0] in wanted.tables:
+                says = f"another program has put a view in place of the table {row[0]}: nothing can run"
+                return StoreError(says, fix="make it a table again, or restore a backup")
+        return ladder.beyond_repair(self, ladder.look(self, self._steps), wanted)
+
     def renumber(self, table: str) -> None:
         """SQLite does so by itself."""
 

@@ -761,6 +761,21 @@ def test_a_log_that_is_no_regular_file_is_a_problem(cli: Cli, make: Callable[[Pa
     assert ("log", f"{log} is not a regular file, so nothing is kept of what the daemon says") in problems(cli)
 
 
+@pytest.mark.parametrize("table", ["scheduled_tasks", "task_done"])
+def test_a_view_in_place_of_a_table_is_a_problem(cli: Cli, table: str) -> None:
+    execute(cli.path, f"ALTER TABLE {table} RENAME TO theirs")
+    execute(cli.path, f"CREATE VIEW {table} AS SELECT * FROM theirs")
+    expected = ("database", f"another program has put a view in place of the table {table}: nothing can run")
+    assert problems(cli)[expected] == "make it a table again, or restore a backup"
+
+
+def test_a_table_of_tasks_without_its_key_is_a_problem(cli: Cli) -> None:
+    execute(cli.path, "CREATE TABLE theirs AS SELECT * FROM scheduled_tasks")
+    execute(cli.path, "DROP TABLE scheduled_tasks")
+    execute(cli.path, "ALTER TABLE theirs RENAME TO scheduled_tasks")
+    assert any("scheduled_tasks" in says and "has lost its key, id" in says for _, says in problems(cli))
+
+
 @pytest.mark.law(2)
 def test_a_database_with_a_second_name_is_a_problem(cli: Cli) -> None:
     os.link(cli.path, cli.path.with_name("other.db"))
