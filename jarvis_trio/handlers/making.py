@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from jarvis_trio.delivery import Channels
-from jarvis_trio.handlers import Handlers, built_in
 from jarvis_trio.handlers.application.source import ENVIRONMENT_FILE, HandlerSource
 from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.custom import Custom
 from jarvis_trio.handlers.outputs import Outputs
+from jarvis_trio.handlers.registry import Handlers, built_in
 from jarvis_trio.settings import Settings
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from jarvis_trio.errors import HandlerError
-from jarvis_trio.handlers import Handlers, built_in, installed
 from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.custom import Custom
+from jarvis_trio.handlers.registry import Handlers, built_in, installed
 from tests.support.handler_calls import a_context, a_task
 
 CHECKOUT = Path(__file__).parents[2]
@@ -63,7 +63,7 @@ def test_an_installed_package_brings_a_handler(install: Install, site: Path) -> 
 import json, sys
 sys.path.insert(0, "tests")
 from tests.support.handler_calls import a_context, a_task
-from jarvis_trio.handlers import Handlers
+from jarvis_trio.handlers.registry import Handlers
 handlers = Handlers({})
 known = "greeting" in handlers
 imported = "jarvis_greeter" in sys.modules
@@ -106,7 +106,7 @@ def test_a_given_handler_wins_over_an_installed_one_with_a_warning(
 def test_packages_are_looked_for_only_when_a_type_is_not_built_in() -> None:
     code = """
 import sys
-import jarvis_trio.handlers as handlers
+import jarvis_trio.handlers.registry as handlers
 known = handlers.Handlers({"custom": print})
 known["custom"]
 print("importlib.metadata" in sys.modules, "psutil" in sys.modules)

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from jarvis_trio.errors import HandlerTimeoutError
-from jarvis_trio.handlers import ENTRY_POINTS, installed
 from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.custom import Custom
+from jarvis_trio.handlers.registry import ENTRY_POINTS, installed
 from jarvis_trio.models import Handler, Outcome, RunStatus
 from jarvis_trio.notation.instants import utc_text
 from jarvis_trio.testing import Simulation
