@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from jarvis_trio.handlers.processes import Completed
 
 _LAST_LINE_CHARACTERS = 300
+_CUT = re.compile(r"\n\[\.\.\. [\d,]+ bytes cut \.\.\.\]\n")
+"""Where an output was cut in the middle: our words, and not the command's."""
 
 
 def failure_reason(done: Completed) -> str:
@@ -51,7 +54,8 @@ def hold_task(done: Completed, task: ScheduledTask, context: HandlerContext) -> 
 
 def last_words(done: Completed) -> str:
     """The last line that shows anything in its error output or, if there is none, in its output."""
-    return (last_line(done.stderr) or last_line(done.stdout))[:_LAST_LINE_CHARACTERS]
+    outputs = (_CUT.sub("\n", text) for text in (done.stderr, done.stdout))
+    return next(filter(None, map(last_line, outputs)), "")[:_LAST_LINE_CHARACTERS]
 
 
 def _how_it_ended(code: int | None) -> str:

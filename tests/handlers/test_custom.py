@@ -351,6 +351,20 @@ def test_long_output_is_cut_in_the_middle(run: Command) -> None:
     assert len(text) < 13_000
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("sys.stdout.write('\\0' * 20_000); sys.exit(3)", "exit code 3"),
+        ("sys.stderr.write('\\u200b' * 20_000); print('why'); sys.exit(3)", "exit code 3: why"),
+        ("sys.stderr.write('why' + '\\0' * 20_000); sys.exit(3)", "exit code 3: why"),
+    ],
+)
+def test_where_an_output_was_cut_is_no_reason(run: Command, code: str, reason: str) -> None:
+    error = run([str(run.python), "-c", f"import sys; {code}"])["error"]
+    assert error.startswith(reason)
+    assert "bytes cut" not in error
+
+
 def test_output_that_just_fits_is_whole(run: Command) -> None:
     assert run.output(run.python, "-c", "print('x' * 12287)") == "x" * 12_287 + "\n"
 
