@@ -44,6 +44,8 @@ HIGHEST = 2**63 - 1
 
 _Item = TypeVar("_Item")
 _MOST_INDENTED = 1000
+_NARROWEST = 20
+_USUAL = 80
 _WIDE = 120
 _LONGEST_CELL = 500  # --json has all of it
 
@@ -133,12 +135,16 @@ def print_json(value: Any) -> None:
 def console() -> Console:
     """The console that draws tables, as wide as the terminal or as `COLUMNS` says.
 
-    Into a pipe the width has no limit.
+    Into a pipe the width has no limit. A terminal that does not know its width says 0, and rich
+    would then draw nothing: it counts as a usual one.
     """
     from rich.console import Console  # noqa: PLC0415  # 40 ms, which `--json` need not pay
 
     unlimited = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=10_000 if unlimited else None, markup=False, emoji=False, highlight=False)
+    target = Console(width=10_000 if unlimited else None, markup=False, emoji=False, highlight=False)
+    if target.width < _NARROWEST:
+        target.width = _USUAL
+    return target
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], width: int) -> Table:

@@ -182,7 +182,20 @@ def test_what_only_shows_changes_no_file_of_another_program(cli: Cli, command: s
         connection.executescript(ASSISTANTS)
     before = {path.name: path.read_bytes() for path in cli.data.iterdir()}
     cli.ok(*command.split())
+    cli.fails("machines")  # which is of databases that machines share
     assert {path.name: path.read_bytes() for path in cli.data.iterdir()} == before
+
+
+@pytest.mark.parametrize("columns", ["0", "1"])
+@pytest.mark.parametrize("command", ["list", "status", "timeline", "settings"])
+def test_a_terminal_that_does_not_know_its_width_gets_a_usual_one(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, columns: str, command: str
+) -> None:
+    cli.ok("add", "a", "--every", "1h", "--handler", "alert_eval")
+    monkeypatch.setenv("COLUMNS", "80")
+    usual = cli.ok(command)
+    monkeypatch.setenv("COLUMNS", columns)
+    assert cli.ok(command) == usual != ""
 
 
 def test_what_is_no_database_is_refused_and_left_alone(cli: Cli) -> None:

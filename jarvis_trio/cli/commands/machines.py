@@ -34,6 +34,7 @@ def machines(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     session: Session = context.obj
+    session.only_looks = True
     states, counts = desk.machine_states(session), desk.tasks_by_machine(session)
     if as_json:
         views_of = (views.machine_view(state, session.zone()) for state in states)
