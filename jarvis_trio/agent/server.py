@@ -25,6 +25,7 @@ from mcp.server.stdio import stdio_server
 from jarvis_trio import __version__
 from jarvis_trio.agent.calls import Calls
 from jarvis_trio.agent.tools import INSTRUCTIONS, TOOLS, Tool
+from jarvis_trio.agent.words import for_model
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.notation.text import nearest, printable
 
@@ -72,7 +73,7 @@ def make_server(calls: Calls) -> Server[Any]:
             tool, arguments = _checked(tools, params.name, params.arguments or {})
             return _answer(await _call(calls, tool, arguments, context))
         except JarvisError as error:
-            return _refusal(printable(str(error)))
+            return _refusal(printable(for_model(str(error), tools)))
         except Exception as error:  # one bad call must not end the session of all others
             _logger.error("The tool %s failed", params.name, exc_info=error)
             return _refusal(f"{params.name} failed: {printable(str(error)) or type(error).__name__}; look at the log")

@@ -7,6 +7,7 @@ lets a running daemon see it at once, and returns what came of it.
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -308,7 +309,7 @@ def _next_slot(session: Session, task: ScheduledTask) -> datetime:
     if (only := schedule.only) is not None:
         if session.store.runs.slot_has_run(require_id(task), only):
             says = f"task {task.name!r} was to run once and has, at {local_text(only, zone)}"
-            raise TaskError(says, fix="to give it a new time: `edit --at`")
+            raise TaskError(says, fix=f"give it a new time: jarvis-trio edit {shlex.quote(task.name)} --at TIME")
         return only
     return next_slots(session, replace(task, enabled=True), count=1)[0].at
 

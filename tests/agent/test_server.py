@@ -153,13 +153,15 @@ async def test_the_end_of_an_output_is_read_clean_and_the_rest_is_counted(cli: C
 @pytest.mark.parametrize(
     ("tool", "arguments", "says"),
     [
-        ("explain_task", {"name": "bakup"}, "did you mean 'backup'"),
+        ("explain_task", {"name": "bakup"}, "did you mean 'backup'? list_tasks shows the names"),
+        ("add_task", {"name": "backup", "every": "5m", "handler": "webhook_poll"}, "or change_task that one"),
         ("list_tusks", {}, "did you mean 'list_tasks'"),
         ("explain_task", {"nam": "backup"}, "did you mean 'name'"),
         ("explain_task", {}, "'name' is a required property"),
         ("list_runs", {"limit": 1000}, "1000 is greater than the maximum of 200"),
         ("list_runs", {"status": "late"}, "'late' is not one of"),
-        ("read_run", {"run": 7}, "no run has the number 7"),
+        ("read_run", {"run": 7}, "no run has the number 7, and no task that name; see: list_runs"),
+        ("run_task", {"name": "backup"}, "start it with: jarvis-trio run (for the person, at a terminal)"),
         ("read_run", {"run": 2**63}, "is greater than the maximum of 9223372036854775807"),
         ("add_task", {"name": "x", "every": "5s", "handler": "webhook_poll"}, "at most once a minute"),
         ("add_task", {"name": "x", "every": "often", "handler": "webhook_poll"}, "often"),

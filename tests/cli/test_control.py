@@ -59,7 +59,7 @@ def test_a_single_time_that_has_run_cannot_be_resumed(cli: Cli) -> None:
     cli.ok("tick")
     cli.ok("pause", "job")
     said = cli.fails("resume", "job")
-    assert "was to run once and has, at 2026-03-02T10:00:00+00:00; to give it a new time: `edit --at`" in said
+    assert "was to run once and has, at 2026-03-02T10:00:00+00:00; give it a new time: jarvis-trio edit " in said
     cli.ok("edit", "job", "--at", "tomorrow 9:00")
     cli.ok("resume", "job")
     assert cli.task("job").next_run_at == "2026-03-03T09:00:00+00:00"
