@@ -194,13 +194,15 @@ def test_to_a_terminal_no_output_acts_on_it(program: Program) -> None:
 def test_law_3_a_daemon_that_is_killed_leaves_what_was_written(program: Program) -> None:
     program("init")
     script = "echo so far; sleep 60"
-    program("add", "job", "--at", "in 1s", "--shell", script)
+    program("add", "job", "--every", "1d", "--shell", script)
     program("allow", "--task", "job")
     daemon = program.daemon()
+    program.start("run-now", "job")
     follower = program.start("output", "job", "--follow") if eventually(lambda: runs_of(program)) else None
     assert follower is not None
     assert follower.stdout is not None
     assert follower.stdout.readline() == "so far\n"
+    assert [run["status"] for run in runs_of(program)] == ["running"]
     os.kill(daemon.pid, 9)
     daemon.wait()
     assert program("output", "job").out == "so far\n"
