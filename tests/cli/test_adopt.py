@@ -92,6 +92,8 @@ def test_an_approval_holds_under_a_service_too_which_finds_another_program(
     approved = [entry["program"] for entry in adopting.json("allow", "--list")]
     assert str(other_echo) in approved
     assert len(approved) == 2
+    said = adopting.ok("allow", "--list")
+    assert all(f"exactly: echo hello world (program {program}; task custom_echo)\n" in said for program in approved)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     assert "custom_echo" not in names(adopting.json("adopt")["needs_approval"])
 

@@ -110,6 +110,7 @@ def _words(entry: dict[str, Any]) -> str:
 
 def _settings(entry: dict[str, Any]) -> list[tuple[str, str]]:
     return [
+        ("program", "" if Path(entry["command"][0]).is_absolute() else entry["program"]),
         ("task", entry["task"] or ""),
         ("folder", entry["cwd"] or ""),
         ("variables", ", ".join(entry["env"])),
