@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import re
 from collections.abc import Mapping
 from io import TextIOWrapper
 from typing import Any, BinaryIO
@@ -36,8 +37,16 @@ _LOOK_SECONDS = 1.0
 Context = ServerRequestContext[Any, Any]
 
 
+# A pair of escaped surrogates is a character, and an escaped backslash begins no escape.
+_ESCAPES = re.compile(r"\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|(\\u[dD][89a-fA-F]\w\w)")
+
+
 class _ClientEnd(TextIOWrapper):
-    """What the client writes; it tells the calls as soon as the client has closed it."""
+    """What the client writes; it tells the calls as soon as the client has closed it.
+
+    A lone surrogate becomes U+FFFD, as other bytes do that are not UTF-8: the SDK drops a line with
+    one and never answers it. JavaScript writes one if it cuts a text within an emoji.
+    """
 
     def __init__(self, stream: BinaryIO, calls: Calls) -> None:
         super().__init__(stream, encoding="utf-8", errors="replace")
@@ -47,7 +56,7 @@ class _ClientEnd(TextIOWrapper):
         """The next line; nothing at the end, which the calls are told of first."""
         line = super().readline(-1 if size is None else size)
         self._calls.is_over = self._calls.is_over or not line
-        return line
+        return _ESCAPES.sub(lambda found: r"\ufffd" if found[1] else found[0], line)
 
 
 def serve(calls: Calls, streams: tuple[BinaryIO, BinaryIO]) -> None:

@@ -71,6 +71,15 @@ def test_frames_that_make_no_sense_end_nothing(home: Program) -> None:
     assert "Traceback" not in err
 
 
+def test_a_text_that_was_cut_within_an_emoji_is_answered(home: Program) -> None:
+    arguments = {"name": "\U0001f600 \\ud83d \ud83d"}  # a whole one, its escape in words, and the half of one
+    call = LIST | {"params": {"name": "explain_task", "arguments": arguments}}
+    lines, _ = converse(home, json.dumps(DISCOVER), json.dumps(call))
+
+    (content,) = json.loads(lines[-1])["result"]["content"]
+    assert content["text"].startswith("no task is named '\U0001f600 \\\\ud83d \ufffd'")
+
+
 def test_it_ends_when_its_client_dies(home: Program) -> None:
     process = start([sys.executable, "-m", "jarvis_trio", "mcp"], home.environment)
     assert process.stdin is not None
