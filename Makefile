@@ -55,10 +55,10 @@ test: .venv/dev.stamp
 	@PYTHONDONTWRITEBYTECODE= $(VENV_PYTHON) -m pytest -q -n auto --dist load -m "not thorough and not long"
 
 thorough: .venv/dev.stamp
-	@$(VENV_PYTHON) -m pytest -q -n auto --dist loadgroup -m thorough
+	@PYTHONDONTWRITEBYTECODE= $(VENV_PYTHON) -m pytest -q -n auto --dist loadgroup -m thorough
 
 year: .venv/dev.stamp
-	@$(VENV_PYTHON) -m pytest -q -n auto -m long
+	@PYTHONDONTWRITEBYTECODE= $(VENV_PYTHON) -m pytest -q -n auto -m long
 
 coverage: .venv/dev.stamp
 	@rm -rf build/coverage
