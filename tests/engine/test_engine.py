@@ -458,6 +458,23 @@ def test_the_output_of_a_run_goes_with_its_row(store: MemoryStore, make_engine: 
     assert len(left) == 5
 
 
+@pytest.mark.law(8)
+def test_law_8_an_engine_that_is_given_handlers_and_notices_deletes_no_file_beside_the_database(
+    store: MemoryStore, make_engine: MakeEngine
+) -> None:
+    theirs = Outputs(store.path.parent / "runs")
+    theirs.create(7).write(b"x")
+    make_engine().evaluate_due_tasks()
+    assert theirs.path(7).exists()
+
+
+def test_an_engine_of_its_own_handlers_deletes_the_outputs_of_runs_that_are_gone(store: MemoryStore) -> None:
+    ours = Outputs(store.path.parent / "runs")
+    ours.create(7).write(b"x")
+    SchedulerEngine(store).evaluate_due_tasks()
+    assert not ours.path(7).exists()
+
+
 @pytest.mark.law(3)
 @pytest.mark.usefixtures("ran_hourly")
 def test_law_3_a_clock_that_is_a_year_ahead_for_a_moment_deletes_no_history(

@@ -27,6 +27,7 @@ from jarvis_trio.models import HandlerContext, ScheduledTask
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.postgres import PostgresDatabase
 from tests.support.core_fakes import (
+    PATIENCE,
     START,
     Channel,
     Due,
@@ -290,7 +291,7 @@ def test_law_3_a_stop_waits_for_room_to_write_how_a_run_ended(
 
 def test_if_all_is_written_nothing_waits(engine: SchedulerEngine) -> None:
     said: list[bool] = []
-    finish(in_thread(lambda: said.append(engine.write_kept(timedelta(days=1)))))
+    finish(in_thread(lambda: said.append(engine.write_kept(timedelta(seconds=2 * PATIENCE)))))
     assert said == [True]
 
 

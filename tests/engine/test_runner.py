@@ -259,6 +259,13 @@ def test_a_handler_that_recurses_for_ever_is_an_error() -> None:
     assert call_handler(handler, TASK, context()).status is RunStatus.ERROR
 
 
+def test_a_handler_is_told_its_task_and_its_circumstances() -> None:
+    told: list[object] = []
+    around = context()
+    assert run_in_thread(lambda *what: told.extend(what), TASK, around).status is RunStatus.EXECUTED
+    assert told == [TASK, around]
+
+
 def test_inline_the_call_is_over_when_it_returns() -> None:
     outcome = run_inline(lambda task, context: {"n": 1}, TASK, context())
     released: list[bool] = []
