@@ -137,7 +137,12 @@ def _seconds_words(seconds: float) -> str:
 
 def _read_limit(text: str) -> float:
     """As `_read_seconds`, and `none` for no limit at all."""
-    return NO_LIMIT_SECONDS if text == "none" else _read_seconds(text)
+    if text == "none":
+        return NO_LIMIT_SECONDS
+    try:
+        return _read_seconds(text)
+    except ScheduleError as error:
+        raise ScheduleError(error.says, fix="; ".join(filter(None, (error.fix, "none sets no limit")))) from None
 
 
 def _limit_words(seconds: float) -> str:

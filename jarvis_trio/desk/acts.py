@@ -163,7 +163,8 @@ def resume(session: Session, name: str, *, skipped: str | None = None) -> Schedu
     task = session.task(name)
     held = session.store.troubles.is_in_trouble(require_id(task), TroubleKind.HELD)
     if task.enabled and not held:
-        raise TaskError(f"task {task.name!r} is not paused", fix="`jarvis-trio show` tells more")
+        fix = f"`jarvis-trio show {shlex.quote(task.name)}` tells more"
+        raise TaskError(f"task {task.name!r} is not paused", fix=fix)
     with session.store.transaction():
         session.store.troubles.end_troubles(require_id(task), [TroubleKind.SET_ASIDE])
         if held:

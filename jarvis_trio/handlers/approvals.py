@@ -159,7 +159,8 @@ class Approvals:
             for known in (str(path), str(_plain(path))):
                 if entries[_EXECUTABLES].pop(known, None) is not None:
                     return Path(known)
-        raise NotApprovedError(f"{shown(path)} is not in the list of approved executables {self._file}")
+        says = f"{shown(path)} is not in the list of approved executables {self._file}"
+        raise NotApprovedError(says, fix="see what is: jarvis-trio allow --list")
 
     def revoke_commands(self, task: str, command: Command | None) -> tuple[Command, ...]:
         """Take back the approvals of exactly one command that belong to a task.

@@ -132,6 +132,7 @@ def test_json_is_the_row_and_the_next_times(cli: Cli) -> None:
         (["--every", "5m", "--timezone", "Mars/Olympus"], "unknown time zone: 'Mars/Olympus'"),
         (["--every", "5m", "--timezone", "Europe/Berln"], "'Europe/Berln'; did you mean 'Europe/Berlin'? "),
         (["--every", "5m", "--timeout", "none of it"], "jarvis-trio: --timeout: not a duration: 'none of it'; write"),
+        (["--every", "5m", "--timeout", "0"], "2d, 1w or 5 minutes; none sets no limit\n"),
         (["--every", "5m", "--grace", "4000d"], "jarvis-trio: --grace: duration longer than ten years: '4000d'; use"),
         (["--every", "5m", "--retry-delay", "0s"], "jarvis-trio: --retry-delay: duration must be greater than zero"),
         (["--every", "5m", "--retries", "many"], "jarvis-trio: --retries: not a whole number: 'many'; write it"),

@@ -66,7 +66,8 @@ def test_a_single_time_that_has_run_cannot_be_resumed(cli: Cli) -> None:
 
 
 def test_what_is_not_paused_cannot_be_resumed(job: Cli) -> None:
-    assert "task 'job' is not paused" in job.fails("resume", "job")
+    assert "task 'job' is not paused; `jarvis-trio show job` tells more" in job.fails("resume", "job")
+    assert job.fails("allow", "--revoke", "/bin/none").endswith("; see what is: jarvis-trio allow --list\n")
 
 
 def test_a_task_that_cannot_be_scheduled_cannot_be_resumed(job: Cli) -> None:
