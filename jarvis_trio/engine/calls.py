@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta, tzinfo
-from functools import partial
 from typing import Any, Self, cast
 
 from jarvis_trio.clock import Clock
 from jarvis_trio.engine.punctual import Punctual
 from jarvis_trio.engine.runner import Call, Runner, Threads
-from jarvis_trio.models import Claim, Handler, HandlerContext, HandlerStore, Outcome, RunStatus, ScheduledTask, Trigger
+from jarvis_trio.engine.under_way import UnderWay
+from jarvis_trio.models import Claim, Handler, HandlerContext, HandlerStore, Outcome, RunStatus, Trigger
 from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.schedule import task_zone
 from jarvis_trio.store import MemoryStore
@@ -32,7 +32,7 @@ class Calls:
         lead: how long a claim may lie before its slot's time.
 
     Attributes:
-        on_return: called in a handler's thread as soon as it has returned, with its task.
+        under_way: the calls that have not returned.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Calls:
         self._runner = runner
         self._timeout = timeout
         self._lead = lead
-        self.on_return: Callable[[ScheduledTask], object] = lambda task: None
+        self.under_way = UnderWay()
 
     @property
     def overlap(self) -> bool:
@@ -68,19 +68,15 @@ class Calls:
         kind = claim.task.handler_type
         if kind not in self._handlers:  # a run by hand, or a retry of a task that was edited meanwhile
             return Outcome(RunStatus.ERROR, reason=f"no handler of type {kind!r} is installed")
-        handler = self._handlers[kind]
+        handler = self.under_way.around(self._handlers[kind])
         if (ahead := claim.scheduled_for - self._clock.now()) > timedelta(0) and claim.trigger is Trigger.SCHEDULE:
             # No longer than the lead, whatever the wall clock says: it can be set in between.
             wait = min(ahead, self._lead).total_seconds()
             handler = Punctual(handler, self._clock.monotonic, self._clock.monotonic() + wait)
 
         if isinstance(self._runner, Threads):
-            return self._runner.start(handler, claim.task, context, partial(self._returned, claim.task, over))
+            return self._runner.start(handler, claim.task, context, over)
         return self._runner(handler, claim.task, context)
-
-    def _returned(self, task: ScheduledTask, over: Callable[[], object]) -> None:
-        self.on_return(task)
-        over()
 
     def context(self, claim: Claim) -> HandlerContext:
         """What the handler of a claimed run is told."""

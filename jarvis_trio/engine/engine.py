@@ -45,10 +45,11 @@ from jarvis_trio.engine.rounds import Rounds, When
 from jarvis_trio.engine.runner import Runner, run_in_thread
 from jarvis_trio.engine.running import Running
 from jarvis_trio.engine.surroundings import Surroundings
+from jarvis_trio.engine.under_way import UnderWay
 from jarvis_trio.engine.zones import ZoneWatch
 from jarvis_trio.errors import StoreError, StoreUnsureError
 from jarvis_trio.handlers.outputs import Outputs
-from jarvis_trio.models import Claim, Handler, ScheduledTask
+from jarvis_trio.models import Claim, Handler
 from jarvis_trio.notation.instants import as_utc
 from jarvis_trio.notation.text import error_text
 from jarvis_trio.process.watch import Watch, database_files
@@ -304,9 +305,10 @@ class SchedulerEngine:
         """How long one delivery may take."""
         return self._deliveries.deadline
 
-    def on_return(self, call: Callable[[ScheduledTask], object]) -> None:
-        """Have `call` called in a handler's thread as soon as it has returned, with its task."""
-        self._calls.on_return = call
+    @property
+    def under_way(self) -> UnderWay:
+        """The calls of handlers that have not returned."""
+        return self._calls.under_way
 
     def wind_down(self) -> None:
         """Claim nothing more: a tick ends with the run it has in hand.

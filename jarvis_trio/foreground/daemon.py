@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from jarvis_trio import __version__
@@ -19,6 +20,7 @@ from jarvis_trio.foreground.application import Application, WrappedEngine
 from jarvis_trio.foreground.session import CommandSession
 from jarvis_trio.foreground.telling import FAILED, NOTES
 from jarvis_trio.handlers.application.source import ENVIRONMENT_FILE
+from jarvis_trio.models import ScheduledTask
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.text import counted
 from jarvis_trio.process import logs
@@ -77,18 +79,24 @@ def _ending_if_cut(engine: Any, log: logs.Log) -> Iterator[None]:
     """
     tripwire = Tripwire()
 
-    def look(by: str) -> None:
+    def look(by: Callable[[], str]) -> None:
         if tripwire.is_cut():
-            log.last_words(f"{by} has closed descriptors that are not its own; the daemon cannot go on, and ends")
+            log.last_words(f"{by()} has closed descriptors that are not its own; the daemon cannot go on, and ends")
             os._exit(FAILED)
 
     if isinstance(engine, SchedulerEngine):
-        engine.on_return(lambda task: look(f"The handler {task.handler_type!r} of task {task.name!r}"))
+        engine.under_way.on_return = lambda tasks: look(partial(_suspects, tasks))
     try:
         yield
     finally:
-        look("Code in this process")
+        look(lambda: "Code in this process")
         tripwire.close()
+
+
+def _suspects(tasks: Collection[ScheduledTask]) -> str:
+    """Whose handler it was: one of those under way, and which one cannot be known."""
+    handlers = [f"{task.handler_type!r} of task {task.name!r}" for task in tasks]
+    return f"The handler {handlers[0]}" if len(handlers) == 1 else f"One of the handlers {', '.join(handlers)}"
 
 
 def _tell(daemon: JarvisDaemon, lock: DaemonLock, log: logs.Log, instant: datetime) -> None:

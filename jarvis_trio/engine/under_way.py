@@ -1,0 +1,63 @@
+"""Which handlers are under way in this process, and a word when one returns."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Collection
+
+from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
+
+
+class UnderWay:
+    """The calls that have not returned, also those that were given up at their time limit.
+
+    Several threads may call it.
+
+    Attributes:
+        on_return: called in a handler's thread as soon as it has returned, with the tasks whose
+            handlers were under way in that moment, its own among them.
+    """
+
+    def __init__(self) -> None:
+        self.on_return: Callable[[Collection[ScheduledTask]], object] = lambda tasks: None
+        self._guard = threading.Lock()
+        self._tasks: dict[int, ScheduledTask] = {}
+        self._keys = itertools.count()
+
+    def around(self, handler: Handler) -> Handler:
+        """The same handler, whose calls are known here."""
+        return _Known(handler, self)
+
+    def begin(self, task: ScheduledTask) -> int:
+        """The handler of a task is about to be called. Returns what `end` wants to know."""
+        key = next(self._keys)
+        with self._guard:
+            self._tasks[key] = task
+        return key
+
+    def end(self, key: int) -> None:
+        """It has returned."""
+        with self._guard:
+            tasks = tuple(self._tasks.values())
+        self.on_return(tasks)
+        with self._guard:
+            del self._tasks[key]
+
+
+class _Known:
+    def __init__(self, handler: Handler, under_way: UnderWay) -> None:
+        self._handler = handler
+        self._under_way = under_way
+
+    def __call__(self, task: ScheduledTask, context: HandlerContext) -> HandlerResult:
+        key = self._under_way.begin(task)
+        try:
+            return self._handler(task, context)
+        finally:
+            self._under_way.end(key)
+
+    @property
+    def grace(self) -> object:
+        """How long the handler may take beyond its time limit, if it says."""
+        return getattr(self._handler, "grace", None)
