@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
 
@@ -15,12 +15,12 @@ class UnderWay:
     Several threads may call it.
 
     Attributes:
-        on_return: called in a handler's thread as soon as it has returned, with the tasks whose
-            handlers were under way in that moment, its own among them.
+        on_return: called in a handler's thread as soon as it has returned, while its task is still
+            among `tasks`.
     """
 
     def __init__(self) -> None:
-        self.on_return: Callable[[Collection[ScheduledTask]], object] = lambda tasks: None
+        self.on_return: Callable[[], object] = lambda: None
         self._guard = threading.Lock()
         self._tasks: dict[int, ScheduledTask] = {}
         self._keys = itertools.count()
@@ -28,6 +28,11 @@ class UnderWay:
     def around(self, handler: Handler) -> Handler:
         """The same handler, whose calls are known here."""
         return _Known(handler, self)
+
+    def tasks(self) -> list[ScheduledTask]:
+        """The tasks whose handlers are under way."""
+        with self._guard:
+            return list(self._tasks.values())
 
     def begin(self, task: ScheduledTask) -> int:
         """The handler of a task is about to be called. Returns what `end` wants to know."""
@@ -38,9 +43,7 @@ class UnderWay:
 
     def end(self, key: int) -> None:
         """It has returned."""
-        with self._guard:
-            tasks = tuple(self._tasks.values())
-        self.on_return(tasks)
+        self.on_return()
         with self._guard:
             del self._tasks[key]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from jarvis_trio import __version__
 from jarvis_trio.daemon import JarvisDaemon
 from jarvis_trio.desk.session import require_database
 from jarvis_trio.engine import SchedulerEngine
+from jarvis_trio.engine.under_way import UnderWay
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.foreground.application import Application, WrappedEngine
 from jarvis_trio.foreground.session import CommandSession
@@ -78,25 +78,28 @@ def _ending_if_cut(engine: Any, log: logs.Log) -> Iterator[None]:
     What starts daemons starts it again, and its runs become `interrupted`.
     """
     tripwire = Tripwire()
+    under_way = engine.under_way if isinstance(engine, SchedulerEngine) else UnderWay()
 
-    def look(by: Callable[[], str]) -> None:
+    def look() -> None:
         if tripwire.is_cut():
-            log.last_words(f"{by()} has closed descriptors that are not its own; the daemon cannot go on, and ends")
+            by = _suspects(under_way.tasks())
+            log.last_words(f"{by} has closed descriptors that are not its own; the daemon cannot go on, and ends")
             os._exit(FAILED)
 
-    if isinstance(engine, SchedulerEngine):
-        engine.under_way.on_return = lambda tasks: look(partial(_suspects, tasks))
+    under_way.on_return = look
     try:
         yield
     finally:
-        look(lambda: "Code in this process")
+        look()
         tripwire.close()
 
 
-def _suspects(tasks: Collection[ScheduledTask]) -> str:
+def _suspects(tasks: Sequence[ScheduledTask]) -> str:
     """Whose handler it was: one of those under way, and which one cannot be known."""
     handlers = [f"{task.handler_type!r} of task {task.name!r}" for task in tasks]
-    return f"The handler {handlers[0]}" if len(handlers) == 1 else f"One of the handlers {', '.join(handlers)}"
+    if len(handlers) > 1:
+        return f"One of the handlers {', '.join(handlers)}"
+    return f"The handler {handlers[0]}" if handlers else "Code in this process"
 
 
 def _tell(daemon: JarvisDaemon, lock: DaemonLock, log: logs.Log, instant: datetime) -> None:

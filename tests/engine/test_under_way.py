@@ -16,7 +16,7 @@ CONTEXT = HandlerContext(None, START, 1, START, timedelta(minutes=1), logging.ge
 
 def test_whoever_returns_tells_of_all_that_are_under_way() -> None:
     under_way, told = UnderWay(), []
-    under_way.on_return = lambda tasks: told.append([task.name for task in tasks])
+    under_way.on_return = lambda: told.append([task.name for task in under_way.tasks()])
 
     def outer(task: ScheduledTask, context: HandlerContext) -> None:
         under_way.around(lambda task, context: None)(a_task("inner"), context)
@@ -27,7 +27,7 @@ def test_whoever_returns_tells_of_all_that_are_under_way() -> None:
 
 def test_a_handler_that_raises_has_returned_too() -> None:
     under_way, told = UnderWay(), []
-    under_way.on_return = lambda tasks: told.append(len(tasks))
+    under_way.on_return = lambda: told.append(len(under_way.tasks()))
 
     def fail(task: ScheduledTask, context: HandlerContext) -> None:
         raise ValueError("as usual")
