@@ -84,30 +84,39 @@ def refusal_elsewhere(session: Session, task: ScheduledTask) -> NotApprovedError
     A program without a path is looked for on the daemon's PATH, which need not be this shell's:
     `python3` may be one of a venv here, and the system's there.
 
-    Raises HandlerError if a daemon does not find the program.
+    Raises HandlerError if a daemon does not find the program, and no other one refuses it.
     """
     from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as `Session.handlers`
     from jarvis_trio.handlers.custom import home_folder  # noqa: PLC0415  # as above
 
     if not task.runs_command:
         return None
+    missing: HandlerError | None = None
     for path in _paths_of_daemons(session):
         try:
             session.approvals.check(command_of(task), path, home_folder(session.environment))
         except NotApprovedError as refused:
             return refused
+        except HandlerError as error:
+            missing = error
+    if missing is not None:
+        raise missing
     return None
 
 
 def is_approved(session: Session, task: ScheduledTask) -> bool:
-    """Whether the command of a task may run as it stands; not if its program is gone.
+    """Whether the command of a task may run as it stands, whichever daemon finds its program.
 
-    A task that runs no command needs no approval.
+    It may not if its program is gone. A task that runs no command needs no approval.
     """
     try:
-        return command_refusal(session, task) is None
+        if command_refusal(session, task) is not None:
+            return False
+        with suppress(HandlerError):  # what a daemon does not find cannot be approved for it either
+            return refusal_elsewhere(session, task) is None
     except (HandlerError, TaskError):
         return False
+    return True
 
 
 def allow_task(session: Session, name: str, *, pin: bool) -> Command:

@@ -109,6 +109,23 @@ def test_law_9_a_change_by_a_person_approves_nothing_that_another_program_plante
     assert saved.approval.refused is not None
 
 
+@pytest.mark.law(9)
+def test_law_9_an_executable_approved_here_lends_nothing_to_one_of_that_name_elsewhere(
+    desk: Session, tmp_path: Path
+) -> None:
+    own = tmp_path / "bin/echo"
+    own.parent.mkdir(mode=0o700)
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o700)
+    desk.environment = {"PATH": f"{own.parent}:/usr/bin:/bin"}
+    desk.approvals.allow(own)
+    planted = TaskRequest(every="1h", handler="custom", config={"command": ["echo", "planted"]})
+    acts.add(desk, "job", planted, by_person=False)
+    saved = acts.change(desk, "job", TaskRequest(env=("LEVEL=3",)), by_person=True)
+    assert saved.approval.approved is None
+    assert desk.approvals.commands() == ()
+
+
 def test_a_change_by_a_person_approves_what_it_makes_of_an_approved_command(desk: Session) -> None:
     acts.add(desk, "job", TaskRequest(every="1h", command=("echo", "mine"), env=("A=1",)), by_person=True)
     saved = acts.change(desk, "job", TaskRequest(env=("B=2",), command=("echo", "new")), by_person=True)
