@@ -37,6 +37,19 @@ def test_it_makes_what_is_missing_for_its_owner_only(nothing: Cli) -> None:
     assert mode(nothing.path) == 0o600
 
 
+@pytest.mark.parametrize("place", ["/", "bin"])
+def test_the_hint_names_a_program_that_a_shell_runs_from_here(
+    nothing: Cli, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "bin/jarvis-trio"
+    script.parent.mkdir()
+    script.touch()
+    monkeypatch.setattr("sys.executable", str(script.with_name("python")))
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.chdir(tmp_path / place)
+    assert f"Run the daemon: {script} run" in nothing.ok("init")
+
+
 def test_the_two_tasks_are_due_at_once(nothing: Cli) -> None:
     nothing.ok("init")
     tasks = {name: nothing.task(name) for name in nothing.names()}

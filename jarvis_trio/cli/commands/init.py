@@ -97,8 +97,10 @@ def _program() -> str:
     script = Path(sys.executable).parent / "jarvis-trio"
     if not script.exists():
         return "python -m jarvis_trio"
-    inside = script.is_relative_to(Path.cwd())
-    return shlex.quote(str(script.relative_to(Path.cwd()) if inside else script))
+    here = Path.cwd()
+    # From the root a relative path looks like a mistake, and a shell does not run a bare name.
+    is_near = script.is_relative_to(here) and here not in (Path(here.root), script.parent)
+    return shlex.quote(str(script.relative_to(here) if is_near else script))
 
 
 def _usual_tasks(session: Session) -> list[ScheduledTask]:
