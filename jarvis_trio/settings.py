@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from jarvis_trio.errors import SettingError
 from jarvis_trio.notation.text import nearest_or_all
 from jarvis_trio.permission import permission_fix
+from jarvis_trio.reading import read_file
 
 FILE_VARIABLE = "JARVIS_SETTINGS"
 """Names the settings file, if it is not in its usual place."""
@@ -324,7 +325,7 @@ def _settings_file(environment: Mapping[str, str]) -> _File | None:
     """The settings file, read; None if there is none in the usual place. Raises SettingError."""
     path = settings_file(environment)
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except (FileNotFoundError, NotADirectoryError):
         if not environment.get(FILE_VARIABLE, "").strip():
             return None

@@ -290,6 +290,8 @@ def test_a_file_that_is_not_utf_8_or_not_a_file_is_refused(file: Path) -> None:
         own_settings({"JARVIS_SETTINGS": str(file.parent)})
     with pytest.raises(SettingError, match="JARVIS_SETTINGS names no file"):
         own_settings({"JARVIS_SETTINGS": str(file.parent / "gone.toml")})
+    with pytest.raises(SettingError, match="cannot read the settings file /dev/zero: it is larger than 16 MiB"):
+        own_settings({"JARVIS_SETTINGS": "/dev/zero"})
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from jarvis_trio.moving.entry import Entry
 from jarvis_trio.moving.plist import read_plist
 from jarvis_trio.notation.text import printable
 from jarvis_trio.permission import permission_fix
+from jarvis_trio.reading import read_file, read_whole
 
 _STDIN = "-"
 _OF_THE_SYSTEM = ("/etc/crontab", "/etc/cron.d/")
@@ -28,7 +29,7 @@ _STAYING = frozenset(["com.chg.imessage-daemon", "com.chg.jarvis-backup", "com.c
 
 def plan_crontab(session: Session, name: str) -> Move:
     """What the crontab changes. Raises TaskError if it cannot be read."""
-    data = sys.stdin.buffer.read() if name == _STDIN else _content(name)
+    data = content_of(name)
     user = getpass.getuser() if str(Path(name).absolute()).startswith(_OF_THE_SYSTEM) else None
     move = plan_move(session, read_crontab(data.decode("utf-8", "surrogateescape"), user))
     if move.plan.changes:
@@ -40,15 +41,16 @@ def plan_crontab(session: Session, name: str) -> Move:
 
 def plan_plists(session: Session, names: Iterable[str]) -> Move:
     """What the property lists change. Raises TaskError if one cannot be read."""
-    move = plan_move(session, [read_plist(_content(name), Path(name).name, _STAYING) for name in names])
+    move = plan_move(session, [read_plist(content_of(name), Path(name).name, _STAYING) for name in names])
     if move.plan.changes:
         note("the agents stay as they are: end them with `launchctl bootout gui/$(id -u)/LABEL`, or both run")
     return move
 
 
-def _content(name: str) -> bytes:
+def content_of(name: str) -> bytes:
+    """The content of a file that a person names; `-` is what comes in. Raises TaskError."""
     try:
-        return Path(name).read_bytes()
+        return read_whole(sys.stdin.buffer) if name == _STDIN else read_file(name)
     except OSError as error:
         raise TaskError(f"{name} cannot be read: {error.strerror}", fix=permission_fix(name, error)) from None
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from jarvis_trio.errors import DeliveryError
 from jarvis_trio.permission import permission_fix
+from jarvis_trio.reading import read_whole
 
 FILE_NAMES = ("secrets.env", "delivery-secrets.env")
 """The files in the data folder. Version 1.0.0 had only the second, and none for commands."""
@@ -97,9 +98,9 @@ def read_variables(path: Path) -> dict[str, str]:
     """
     try:
         # Non-blocking, as a FIFO of that name would hold up the delivery forever.
-        with open(path, encoding="utf-8", opener=lambda p, f: os.open(p, f | os.O_NONBLOCK)) as file:
+        with open(path, "rb", opener=lambda p, f: os.open(p, f | os.O_NONBLOCK)) as file:
             _check_private(path, os.fstat(file.fileno()))
-            return dict(_assignments(path, file.read()))
+            return dict(_assignments(path, read_whole(file).decode()))
     except FileNotFoundError:
         return {}
     except OSError as error:

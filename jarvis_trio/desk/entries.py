@@ -184,7 +184,7 @@ def _fits_toml(value: object) -> bool:
 
 
 def _of_columns(entry: Mapping[str, Any], number: int) -> ScheduledTask:
-    _require(entry, number, lambda key: key in entry, ("name", "schedule_type", "schedule_config", "handler_type"))
+    _require(number, lambda key: key in entry, ("name", "schedule_type", "schedule_config", "handler_type"))
     values: dict[str, Any] = {
         key: json.dumps(value) if key in CONFIGURATIONS and isinstance(value, Mapping) else value
         for key, value in entry.items()
@@ -213,7 +213,7 @@ def _of_words(entry: Mapping[str, Any], number: int, session: Session) -> Schedu
 
 
 def _check_words(entry: Mapping[str, Any], number: int) -> None:
-    _require(entry, number, lambda key: key in entry, ("name",))
+    _require(number, lambda key: key in entry, ("name",))
     for key, value in entry.items():
         if not isinstance(value, _KINDS.get(key, (str,))) or (isinstance(value, bool) and key != "paused"):
             raise TaskError(f"task {number} of the file: {key} has a value of the wrong kind: {value!r}")
@@ -235,7 +235,7 @@ def _request_of(entry: Mapping[str, Any], session: Session) -> TaskRequest:
     )
 
 
-def _require(entry: object, number: int, has: Callable[[str], bool], keys: tuple[str, ...]) -> None:
+def _require(number: int, has: Callable[[str], bool], keys: tuple[str, ...]) -> None:
     if missing := [key for key in keys if not has(key)]:
         raise TaskError(f"task {number} of the file has no {missing[0]}")
 

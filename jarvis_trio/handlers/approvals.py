@@ -40,6 +40,7 @@ from jarvis_trio.handlers.steering import runs_anything, steering_names
 from jarvis_trio.handlers.trust import others_can_write, shown, unsafe_reason
 from jarvis_trio.notation.text import joined, printable
 from jarvis_trio.permission import permission_fix
+from jarvis_trio.reading import read_whole
 
 _EXECUTABLES, _COMMANDS = "executables", "commands"
 
@@ -196,14 +197,14 @@ class Approvals:
     def _read(self) -> dict[str, Any]:
         try:
             # Non-blocking, as a FIFO of that name would hold up every command forever.
-            with open(self._file, encoding="utf-8", opener=lambda p, f: os.open(p, f | os.O_NONBLOCK)) as file:
+            with open(self._file, "rb", opener=lambda p, f: os.open(p, f | os.O_NONBLOCK)) as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode) or others_can_write(self._file, status):
                     raise NotApprovedError(
                         f"the list of approved commands {self._file} is not a plain file that only you can write",
                         fix=f"check it, make it yours, and: chmod 600 {shown(self._file)}",
                     )
-                entries = json.load(file)
+                entries = json.loads(read_whole(file).decode())
                 return _checked(entries)
         except FileNotFoundError:
             return {_EXECUTABLES: {}, _COMMANDS: []}

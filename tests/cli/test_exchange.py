@@ -296,6 +296,12 @@ def test_bytes_that_are_no_text_are_refused(cli: Cli, tmp_path: Path) -> None:
     assert "is neither TOML nor JSON" in cli.fails("import", str(file))
 
 
+@pytest.mark.parametrize("kind", [[], ["--plist"], ["--crontab"]])
+def test_a_file_without_an_end_is_one_line(cli: Cli, kind: list[str]) -> None:
+    said = cli.fails("import", *kind, "/dev/zero")
+    assert said == "jarvis-trio: /dev/zero cannot be read: it is larger than 16 MiB\n"
+
+
 def test_a_file_that_is_not_there_is_one_line(cli: Cli) -> None:
     assert "does not exist" in cli.fails("import", "/nowhere/tasks.toml", code=2)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from jarvis_trio.cli import old_schedulers
 from tests.support.cli_world import Cli, Program
 
 
@@ -116,9 +117,9 @@ def in_a_session_of_a_terminal(words: list[str], environment: dict[str, str], an
 def test_the_systems_own_crontab_names_a_user_in_each_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """/etc holds another one on each system, so its lines are ours."""
     user = getpass.getuser()
-    real = Path.read_bytes
+    real = old_schedulers.read_file
     lines = f"0 9 * * * {user} echo mine\n0 9 * * * somebody-else echo theirs\n".encode()
-    monkeypatch.setattr(Path, "read_bytes", lambda self: lines if str(self) == "/etc/crontab" else real(self))
+    monkeypatch.setattr(old_schedulers, "read_file", lambda name: lines if name == "/etc/crontab" else real(name))
     out = cli.ok("import", "--crontab", "/etc/crontab", "--yes")
     assert "somebody-else" in out
     assert [json.loads(cli.task(name).handler_config or "")["command"][1] for name in cli.names()] == ["mine"]

@@ -75,6 +75,12 @@ def test_a_link_to_an_open_file_is_refused(tmp_path: Path) -> None:
         Secrets({}, path.parent).get("A")
 
 
+def test_a_file_that_no_person_has_written_is_refused(tmp_path: Path) -> None:
+    os.truncate(secrets_file(tmp_path, ""), 2**40)
+    with pytest.raises(DeliveryError, match=r"cannot read the secrets file .*: it is larger than 16 MiB"):
+        Secrets({}, tmp_path).get("A")
+
+
 def test_what_is_no_plain_file_is_refused_at_once(tmp_path: Path) -> None:
     fifo = tmp_path / "secrets.env"
     os.mkfifo(fifo, 0o600)

@@ -248,6 +248,14 @@ def test_a_fifo_in_place_of_the_list_holds_nothing_up(tmp_path: Path, script: Pa
         check(Approvals(tmp_path / "approved.json"), script)
 
 
+def test_a_list_that_is_too_large_to_be_one_is_refused(tmp_path: Path, script: Path) -> None:
+    file = tmp_path / "approved.json"
+    file.touch(0o600)
+    os.truncate(file, 2**40)
+    with pytest.raises(NotApprovedError, match=r"cannot be read \(it is larger than 16 MiB\)"):
+        check(Approvals(file), script)
+
+
 def test_approvals_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
     scripts = [write_script(tmp_path / "bin" / f"s{number:02}") for number in range(20)]
     with ThreadPoolExecutor(8) as pool:

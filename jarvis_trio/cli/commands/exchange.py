@@ -7,7 +7,7 @@ import json
 import click
 
 from jarvis_trio.cli.definition import person_is_there, tell_approval
-from jarvis_trio.cli.old_schedulers import plan_crontab, plan_plists, say_entries
+from jarvis_trio.cli.old_schedulers import content_of, plan_crontab, plan_plists, say_entries
 from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.cli.session import complete_task, pass_looking_session
 from jarvis_trio.cli.tasksfile import say_difference, toml_text
@@ -17,7 +17,6 @@ from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.foreground.telling import note
 from jarvis_trio.notation.text import counted, counted_of
-from jarvis_trio.permission import permission_fix
 
 _FILE = click.Path(exists=True, dir_okay=False, readable=False, allow_dash=True)
 
@@ -146,10 +145,7 @@ def _plan(session: Session, files: tuple[str, ...], crontab: str | None, *, plis
 
 def _document(name: str) -> str:
     try:
-        with click.open_file(name, encoding="utf-8") as file:
-            return str(file.read())
-    except OSError as error:
-        raise TaskError(f"{name} cannot be read: {error.strerror}", fix=permission_fix(name, error)) from None
+        return content_of(name).decode()
     except ValueError as error:
         raise TaskError(f"{name} is neither TOML nor JSON as `export` writes it: {error}") from None
 
