@@ -27,9 +27,10 @@ import fcntl
 import os
 import struct
 import sys
+import threading
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FIRST = 1 << 62
@@ -37,10 +38,68 @@ _FIRST = 1 << 62
 
 _LENGTH = (1 << 62) - 1
 
+_OPENING = _FIRST - 1
+"""The byte that a process locks while it is opening the file."""
+
+_openers = threading.Lock()
+"""Held by the thread that is opening a file; the byte tells only processes apart."""
+
 _LOOK_SECONDS = 0.02
 
 _FLOCK = "hhqqi4x"
 """`struct flock` of 64-bit Linux: kind, whence, start, length, PID."""
+
+
+@contextmanager
+def one_thread_opens(patience_seconds: float = 1.0) -> Iterator[None]:
+    """Open the file in this block: no other thread has one then that it has not read from yet.
+
+    Who has waited that long for its turn goes on.
+    """
+    is_ours = _openers.acquire(timeout=patience_seconds)
+    try:
+        yield
+    finally:
+        if is_ours:
+            _openers.release()
+
+
+@contextmanager
+def one_process_opens(path: Path, patience_seconds: float = 1.0) -> Iterator[None]:
+    """Look at the others in this block, and read from the file, which makes the log's index.
+
+    Two that open the file at one moment would each take the other for one whose index was deleted.
+    Who has waited that long for its turn goes on.
+    """
+    descriptor = _lock_opening(path, time.monotonic() + patience_seconds)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            _set([descriptor], fcntl.F_UNLCK, _OPENING)
+
+
+def _lock_opening(path: Path, until: float) -> int | None:
+    """The descriptor that holds the lock; None if it cannot be had by then."""
+    if not _has_locks():
+        return None
+    with suppress(OSError, IndexError):
+        descriptor = _open_descriptors(path)[-1]
+        while not _is_set(descriptor, fcntl.F_WRLCK, _OPENING):
+            if time.monotonic() >= until:
+                return None
+            time.sleep(_LOOK_SECONDS)
+        return descriptor
+    return None
+
+
+def _is_set(descriptor: int, kind: int, byte: int) -> bool:
+    """Set a lock, unless another process is in its way. Raises OSError if there are none."""
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _lock(kind, byte, 1))
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
 
 
 def used_by_another_name(path: Path) -> bool:
@@ -66,8 +125,9 @@ def index_was_deleted(path: Path, index: Path, patience_seconds: float = 1.0) ->
     """Whether another process uses the database with an index of its log that was deleted.
 
     SQLite's locks lie in the index, so whoever makes another one writes at the same time. Call it
-    after `used_by_another_name`, before anything is read. Another process that is just opening the
-    file makes the index at once, and one that is closing it has it open for a moment longer.
+    after `used_by_another_name`, before anything is read, both in
+    `one_process_opens`. Another process that is closing the file has it open for a moment longer
+    than the index is there.
     """
     until = time.monotonic() + patience_seconds
     while not index.exists() and _is_used_with_log(path):

@@ -62,7 +62,7 @@ from jarvis_trio.store.files import (
     several_names,
     used_by_two_names,
 )
-from jarvis_trio.store.names import index_was_deleted, used_by_another_name
+from jarvis_trio.store.names import index_was_deleted, one_process_opens, one_thread_opens, used_by_another_name
 from jarvis_trio.store.schema import NUMBERED, STEPS, shape
 
 _LOCKED = (StoreBusyError, "another program keeps it locked", "try again, or see who has it open")
@@ -405,13 +405,7 @@ class SqliteFile:
             raise self._explained(error) from error
 
     def _connect(self) -> sqlite3.Connection:
-        self.sqlite = sqlite3.connect(
-            self._address(),
-            uri=True,
-            timeout=self._busy_timeout.total_seconds(),
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        self.sqlite = self._connected()
         try:
             self.sqlite.row_factory = sqlite3.Row
             self.sqlite.text_factory = _TEXT
@@ -419,10 +413,6 @@ class SqliteFile:
                 self._stand_in()
                 self.sqlite.execute("PRAGMA query_only=ON")
             else:
-                if not self._in_memory and used_by_another_name(self.path):
-                    raise used_by_two_names(self.path)
-                if not self._in_memory and index_was_deleted(self.path, index_of(self.path)):
-                    raise open_without_index(self.path)
                 self._prepare()
                 self._set_durability()
         except BaseException:
@@ -433,6 +423,32 @@ class SqliteFile:
         self._index_name = str(index_of(self.path))
         self._log, self._index = identity(self._log_name), identity(self._index_name)
         return self.sqlite
+
+    def _connected(self) -> sqlite3.Connection:
+        with one_thread_opens():
+            connection = sqlite3.connect(
+                self._address(),
+                uri=True,
+                timeout=self._busy_timeout.total_seconds(),
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                if not self._read_only and not self._in_memory:
+                    self._look_at_others(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _look_at_others(self, connection: sqlite3.Connection) -> None:
+        """Refuse a file that others have open by another name, or with an index that is gone."""
+        with one_process_opens(self.path):
+            if used_by_another_name(self.path):
+                raise used_by_two_names(self.path)
+            if index_was_deleted(self.path, index_of(self.path)):
+                raise open_without_index(self.path)
+            connection.execute("PRAGMA schema_version").fetchone()  # the first read makes the index
 
     def _address(self) -> str:
         """The file as SQLite's URI (sqlite.org/uri.html)."""

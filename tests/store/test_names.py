@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,56 @@ def test_law_2_a_log_without_its_index_is_refused_until_its_user_has_opened_it_a
     assert opened_elsewhere(path) == "2 tasks"
     open_store.close()
     assert opened_elsewhere(path) == "2 tasks"
+
+
+OPEN_OFTEN = """
+import sys
+from jarvis_trio.store import MemoryStore
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(40):
+    MemoryStore(sys.argv[1]).close()
+print("done")
+"""
+
+
+def test_law_4_those_that_open_a_file_at_one_moment_do_not_take_each_other_for_the_users_of_a_deleted_index(
+    path: Path,
+) -> None:
+    MemoryStore(path).close()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", OPEN_OFTEN, str(path)]
+    openers = [
+        subprocess.Popen(
+            command,
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]
+    for opener in openers:
+        assert opener.stdout is not None
+        assert opener.stdout.readline() == "ready\n"
+    for opener in openers:
+        assert opener.stdin is not None
+        opener.stdin.write("\n")
+        opener.stdin.flush()
+    assert [opener.communicate(timeout=180) for opener in openers] == [("done\n", "")] * 3
+
+
+def test_threads_that_open_a_file_at_one_moment_get_on(path: Path) -> None:
+    MemoryStore(path).close()
+
+    def open_often(_: int) -> int:
+        for _ in range(40):
+            MemoryStore(path).close()
+        return 40
+
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(open_often, range(3))) == [40] * 3
 
 
 def in_a_mount_namespace(script: str, *arguments: Path) -> list[str]:
