@@ -6,6 +6,7 @@ sentences around them are English. Nor has humanize short forms (`in 4 min`).
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta, tzinfo
@@ -119,9 +120,9 @@ def fitting(text: str, width: int) -> str:
     """The text; one that takes more than `width` columns ends there, or before, in an ellipsis."""
     if cells(text) <= width:
         return text
-    while cells(text) > width - 1:
-        text = text[:-1]
-    return text + "…"
+    ends = itertools.accumulate(map(_cells_of, text))
+    fits = itertools.takewhile(lambda end: end < width, ends)
+    return text[: sum(1 for _ in fits)] + "…"
 
 
 def _cells_of(character: str) -> int:

@@ -136,6 +136,7 @@ def test_columns_of_a_terminal_are_counted_and_kept_to() -> None:
     assert [cells("backup"), cells("日本"), cells("cafe\u0301"), cells("🎉")] == [6, 4, 4, 2]
     assert [fitting("backup", 6), fitting("backups", 6), fitting("日本語", 6)] == ["backup", "backu…", "日本語"]
     assert [fitting("日本語", 5), fitting("日本語", 4)] == ["日本…", "日…"]
+    assert fitting("日" * 300_000, 6) == "日日…"  # a name that another program wrote, in one pass
 
 
 @pytest.mark.parametrize(
