@@ -14,7 +14,8 @@ from jarvis_trio.models import RunStatus
 
 INSTRUCTIONS = (
     "Jarvis runs a person's tasks at their times, also while you are away, and keeps why each one ran or did not. "
-    "Only the person approves programs, at a terminal: you cannot, so pass on what a result says needs approval."
+    "Only the person approves programs, at a terminal: you cannot, so pass on what a result says needs approval. "
+    "Commands (`jarvis-trio ...`) that an answer names are the person's to type, unless a tool of yours does the same."
 )
 """What the server says of itself at the start."""
 
