@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +34,22 @@ def check_database(store: MemoryStore) -> Iterator[Finding]:
         yield problem("database", refused.says, refused.fix)
     if (broken := store.connection.beyond_repair()) is not None:
         yield problem("database", broken.says, broken.fix)
+    yield from _check_lookalike(store, store.connection)
     if log > _LARGE_WAL_BYTES:
         fix = "end the program that has it open for reading all the time: see `open in`"
         yield warning("database", f"its log has grown to {size_words(log)}", fix)
+
+
+def _check_lookalike(store: MemoryStore, file: SqliteFile) -> Iterator[Finding]:
+    """Whether the tasks are in another table: a program that changed theirs has died half-way."""
+    name = None if store.tasks.count_scheduled_tasks() else file.lookalike()
+    quoted = f'"{(name or "").replace(chr(34), chr(34) * 2)}"'
+    if name is None or not (count := int(file.execute(f"SELECT count(*) FROM {quoted}").rows[0][0])):
+        return
+    says = f"the table scheduled_tasks is empty, and the table {name} has its columns and {counted(count, 'row')}"
+    statements = f"BEGIN; DROP TABLE scheduled_tasks; ALTER TABLE {quoted} RENAME TO scheduled_tasks; COMMIT"
+    command = f"sqlite3 {shlex.quote(str(store.path))} {shlex.quote(statements)}"
+    yield problem("tasks", says, f"if these are your tasks, let them have their name again: {command}")
 
 
 def check_integrity(store: MemoryStore) -> Iterator[Finding]:

@@ -43,12 +43,14 @@ class Made(NamedTuple):
     `tables` has the columns of each; `triggers` and `indexes` the names, and of a trigger what it
     does, in a form that can be compared with what it should do (`Dialect.trigger_mark`). `keys` has
     the columns of each key of a table, the primary one first; None if nobody but us makes tables.
+    `renamed` is the table that the one of tasks has probably become; None if it has its name.
     """
 
     tables: Mapping[str, Set[str]]
     indexes: Set[str]
     triggers: Mapping[str, str]
     keys: Mapping[str, Sequence[tuple[str, ...]]] | None = None
+    renamed: str | None = None
 
 
 class Dialect(Protocol):

@@ -6,6 +6,8 @@ Guarantees:
   that dies in between leaves it at the step before.
 - What is not ours stays: only tables, columns, indexes and triggers that are missing are added. A
   table of ours without its keys is made again with its rows; a copy of the database was made first.
+- While the table of tasks has another name, nothing takes its place: a program that changes it step
+  by step makes one itself, or renames that one back, and an empty one would be in its way.
 - A database that is half-way up says so, until the last step: the next program that goes on makes
   no second copy, and one that can never go on does not fill the disk with copies.
 - A database of a newer program is refused before anything is changed.
@@ -24,6 +26,7 @@ The race that it is made for: two daemons, of two versions, open one file.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -168,7 +171,20 @@ def _remake(connection: Connection, keyless: Iterable[str], found: Found, wanted
         _execute_all(connection, connection.dialect.remake_table(name, wanted.tables[name], columns))
 
 
+def refuse_renamed(connection: Connection, found: Found) -> None:
+    """Raises StoreError while the table of tasks has another name."""
+    name = found.made.renamed
+    if name is None:
+        return
+    says = f"the table scheduled_tasks of {connection.location} is gone; {name} has its columns: nothing can run"
+    statement = f'ALTER TABLE "{name.replace(chr(34), chr(34) * 2)}" RENAME TO scheduled_tasks'
+    command = f"sqlite3 {shlex.quote(connection.location)} {shlex.quote(statement)}"
+    fix = f"let the program finish that renamed it; if none is at work, rename it back: {command}"
+    raise StoreError(says, fix=fix)
+
+
 def _add_missing(connection: Connection, found: Found, wanted: Shape) -> None:
+    refuse_renamed(connection, found)
     for name, table in wanted.tables.items():
         if name not in found.made.tables:
             connection.execute(connection.dialect.make_table(name, table))

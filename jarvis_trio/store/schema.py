@@ -161,6 +161,11 @@ _ASSISTANTS = {
     ),
 }
 
+TASK_COLUMNS = frozenset(
+    ("id", "name", "schedule_type", "schedule_config", "handler_type", "handler_config", "enabled", "next_run_at")
+)
+"""A table that has these is one of tasks, whatever it is called; the oldest files have them."""
+
 # `task_runs` holds instants as UTC text, so that one instant has one text whatever the
 # machine's zone is, and the unique constraint on the slot is exact.
 #

@@ -27,6 +27,8 @@ The races that it is made for:
 4. Another program makes the table of tasks again, as SQLite's own documentation tells it to
    (sqlite.org/lang_altertable.html, 7). Our triggers go with the old table. `schema_version`, which
    SQLite counts up with each such change, tells; what is missing is added.
+5. It does so in several transactions, or dies in between. While the table has another name, nothing
+   is made in its place and nothing runs; each tick says so.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ from jarvis_trio.store.files import (
     used_by_two_names,
 )
 from jarvis_trio.store.names import index_was_deleted, one_process_opens, one_thread_opens, used_by_another_name
-from jarvis_trio.store.schema import NUMBERED, STEPS, shape
+from jarvis_trio.store.schema import NUMBERED, STEPS, TASK_COLUMNS, shape
 
 _LOCKED = (StoreBusyError, "another program keeps it locked", "try again, or see who has it open")
 _PERMISSIONS = "check the file's and its folder's permissions"
@@ -249,7 +251,24 @@ class SqliteFile:
         tables = {name: {str(row["name"]).lower() for row in info} for name, info in infos.items()}
         indexes = {row[1] for row in items if row[0] == "index"}
         triggers = {row[1]: on_one_line(row[2]) for row in items if row[0] == "trigger"}
-        return Made(tables, indexes, triggers, {name: self._keys(name, info) for name, info in infos.items()})
+        keys = {name: self._keys(name, info) for name, info in infos.items()}
+        is_there = any(name == "scheduled_tasks" for _, name, _ in items)  # as a view too
+        return Made(tables, indexes, triggers, keys, None if is_there else self.lookalike())
+
+    def lookalike(self) -> str | None:
+        """The table of another name that has the columns of the one of tasks; None if none has.
+
+        Of several, the one that has our triggers: they go with a table that is renamed.
+        """
+        names = self.execute(
+            "SELECT name FROM main.sqlite_master AS t WHERE type = 'table' AND lower(name) <> 'scheduled_tasks'"
+            " AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY NOT EXISTS (SELECT 1 FROM main.sqlite_master"
+            " WHERE type = 'trigger' AND name LIKE 'jarvis_task_%' AND tbl_name = t.name), name"
+        ).rows
+        return next((row[0] for row in names if self._columns(row[0]) >= TASK_COLUMNS), None)
+
+    def _columns(self, table: str) -> set[str]:
+        return {row[0] for row in self.execute("SELECT lower(name) FROM pragma_table_info(?)", (table,)).rows}
 
     def _info(self, table: str) -> Sequence[Row]:
         return self.execute(f"PRAGMA main.table_info({table})").rows
@@ -503,6 +522,7 @@ class SqliteFile:
         found = ladder.look(self, self._steps)
         if not ladder.missing(self, found, self._steps):
             return
+        ladder.refuse_renamed(self, found)
 
         self.execute("PRAGMA temp_store=MEMORY")
         for name, table in shape(self._steps).tables.items():

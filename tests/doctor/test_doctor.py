@@ -769,6 +769,42 @@ def test_a_view_in_place_of_a_table_is_a_problem(cli: Cli, table: str) -> None:
     assert problems(cli)[expected] == "make it a table again, or restore a backup"
 
 
+def fixed_by_its_words(cli: Cli, fix: str) -> None:
+    """Do what a fix says with sqlite3, which not every machine has."""
+    program, path, statements = shlex.split(fix[fix.index("sqlite3 ") :])
+    assert (program, path) == ("sqlite3", str(cli.path))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statements)
+
+
+@pytest.mark.law(3)
+def test_law_3_a_table_of_tasks_that_was_renamed_is_a_problem(cli: Cli) -> None:
+    add(cli, "job")
+    execute(cli.path, 'ALTER TABLE scheduled_tasks RENAME TO "my ""old"" tasks"')
+    expected = f'the table scheduled_tasks of {cli.path} is gone; my "old" tasks has its columns: nothing can run'
+    fix = problems(cli)["database", expected]
+    assert cli("list").code == 1
+    fixed_by_its_words(cli, fix)
+    assert problems(cli) == {}
+    assert [task["name"] for task in json.loads(cli.ok("list", "--json"))] == ["job"]
+
+
+@pytest.mark.law(3)
+def test_law_3_tasks_that_another_program_has_left_in_another_table_are_a_problem(cli: Cli) -> None:
+    add(cli, "job")
+    with closing(sqlite3.connect(cli.path)) as theirs:
+        (sql,) = theirs.execute("SELECT sql FROM sqlite_master WHERE name = 'scheduled_tasks'").fetchone()
+        theirs.execute("ALTER TABLE scheduled_tasks RENAME TO theirs")
+        theirs.execute(sql)
+    expected = "the table scheduled_tasks is empty, and the table theirs has its columns and 1 row"
+    fixed_by_its_words(cli, problems(cli)["tasks", expected])
+    assert problems(cli) == {}
+    assert [task["name"] for task in json.loads(cli.ok("list", "--json"))] == ["job"]
+
+    execute(cli.path, "CREATE TABLE copy AS SELECT * FROM scheduled_tasks")
+    assert problems(cli) == {}
+
+
 def test_a_table_of_tasks_without_its_key_is_a_problem(cli: Cli) -> None:
     execute(cli.path, "CREATE TABLE theirs AS SELECT * FROM scheduled_tasks")
     execute(cli.path, "DROP TABLE scheduled_tasks")

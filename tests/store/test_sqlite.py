@@ -84,6 +84,55 @@ def test_a_table_that_another_program_makes_again_under_the_daemon_is_noticed_at
     assert "trigger jarvis_task_changed" in told
 
 
+STEP_BY_STEP = {
+    "renames it, makes another, copies, drops": [
+        "ALTER TABLE scheduled_tasks RENAME TO theirs",
+        "{sql}",
+        "INSERT INTO scheduled_tasks SELECT * FROM theirs",
+        "DROP TABLE theirs",
+    ],
+    "makes another, copies, drops, renames": [
+        "{sql2}",
+        "INSERT INTO made_again SELECT * FROM scheduled_tasks",
+        "DROP TABLE scheduled_tasks",
+        "ALTER TABLE made_again RENAME TO scheduled_tasks",
+    ],
+    "renames it and back": [
+        "ALTER TABLE scheduled_tasks RENAME TO theirs",
+        "ALTER TABLE theirs RENAME TO scheduled_tasks",
+    ],
+}
+
+
+@pytest.mark.law(3)
+@pytest.mark.law(8)
+@pytest.mark.parametrize("statements", STEP_BY_STEP.values(), ids=STEP_BY_STEP)
+def test_a_program_that_changes_the_table_step_by_step_can_go_on_after_any_tick(
+    path: Path, clock: FakeClock, statements: list[str]
+) -> None:
+    """Each statement is a transaction of its own, with a tick after it."""
+    refused = []
+    with a_daemon(path, clock) as (_, tick, notes), opened(path) as theirs:
+        (sql,) = theirs.execute("SELECT sql FROM sqlite_master WHERE name = 'scheduled_tasks'").fetchone()
+        for statement in statements:
+            theirs.execute(statement.format(sql=sql, sql2=sql.replace("scheduled_tasks", "made_again", 1)))
+            try:
+                tick()
+            except StoreError as error:
+                refused.append(error.says)
+        clock.advance(minutes=5)
+        tick()
+        assert notes.names == ["old"]
+        theirs.execute("UPDATE scheduled_tasks SET enabled = 0")
+        clock.advance(minutes=5)
+        tick()
+        assert notes.names == ["old"]
+    assert [says.partition("; ")[2].partition(":")[0] for says in refused] in (
+        ["theirs has its columns"],
+        ["made_again has its columns"],
+    )
+
+
 FOREIGN = [
     *(f"DROP TRIGGER IF EXISTS {name}" for name in ("jarvis_task_added", "jarvis_task_changed", "jarvis_task_removed")),
     *(f"DROP INDEX IF EXISTS {name}" for name in ("task_runs_live", "task_queue_due", "task_runs_by_task")),
@@ -106,6 +155,7 @@ FOREIGN = [
     "make scheduled_tasks bare",
     "make task_runs bare",
     "make scheduled_tasks a view",
+    "ALTER TABLE scheduled_tasks RENAME TO elsewhere",
 ]
 """What other programs do to a database that they share with us."""
 
@@ -174,6 +224,7 @@ test_whatever_other_programs_do_to_the_tables_is_put_right_or_told_in_one_line =
 
 
 BEYOND_REPAIR = {
+    "ALTER TABLE scheduled_tasks RENAME TO elsewhere",
     "make scheduled_tasks bare",
     "make scheduled_tasks a view",
     "UPDATE jarvis_meta SET value = 'soon' WHERE key = 'schema_version'",
