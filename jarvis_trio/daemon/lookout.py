@@ -13,7 +13,8 @@ pause (`looked`): a timer would wake the processor once more for each lone run.
 The race: another program's file is written some milliseconds before others can read the change, as
 SQLite waits for the disk between the two. So it can be forgotten with what the tick wrote, and not
 be there yet when the tick looks. But whoever commits holds the write lock. A look that finds it
-held is not settled, and another one follows a pause later, until one is.
+held is not settled, and another one follows a pause later, until one is. A program may hold it for
+hours: then the looks become rare, but no wait is longer than an eighth of the time so far.
 
 If a watch cannot be had, or a file cannot be watched, changes are seen at the next tick, at the
 latest after the interval; the log says so once.
@@ -22,6 +23,7 @@ latest after the interval; the log says so once.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +34,9 @@ from jarvis_trio.process.watch import Watch, make_watch
 
 PAUSE_SECONDS = 0.5
 """How long a write is left alone before the look, and so the shortest time between two looks."""
+
+COMMIT_SECONDS = 2.0
+"""Whoever holds the write lock for longer than this does more than a commit."""
 
 _logger = logging.getLogger(__name__)
 
@@ -56,7 +61,7 @@ class Lookout:
         self._better = better
         self._watch: Watch | None = None
         self._tick_looked = trio.Event()
-        self._is_settled = True
+        self._unsettled_since = math.inf
         self._is_told = False
         self._wait = trio.CancelScope()
 
@@ -70,7 +75,7 @@ class Lookout:
 
     def looked(self, *, settled: bool = True) -> None:
         """A tick is over, and has looked; if `settled`, what was written before is done with."""
-        self._is_settled = settled
+        self._note_look(settled=settled)
         if settled:
             self._tick_looked.set()
         else:
@@ -98,9 +103,12 @@ class Lookout:
             self._tick_looked = trio.Event()
             with trio.move_on_after(PAUSE_SECONDS) as pause:
                 await self._tick_looked.wait()  # most often it is a tick of ours that writes
-            if pause.cancelled_caught and (watch.drain() or not self._is_settled):
+            if pause.cancelled_caught and (watch.drain() or self._unsettled_since < math.inf):
                 self._renew(watch)
-                self._is_settled = await self._look()
+                self._note_look(settled=await self._look())
+
+    def _note_look(self, *, settled: bool) -> None:
+        self._unsettled_since = math.inf if settled else min(self._unsettled_since, trio.current_time())
 
     def _renew(self, watch: Watch) -> None:
         """Watch the files. What cannot be watched is tried again with the next look."""
@@ -116,6 +124,11 @@ class Lookout:
         self._is_told = True
 
     async def _wait_for_news(self, watch: Watch) -> None:
-        if self._is_settled:
-            with trio.CancelScope() as self._wait:
-                await trio.lowlevel.wait_readable(watch.fileno())
+        """Until somebody writes, or until another look is wanted in any case."""
+        with trio.CancelScope(deadline=self._look_again_at()) as self._wait:
+            await trio.lowlevel.wait_readable(watch.fileno())
+
+    def _look_again_at(self) -> float:
+        now = trio.current_time()
+        unsettled_for = now - self._unsettled_since
+        return now + unsettled_for / 8 if unsettled_for > COMMIT_SECONDS else max(now, self._unsettled_since)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -20,7 +21,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from jarvis_trio.clock import SystemClock
 from jarvis_trio.daemon import JarvisDaemon
-from jarvis_trio.daemon.lookout import PAUSE_SECONDS, Lookout
+from jarvis_trio.daemon.lookout import COMMIT_SECONDS, PAUSE_SECONDS, Lookout
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import PATIENCE, Notes, a_task
@@ -189,6 +190,20 @@ async def test_a_look_that_somebody_who_commits_may_have_escaped_is_made_again(
             await wait_all_tasks_blocked()
             assert len(looks) == expected
         assert seconds_to_the_next_timer() == math.inf
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_program_that_holds_the_write_lock_for_hours_is_looked_at_ever_more_rarely(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    _, looks, lookout = looked_out_for(tmp_path, *range(1000))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lookout.run)
+        lookout.looked(settled=False)
+        await trio.sleep(2 * 3600)
+        assert 10 < len(looks) < 100
+        assert len([at for at in looks if at <= COMMIT_SECONDS]) == COMMIT_SECONDS // PAUSE_SECONDS
+        assert all(later - at <= PAUSE_SECONDS + later / 8 for at, later in itertools.pairwise(looks))
         nursery.cancel_scope.cancel()
 
 
