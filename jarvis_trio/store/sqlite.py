@@ -204,7 +204,7 @@ class SqliteFile:
         # the write lock. To try it takes no disk.
         if self._in_memory or self._read_only:
             return False
-        self.sqlite.execute("PRAGMA busy_timeout=0")
+        self.execute("PRAGMA busy_timeout=0")
         try:
             self.sqlite.execute("BEGIN IMMEDIATE")
             self.sqlite.execute("ROLLBACK")
@@ -308,7 +308,7 @@ class SqliteFile:
 
     def _leave(self) -> None:
         """Empty the log into a file that is gone from its place, and close the connection."""
-        if self._file is None:  # done before, when the new file could not be used
+        if self._file is None:  # done before, when the file could not be used
             return
         self._empty_log(f"{self.path} was replaced while another program has the old file open")
         self.sqlite.close()
@@ -333,9 +333,14 @@ class SqliteFile:
             says = f"the log {self._log_name} was exchanged under the open database"
             raise StoreError(says, fix="end every program that uses it, then start them again")
         self._empty_log(f"the log of {self.path} was deleted while another program reads it")
+        self._reopen()
+        _logger.error("The log %s was deleted under the open database; nothing is lost", self._log_name)
+
+    def _reopen(self) -> None:
+        """Open the same file again. If that is refused now, each further look tries it."""
+        self._file = None
         self.sqlite.close()
         self.sqlite = self._open()
-        _logger.error("The log %s was deleted under the open database; nothing is lost", self._log_name)
 
     def _keep_index(self) -> None:
         """See that the log's index is the one that others use, since the locks lie in it."""
@@ -345,8 +350,7 @@ class SqliteFile:
             return
         what = "deleted" if found is None else "exchanged"
         _logger.error("The index %s was %s under the open database; run `jarvis-trio doctor`", self._index_name, what)
-        self.sqlite.close()
-        self.sqlite = self._open()
+        self._reopen()
 
     def _keep_tables(self) -> int:
         """Add what another program took away of the tables; see that rows can still be numbered.

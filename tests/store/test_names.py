@@ -114,6 +114,35 @@ def test_law_2_a_log_without_its_index_is_refused_until_its_user_has_opened_it_a
     assert opened_elsewhere(path) == "2 tasks"
 
 
+HOLD_OPEN = """
+import sys
+from jarvis_trio.store import MemoryStore
+with MemoryStore(sys.argv[1]) as store:
+    print("open", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_law_4_whoever_cannot_open_a_file_again_at_once_does_so_when_the_other_user_is_gone(
+    open_store: MemoryStore, path: Path
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", HOLD_OPEN, str(path)]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        Path(f"{path}-shm").unlink()
+        for _ in range(2):
+            with pytest.raises(StoreError, match="was deleted"):
+                open_store.look_after()
+        with pytest.raises(StoreError, match="closed database"):
+            open_store.others_write()
+        other.communicate(b"\n", timeout=180)
+    open_store.look_after()
+    open_store.store_scheduled_task(a_task("second"))
+    assert opened_elsewhere(path) == "2 tasks"
+
+
 OPEN_OFTEN = """
 import sys
 from jarvis_trio.store import MemoryStore
