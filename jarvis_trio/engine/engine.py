@@ -127,7 +127,7 @@ class SchedulerEngine:
         self._peers = peers or Peers.beside(memory_store.path)
         # The store reads its zone once for each transaction; another clock has a zone of its own.
         self._read_zone = memory_store.zone if self._clock is memory_store.clock else self._clock.zone
-        self._outcomes = Outcomes(memory_store, notices, random or Random())
+        self._outcomes = Outcomes(memory_store, notices, random or Random(), self._clock, limits.refused_pause)
         self._history = History(memory_store, limits, outputs)
         zones = ZoneWatch(memory_store)
         planner = Planner(memory_store, self._clock, notices, handlers, zones, self._peers)
@@ -135,7 +135,7 @@ class SchedulerEngine:
         self._refusals = Refusals(memory_store, self._clock, notices, limits.refused_pause)
         self._claims = self._make_claims(limits, planner)
         self._recovery = Recovery(memory_store, self._peers, notices, limits)
-        self._horizon = Horizon(memory_store, self._peers, self._refusals, self._recovery, lead)
+        self._horizon = Horizon(memory_store, self._peers, self._refusals, self._recovery, self._outcomes, lead)
         self._calls = Calls(memory_store, self._clock, self._read_zone, handlers, runner, timeout, lead)
         self._results = Results(memory_store, handlers)
         self._running = Running(memory_store)
@@ -196,8 +196,12 @@ class SchedulerEngine:
         """
         present = self._clock.now if now is None else _standing(as_utc(now, self._clock.zone()))
         instant = present()
-        marks = self._horizon.keep_database()
-        self._peers.check_in(instant, self._handlers)
+        try:
+            marks = self._horizon.keep_database()
+            self._peers.check_in(instant, self._handlers)
+        except StoreError:
+            self._outcomes.put_off()
+            raise
         if now is None and self._is_quiet(marks, instant):
             return []
         if now is None:
@@ -399,6 +403,8 @@ class SchedulerEngine:
             raise
         if claim is not None:
             self.run_claimed(claim)
+            if not self._outcomes.are_settled:
+                self._say_due()  # when to try again; whoever asked waits for the outcome
         return claim is not None
 
     def busy_until(self) -> datetime | None:

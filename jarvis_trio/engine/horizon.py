@@ -23,6 +23,7 @@ import threading
 from collections.abc import Hashable
 from datetime import datetime, timedelta
 
+from jarvis_trio.engine.outcomes import Outcomes
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.recovery import Recovery
 from jarvis_trio.engine.refusals import Refusals
@@ -41,16 +42,24 @@ class Horizon:
         peers: this process, and the others.
         refusals: the tasks that are passed over.
         recovery: which has claims to look for that may not be on the disk.
+        outcomes: which may have some to write.
         lead: how long before its time a slot is claimed.
     """
 
     def __init__(
-        self, store: MemoryStore, peers: Peers, refusals: Refusals, recovery: Recovery, lead: timedelta
+        self,
+        store: MemoryStore,
+        peers: Peers,
+        refusals: Refusals,
+        recovery: Recovery,
+        outcomes: Outcomes,
+        lead: timedelta,
     ) -> None:
         self._store = store
         self._peers = peers
         self._refusals = refusals
         self._recovery = recovery
+        self._outcomes = outcomes
         self._lead = lead
         self._seen: tuple[Hashable, Ahead | None] = (None, None)
         self._early_at: datetime | None = None
@@ -108,7 +117,12 @@ class Horizon:
         """
         letter_at = ahead.letter_at if sends else None
         instants = (self.slot_at(ahead, self._lead), ahead.deadline_at, letter_at)
-        again_at = (self._refusals.next_try_at(), self._peers.look_at, self._recovery.doubted_at)
+        again_at = (
+            self._refusals.next_try_at(),
+            self._peers.look_at,
+            self._recovery.doubted_at,
+            self._outcomes.next_try_at(),
+        )
         return min(filter(None, (*instants, *again_at)), default=None)
 
     def _look(self) -> Ahead:

@@ -21,7 +21,8 @@ class Limits(NamedTuple):
             by its age. A process that does not live that long deletes by number only.
         moment: how long the end of a run waits for those that began with it, to be recorded in
             one commit with them: as long as some commits take.
-        refused_pause: how long a task is passed over whose rows the database refuses.
+        refused_pause: how long a task is passed over whose rows the database refuses; also the
+            longest pause between two tries to write an outcome that is kept.
     """
 
     history_days: int = 90

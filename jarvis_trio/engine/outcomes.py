@@ -4,8 +4,10 @@ Guarantees:
 
 - What follows from an outcome, a retry or a message, is in the transaction that writes it.
 - An outcome that cannot be written is kept, and its task does not start again before it is.
+- It is tried again soon: after a second, then after twice as long each time, up to `longest_pause`.
 
-This code assumes that a kept outcome is tried again (`write_kept`) by each tick and at the end.
+This code assumes that a kept outcome is tried again (`write_kept`) by each tick and at the end, and
+that there is a tick at `next_try_at`.
 
 The races, each with what decides it:
 
@@ -23,6 +25,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import NamedTuple
 
+from jarvis_trio.clock import Clock
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.recovery import run_again
 from jarvis_trio.errors import ConflictError, StoreClosedError, StoreError
@@ -33,6 +36,7 @@ from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.runs import Late
 
 LONGEST_RETRY_DELAY = timedelta(hours=1)
+_FIRST_PAUSE = timedelta(seconds=1)
 _logger = logging.getLogger(__name__)
 
 
@@ -51,12 +55,20 @@ class Outcomes:
         store: the database.
         notices: is told of runs that are not tried again.
         random: spreads the retries.
+        clock: measures the pauses between two tries to write what is kept.
+        longest_pause: how long such a pause may be.
     """
 
-    def __init__(self, store: MemoryStore, notices: Notices, random: Random) -> None:
+    def __init__(
+        self, store: MemoryStore, notices: Notices, random: Random, clock: Clock, longest_pause: timedelta
+    ) -> None:
         self._store = store
         self._notices = notices
         self._random = random
+        self._clock = clock
+        self._longest_pause = longest_pause
+        self._pause = _FIRST_PAUSE
+        self._try_at = 0.0  # by the monotonic clock
         self._guard = threading.Lock()
         self._unwritten: list[Ended] = []
         self._unreleased: list[Claim] = []
@@ -74,6 +86,7 @@ class Outcomes:
             with self._guard:
                 self._unwritten.append(ended)
             if not again:
+                self._set_next_try()
                 name, why = ended.claim.task.name, error_text(error) or type(error).__name__
                 _logger.error("The outcome of task %r is kept, as it cannot be written now: %s", name, why)
                 if isinstance(error, ConflictError):
@@ -167,6 +180,21 @@ class Outcomes:
             self.record(ended, again=True)
         for claim in over:
             self._release(claim)
+        self.put_off()
+
+    def put_off(self) -> None:
+        """Try again later, since what is kept could not be written now, or not even tried."""
+        self._pause = _FIRST_PAUSE if self.are_settled else min(2 * self._pause, self._longest_pause)
+        self._set_next_try()
+
+    def next_try_at(self) -> datetime | None:
+        """When to try again to write what is kept (aware UTC); None if nothing is."""
+        if self.are_settled:
+            return None
+        return self._clock.now() + timedelta(seconds=max(0.0, self._try_at - self._clock.monotonic()))
+
+    def _set_next_try(self) -> None:
+        self._try_at = self._clock.monotonic() + self._pause.total_seconds()
 
     def _may_retry(self, claim: Claim) -> bool:
         """Whether the slot has another attempt.
@@ -196,3 +224,4 @@ class Outcomes:
             _logger.error("Task %r stays blocked, as that cannot be written now: %s", claim.task.name, error)
             with self._guard:
                 self._unreleased.append(claim)
+            self._set_next_try()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pytest
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.errands import WAITED_FOR
 from jarvis_trio.engine.runner import run_in_thread
-from jarvis_trio.errors import StoreUnsureError
+from jarvis_trio.errors import StoreError, StoreUnsureError
 from jarvis_trio.models import HandlerContext, ScheduledTask, require_id
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.requests import Request, RequestKind
@@ -60,6 +61,45 @@ def test_a_task_that_somebody_asks_for_runs_and_its_row_says_manual(
     assert answer(store, number).run_id == run.id
     assert not engine.is_asked()
     assert not engine.obey_run()
+
+
+@pytest.mark.sqlite
+@pytest.mark.law(3)
+def test_law_3_the_loop_hears_when_to_try_again_to_write_the_outcome_of_a_run_that_was_asked_for(
+    store: MemoryStore, make_engine: MakeEngine, job: ScheduledTask, other: sqlite3.Connection, clock: FakeClock
+) -> None:
+    """The tries come soon, then further and further apart; afterwards nothing is left to do."""
+    engine, told = willing(make_engine), list[datetime | None]()
+    engine.evaluate_due_tasks()
+    idle = engine.next_due_at()
+    engine.tell_due = told.append
+    other.execute(
+        "CREATE TRIGGER theirs BEFORE UPDATE OF status ON task_runs WHEN NEW.status = 'executed'"
+        " BEGIN SELECT RAISE(ABORT, 'not now'); END"
+    )
+    ask_run(store, job)
+    assert engine.obey_run()
+
+    pauses = []
+    for at in (told[-1], *(None for _ in range(5))):
+        due_at = at or engine.next_due_at()
+        assert due_at is not None
+        pauses.append((due_at - clock.now()).total_seconds())
+        clock.advance(seconds=pauses[-1])
+        engine.evaluate_due_tasks()
+    assert pauses == [1, 2, 4, 8, 16, 32]
+
+    other.execute("DROP TRIGGER theirs")
+    away = store.path.rename(store.path.with_name("away"))  # a tick that cannot even try puts it off as well
+    clock.advance(minutes=1)
+    with pytest.raises(StoreError):
+        engine.evaluate_due_tasks()
+    assert engine.next_due_at() == clock.now() + timedelta(minutes=1)
+    away.rename(store.path)
+    clock.advance(minutes=1)
+    engine.evaluate_due_tasks()
+    assert store.runs.list_runs()[0].status == "executed"
+    assert engine.next_due_at() == idle
 
 
 @pytest.mark.law(2)
