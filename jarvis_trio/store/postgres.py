@@ -75,6 +75,9 @@ One that stands still does that; the cable of one that is cut off is known to be
 
 _CHECKS_TABLES_EVERY_SECONDS = 60.0
 
+_PUTS_BACK_WITHIN_MILLISECONDS = 2_000
+"""How long what is missing may wait for the lock of a table: all machines wait for it meanwhile."""
+
 _MISSED = (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction)
 _REFUSED = (psycopg.IntegrityError, errors.RaiseException)
 _IDLE = pq.TransactionStatus.IDLE
@@ -226,15 +229,15 @@ class PostgresDatabase:
     def _keep_tables(self) -> None:
         """Add what another program took away of the tables.
 
-        If that may not be done (they belong to another user), what needs it fails by itself, and
-        the rest goes on.
+        If that cannot be done (they belong to another user, or somebody keeps one locked), what
+        needs it fails by itself, and the rest goes on.
         """
-        self._misses_something, self._checked_at = False, time.monotonic()
         words = ladder.missing(self, ladder.look(self, self._steps), self._steps)
+        self._misses_something, self._checked_at = False, time.monotonic()  # a newer schema is refused at each look
         if not words or self._read_only:
             return
         try:
-            ladder.climb(self, self._steps)
+            self._put_back()
         except StoreError as error:
             if self._session.closed:
                 raise
@@ -243,6 +246,14 @@ class PostgresDatabase:
             self._could_not = str(error)
             return
         _logger.warning("Another program changed the tables of %s; added again: %s", self.location, ", ".join(words))
+
+    def _put_back(self) -> None:
+        self._run(f"SET lock_timeout = {_PUTS_BACK_WITHIN_MILLISECONDS}")
+        try:
+            ladder.climb(self, self._steps)
+        finally:
+            if not self._session.closed:
+                self._set_session()
 
     def find_damage(self) -> None:
         """The server looks after its own files."""

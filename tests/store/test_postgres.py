@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -391,6 +392,39 @@ def test_what_another_program_takes_away_is_put_back(
     assert ladder.missing(store.connection, ladder.look(store.connection)) == []
     assert [message for message in caplog.messages if "added again" in message] == caplog.messages
     assert len(caplog.messages) == 1
+
+
+def test_a_database_that_a_newer_program_has_changed_is_refused_at_each_look(store: MemoryStore, address: str) -> None:
+    with psycopg.connect(address, autocommit=True) as other:
+        other.execute("UPDATE jarvis_meta SET value = '999' WHERE key = 'schema_version'")
+    with pytest.raises(StoreError):
+        store.read("SELECT * FROM nowhere")  # so the tables are looked at
+    for _ in range(3):
+        with pytest.raises(StoreError, match="has schema 999"):
+            store.look_after()
+
+
+@pytest.mark.law(4)
+def test_what_is_missing_in_a_table_that_somebody_keeps_locked_holds_nobody_up(
+    store: MemoryStore, address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is put back under the lock that all machines need, so it waits for a moment only."""
+    monkeypatch.setattr(postgres_module, "_CHECKS_TABLES_EVERY_SECONDS", 0)
+    usual = store.value("SELECT current_setting('lock_timeout')")
+    with psycopg.connect(address) as other:
+        other.execute("DROP INDEX task_queue_due")
+        other.commit()
+        other.execute("LOCK TABLE task_queue IN ROW EXCLUSIVE MODE")
+        before = time.monotonic()
+        for _ in range(2):
+            store.look_after()
+        assert time.monotonic() - before < 60
+        (told,) = caplog.messages
+        assert "index task_queue_due" in told
+        assert "lock timeout" in told
+    assert store.value("SELECT current_setting('lock_timeout')") == usual
+    store.look_after()
+    assert ladder.missing(store.connection, ladder.look(store.connection)) == []
 
 
 @pytest.mark.law(4)
