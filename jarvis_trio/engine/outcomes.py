@@ -107,20 +107,21 @@ class Outcomes:
     def write(self, ended: Ended, *, note_in_task: bool = True) -> Ended:
         """Write the outcome in the open transaction, by default in the task's row too.
 
-        Returns as `record` does. Raises StoreError.
+        Returns as `record` does, so that it can be written again if the transaction is undone.
+        Raises StoreError.
         """
-        claim, outcome = ended.claim, ended.outcome
-        if outcome.cut_off:
-            outcome = replace(outcome, reason=f"{outcome.reason}{self._run_again(ended)}")
-            ended = ended._replace(outcome=outcome)
-        name = self._store.runs.finish_run(claim, outcome, ended.at, note_in_task=note_in_task)
+        claim, written = ended.claim, ended
+        if ended.outcome.cut_off:
+            reason = f"{ended.outcome.reason}{self._run_again(ended)}"
+            written = ended._replace(outcome=replace(ended.outcome, reason=reason))
+        name = self._store.runs.finish_run(claim, written.outcome, ended.at, note_in_task=note_in_task)
         if name is None:
-            self._write_late(ended)
+            self._write_late(written)
             return ended
         if name != claim.task.name:
-            ended = ended._replace(claim=claim._replace(task=replace(claim.task, name=name)))
-        self._follow_up(ended)
-        return ended
+            claim = claim._replace(task=replace(claim.task, name=name))
+        self._follow_up(written._replace(claim=claim))
+        return ended._replace(claim=claim)
 
     def _follow_up(self, ended: Ended) -> None:
         claim, outcome = ended.claim, ended.outcome

@@ -107,6 +107,21 @@ def test_a_run_that_was_cut_off_is_interrupted_and_its_slot_runs_again(laptop: M
     assert laptop.runs.list_runs()[1].reason == "laptop was cut off; its slot runs again"
 
 
+def test_the_end_of_a_run_that_was_cut_off_is_told_once_though_it_is_written_twice(
+    laptop: MemoryStore, fleet: Fleet
+) -> None:
+    """The transaction in which it is written first is undone by the next claim."""
+    fleet.ends_as = CUT_OFF
+    engine = engine_of(laptop, fleet)
+    laptop.store_scheduled_task(a_task(at=START.isoformat()))
+    laptop.write(
+        "CREATE TRIGGER theirs BEFORE INSERT ON task_runs WHEN NEW.attempt = 2"
+        " BEGIN SELECT RAISE(ROLLBACK, 'mine'); END"
+    )
+    tick(engine)
+    assert [run.reason for run in laptop.runs.list_runs()] == ["laptop was cut off; its slot runs again"]
+
+
 def test_a_run_that_was_cut_off_is_not_run_again_if_its_task_says_so(laptop: MemoryStore, fleet: Fleet) -> None:
     fleet.ends_as = CUT_OFF
     engine = engine_of(laptop, fleet)
