@@ -183,14 +183,25 @@ def list_approvals(session: Session) -> list[dict[str, Any]]:
 
 
 def _allow(session: Session, task: ScheduledTask, *, pin: bool = False) -> Command:
-    """Approve what a command means here, and what it means to a daemon."""
+    """Approve what a command means here, and what it means to a daemon.
+
+    Raises HandlerError if neither finds its program, and NotApprovedError as `allow_command` does.
+    """
     from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as `Session.handlers`
 
-    command = command_of(task)
-    session.approvals.allow_command(command, session.search_path, pin=pin)
+    command, missing = command_of(task), None
+    try:
+        session.approvals.allow_command(command, session.search_path, pin=pin)
+    except NotApprovedError:
+        raise
+    except HandlerError as error:
+        missing = error
     for path in _paths_of_daemons(session):
-        with suppress(HandlerError, NotApprovedError):  # the daemon says so if it is to run it
+        with suppress(HandlerError):  # the daemon says so if it is to run it
             session.approvals.allow_command(command, path, pin=pin)
+            missing = None
+    if missing is not None:
+        raise missing
     return command
 
 

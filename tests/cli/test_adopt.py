@@ -301,7 +301,8 @@ def test_at_a_terminal_it_asks_for_each_approval_and_for_overdue_tasks(program: 
 
 @pytest.mark.law(9)
 @pytest.mark.slow
-def test_an_approval_is_for_what_the_running_daemon_finds(program: Program, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_here_too", [True, False], ids=["found here too", "not found here"])
+def test_an_approval_is_for_what_the_running_daemon_finds(program: Program, tmp_path: Path, is_here_too: bool) -> None:
     """Who follows the fix that a run names types it in a shell, whose PATH the daemon does not have."""
     there, ran = tmp_path / "bin/only-there", tmp_path / "ran"
     there.parent.mkdir(mode=0o700)
@@ -309,7 +310,8 @@ def test_an_approval_is_for_what_the_running_daemon_finds(program: Program, tmp_
     there.chmod(0o700)
     here = tmp_path / "here/only-there"
     here.parent.mkdir(mode=0o700)
-    shutil.copy(there, here)
+    if is_here_too:
+        shutil.copy(there, here)
     program("init")
     execute(
         program.data / "memory.db",
