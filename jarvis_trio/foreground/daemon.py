@@ -81,9 +81,12 @@ def _ending_if_cut(engine: Any, log: logs.Log) -> Iterator[None]:
     under_way = engine.under_way if isinstance(engine, SchedulerEngine) else UnderWay()
 
     def look() -> None:
-        if tripwire.is_cut():
+        if not tripwire.is_cut():
+            return
+        try:
             by = _suspects(under_way.tasks())
             log.last_words(f"{by} has closed descriptors that are not its own; the daemon cannot go on, and ends")
+        finally:
             os._exit(FAILED)
 
     under_way.on_return = look

@@ -42,6 +42,14 @@ class Outputs:
         """Where the output of a run is, if it has any."""
         return self._folder / f"{run_id}{_SUFFIX}"
 
+    def is_kept(self, run_id: int) -> bool:
+        """Whether something of a run's output is kept. Raises OSError if that cannot be seen."""
+        try:
+            self.path(run_id).lstat()  # Path.exists() hides a closed folder since Python 3.14
+        except FileNotFoundError:
+            return False
+        return True
+
     def create(self, run_id: int) -> OutputFile:
         """A new and empty output; one that is there already, of a run in another database, goes."""
         return OutputFile(self.path(run_id), self._limit)

@@ -45,7 +45,7 @@ def output(session: Session, run: str, follow: bool, as_json: bool) -> None:
         text = b"".join(_pieces(session, found, follow=False)).decode("utf-8", "replace")
         print_json({"run": found.id, "task": found.task_name, "status": str(found.status), "output": text})
         return
-    if not session.outputs.path(found.id).exists() and not (follow and found.status is RunStatus.RUNNING):
+    if not session.outputs.is_kept(found.id) and not (follow and found.status is RunStatus.RUNNING):
         says = f"run {found.id} of {found.task_name} has no output"
         raise TaskError(says, fix=f"`jarvis-trio show {found.id}` tells what is known of it")
     _print(_pieces(session, found, follow=follow))

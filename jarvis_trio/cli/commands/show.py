@@ -64,7 +64,7 @@ def _show_run(run: Run, session: Session, as_json: bool) -> None:
         return
     say(f"Run {run.id} of {run.task_name}: {run.status}")
     _say_pairs(dict(_run_words(run, now, zone)))
-    if session.outputs.path(run.id).exists():
+    if session.outputs.is_kept(run.id):
         say(f"  All of its output: jarvis-trio output {run.id}")
     for heading, text in (("Result", run.result), ("Delivery", run.delivery)):
         if text is not None:
