@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jarvis_trio.cli.application import application_of
 from jarvis_trio.cli.services import agent_as_installed, find_launchctl, has_unit, state
+from jarvis_trio.desk.approvals import daemon_environment
 from jarvis_trio.doctor.application import check_application
 from jarvis_trio.doctor.daemon import check_agent, check_closed_folders, check_daemon, check_unit, daemon_words
 from jarvis_trio.doctor.database import RESTORE, check_database, check_integrity, check_users
@@ -164,10 +165,17 @@ def _of_handlers(
     told = store.troubles.tasks_in_trouble(TroubleKind.NO_HANDLER)
     yield from check_handlers([task for task in enabled if task not in told], session.handlers)
 
+    yield from check_commands(enabled, session.settings, _environment(session, agent))
+
+
+def _environment(session: CommandSession, agent: Agent | None) -> Mapping[str, str]:
+    """The variables of the daemon that runs, or else of the one that would be started."""
+    running = daemon_environment(session)
+    if running is not None:
+        return running
     installed = agent is not None and agent.plist.exists()
     # The agent has none of this shell's variables, and so none of its secrets.
-    environment = _OF_AGENT | {"HOME": str(Path.home())} if installed else session.environment
-    yield from check_commands(enabled, session.settings, environment)
+    return _OF_AGENT | {"HOME": str(Path.home())} if installed else session.environment
 
 
 def _of_channels(session: CommandSession, store: MemoryStore, enabled: list[ScheduledTask]) -> Iterator[Finding]:

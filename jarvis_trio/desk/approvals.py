@@ -205,22 +205,30 @@ def _allow(session: Session, task: ScheduledTask, *, pin: bool = False) -> Comma
     return command
 
 
+def daemon_environment(session: Session) -> dict[str, str] | None:
+    """The variables of the daemon that runs.
+
+    None if no daemon runs, or if they are not to be had, as in another container.
+    """
+    with suppress(JarvisError):
+        return _environment_of(session.daemon())
+    return None
+
+
 def _paths_of_daemons(session: Session) -> Iterator[str]:
     """The PATH of the daemon that runs, and the one that a service has."""
-    with suppress(JarvisError):
-        if (running := _path_of(session.daemon())) is not None:
-            yield running
+    if (running := daemon_environment(session)) is not None and "PATH" in running:
+        yield running["PATH"]
     on_a_mac = shutil.which("launchctl", path=session.search_path) is not None
     yield search_paths.LAUNCHD if on_a_mac else search_paths.SYSTEMD
 
 
-def _path_of(daemon: Holder | None) -> str | None:
-    """A process's own PATH; None if it is not to be had, or the process is in another container."""
+def _environment_of(daemon: Holder | None) -> dict[str, str] | None:
     if daemon is None or daemon.pid is None or not Processes().is_seen(daemon.owner):
         return None
     import psutil  # noqa: PLC0415  # 20 ms, and only here
 
     try:
-        return psutil.Process(daemon.pid).environ().get("PATH")
+        return psutil.Process(daemon.pid).environ()
     except psutil.Error:
         return None

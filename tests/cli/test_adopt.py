@@ -322,3 +322,4 @@ def test_an_approval_is_for_what_the_running_daemon_finds(program: Program, tmp_
     done = program("allow", "--task", "odd", PATH=f"{here.parent}:/usr/bin:/bin")
     assert done.code == 0, done
     eventually(ran.exists)
+    assert "not on the daemon's PATH" not in program("doctor", PATH=f"{here.parent}:/usr/bin:/bin").out

@@ -78,7 +78,7 @@ def test_a_rule_that_does_not_match_leaves_no_trace(assistant: Assistant) -> Non
 def test_two_tasks_that_evaluate_at_once_tell_the_person_once(assistant: Assistant) -> None:
     assistant.add_rule("stale_backup")
     told: list[str] = []
-    results: list[dict[str, Any]] = []
+    second: list[dict[str, Any]] = []
 
     def notify(title: str, _: str) -> None:
         told.append(title)
@@ -87,12 +87,12 @@ def test_two_tasks_that_evaluate_at_once_tell_the_person_once(assistant: Assista
             other.join(0.3)  # it would be done by now, if it did not wait
 
     evaluate = AlertEval(notify)
-    other = threading.Thread(target=lambda: results.append(evaluate(a_task(), a_context(assistant.store))))
-    results.append(evaluate(a_task(), a_context(assistant.store)))
+    other = threading.Thread(target=lambda: second.append(evaluate(a_task(), a_context(assistant.store))))
+    first = evaluate(a_task(), a_context(assistant.store))
     other.join()
 
     assert told == ["Alert: rule"]
-    assert [result["quiet"] for result in results] == [[], ["rule"]]
+    assert [result["quiet"] for result in (first, *second)] == [[], ["rule"]]
 
 
 def test_a_run_that_waits_for_another_one_ends_at_its_time_limit(assistant: Assistant) -> None:
