@@ -18,7 +18,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-_SETTINGS = ("max_connections=200", "unix_socket_directories=", "log_min_messages=fatal")
+_SETTINGS = ("max_connections=200", "unix_socket_directories=", "log_min_messages=fatal", "autovacuum=off")
+# Autovacuum writes at moments of its own: it moves the marks by which the store sees that others wrote.
 
 THROWN_AWAY = ("fsync=off", "full_page_writes=off")
 """What a server of tests need not do: its data is thrown away."""
