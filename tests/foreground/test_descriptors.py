@@ -13,17 +13,19 @@ from tests.support.core_fakes import PATIENCE
 CLOSING = """
 import os, threading
 
-closed = threading.Event()
+standing, closed = threading.Event(), threading.Event()
 
 def close_all(task, context):
     os.closerange(3, 1024)
 
 def close_all_and_stay(task, context):
+    standing.wait()
     os.closerange(3, 1024)
     closed.set()
     context.cancelled.wait()
 
 def stand_by(task, context):
+    standing.set()
     closed.wait()
 """
 HANDLERS = ("close_all", "close_all_and_stay", "stand_by")
