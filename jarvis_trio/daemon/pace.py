@@ -10,6 +10,9 @@ Guarantees:
 - A tick starts at the latest one interval after the last one ended.
 - A tick starts when the engine says that something is due, but never in a spin: see
   "The two spins" below.
+- A tick starts at once when the wall clock shows less than at the start of the last one. It was set
+  back, so what is due was planned on a clock that is gone. A smaller step back needs no tick: what
+  is due comes later by that step at the most.
 
 This code assumes that `seconds` of the moments never run backwards. Their `instant` may jump
 either way, since a wall clock can be set.
@@ -71,6 +74,7 @@ class Pace:
         self._places = places
         self.asks = asks
         self._running: dict[int, Moment] = {}
+        self._last_start: datetime | None = None
         self._numbers = itertools.count(1)
         self._woken = woken
         self._regular_at = math.inf
@@ -95,6 +99,7 @@ class Pace:
 
         number = next(self._numbers)
         self._running[number] = now
+        self._last_start = now.instant
         return number
 
     def ended(self, number: int, now: Moment, *, fruitful: bool, due_at: datetime | None) -> None:
@@ -160,7 +165,7 @@ class Pace:
         """
         if len(self._running) >= self._places:
             return math.inf
-        if self._woken:
+        if self._woken or self._is_set_back(now):
             return 0.0
         next_look = min(self._regular_at, self._question_at) - now.seconds
         return max(0.0, min(next_look, self._seconds_to_due(now)))
@@ -180,6 +185,9 @@ class Pace:
         if not wanted:
             return math.inf
         return max((min(wanted) - now.instant).total_seconds(), self._pause_until - now.seconds)
+
+    def _is_set_back(self, now: Moment) -> bool:
+        return self._last_start is not None and now.instant < self._last_start
 
     def _seen_in_vain(self, due_at: datetime) -> bool:
         return self._fruitless_since is not None and due_at <= self._fruitless_since

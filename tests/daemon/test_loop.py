@@ -146,6 +146,25 @@ async def test_the_sleep_ends_at_the_exact_instant_of_what_is_due_next(
     assert engine.started == [0.5, 7.25, 61, pytest.approx(61.000001, abs=1e-9), 130]
 
 
+@pytest.mark.law(3)
+async def test_a_clock_that_is_set_back_is_ticked_as_soon_as_the_sleep_ends(
+    autojump_clock: MockClock, world: SimulatedClock
+) -> None:
+    engine = Planned(world, 10)
+
+    async def set_back(daemon: JarvisDaemon) -> None:
+        await trio.sleep(5)
+        world.shift(timedelta(hours=-2))
+        await trio.sleep(50)
+        daemon.shutdown()
+
+    daemon = JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=inline)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(set_back, daemon)
+        await daemon.run()
+    assert engine.times == [0, 10]
+
+
 async def test_without_work_ahead_the_ticks_are_regular(autojump_clock: MockClock, world: SimulatedClock) -> None:
     engine = Planned(world)
     await run_for(JarvisDaemon(None, 60, engine=engine, clock=world, run_sync=inline), 181)

@@ -50,8 +50,18 @@ def test_what_is_due_later_does_not_lengthen_it() -> None:
 def test_a_set_clock_moves_what_is_due_and_not_the_interval() -> None:
     pace = Pace(60, 1)
     run_tick(pace, 0, 0, due=30)
-    assert pace.seconds_to_wait(Moment(10, instant(-3600))) == 50
+    assert pace.seconds_to_wait(Moment(10, instant(2))) == 28
+    assert pace.seconds_to_wait(Moment(59, instant(2))) == 1
     assert pace.seconds_to_wait(Moment(10, instant(3600))) == 0
+
+
+def test_a_clock_that_was_set_back_to_before_the_last_tick_has_one_follow_at_once() -> None:
+    pace = Pace(60, 4)
+    run_tick(pace, 0, 1, due=30)
+    assert pace.seconds_to_wait(Moment(10, instant(-3600))) == 0
+    tick = pace.started(Moment(10, instant(-3600)))
+    pace.ended(tick, Moment(11, instant(-3599)), fruitful=False, due_at=instant(-3590))
+    assert pace.seconds_to_wait(Moment(11, instant(-3599))) == 9
 
 
 def test_waking_ends_the_wait_once() -> None:
