@@ -29,6 +29,7 @@ from jarvis_trio.doctor.tasks import (
     check_schedules,
     check_troubles,
     check_undelivered,
+    refused_commands,
 )
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.foreground.application import WrappedEngine
@@ -137,14 +138,15 @@ def _integrity(store: MemoryStore) -> list[Finding]:
 
 def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) -> Iterator[Finding]:
     now, zone = session.now(), session.zone()
-    tasks = store.list_scheduled_tasks()
-    enabled = [task for task in tasks if task.enabled]
+    tasks = here = store.list_scheduled_tasks()
     if store.machine is not None:
         states = machine_states(store, now)
-        yield from check_machines(states, enabled)
-        enabled = _of_this_machine(store.machine, states, enabled)
+        yield from check_machines(states, [task for task in tasks if task.enabled])
+        here = _of_this_machine(store.machine, states, tasks)
+    enabled = [task for task in here if task.enabled]
 
-    yield from check_troubles(store, tasks, zone)
+    refused = refused_commands(here, session.settings, _environment(session, agent))
+    yield from check_troubles(store, tasks, zone, refused)
     aside = store.troubles.reasons_set_aside()  # what a task's trouble tells is told once
     scheduled = [task for task in enabled if task.id not in aside]
     yield from check_schedules(scheduled, zone, now, store.runs.has_slot_begun, store.runs.is_slot_over)
@@ -153,19 +155,16 @@ def _of_tasks(session: CommandSession, store: MemoryStore, agent: Agent | None) 
     running = application_of(daemon_words(session.settings.lock_file))
     if not isinstance(running, WrappedEngine):  # whose handlers are its own
         session.source = session.source or running
-        yield from _of_handlers(session, store, agent, enabled)
+        yield from _of_handlers(session, store, enabled)
+        yield from check_commands(store, enabled, refused)
     yield from _of_channels(session, store, enabled)
 
 
-def _of_handlers(
-    session: CommandSession, store: MemoryStore, agent: Agent | None, enabled: list[ScheduledTask]
-) -> Iterator[Finding]:
+def _of_handlers(session: CommandSession, store: MemoryStore, enabled: list[ScheduledTask]) -> Iterator[Finding]:
     yield from guarded("application", _APPLICATION, partial(_of_application, session, enabled))
 
     told = store.troubles.tasks_in_trouble(TroubleKind.NO_HANDLER)
     yield from check_handlers([task for task in enabled if task not in told], session.handlers)
-
-    yield from check_commands(enabled, session.settings, _environment(session, agent))
 
 
 def _environment(session: CommandSession, agent: Agent | None) -> Mapping[str, str]:

@@ -16,13 +16,14 @@ from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.commands import command_of
 from jarvis_trio.handlers.custom import home_folder, passed_on
 from jarvis_trio.handlers.secrets import CommandSecrets
-from jarvis_trio.models import ScheduledTask, ScheduleType, TroubleKind
+from jarvis_trio.models import ScheduledTask, ScheduleType, TroubleKind, require_id
 from jarvis_trio.notation.text import counted, moment_words
 from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.schedule import schedule_warnings
 from jarvis_trio.schedules.warnings import Code, ScheduleWarning
 from jarvis_trio.settings import Settings
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.troubles import Trouble
 
 _EDIT = "set right what it says: jarvis-trio edit {}"
 _RESUME = "when it may run again: jarvis-trio resume {}"
@@ -30,6 +31,7 @@ _ONCE = (
     "run it again: jarvis-trio run-now {0}; or give it another time: jarvis-trio edit {0} --at TIME;"
     " or, if it no longer matters: jarvis-trio remove {0}"
 )
+_THEN = "then run it again: jarvis-trio run-now {}"
 _HISTORY = "its runs: jarvis-trio history {}"
 _SCHEDULE_FIXES = {
     Code.NEVER: "give it another schedule: jarvis-trio edit {} --every 1h",
@@ -50,19 +52,61 @@ _ALERT = "jarvis-trio edit {} --alert CHANNEL --alert-config JSON"
 _REFERENCE = "put the URL into secrets.env and name it in its place, as env:NAME"
 
 
-def check_troubles(store: MemoryStore, tasks: Sequence[ScheduledTask], zone: tzinfo) -> Iterator[Finding]:
-    """Which tasks fail, missed slots, or are set aside."""
-    names = {task.id: task.name for task in tasks}
-    single = {task.id: task.schedule_type == ScheduleType.ONCE for task in tasks}
-    troubles = [trouble for trouble in store.troubles.list_troubles() if trouble.task_id in names]
+def refused_commands(
+    tasks: Iterable[ScheduledTask], settings: Settings, environment: Mapping[str, str]
+) -> dict[int, list[HandlerError]]:
+    """Why the daemon, with that environment, would not start a command, by the task's number."""
+    approvals, secrets = Approvals(settings.approvals_file), CommandSecrets(environment, settings.data_dir)
+    path, home = passed_on(environment)["PATH"], home_folder(environment)
+    refused: dict[int, list[HandlerError]] = {}
+    for task in (task for task in tasks if task.runs_command):
+        try:
+            command = command_of(task)
+        except HandlerError as error:
+            refused[require_id(task)] = [error]
+            continue
+        for check in (partial(approvals.check, command, path, home), partial(secrets.values, command.secrets)):
+            try:
+                check()
+            except HandlerError as error:
+                refused.setdefault(require_id(task), []).append(error)
+    return refused
+
+
+def check_troubles(
+    store: MemoryStore,
+    tasks: Sequence[ScheduledTask],
+    zone: tzinfo,
+    refused: Mapping[int, Iterable[HandlerError]],
+) -> Iterator[Finding]:
+    """Which tasks fail, missed slots, or are set aside.
+
+    The fix is that of what keeps a command from starting, if the trouble tells of it.
+    """
+    by_id = {require_id(task): task for task in tasks}
+    troubles = [trouble for trouble in store.troubles.list_troubles() if trouble.task_id in by_id]
     for trouble in troubles:
-        name = names[trouble.task_id]
-        fix = _TROUBLE_FIXES.get(trouble.kind, _ONCE if single[trouble.task_id] else _HISTORY)
+        task = by_id[trouble.task_id]
         since = f"{trouble.kind} since {moment_words(trouble.since, zone)}"
-        yield problem("task", f"{name}: {since}: {trouble.reason}", _for(fix, name))
+        cause = next((error for error in refused.get(trouble.task_id, ()) if _tells(trouble, error)), None)
+        reason = trouble.reason if cause is None else cause.says
+        yield problem("task", f"{task.name}: {since}: {reason}", _trouble_fix(task, trouble, cause))
     count = f"{counted(len(tasks), 'task')}, of which {sum(task.enabled for task in tasks)} enabled"
     if not troubles:
         yield Finding("tasks", f"{count}; none is in trouble")
+
+
+def _tells(trouble: Trouble, error: HandlerError) -> bool:
+    """Whether a trouble is that error: the last run failed by what is still so."""
+    return trouble.reason in (error.says, str(error))
+
+
+def _trouble_fix(task: ScheduledTask, trouble: Trouble, cause: HandlerError | None) -> str:
+    single = task.schedule_type == ScheduleType.ONCE
+    if cause is None:
+        return _for(_TROUBLE_FIXES.get(trouble.kind, _ONCE if single else _HISTORY), task.name)
+    fix = cause.fix or _for(_EDIT, task.name)
+    return f"{fix}; {_for(_THEN, task.name)}" if single else fix
 
 
 def check_schedules(
@@ -102,23 +146,13 @@ def check_handlers(tasks: Iterable[ScheduledTask], known: Container[str]) -> Ite
 
 
 def check_commands(
-    tasks: Iterable[ScheduledTask], settings: Settings, environment: Mapping[str, str]
+    store: MemoryStore, tasks: Iterable[ScheduledTask], refused: Mapping[int, Iterable[HandlerError]]
 ) -> Iterator[Finding]:
-    """Which commands the daemon, with that environment, would not start."""
-    approvals, secrets = Approvals(settings.approvals_file), CommandSecrets(environment, settings.data_dir)
+    """Which commands the daemon would not start, except those of which a trouble tells already."""
     for task in tasks:
-        if not task.runs_command:
-            continue
-        try:
-            command = command_of(task)
-        except HandlerError as error:
-            yield failed("command", error, _for(_EDIT, task.name), of=task.name)
-            continue
-        path, home = passed_on(environment)["PATH"], home_folder(environment)
-        for check in (partial(approvals.check, command, path, home), partial(secrets.values, command.secrets)):
-            try:
-                check()
-            except HandlerError as error:
+        told = store.troubles.list_troubles(require_id(task))
+        for error in refused.get(require_id(task), ()):
+            if not any(_tells(trouble, error) for trouble in told):
                 yield failed("command", error, _for(_EDIT, task.name), of=task.name)
 
 

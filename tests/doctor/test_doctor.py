@@ -574,6 +574,27 @@ def test_commands_that_the_daemon_would_refuse_are_told(cli: Cli, tmp_path: Path
     assert "new" not in {says.split(":")[0] for _, says in problems(cli)}
 
 
+def test_a_command_that_failed_for_what_is_still_so_is_told_once_with_the_fix_of_that(cli: Cli) -> None:
+    add(cli, "job", "--every", "5m", "--", "/bin/echo")
+    add(cli, "reminder", "--at", "in 1m", "--", "/bin/echo", "tea")
+    cli.clock.advance(minutes=6)
+    cli("tick")
+
+    told = {says.split(":")[0]: (subject, fix) for (subject, says), fix in problems(cli).items()}
+    assert len(problems(cli)) == len(told) == 2
+    allow = "to approve exactly this command: jarvis-trio allow --task {}; or with any arguments: jarvis-trio allow "
+    assert {subject for subject, _ in told.values()} == {"task"}
+    assert told["job"][1].startswith(allow.format("job"))
+    assert told["reminder"][1].startswith(allow.format("reminder"))
+    assert told["reminder"][1].endswith("; then run it again: jarvis-trio run-now reminder")
+
+    cli.ok("allow", "--task", "job")
+    cli.ok("allow", "--task", "reminder")
+    told = {says.split(":")[0]: (subject, fix) for (subject, says), fix in problems(cli).items()}
+    assert told["job"] == ("task", "its runs: jarvis-trio history job")
+    assert told["reminder"][1].startswith("run it again: jarvis-trio run-now reminder; or ")
+
+
 def test_a_secret_that_a_command_will_lack_is_told(cli: Cli) -> None:
     add(cli, "report", "--every", "5m", "--secret", "API_KEY", "--", "true")
     cli.ok("allow", "--task", "report")
