@@ -58,6 +58,7 @@ def test_a_set_clock_moves_what_is_due_and_not_the_interval() -> None:
 def test_a_clock_that_was_set_back_to_before_the_last_tick_has_one_follow_at_once() -> None:
     pace = Pace(60, 4)
     run_tick(pace, 0, 1, due=30)
+    assert pace.seconds_to_wait(Moment(10, instant(-1))) == 31, "corrected by a second, and not set"
     assert pace.seconds_to_wait(Moment(10, instant(-3600))) == 0
     tick = pace.started(Moment(10, instant(-3600)))
     pace.ended(tick, Moment(11, instant(-3599)), fruitful=False, due_at=instant(-3590))
