@@ -15,8 +15,6 @@ in our interpreter, a thread that hangs cannot be ended, and the current folder 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jarvis_trio.delivery.secrets import read_variables
 from jarvis_trio.errors import DeliveryError, HandlerError, HandlerSkippedError, HandlerTimeoutError, JarvisError
+from jarvis_trio.handlers.application.folders import run_folder, sweep_folders
 from jarvis_trio.handlers.application.source import HandlerSource
 from jarvis_trio.handlers.custom import passed_on, task_environment
 from jarvis_trio.handlers.endings import failure_reason, hold_task, timeout_reason
@@ -138,6 +137,7 @@ class ApplicationHandler:
         ended without an answer; HandlerSkippedError if it says that it is not implemented yet;
         HandlerTimeoutError at the time limit.
         """
+        sweep_folders()
         request = {"ask": "run", "type": task.handler_type, "config": task.handler_config or ""}
         call = _Call(
             task_environment(task, context),
@@ -161,6 +161,7 @@ class ApplicationHandler:
 
     def require_usable(self) -> Look:
         """Look before a daemon starts. Raises JarvisError if its handlers cannot run."""
+        sweep_folders()
         seen = self.look()
         if seen.problems:
             fix = "see all of it with: jarvis-trio doctor, with the same options"
@@ -168,14 +169,11 @@ class ApplicationHandler:
         return seen
 
     def _ask(self, request: Mapping[str, str], call: _Call) -> dict[str, Any]:
-        folder = Path(tempfile.mkdtemp(prefix="jarvis-run-"))  # mode 0700
-        question, answer = folder / "request.json", folder / "answer.json"
-        try:
+        with run_folder() as folder:
+            question, answer = folder / "request.json", folder / "answer.json"
             question.write_text(json.dumps(self._whole(request, answer)))  # not an argument, which everybody can see
             ended = self._run(question, call)
             found = _read_answer(answer)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         if found is None:
             raise HandlerError(f"the application's process ended without an answer: {failure_reason(ended)}")
         return found

@@ -6,7 +6,8 @@ import ast
 import json
 import logging
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError, JarvisError
+from jarvis_trio.handlers.application.folders import LOCK, PREFIX
 from jarvis_trio.handlers.application.handlers import BOOTSTRAP, ApplicationHandler
 from jarvis_trio.handlers.application.source import make_source
 from jarvis_trio.handlers.outputs import Outputs
@@ -101,6 +103,18 @@ def test_a_file_of_variables_that_others_may_read_is_refused(app: App) -> None:
     app.variables.chmod(0o644)
     with pytest.raises(HandlerError, match=r"application\.env is open to others .* chmod 600"):
         app.call("where")
+
+
+@pytest.mark.parametrize("begin", [lambda app: app.call("backup"), lambda app: app.handler().require_usable()])
+def test_a_run_and_a_start_remove_what_killed_processes_left(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: Callable[[App], object]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / f"{PREFIX}left"
+    left.mkdir()
+    (left / LOCK).touch()
+    begin(app)
+    assert list(tmp_path.glob(f"{PREFIX}*")) == []
 
 
 def test_what_a_handler_writes_is_the_runs_output(app: App) -> None:
