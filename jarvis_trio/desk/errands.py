@@ -13,10 +13,12 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from jarvis_trio import __version__
 from jarvis_trio.desk.definition import check_handler
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DaemonMissingError, StoreError, TaskError, UnknownTaskError
 from jarvis_trio.models import Run, RunStatus, require_id
+from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.process.identity import current_owner, owner_machine, owner_process
 from jarvis_trio.store.requests import RequestKind
 
@@ -80,6 +82,17 @@ def asked_run(session: Session, number: int) -> Run | None:
     if session.daemon() is None and withdraw(session, number):
         raise DaemonMissingError("the daemon ended before it could run it", fix="start it with: jarvis-trio run")
     return None
+
+
+def why_not_started(session: Session, name: str, waited: timedelta) -> TaskError:
+    """What to tell of a request that the daemon has not taken on in the time that was `waited`."""
+    says = f"the daemon has not started {name!r} within {duration_text(waited)}"
+    here = "to run it in this process: give --here"
+    daemon = session.daemon()
+    if daemon is None or daemon.started_at is None or daemon.version is not None:
+        return TaskError(says, fix=here)
+    older = f"{says}: it is of version 1, older than this program ({__version__}), and takes no requests"
+    return TaskError(older, fix=f"restart it: jarvis-trio service restart, or stop it and start it again; {here}")
 
 
 def end_asked_run(session: Session, number: int, asked_by: str) -> None:

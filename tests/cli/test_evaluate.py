@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from jarvis_trio import __version__
+from jarvis_trio.process.lock import DaemonLock
 from jarvis_trio.store import MemoryStore
 from tests.support.cli_world import Cli, Program, eventually
 from tests.support.processes import lives
@@ -40,6 +44,29 @@ def test_law_3_a_tick_whose_outcome_cannot_be_written_says_so_and_fails(job: Cli
     assert [report["status"] for report in json.loads(done.out)] == ["executed"]
     assert done.code == 1
     assert "an outcome could not be written: it will count as interrupted; see the reason above" in done.err
+
+
+@contextmanager
+def woken_in_vain() -> Iterator[None]:
+    """A request wakes the holder of the lock, which is this process."""
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_daemon_that_starts_nothing_is_named_older_if_it_is(job: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jarvis_trio.cli.commands.run_now._START_SECONDS", 0)
+    lock = job.data / "jarvis-daemon.lock"
+    with woken_in_vain(), DaemonLock(lock, job.clock.now()):
+        assert job.fails("run-now", "job").endswith(" within 0s; to run it in this process: give --here\n")
+        of_version_1 = lock.read_text().splitlines()[:3]
+        lock.write_text("\n".join(of_version_1))
+        told = job.fails("run-now", "job")
+    assert f"within 0s: it is of version 1, older than this program ({__version__}), and takes no requests;" in told
+    assert "; restart it: jarvis-trio service restart, or " in told
+    assert told.endswith("; to run it in this process: give --here\n")
 
 
 @pytest.fixture
