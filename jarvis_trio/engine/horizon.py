@@ -18,7 +18,6 @@ The races, each with what decides it:
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Hashable
 from datetime import datetime, timedelta
@@ -30,8 +29,6 @@ from jarvis_trio.engine.refusals import Refusals
 from jarvis_trio.errors import StoreError
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.queue import Ahead
-
-_logger = logging.getLogger(__name__)
 
 
 class Horizon:
@@ -68,11 +65,10 @@ class Horizon:
     def keep_database(self) -> Hashable | None:
         """Look after the database, as each tick does first.
 
-        Returns the write marks; None if another database has taken the place of ours.
+        Returns the write marks; None if it was opened again, which makes the old marks worthless.
         """
         marks = self._store.look_after()
         if marks is None:
-            _logger.warning("The database %s was replaced; the new one is used", self._store.location)
             with self._looks:
                 self._seen = (None, None)
         return marks

@@ -161,7 +161,8 @@ class Connection(Protocol):
         """Look after the connection before a tick: did anything happen to the database since?
 
         What can be put right is put right, and told in the log. Returns the marks as they are
-        now; None if another database has taken its place, which is used now. Raises StoreError.
+        now; None if it had to be opened: another database has taken its place, or it could not be
+        used for a while. Raises StoreError.
         """
 
     def made(self) -> Made:

@@ -218,8 +218,9 @@ class Database:
         """Notice what happened to the database since the last call; call it before each tick.
 
         A file that was replaced is opened; tables that another program changed are put right, and
-        that is told in the log. Returns the `write_marks` of now; None if another database has
-        taken the place of the one that was open. Raises StoreMissingError, StoreError.
+        that is told in the log. Returns the `write_marks` of now; None if the database had to be
+        opened: another has taken its place, or it could not be used for a while. Raises
+        StoreMissingError, StoreError.
         """
         with self._lock:
             self._require_open()

@@ -138,6 +138,7 @@ class SqliteFile:
         self._in_memory = in_memory and sqlite3.sqlite_version_info >= (3, 36)
         self._steps = steps
         self._file: tuple[int, int] | None = None
+        self._is_open = False
         self._log_name = self._index_name = ""
         self._log: tuple[int, int] | None = None
         self._index: tuple[int, int] | None = None
@@ -295,9 +296,8 @@ class SqliteFile:
         except OSError as error:
             says = f"Memory DB not found at {self.path} ({error.strerror})"
             raise StoreMissingError(says, fix=permission_fix(self.path, error, "put it back")) from None
-        if (status.st_dev, status.st_ino) != self._file:
-            self._leave()
-            self.sqlite = self._open()
+        if not self._is_open or (status.st_dev, status.st_ino) != self._file:
+            self._open_again(was_replaced=(status.st_dev, status.st_ino) != self._file)
             return None
         if self._read_only:
             return self.marks()
@@ -306,13 +306,14 @@ class SqliteFile:
         self._keep_index()
         return self._keep_tables(), self.sqlite.total_changes
 
-    def _leave(self) -> None:
-        """Empty the log into a file that is gone from its place, and close the connection."""
-        if self._file is None:  # done before, when the file could not be used
-            return
-        self._empty_log(f"{self.path} was replaced while another program has the old file open")
-        self.sqlite.close()
-        self._file = None
+    def _open_again(self, *, was_replaced: bool) -> None:
+        """Open the file that is there now. If that is refused, each further look tries it."""
+        if self._is_open:  # else it was closed before, when the file could not be used
+            self._empty_log(f"{self.path} was replaced while another program has the old file open")
+            self._close()
+        self.sqlite = self._open()
+        if was_replaced:
+            _logger.warning("The database %s was replaced; the new one is used", self.location)
 
     def _empty_log(self, says: str) -> None:
         if self.execute("PRAGMA wal_checkpoint(TRUNCATE)").rows[0][0]:
@@ -338,9 +339,12 @@ class SqliteFile:
 
     def _reopen(self) -> None:
         """Open the same file again. If that is refused now, each further look tries it."""
-        self._file = None
-        self.sqlite.close()
+        self._close()
         self.sqlite = self._open()
+
+    def _close(self) -> None:
+        self._is_open = False
+        self.sqlite.close()
 
     def _keep_index(self) -> None:
         """See that the log's index is the one that others use, since the locks lie in it."""
@@ -441,7 +445,7 @@ class SqliteFile:
         except BaseException:
             self.sqlite.close()
             raise
-        self._file = identity(self.path)
+        self._file, self._is_open = identity(self.path), True
         self._log_name = str(log_of(self.path))  # once: to follow links costs more than an idle tick
         self._index_name = str(index_of(self.path))
         self._log, self._index = identity(self._log_name), identity(self._index_name)

@@ -323,6 +323,25 @@ def test_a_replaced_file_is_gone_on_with(
     assert f"The database {path} was replaced; the new one is used" in caplog.messages
 
 
+@pytest.mark.law(3)
+def test_a_file_that_could_not_be_opened_for_a_while_is_not_called_replaced(
+    engine: SchedulerEngine, due: Due, path: Path, notes: Notes, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.evaluate_due_tasks()
+    second, index = path.with_name("second.db"), Path(f"{path}-shm")
+    os.link(path, second)
+    index.unlink()
+    for _ in range(2):
+        with pytest.raises(StoreError, match="has 2 names"):
+            engine.evaluate_due_tasks()
+    second.unlink()
+    assert engine.evaluate_due_tasks() == []
+    due("kept")
+    engine.evaluate_due_tasks()
+    assert notes.names == ["kept"]
+    assert "was replaced" not in caplog.text
+
+
 @pytest.mark.law(4)
 def test_a_delivery_that_takes_long_holds_up_no_other_task(
     store: MemoryStore, make_engine: MakeEngine, clock: FakeClock, notes: Notes

@@ -357,12 +357,15 @@ def test_a_deleted_file_is_noticed_and_not_made_anew(store: MemoryStore, path: P
 
 
 @pytest.mark.law(3)
-def test_a_replaced_file_is_opened(store: MemoryStore, path: Path, tmp_path: Path) -> None:
+def test_a_replaced_file_is_opened(
+    store: MemoryStore, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store.write(ADD_FACT, ("a", "old"))
     with MemoryStore(tmp_path / "new.db") as new:
         new.write(ADD_FACT, ("a", "new"))
     os.replace(tmp_path / "new.db", path)
     assert not store.look_after()
+    assert caplog.messages == [f"The database {path} was replaced; the new one is used"]
     assert facts(store) == ["new"]
     assert store.look_after()
 
@@ -397,6 +400,23 @@ def test_a_file_replaced_by_rubbish_is_an_error_until_it_is_put_back(
     os.replace(tmp_path / "aside.db", path)
     assert not store.look_after()
     assert facts(store) == ["kept"]
+
+
+@pytest.mark.law(3)
+def test_a_file_that_could_not_be_opened_for_a_while_is_not_called_replaced(
+    store: MemoryStore, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.write(ADD_FACT, ("a", "kept"))
+    os.link(path, tmp_path / "second.db")
+    Path(f"{path}-shm").unlink()
+    for _ in range(2):
+        with pytest.raises(StoreError, match="has 2 names"):
+            store.look_after()
+    (tmp_path / "second.db").unlink()
+    assert store.look_after() is None  # others may have written unseen
+    assert facts(store) == ["kept"]
+    assert store.look_after()
+    assert "was replaced" not in caplog.text
 
 
 @pytest.mark.law(3)
