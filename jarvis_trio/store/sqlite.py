@@ -69,14 +69,12 @@ from jarvis_trio.store.schema import NUMBERED, STEPS, TASK_COLUMNS, shape
 
 _LOCKED = (StoreBusyError, "another program keeps it locked", "try again, or see who has it open")
 _PERMISSIONS = "check the file's and its folder's permissions"
+_FULL = (StoreFullError, "the disk is full", "make room; a running daemon keeps what it could not write")
 _ERRORS: dict[int, tuple[type[StoreError], str, str]] = {
     sqlite3.SQLITE_BUSY: _LOCKED,
     sqlite3.SQLITE_LOCKED: _LOCKED,
-    sqlite3.SQLITE_FULL: (
-        StoreFullError,
-        "the disk is full",
-        "make room; a running daemon keeps what it could not write",
-    ),
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,  # no room for the index of the log (-shm)
     sqlite3.SQLITE_READONLY: (StoreError, "it cannot be written", _PERMISSIONS),
     sqlite3.SQLITE_CANTOPEN: (StoreError, "it cannot be opened", _PERMISSIONS),
     sqlite3.SQLITE_NOTADB: (StoreError, "it is not a SQLite database", "give the right MEMORY_DB_PATH"),
@@ -565,8 +563,8 @@ class SqliteFile:
         self.execute(f"PRAGMA journal_size_limit={self._log_limit}")
 
     def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        kind, meaning, fix = _ERRORS.get(code, _UNKNOWN)
+        code = getattr(error, "sqlite_errorcode", 0)
+        kind, meaning, fix = _ERRORS.get(code) or _ERRORS.get(code & 0xFF, _UNKNOWN)
         says = [f"cannot use the database {self.location}", on_one_line(str(error)), meaning]
         return kind(": ".join(filter(None, says)), fix=fix)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sqlite3
 import stat
 import subprocess
@@ -218,6 +219,17 @@ def test_a_lock_that_is_held_too_long_is_an_error_and_nothing_is_written(
         other.execute("COMMIT")
         ours.write(ADD_FACT, ("a", "2"))
         assert facts(ours) == ["2"]
+
+
+def test_a_disk_that_is_too_full_for_the_index_of_the_log_is_called_full(path: Path) -> None:
+    MemoryStore(path).close()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(StoreFullError, match="disk I/O error: the disk is full; make room"):
+            MemoryStore(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.sqlite
