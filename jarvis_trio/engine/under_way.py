@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections.abc import Callable
 
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, ScheduledTask
+
+_logger = logging.getLogger(__name__)
 
 
 class UnderWay:
@@ -42,10 +45,14 @@ class UnderWay:
         return key
 
     def end(self, key: int) -> None:
-        """It has returned."""
-        self.on_return()
-        with self._guard:
-            del self._tasks[key]
+        """It has returned. Never raises: the handler's result or error is what counts."""
+        try:
+            self.on_return()
+        except Exception:
+            _logger.exception("What looks after each handler has failed")
+        finally:
+            with self._guard:
+                del self._tasks[key]
 
 
 class _Known:

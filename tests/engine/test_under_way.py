@@ -38,6 +38,26 @@ def test_a_handler_that_raises_has_returned_too() -> None:
     assert told == [1, 1]
 
 
+@pytest.mark.law(3)
+def test_what_is_told_of_a_return_and_raises_costs_neither_the_result_nor_the_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    under_way = UnderWay()
+
+    def told() -> None:
+        raise OSError("no descriptor is free")
+
+    def fail(task: ScheduledTask, context: HandlerContext) -> None:
+        raise ValueError("as usual")
+
+    under_way.on_return = told
+    assert under_way.around(lambda task, context: "done")(a_task(), CONTEXT) == "done"
+    with pytest.raises(ValueError, match="as usual"):
+        under_way.around(fail)(a_task(), CONTEXT)
+    assert under_way.tasks() == []
+    assert caplog.text.count("OSError: no descriptor is free") == 2
+
+
 def test_a_handler_keeps_its_grace() -> None:
     class Patient:
         grace = timedelta(seconds=3)
