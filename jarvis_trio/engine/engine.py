@@ -114,14 +114,14 @@ class SchedulerEngine:
         clock: Clock | None = None,
         lead: timedelta = timedelta(0),
     ) -> None:
-        handlers, notices, outputs = _complete(memory_store, handlers, notices, outputs)
+        self._clock = clock or memory_store.clock
+        handlers, notices, outputs = _complete(memory_store, self._clock, handlers, notices, outputs)
         limits = limits or Limits()
         self.memory_store = memory_store
         self.tell_due: Callable[[datetime | None], None] | None = None
         self._handlers = handlers
         self._notices = notices
         self._lead = lead
-        self._clock = clock or memory_store.clock
 
         self._deliveries = notices.deliveries
         self._peers = peers or Peers.beside(memory_store.path)
@@ -134,12 +134,14 @@ class SchedulerEngine:
         self._surroundings = Surroundings(memory_store, self._clock, planner, zones, self._history)
         self._refusals = Refusals(memory_store, self._clock, notices, limits.refused_pause)
         self._claims = self._make_claims(limits, planner)
-        self._recovery = Recovery(memory_store, self._peers, notices, limits)
+        self._recovery = Recovery(memory_store, self._clock, self._peers, notices, limits)
         self._horizon = Horizon(memory_store, self._peers, self._refusals, self._recovery, self._outcomes, lead)
         self._calls = Calls(memory_store, self._clock, self._read_zone, handlers, runner, timeout, lead)
         self._results = Results(memory_store, handlers)
         self._running = Running(memory_store)
-        self._errands = Errands(memory_store, self._claims, self._recovery, self._running, self._peers, handlers)
+        self._errands = Errands(
+            memory_store, self._clock, self._claims, self._recovery, self._running, self._peers, handlers
+        )
         self._stopped_at: float | None = None
         self._recovers = False
         self._attempts = Attempts(notices, self._calls, self._peers, self._running, limits.moment)
@@ -462,12 +464,16 @@ class SchedulerEngine:
 
 
 def _complete(
-    store: MemoryStore, handlers: Mapping[str, Handler] | None, notices: Notices | None, outputs: Outputs | None
+    store: MemoryStore,
+    clock: Clock,
+    handlers: Mapping[str, Handler] | None,
+    notices: Notices | None,
+    outputs: Outputs | None,
 ) -> tuple[Mapping[str, Handler], Notices, Outputs | None]:
     """What was given, and in place of what was not, what the program comes with."""
     if handlers is not None and notices is not None:
         return handlers, notices, outputs
-    default = equip(store)
+    default = equip(store, clock=clock)
     return (
         default.handlers if handlers is None else handlers,
         notices or default.notices,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from jarvis_trio.clock import Clock
 from jarvis_trio.engine.deliveries import AlertChannel
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.handlers.making import make_channels, make_handlers
@@ -28,6 +29,7 @@ def equip(
     settings: Settings | None = None,
     environment: Mapping[str, str] = os.environ,
     alerts: AlertChannel | None = None,
+    clock: Clock | None = None,
 ) -> Equipment:
     """Make what an engine of `store` needs.
 
@@ -36,11 +38,12 @@ def equip(
         settings: the program's settings; by default those of nobody.
         environment: has the secrets of channels.
         alerts: the channel to which troubles are told.
+        clock: the engine's; by default the store's.
     """
     settings = settings or read_settings({}, store.path.parent)
     channels = make_channels(settings, environment)
     return Equipment(
         make_handlers(settings, channels, environment),
-        Notices(store, store.clock, channels.send, alerts),
+        Notices(store, clock or store.clock, channels.send, alerts),
         Outputs(settings.outputs_dir),
     )

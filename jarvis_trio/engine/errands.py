@@ -6,6 +6,7 @@ import logging
 from collections.abc import Container
 from datetime import timedelta
 
+from jarvis_trio.clock import Clock
 from jarvis_trio.engine.claims import Claims
 from jarvis_trio.engine.peers import Peers
 from jarvis_trio.engine.recovery import Recovery
@@ -26,6 +27,7 @@ class Errands:
 
     Args:
         store: the database.
+        clock: tells how old a request is.
         claims: makes the claims of runs.
         recovery: is told of a claim that may not be on the disk.
         running: what runs in this process.
@@ -36,6 +38,7 @@ class Errands:
     def __init__(
         self,
         store: MemoryStore,
+        clock: Clock,
         claims: Claims,
         recovery: Recovery,
         running: Running,
@@ -43,6 +46,7 @@ class Errands:
         known_handlers: Container[str],
     ) -> None:
         self._store = store
+        self._clock = clock
         self._claims = claims
         self._recovery = recovery
         self._running = running
@@ -56,7 +60,7 @@ class Errands:
         """
         for request in self._open(RequestKind.STOP):
             if request.run_id is not None and self._running.stop(request.run_id, request.asked_by):
-                self._store.requests.answer(request.id, self._store.clock.now())
+                self._store.requests.answer(request.id, self._clock.now())
                 _logger.info("Run %d is stopped by %s", request.run_id, request.asked_by)
                 return True
         return False
@@ -75,7 +79,7 @@ class Errands:
         wanted = []
         for request in self._store.requests.open_requests():
             if self._is_void(request):
-                self._store.requests.answer(request.id, self._store.clock.now(), refusal="nobody waits for it now")
+                self._store.requests.answer(request.id, self._clock.now(), refusal="nobody waits for it now")
             elif request.kind is kind:
                 wanted.append(request)
         return wanted
@@ -83,7 +87,7 @@ class Errands:
     def _is_void(self, request: Request) -> bool:
         if request.kind is RequestKind.STOP:  # it is wanted also if its asker does not wait
             return False
-        age = self._store.clock.now() - request.asked_at
+        age = self._clock.now() - request.asked_at
         return abs(age) > WAITED_FOR or not self._peers.is_alive(request.asker)
 
     def _claim(self, request: Request) -> Claim | None:
@@ -91,7 +95,7 @@ class Errands:
 
         Returns None if the claim is refused, or if the request was withdrawn meanwhile.
         """
-        now = self._store.clock.now()
+        now = self._clock.now()
         try:
             with self._store.transaction():
                 task = self._store.get_scheduled_task(request.task_id)

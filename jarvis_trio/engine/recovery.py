@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from jarvis_trio.clock import Clock
 from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
 from jarvis_trio.engine.peers import Peers, Survivor
@@ -54,13 +55,15 @@ class Recovery:
 
     Args:
         store: the database.
+        clock: how long a recovery is awaited.
         peers: this process, and what is known of the others.
         notices: is told of tasks whose runs cannot be ended, or do not run again.
-        limits: how long a recovery is awaited, and how soon a refused end is tried again.
+        limits: how long that may be, and how soon a refused end is tried again.
     """
 
-    def __init__(self, store: MemoryStore, peers: Peers, notices: Notices, limits: Limits) -> None:
+    def __init__(self, store: MemoryStore, clock: Clock, peers: Peers, notices: Notices, limits: Limits) -> None:
         self._store = store
+        self._clock = clock
         self._peers = peers
         self._notices = notices
         self._limits = limits
@@ -113,7 +116,7 @@ class Recovery:
         The patience counts from the beginning of that recovery. A hunt that takes seconds would
         make each tick late by as much, and not only the first one.
         """
-        steady = self._store.clock.monotonic
+        steady = self._clock.monotonic
         patience = self._recovers_since + self._limits.recovery_patience.total_seconds() - steady()
         if not self._recovering.acquire(timeout=max(patience, 0.0)):
             return False

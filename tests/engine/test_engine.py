@@ -19,7 +19,8 @@ from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.engine.limits import Limits
 from jarvis_trio.engine.notices import Notices
-from jarvis_trio.engine.runner import run_in_thread
+from jarvis_trio.engine.peers import Peers
+from jarvis_trio.engine.runner import run_in_thread, run_inline
 from jarvis_trio.errors import (
     DeliveryError,
     HandlerError,
@@ -30,7 +31,9 @@ from jarvis_trio.errors import (
 from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask, Trigger, require_id
+from jarvis_trio.notation.instants import local_text
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.requests import RequestKind
 from jarvis_trio.store.sqlite import SqliteFile
 from tests.support.core_fakes import (
     PATIENCE,
@@ -782,6 +785,26 @@ def test_an_engine_with_a_clock_of_its_own_keeps_its_zone(store: MemoryStore) ->
     engine.evaluate_due_tasks()
     assert zones == ["America/New_York"]
     assert [run.scheduled_for.hour for run in store.runs.list_runs()] == [14]
+
+
+@pytest.mark.law(6)
+@pytest.mark.sqlite
+def test_law_6_an_engine_with_a_clock_of_its_own_has_requests_and_messages_by_it_too(store: MemoryStore) -> None:
+    clock = FakeClock(START + timedelta(days=400), ZoneInfo("America/New_York"))
+    here = Peers("here", lambda owner: True)
+    engine = SchedulerEngine(
+        store, handlers={"note": lambda task, context: None}, clock=clock, runner=run_inline, peers=here
+    )
+    engine.delivers_itself = False
+    task = store.store_scheduled_task(a_task(delivery_channel="notification"))
+    number = store.requests.ask(RequestKind.RUN, require_id(task), asked_by="alex", asker="12:34", at=clock.now())
+
+    assert engine.obey_run()
+    engine.evaluate_due_tasks()
+    request = store.requests.request(number)
+    assert request is not None
+    assert (request.refusal, request.answered_at) == (None, clock.now())
+    assert store.value("SELECT timestamp FROM outbox") == local_text(clock.now(), clock.zone())
 
 
 @pytest.mark.law(4)
