@@ -36,7 +36,7 @@ def _fix(place: Path, status: os.stat_result, named: str) -> str:
     user, is_folder = os.geteuid(), stat.S_ISDIR(status.st_mode)
     if status.st_uid != user:
         owner = _name(status.st_uid)
-        if place.parent.stat().st_uid == user:  # as after a command by sudo
+        if _owner(place.parent) == user:  # as after a command by sudo
             return f"it belongs to {owner}; to take it back: sudo chown {_name(user)} {named}"
         return f"{place} belongs to {owner}: choose a place of your own, or have it opened to you"
     wanted = "rwx" if is_folder else "rw"
@@ -46,13 +46,24 @@ def _fix(place: Path, status: os.stat_result, named: str) -> str:
 
 
 def _barrier(path: Path) -> Path:
-    """What stands in the way: a folder above it, the path itself, or the folder it is to be in."""
+    """What stands in the way: a folder above it, the path itself, or the folder it is to be in.
+
+    Not by `Path.is_dir`, which raises where even the look is denied.
+    """
     for folder in reversed(path.parents):
-        if folder.is_dir() and not os.access(folder, os.X_OK):
+        if os.path.isdir(folder) and not os.access(folder, os.X_OK):
             return folder
     if os.path.lexists(path) and not os.access(path, os.R_OK | os.W_OK):
         return path
-    return next(folder for folder in path.parents if folder.is_dir())
+    return next((folder for folder in path.parents if os.path.isdir(folder)), path)
+
+
+def _owner(path: Path) -> int | None:
+    """The number of its user; None if that is denied, too."""
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return None
 
 
 def _name(user: int) -> str:

@@ -91,6 +91,28 @@ def test_what_the_modes_allow_is_forbidden_by_the_system(tmp_path: Path) -> None
     assert permission_fix(tmp_path / "a/b", PermissionError(errno.EPERM, "no")).startswith("its mode allows it")
 
 
+LOOKS_AS_NOBODY = """
+import os, sys
+from jarvis_trio.permission import permission_fix
+os.seteuid(54321)
+print(permission_fix(sys.argv[1], PermissionError(13, "no")))
+"""
+"""The system says yes by the real user and no by the effective one, as it does for closed folders on a Mac."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_folder_that_cannot_even_be_looked_into_has_a_fix(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    for path in (closed / "file", closed / "folder/file"):
+        done = subprocess.run(
+            [sys.executable, "-c", LOOKS_AS_NOBODY, path], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.endswith(" belongs to root: choose a place of your own, or have it opened to you\n")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_what_belongs_to_another_user_is_taken_back_or_left(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
