@@ -100,6 +100,7 @@ class Attempts:
         """How and when an attempt ended; None while it goes on. Once it has ended, ask no more."""
         outcome = attempt.call.outcome()
         if outcome is None:
+            self._peers.keep()
             return None
         try:
             outcome = self._conclude(attempt.claim, outcome)

@@ -101,6 +101,9 @@ class SharedPeers(Peers):
         if self._keeper is not None:
             self._keeper.start()
 
+    def keep(self) -> None:
+        self._local.keep()
+
     def is_gone(self, run: Run) -> bool:
         at, process = _split(run.owner)
         if at == self._machine.name:

@@ -97,6 +97,13 @@ class Peers:
 
     def check_in(self, now: datetime, handlers: Collection[str]) -> None:
         """Told of each tick, and of the handlers here. Raises StoreError if it must not be."""
+        self.keep()
+
+    def keep(self) -> None:
+        """See that others can tell that this process lives; asked while it waits for its runs, too.
+
+        A `tick` has no other tick in which to notice that its lock was deleted.
+        """
         if self._locks is not None:
             self._locks.keep()
 

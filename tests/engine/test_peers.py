@@ -16,11 +16,12 @@ from jarvis_trio.engine.engine import SchedulerEngine
 from jarvis_trio.engine.peers import LOCKS, Peers, end_orphans
 from jarvis_trio.handlers import processes
 from jarvis_trio.handlers.patience import Patience
-from jarvis_trio.models import Run, RunStatus
+from jarvis_trio.models import HandlerContext, Run, RunStatus, ScheduledTask
 from jarvis_trio.process.identity import current_owner
 from jarvis_trio.process.offspring import MARKER
 from jarvis_trio.store import MemoryStore
-from tests.support.core_fakes import START
+from tests.support.cli_world import eventually
+from tests.support.core_fakes import START, a_task
 
 DEAD = f"17:{os.getpid()}@boot"  # of this worker alone: hunts go through all processes of the machine
 
@@ -87,6 +88,20 @@ def test_law_2_each_tick_sees_that_its_lock_is_in_the_file_that_is_there(
     assert (tmp_path / LOCKS).exists()
     told = [record.getMessage() for record in caplog.records]
     assert len([says for says in told if "its lock is in the new file" in says]) == 1
+
+
+@pytest.mark.law(2)
+def test_law_2_a_tick_that_waits_for_a_run_sees_that_its_lock_is_in_the_file_that_is_there(tmp_path: Path) -> None:
+    lock = tmp_path / LOCKS
+
+    def delete(task: ScheduledTask, context: HandlerContext) -> None:
+        lock.unlink()
+        eventually(lock.exists, 30)
+
+    with MemoryStore(tmp_path / "memory.db") as store:
+        store.store_scheduled_task(a_task())
+        engine = SchedulerEngine(store, handlers={"note": delete})
+        assert engine.run_now("job")["status"] == "executed"
 
 
 HOLDS = """
