@@ -124,9 +124,9 @@ class SharedPeers(Peers):
         return False
 
     def why_gone(self, run: Run) -> str:
-        at, process = _split(run.owner)
+        at, _ = _split(run.owner)
         if at == self._machine.name:
-            return super().why_gone(replace(run, owner=process))
+            return super().why_gone(run)
         return f"{at}, which ran it, was not heard of for {duration_text(self._times.lost_after)}"
 
     def settled(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,15 +12,19 @@ from pathlib import Path
 import pytest
 
 from jarvis_trio.engine import SchedulerEngine
-from jarvis_trio.engine.assembly import make_engine
-from jarvis_trio.engine.peers import Peers
+from jarvis_trio.engine.assembly import make_engine, make_peers
+from jarvis_trio.engine.equipment import equip
+from jarvis_trio.engine.peers import LOCKS, Peers
 from jarvis_trio.errors import SettingError
 from jarvis_trio.handlers.application.source import HandlerSource
 from jarvis_trio.handlers.making import make_channels, make_handlers
 from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask
+from jarvis_trio.process.identity import current_owner
+from jarvis_trio.process.machine import machine_identity
 from jarvis_trio.settings import read_settings
 from jarvis_trio.store import MemoryStore
+from jarvis_trio.store.places import Here
 from tests.support.core_fakes import START, FakeClock, a_task
 
 
@@ -48,6 +53,14 @@ def test_alerts_that_can_reach_nobody_are_refused_before_anything_runs(
     settings = read_settings({"JARVIS_ALERT_CHANNEL": channel, "JARVIS_ALERT_CONFIG": config}, tmp_path)
     with pytest.raises(SettingError, match=f"^JARVIS_ALERT_CHANNEL '{channel}' cannot be used: .*{reason}"):
         make_engine(settings, store, {})
+
+
+@pytest.fixture
+def laptop(path: Path, empty_database: Path, clock: FakeClock) -> Iterator[MemoryStore]:
+    """The database as one of several machines sees it."""
+    shutil.copy(empty_database, path)
+    with MemoryStore(path, clock=clock, machine=Here("laptop")) as laptop:
+        yield laptop
 
 
 Made = Callable[..., SchedulerEngine]
@@ -109,6 +122,7 @@ def test_troubles_go_to_the_channel_of_the_settings_as_it_is_configured_there(
     store.store_scheduled_task(a_task(every={"minutes": 0}))
     made(JARVIS_ALERT_CHANNEL="webhook", JARVIS_ALERT_CONFIG='{"url": "env:NOBODY_SET_IT"}').evaluate_due_tasks()
     assert "NOBODY_SET_IT" in caplog.text
+    assert "unknown channel" not in caplog.text
     assert store.outbox.letters_waiting() == 1
 
 
@@ -142,3 +156,33 @@ def test_the_history_grows_as_old_as_the_settings_allow(
     clock.advance(hours=2)  # by then the clock counts as steady
     engine.evaluate_due_tasks()
     assert sorted(store.runs.run_numbers()) == old_runs[2:]
+
+
+@pytest.mark.sqlite
+def test_without_settings_the_outputs_lie_beside_the_database(store: MemoryStore) -> None:
+    assert equip(store).outputs.path(1).is_relative_to(store.path.parent)
+
+
+def test_a_lock_beside_the_database_proves_that_the_process_lives(
+    path: Path, tmp_path: Path, laptop: MemoryStore
+) -> None:
+    peers = make_peers(read_settings({"MEMORY_DB_PATH": str(path)}, tmp_path), laptop)
+    assert path.with_name(LOCKS).exists()
+    assert peers.owner == f"laptop/{current_owner()}"
+
+
+def test_a_machine_is_known_by_the_identity_in_its_data_folder(path: Path, tmp_path: Path, laptop: MemoryStore) -> None:
+    settings = read_settings({"MEMORY_DB_PATH": str(path), "JARVIS_DATA_DIR": str(tmp_path)}, tmp_path)
+    make_peers(settings, laptop).check_in(START, [])
+    assert [machine.identity for machine in laptop.machines.list_machines()] == [machine_identity(tmp_path)]
+
+
+def test_a_handler_has_the_time_limit_of_the_settings(
+    store: MemoryStore, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[timedelta] = []
+    handlers = {"note": lambda task, context: limits.append(context.timeout)}
+    monkeypatch.setattr("jarvis_trio.engine.equipment.make_handlers", lambda *_: handlers)
+    store.store_scheduled_task(a_task())
+    made(SCHEDULER_HANDLER_TIMEOUT_SECONDS="7").run_now("job")
+    assert limits == [timedelta(seconds=7)]

@@ -17,7 +17,7 @@ from jarvis_trio.engine.fence import FenceTimes, Keeper
 from jarvis_trio.errors import StoreError
 from jarvis_trio.handlers.guard import Guard
 from jarvis_trio.store import MemoryStore
-from tests.support.core_fakes import PATIENCE, FakeClock, wait_until
+from tests.support.core_fakes import PATIENCE, FakeClock, ToldGuard, wait_until
 
 TIMES = FenceTimes(beat=timedelta(hours=1), fenced_after=timedelta(seconds=45))
 QUICK = replace(TIMES, beat=timedelta(milliseconds=1))
@@ -40,29 +40,6 @@ class Server:
 
     def close(self) -> None:
         self.closed.set()
-
-
-class Told(Guard):
-    """Remembers what it is told, and starts no process."""
-
-    def __init__(self) -> None:
-        super().__init__("nobody", timedelta(hours=1))
-        self.lines: list[str] = []
-        self.broken = False
-
-    def begin(self, run_id: int) -> None:
-        if self.broken:
-            raise OSError("no process")
-        self.lines.append(f"+{run_id}")
-
-    def end(self, run_id: int) -> None:
-        self.lines.append(f"-{run_id}")
-
-    def beat(self) -> None:
-        self.lines.append(".")
-
-    def close(self) -> None:
-        self.lines.append("closed")
 
 
 Keep = Callable[..., Keeper]
@@ -143,12 +120,12 @@ def test_a_process_that_is_cut_off_ends_its_runs_and_says_so_once(
     assert keeper.begin(1, threading.Event())
     assert keeper.begin(2, told)
     assert not keeper.end(1)
+    beats(server)  # meanwhile the fence has looked
 
     server.broken = True
     clock.seconds += 45
     assert told.wait(PATIENCE)
-    asked = server.asked
-    wait_until(lambda: server.asked > asked + 5)  # the fence has looked again since
+    beats(server)
     assert keeper.end(2)
     assert not keeper.end(2)
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
@@ -156,8 +133,21 @@ def test_a_process_that_is_cut_off_ends_its_runs_and_says_so_once(
     ]
 
 
+def beats(server: Server) -> None:
+    """A few more beats go by."""
+    asked = server.asked
+    wait_until(lambda: server.asked > asked + 5)
+
+
+def test_a_run_whose_claim_came_too_late_is_not_started(keep: Keep, clock: FakeClock) -> None:
+    keeper = keep()
+    keeper.start()
+    clock.advance(seconds=45)
+    assert not keeper.begin(1, threading.Event())
+
+
 def test_the_guard_is_told_of_each_beat_and_each_run(keep: Keep) -> None:
-    guard = Told()
+    guard = ToldGuard()
     keeper = keep(guard=guard)
     keeper.start()
     keeper.begin(7, threading.Event())
@@ -167,15 +157,21 @@ def test_the_guard_is_told_of_each_beat_and_each_run(keep: Keep) -> None:
 
 
 def test_the_guard_is_told_of_no_beat_that_the_server_has_not_confirmed(keep: Keep, server: Server) -> None:
-    server.broken, guard = True, Told()
+    server.broken, guard = True, ToldGuard()
     with pytest.raises(StoreError):
         keep(guard=guard).start()
     assert guard.lines == []
 
 
 def test_a_run_that_nobody_can_guard_starts_and_that_is_told(keep: Keep, caplog: pytest.LogCaptureFixture) -> None:
-    guard = Told()
+    guard = ToldGuard()
     guard.broken, keeper = True, keep(guard=guard)
     keeper.start()
     assert keeper.begin(7, threading.Event())
     assert caplog.messages == ["Run 7 is not guarded: no process"]
+
+
+def test_no_exit_waits_for_the_threads_of_the_fence(keep: Keep) -> None:
+    before = {*threading.enumerate()}
+    keep().start()
+    assert {(thread.name, thread.daemon) for thread in {*threading.enumerate()} - before} == {("jarvis-presence", True)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -271,15 +270,6 @@ class TestTheFence:
             lambda: laptop.evaluate_due_tasks() or not laptop.memory_store.queue.look_ahead("", shared=False).slot_at
         )
         assert "own" in fleet.notes.names
-
-    def test_a_run_whose_claim_came_too_late_is_not_started(self) -> None:
-        clock, slow = FakeClock(), replace(QUICK, beat=timedelta(hours=1))
-        keeper = Keeper(Cable(clock), slow, clock.monotonic)
-        keeper.start()
-        assert keeper.is_in_touch
-        clock.advance(seconds=1)
-        assert not keeper.begin(1, threading.Event())
-        keeper.close()
 
 
 @pytest.mark.law(3)

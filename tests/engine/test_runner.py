@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from jarvis_trio.engine.runner import Threads, call_handler, run_in_thread, run_inline
+from jarvis_trio.engine.runner import Runner, Threads, call_handler, run_in_thread, run_inline
 from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeoutError
 from jarvis_trio.models import HandlerContext, Outcome, RunStatus
 from jarvis_trio.notation.jsontext import RESULT_LIMIT
@@ -76,10 +76,11 @@ def test_the_thread_that_waits_for_what_a_handler_left_behind_holds_up_no_exit()
         over.set()
 
 
-def test_a_handler_is_given_its_task_and_its_context() -> None:
+@pytest.mark.parametrize("call", [call_handler, run_inline])
+def test_a_handler_is_given_its_task_and_its_context(call: Runner) -> None:
     given: list[object] = []
     around = context()
-    call_handler(lambda *arguments: given.extend(arguments), TASK, around)
+    call(lambda *arguments: given.extend(arguments), TASK, around)
     assert given == [TASK, around]
 
 
@@ -331,6 +332,17 @@ def test_release_comes_when_the_thread_has_ended_and_not_before(gate: Gate, capl
     assert released.wait(PATIENCE)
     assert outcome.status is RunStatus.TIMEOUT  # what it gave back at last changes nothing
     assert caplog.messages == ["The handler has ended at last, beyond its time limit"]
+
+
+def test_whoever_has_given_a_call_up_is_not_told_that_it_has_returned(gate: Gate) -> None:
+    told: list[bool] = []
+    outcome = Threads().start(gate, TASK, context(timedelta(0)), lambda: told.append(True)).outcome()
+    assert outcome is not None
+    released = threading.Event()
+    outcome.when_over(released.set)
+    gate.opened.set()
+    assert released.wait(PATIENCE)
+    assert told == []
 
 
 @pytest.mark.law(2)

@@ -12,6 +12,7 @@ from typing import Any
 from jarvis_trio.delivery import Message
 from jarvis_trio.engine import SchedulerEngine
 from jarvis_trio.errors import DeliveryError, StoreUnsureError
+from jarvis_trio.handlers.guard import Guard
 from jarvis_trio.models import HandlerContext, Run, ScheduledTask
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.sqlite import SqliteFile
@@ -141,6 +142,29 @@ def answer_lost(store: MemoryStore) -> Iterator[None]:
     vars(store.connection)["commit"] = unanswered
     yield
     assert "commit" not in vars(store.connection), "nothing was committed"
+
+
+class ToldGuard(Guard):
+    """Remembers what it is told, and starts no process; `broken` can guard no run."""
+
+    def __init__(self) -> None:
+        super().__init__("nobody", timedelta(hours=1))
+        self.lines: list[str] = []
+        self.broken = False
+
+    def begin(self, run_id: int) -> None:
+        if self.broken:
+            raise OSError("no process")
+        self.lines.append(f"+{run_id}")
+
+    def end(self, run_id: int) -> None:
+        self.lines.append(f"-{run_id}")
+
+    def beat(self) -> None:
+        self.lines.append(".")
+
+    def close(self) -> None:
+        self.lines.append("closed")
 
 
 def fail(*_: object) -> None:
