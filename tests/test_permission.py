@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from jarvis_trio.permission import permission_fix
+from tests.support.cli_world import Program, base_environment
+from tests.support.fork_server import ForkServer
 
 _WITHOUT_RIGHTS = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
 """A root that modes bind, as they bind everybody else."""
@@ -20,29 +22,37 @@ _WITHOUT_RIGHTS = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"
 SETTINGS, SECRETS = "settings.toml", "data/secrets.env"
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    """A home folder with a data folder that `init` made; all can be removed at the end."""
+@pytest.fixture(scope="session")
+def bound_fork_server() -> Iterator[ForkServer]:
+    """What runs commands that modes bind."""
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
         pytest.skip("no mode binds root")
-    assert said(tmp_path, "init", code=0) == ""
+    server = ForkServer(base_environment(), before=_WITHOUT_RIGHTS if os.geteuid() == 0 else [])
+    yield server
+    server.close()
+
+
+class Home(Program):
+    """The program that modes bind, in a home folder."""
+
+    def said(self, *arguments: str, code: int = 1) -> str:
+        """What a command says on stderr."""
+        settings = self.data.parent / SETTINGS
+        done = self(*arguments, **({"JARVIS_SETTINGS": str(settings)} if settings.exists() else {}))
+        assert done.code == code, done
+        return done.err
+
+
+@pytest.fixture
+def home(tmp_path: Path, bound_fork_server: ForkServer) -> Iterator[Home]:
+    """A home folder with a data folder that `init` made; all can be removed at the end."""
+    home = Home(tmp_path / "data", bound_fork_server)
+    assert home.said("init", code=0) == ""
     (tmp_path / SETTINGS).touch()
-    yield tmp_path
+    yield home
     for path in (tmp_path, tmp_path / "data", *(tmp_path / "data").glob("*"), tmp_path / "app"):
         if path.exists():
             path.chmod(0o700)
-
-
-def said(home: Path, *arguments: str, code: int = 1) -> str:
-    """What a command says on stderr."""
-    before = _WITHOUT_RIGHTS if os.geteuid() == 0 else []
-    command = [*before, sys.executable, "-m", "jarvis_trio", *arguments]
-    settings = home / SETTINGS
-    environment = os.environ | {"JARVIS_DATA_DIR": str(home / "data"), "HOME": str(home)}
-    environment |= {"JARVIS_SETTINGS": str(settings)} if settings.exists() else {}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd="/", check=False)
-    assert done.returncode == code, done
-    return done.stderr
 
 
 @pytest.mark.slow
@@ -66,17 +76,17 @@ def said(home: Path, *arguments: str, code: int = 1) -> str:
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_whoever_lacks_a_permission_is_told_how_to_get_it(home: Path, denied: str, arguments: list[str]) -> None:
-    path = home / denied
+def test_whoever_lacks_a_permission_is_told_how_to_get_it(home: Home, denied: str, arguments: list[str]) -> None:
+    path = home.data.parent / denied
     if denied == "data/runs":
-        said(home, "run-now", "--here", "webhook_poll", code=0)
+        home.said("run-now", "--here", "webhook_poll", code=0)
     if denied in ("data/app", "data/runs"):
         path.mkdir(exist_ok=True)
     elif not path.exists():
         path.touch()
     wanted = "rwx" if path.is_dir() else "rw"
     path.chmod(0)
-    [line] = said(home, *(word.format(path) for word in arguments)).splitlines()
+    [line] = home.said(*(word.format(path) for word in arguments)).splitlines()
     assert "Permission denied" in line
     assert line.endswith(f"; chmod u+{wanted} {path}")
 

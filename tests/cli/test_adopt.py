@@ -318,7 +318,8 @@ def test_an_approval_is_for_what_the_running_daemon_finds(program: Program, tmp_
         "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, handler_type, handler_config, enabled)"
         """ VALUES ('odd', 'interval', '{"seconds": 1}', 'custom', '{"command": "only-there"}', 1)""",
     )
-    program.daemon(PATH=f"{there.parent}:/usr/bin:/bin")
+    program.start_anew("run", PATH=f"{there.parent}:/usr/bin:/bin")  # the system tells the variables of its start
+    eventually(program.has_ticked)
     done = program("allow", "--task", "odd", PATH=f"{here.parent}:/usr/bin:/bin")
     assert done.code == 0, done
     eventually(ran.exists)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli_world import Done, Program, eventually, execute
+from tests.support.fork_server import ForkServer
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +83,7 @@ ENGINE_NAME, STORE_NAME = "scheduler.engine:SchedulerEngine", "memory.store:Memo
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Program]:
+def app(tmp_path: Path, fork_server: ForkServer) -> Iterator[Program]:
     """An application with a folder, a database and a `config` of its own."""
     folder = tmp_path / "app"
     for name, content in {
@@ -94,7 +95,7 @@ def app(tmp_path: Path) -> Iterator[Program]:
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
-    program = Program(folder / "data")
+    program = Program(folder / "data", fork_server)
     del program.environment["JARVIS_DATA_DIR"]
     execute(program.data / "memory.db", "CREATE TABLE calls (number, secret)")
     yield program

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import psutil
 import pytest
 
 from tests.support.assistant_app import HANDLERS, REGISTRY, STORE, make_application
-from tests.support.cli_world import Program, eventually, execute
+from tests.support.cli_world import Process, Program, eventually, execute
+from tests.support.fork_server import ForkServer
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +24,8 @@ TYPES = ["webhook_dispatch", "skill_analysis", "proactive_push", "skill_auto_exe
 class Assistant(Program):
     """The application, and our program on its database; only the tasks of its own types are due."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder.parent / "jarvis")
+    def __init__(self, folder: Path, fork_server: ForkServer) -> None:
+        super().__init__(folder.parent / "jarvis", fork_server)
         self.folder = make_application(folder)
         self.database = folder / "data/memory.db"
         self.data.mkdir(mode=0o700)
@@ -57,8 +57,8 @@ class Assistant(Program):
 
 
 @pytest.fixture
-def assistant(tmp_path: Path) -> Iterator[Assistant]:
-    assistant = Assistant(tmp_path / "assistant")
+def assistant(tmp_path: Path, fork_server: ForkServer) -> Iterator[Assistant]:
+    assistant = Assistant(tmp_path / "assistant", fork_server)
     yield assistant
     assistant.end()
 
@@ -200,6 +200,6 @@ def _results(assistant: Assistant) -> dict[str, str]:
     return {kind: json.loads(text)["status"] for kind, text in rows}
 
 
-def _stop(daemon: subprocess.Popen[str]) -> tuple[str, str]:
+def _stop(daemon: Process) -> tuple[str, str]:
     daemon.send_signal(signal.SIGTERM)
     return daemon.communicate(timeout=180)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli_world import Program, eventually, execute
+from tests.support.cli_world import Process, Program, eventually, execute
+from tests.support.fork_server import ForkServer
 
 pytestmark = pytest.mark.slow
 
@@ -29,11 +29,11 @@ TASKS = "INSERT INTO scheduled_tasks (name, schedule_type, schedule_config, hand
 class Assistant(Program):
     """The application in a folder of its own, and the daemon that runs it."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder / "data")
+    def __init__(self, folder: Path, fork_server: ForkServer) -> None:
+        super().__init__(folder / "data", fork_server)
         shutil.copytree(Path(__file__).parents[1] / "support/existing_app", folder)
         del self.environment["JARVIS_DATA_DIR"]
-        self.environment |= {"DAEMON_TICK_INTERVAL_SECONDS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        self.environment["DAEMON_TICK_INTERVAL_SECONDS"] = "1"
         self.folder = folder
         self.database = self.data / "memory.db"
         self.log = self.data / "jarvis-daemon.log"
@@ -51,9 +51,13 @@ class Assistant(Program):
         values = (name, "interval", '{"minutes": 60}', kind, "2026-01-01T00:00:00")
         execute(self.database, f"{TASKS} {values}")
 
-    def run(self) -> subprocess.Popen[str]:
+    def run(self) -> Process:
         """Start the daemon."""
-        return self.start("run", "--app-dir", str(self.folder), *OPTIONS)
+        return self.start(*self.command)
+
+    @property
+    def command(self) -> list[str]:
+        return ["run", "--app-dir", str(self.folder), *OPTIONS]
 
     def value(self, column: str, name: str) -> Any:
         ((value,),) = execute(self.database, f"SELECT {column} FROM scheduled_tasks WHERE name = '{name}'")
@@ -64,13 +68,13 @@ class Assistant(Program):
 
 
 @pytest.fixture
-def assistant(tmp_path: Path) -> Iterator[Assistant]:
-    assistant = Assistant(tmp_path / "assistant")
+def assistant(tmp_path: Path, fork_server: ForkServer) -> Iterator[Assistant]:
+    assistant = Assistant(tmp_path / "assistant", fork_server)
     yield assistant
     assistant.end()
 
 
-def stop(daemon: subprocess.Popen[str]) -> tuple[str, str]:
+def stop(daemon: Process) -> tuple[str, str]:
     """End the daemon; returns what it wrote to stdout and to stderr."""
     daemon.send_signal(signal.SIGTERM)
     out, err = daemon.communicate(timeout=180)
@@ -170,7 +174,7 @@ def test_it_goes_on_where_the_assistant_itself_works_on_the_file(assistant: Assi
 
 def test_doctor_takes_its_handlers_for_granted(assistant: Assistant) -> None:
     assistant.add("brief")
-    daemon = assistant.run()
+    daemon = assistant.start_anew(*assistant.command)  # its command line tells whose handlers it has
     eventually(lambda: assistant.has_logged("1 executed"))
     done = assistant("doctor", "--json", JARVIS_DATA_DIR=str(assistant.data))
     stop(daemon)

@@ -92,7 +92,7 @@ def test_a_second_daemon_is_refused_and_told_the_pid_of_the_first(home: Program)
 
 
 def test_no_arguments_run_the_daemon(home: Program) -> None:
-    daemon = home.start()
+    daemon = home.start_anew()
     eventually(lambda: home.status()["running"])
     daemon.send_signal(signal.SIGTERM)
     assert ended(daemon)[0] == 0

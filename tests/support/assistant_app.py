@@ -6,10 +6,13 @@ the tests: it has the assistant's folders, names and traps, and a venv with a pa
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import coverage
@@ -36,8 +39,8 @@ def make_application(folder: Path) -> Path:
 
 
 def make_venv(folder: Path) -> None:
-    """A venv whose packages are its own. By links and without pip, it is made in no time."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", folder], check=True, timeout=180)
+    """A venv whose packages are its own: a copy of one that is made once in a test process."""
+    shutil.copytree(_bare_venv(), folder, symlinks=True)
     [packages] = folder.glob("lib/python*/site-packages")
     (packages / "only_in_its_venv.py").write_text('BRIEF = "# Good morning"\n')
     if MEASURED in os.environ:
@@ -45,6 +48,15 @@ def make_venv(folder: Path) -> None:
         (packages / "measured.py").write_text(
             MEASURE.format(os.environ[MEASURED], str(Path(coverage.__file__).parents[1]))
         )
+
+
+@cache
+def _bare_venv() -> Path:
+    """By links and without pip; no file in it that matters tells its place."""
+    folder = Path(tempfile.mkdtemp(prefix="jarvis-venv-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--symlinks", folder], check=True, timeout=180)
+    return folder
 
 
 MEASURED = "COVERAGE_PROCESS_CONFIG"

@@ -26,10 +26,13 @@ import pytest
 from jarvis_trio.cli import main
 from jarvis_trio.foreground.telling import NOTES
 from jarvis_trio.models import Run, ScheduledTask
+from jarvis_trio.process.lock import holder
 from jarvis_trio.process.signals import ENDING_A_COMMAND
 from jarvis_trio.store import MemoryStore
 from tests.support.core_fakes import PATIENCE, FakeClock
-from tests.support.fork_server import ForkServer
+from tests.support.fork_server import Forked, ForkServer
+
+Process = subprocess.Popen[str] | Forked
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -169,12 +172,11 @@ class Program:
         self.data = data
         self.environment = base_environment() | {"HOME": str(data.parent), "JARVIS_DATA_DIR": str(data)}
         self._fork_server = fork_server
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: list[Process] = []
 
     def __call__(self, *arguments: str, **environment: str) -> Done:
         """Run a command to its end, in a process that is forked; `anew` tells when that does not do."""
-        variables = self.environment | environment
-        if self._fork_server is None or _of_the_interpreter(variables) != _of_the_interpreter(base_environment()):
+        if not self._can_fork(environment):
             return self.anew(*arguments, **environment)
         with tempfile.TemporaryFile("w+") as out:
             done = self.into(out, *arguments, **environment)
@@ -184,8 +186,8 @@ class Program:
         """Run a command to its end, in a process that is forked, with a file as its stdout."""
         assert self._fork_server is not None
         variables = self.environment | environment
-        with tempfile.TemporaryFile("w+") as err:
-            streams = (out.fileno(), err.fileno())
+        with tempfile.TemporaryFile("w+") as err, open(os.devnull, "rb") as nothing:
+            streams = (nothing.fileno(), out.fileno(), err.fileno())
             code = self._fork_server.run(arguments, variables, self.data.parent, streams, seconds=180)
             return Done(code, "", err.seek(0) or err.read())
 
@@ -202,8 +204,23 @@ class Program:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start a process that goes on."""
+    def start(self, *arguments: str, **environment: str) -> Process:
+        """Start a process that goes on, forked like a command; `start_anew` tells when that does not do."""
+        if not self._can_fork(environment):
+            return self.start_anew(*arguments, **environment)
+        assert self._fork_server is not None
+        process = self._fork_server.start(arguments, self.environment | environment, self.data.parent)
+        self._started.append(process)
+        return process
+
+    def _can_fork(self, environment: Mapping[str, str]) -> bool:
+        variables = self.environment | environment
+        return self._fork_server is not None and _of_the_interpreter(variables) == _of_the_interpreter(
+            base_environment()
+        )
+
+    def start_anew(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a process that goes on, in an interpreter of its own: for what is about its start."""
         process = subprocess.Popen(
             self._command(arguments),
             env=self.environment | environment,
@@ -216,11 +233,16 @@ class Program:
         self._started.append(process)
         return process
 
-    def daemon(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def daemon(self, *arguments: str, **environment: str) -> Process:
         """Start a daemon, and wait until it has ticked."""
         process = self.start("run", *arguments, **environment)
-        eventually(lambda: self.status()["last_tick_at"] is not None)
+        eventually(self.has_ticked)
         return process
+
+    def has_ticked(self) -> bool:
+        """Whether a daemon runs and has ticked."""
+        daemon = holder(self.data / "jarvis-daemon.lock")
+        return daemon is not None and daemon.last_tick_at is not None
 
     def status(self) -> Any:
         return json.loads(self("status", "--json").out)
@@ -229,13 +251,21 @@ class Program:
         """Run a command with a terminal as stdin and stdout; both outputs come as one."""
         ours, theirs = pty.openpty()
         with open(ours, "r+b", buffering=0) as terminal:
-            process = subprocess.Popen(
-                self._command(arguments), env=self.environment | environment, stdin=theirs, stdout=theirs, stderr=theirs
-            )
+            process = self._at(theirs, arguments, environment)
             os.close(theirs)
             terminal.write(answer.encode())
             shown = b"".join(_until_closed(ours))
         return Done(process.wait(PATIENCE), shown.decode().replace("\r\n", "\n"), "")
+
+    def _at(self, stream: int, arguments: tuple[str, ...], environment: Mapping[str, str]) -> Process:
+        """Start a process of which all three streams are this one."""
+        if self._can_fork(environment):
+            assert self._fork_server is not None
+            variables = self.environment | environment
+            return self._fork_server.at(stream, arguments, variables, self.data.parent)
+        return subprocess.Popen(
+            self._command(arguments), env=self.environment | environment, stdin=stream, stdout=stream, stderr=stream
+        )
 
     def end(self) -> None:
         for process in self._started:
@@ -271,10 +301,14 @@ def program(tmp_path: Path, fork_server: ForkServer) -> Iterator[Program]:
 
 def eventually(condition: Callable[[], Any], seconds: float = 180) -> Any:
     """What `condition` returns as soon as that is true; fails when it is not within the time."""
-    deadline = time.monotonic() + seconds
+    now = time.monotonic()
+    deadline = now + seconds
     while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+        asked, now = now, time.monotonic()
+        assert now < deadline, "it did not happen in time"
+        # What asks by a command takes no more than half of a processor away from what it waits for.
+        time.sleep(min(max(0.02, now - asked), 0.2))
+        now = time.monotonic()
     return found
 
 
