@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import available_timezones
 
 import click
@@ -18,6 +19,9 @@ from jarvis_trio.errors import TaskError
 from jarvis_trio.foreground.telling import note
 from jarvis_trio.notation.jsontext import json_object
 from jarvis_trio.policy import POLICY_OPTIONS, PolicyOption
+
+if TYPE_CHECKING:
+    from jarvis_trio.handlers.commands import Command
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _TYPE = completing(lambda session: sorted(session.handlers))
@@ -113,11 +117,17 @@ def tell_approval(approval: Approval, *, as_json: bool = False) -> None:
     With `as_json`, stdout stays free for JSON and only the notes are printed.
     """
     if approval.approved is not None and not as_json:
-        say(f"Approved: {approval.approved} (exactly this command)")
+        say_approved(approval.approved, approval.programs)
     if approval.refused is not None:
         note(str(approval.refused))
     for surprise in approval.surprises:
         note(surprise)
+
+
+def say_approved(command: Command, programs: Iterable[Path], *, pin: bool = False) -> None:
+    """Print which command was approved, and which program, if its first word is not a path."""
+    found = [] if Path(command.words[0]).is_absolute() else [f"program {' or '.join(map(str, programs))}"]
+    say(f"Approved: {command} ({', '.join(['exactly this command', *found, *(['pinned'] if pin else [])])})")
 
 
 def note_warnings(warnings: list[str]) -> None:

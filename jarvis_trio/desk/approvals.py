@@ -29,11 +29,13 @@ class Approval:
 
     It was `approved` just now, or it is `refused` until a person approves it.
 
-    Both are None if it was approved before, or if the task runs no command. `surprises` says
-    what in the command will not do what it looks like.
+    Both are None if it was approved before, or if the task runs no command. `programs` are what the
+    first word of the approved command means here and to the daemons. `surprises` says what in the
+    command will not do what it looks like.
     """
 
     approved: Command | None = None
+    programs: tuple[Path, ...] = ()
     refused: NotApprovedError | None = None
     surprises: tuple[str, ...] = ()
 
@@ -55,7 +57,8 @@ def approve_command(session: Session, task: ScheduledTask, *, by_person: bool) -
     told = (*surprises(task, session.environment), *missing_secrets(session, task))
     if refused is None or not by_person:
         return Approval(refused=refused, surprises=told)
-    return Approval(approved=_allow(session, task), surprises=told)
+    command, programs = _allow(session, task)
+    return Approval(approved=command, programs=programs, surprises=told)
 
 
 def command_refusal(session: Session, task: ScheduledTask) -> NotApprovedError | None:
@@ -119,8 +122,8 @@ def is_approved(session: Session, task: ScheduledTask) -> bool:
     return True
 
 
-def allow_task(session: Session, name: str, *, pin: bool) -> Command:
-    """Approve exactly the command that a task has now.
+def allow_task(session: Session, name: str, *, pin: bool) -> tuple[Command, tuple[Path, ...]]:
+    """Approve exactly the command that a task has now; returns it, and the programs that it means.
 
     Raises UnknownTaskError; TaskError if it runs no command; HandlerError, NotApprovedError
     if the command makes no sense or cannot be approved.
@@ -182,7 +185,7 @@ def list_approvals(session: Session) -> list[dict[str, Any]]:
     return [*executables, *commands]
 
 
-def _allow(session: Session, task: ScheduledTask, *, pin: bool = False) -> Command:
+def _allow(session: Session, task: ScheduledTask, *, pin: bool = False) -> tuple[Command, tuple[Path, ...]]:
     """Approve what a command means here, and what it means to a daemon.
 
     Raises HandlerError if neither finds its program, and NotApprovedError as `allow_command` does.
@@ -190,19 +193,19 @@ def _allow(session: Session, task: ScheduledTask, *, pin: bool = False) -> Comma
     from jarvis_trio.handlers.commands import command_of  # noqa: PLC0415  # as `Session.handlers`
 
     command, missing = command_of(task), None
+    programs: list[Path] = []
     try:
-        session.approvals.allow_command(command, session.search_path, pin=pin)
+        programs.append(session.approvals.allow_command(command, session.search_path, pin=pin))
     except NotApprovedError:
         raise
     except HandlerError as error:
         missing = error
     for path in _paths_of_daemons(session):
         with suppress(HandlerError):  # the daemon says so if it is to run it
-            session.approvals.allow_command(command, path, pin=pin)
-            missing = None
-    if missing is not None:
+            programs.append(session.approvals.allow_command(command, path, pin=pin))
+    if missing is not None and not programs:
         raise missing
-    return command
+    return command, tuple(dict.fromkeys(programs))
 
 
 def daemon_environment(session: Session) -> dict[str, str] | None:

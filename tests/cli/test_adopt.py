@@ -88,10 +88,11 @@ def other_echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_approval_holds_under_a_service_too_which_finds_another_program(
     adopting: Cli, other_echo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adopting.ok("allow", "--task", "custom_echo")
+    told = adopting.ok("allow", "--task", "custom_echo")
     approved = [entry["program"] for entry in adopting.json("allow", "--list")]
     assert str(other_echo) in approved
     assert len(approved) == 2
+    assert told == f"Approved: echo hello world (exactly this command, program {' or '.join(approved)})\n"
     said = adopting.ok("allow", "--list")
     assert all(f"exactly: echo hello world (program {program}; task custom_echo)\n" in said for program in approved)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")

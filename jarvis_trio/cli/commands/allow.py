@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from jarvis_trio.cli.definition import say_approved
 from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.cli.session import complete_task
 from jarvis_trio.desk import approvals
@@ -74,8 +75,7 @@ def _task(session: Session, name: str, *, pin: bool, revoke: bool) -> None:
         for command in approvals.revoke_task(session, name):
             say(f"No longer approved: {shlex.join(command.words)}")
     else:
-        command = approvals.allow_task(session, name, pin=pin)
-        say(f"Approved: {command} (exactly this command{', pinned' if pin else ''})")
+        say_approved(*approvals.allow_task(session, name, pin=pin), pin=pin)
 
 
 def _executable(session: Session, executable: str, *, pin: bool, for_agents: bool, revoke: bool) -> None:
