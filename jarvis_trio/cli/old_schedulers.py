@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import sys
 from collections.abc import Iterable
@@ -52,7 +53,9 @@ def content_of(name: str) -> bytes:
     try:
         return read_whole(sys.stdin.buffer) if name == _STDIN else read_file(name)
     except OSError as error:
-        raise TaskError(f"{name} cannot be read: {error.strerror}", fix=permission_fix(name, error)) from None
+        is_no_file = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+        fix = permission_fix(name, error, "give a file that is there" if is_no_file else "")
+        raise TaskError(f"{name} cannot be read: {error.strerror}", fix=fix) from None
 
 
 def say_entries(entries: Iterable[Entry]) -> None:

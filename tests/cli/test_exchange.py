@@ -303,7 +303,11 @@ def test_a_file_without_an_end_is_one_line(cli: Cli, kind: list[str]) -> None:
 
 
 def test_a_file_that_is_not_there_is_one_line(cli: Cli) -> None:
-    assert "does not exist" in cli.fails("import", "/nowhere/tasks.toml", code=2)
+    for options in ([], ["--plist"], ["--crontab"]):
+        refused = cli.fails("import", *options, "/nowhere/tasks")
+        says = "/nowhere/tasks cannot be read: No such file or directory; give a file that is there"
+        assert refused == f"jarvis-trio: {says}\n"
+    assert "Is a directory; give a file that is there" in cli.fails("import", "/")
 
 
 @pytest.mark.slow
