@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import shutil
 import stat
-import sys
 from pathlib import Path
 
 import click
 
+from jarvis_trio.cli.calling import typed_here
 from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.desk.machines import placed
 from jarvis_trio.desk.session import Session
@@ -84,23 +82,10 @@ def _add_usual_tasks(session: Session) -> tuple[list[ScheduledTask], list[str]]:
 
 
 def _say_what_to_try() -> None:
-    program = _program()
+    program = typed_here()
     say(f"Run the daemon: {program} run (for good: {program} service install)")
     say(f"Then try, in another terminal: {program} add hello --every 10s -- echo hello")
     say(f"and see what it did: {program} history hello")
-
-
-def _program() -> str:
-    """How to call this program from the current folder: by its name if that is on PATH."""
-    if shutil.which("jarvis-trio"):
-        return "jarvis-trio"
-    script = Path(sys.executable).parent / "jarvis-trio"
-    if not script.exists():
-        return "python -m jarvis_trio"
-    here = Path.cwd()
-    # From the root a relative path looks like a mistake, and a shell does not run a bare name.
-    is_near = script.is_relative_to(here) and here not in (Path(here.root), script.parent)
-    return shlex.quote(str(script.relative_to(here) if is_near else script))
 
 
 def _usual_tasks(session: Session) -> list[ScheduledTask]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
 from jarvis_trio.agent.calls import Calls
 from jarvis_trio.agent.setup import client_config
 from jarvis_trio.agent.streams import take_streams
+from jarvis_trio.cli.calling import words_anywhere
 from jarvis_trio.cli.extras import import_extra
 from jarvis_trio.cli.output import say_text
 from jarvis_trio.desk.session import Session, require_database
@@ -36,7 +36,7 @@ def mcp(session: Session, read_only: bool, print_config: bool) -> None:
       jarvis-trio mcp --read-only
     """
     if print_config:
-        say_text(client_config(_program(), _settings(session), read_only=read_only))
+        say_text(client_config(words_anywhere(), _settings(session), read_only=read_only))
         return
 
     require_database(session.settings)
@@ -47,12 +47,6 @@ def mcp(session: Session, read_only: bool, print_config: bool) -> None:
     environment, clock = session.environment, session.clock
     server = import_extra("jarvis_trio.agent.server", "the MCP server", "mcp", "mcp>=2.3,<3")
     server.serve(Calls(lambda: CommandSession(environment, clock), read_only=read_only), streams)
-
-
-def _program() -> list[str]:
-    """The words that start this program from any folder."""
-    script = Path(sys.executable).with_name("jarvis-trio")
-    return [str(script)] if script.exists() else [sys.executable, "-m", "jarvis_trio"]
 
 
 def _settings(session: Session) -> dict[str, str]:
