@@ -86,6 +86,7 @@ class TotalEngine:
         self._engine = engine
         self._zone = zone
         self._last_failure: str | None = None
+        self._failed_with: str | None = None
         self._looks = threading.Lock()
         self.overlaps = self._offered("allows_concurrent_ticks") is True
         self.tells = self._offers("tell_due")
@@ -104,7 +105,9 @@ class TotalEngine:
         knows = self._knows
         try:
             results = list(self._engine.evaluate_due_tasks() or ())  # type: ignore[attr-defined]  # any object
+            self._failed_with = None
         except BaseException as error:  # noqa: BLE001  # border of law 4: also SystemExit, which would end the nursery
+            self._failed_with = _named(error)
             self.log_failed_tick(error)
             results, knows = [], False
 
@@ -240,7 +243,7 @@ class TotalEngine:
 
         A traceback follows only if the error is new and not one of ours.
         """
-        text = f"{type(error).__name__}: {error_text(error)}"
+        text = _named(error)
         is_new = not isinstance(error, JarvisError) and text != self._last_failure
         self._last_failure = text
         _logger.error("The tick failed: %s", text, exc_info=error if is_new else None)
@@ -268,7 +271,8 @@ class TotalEngine:
     def _ask(self, name: str, read: Callable[[Any], _Answer], otherwise: _Answer, complaint: str | None) -> _Answer:
         """What `read` makes of the engine's answer; `otherwise` if the engine has no answer.
 
-        A failure is logged with the complaint; None logs nothing.
+        A failure is logged with the complaint, unless it is what the last tick failed of; None logs
+        nothing.
         """
         method = self._offered(name)
         if not callable(method):
@@ -276,7 +280,7 @@ class TotalEngine:
         try:
             return read(method())
         except BaseException as error:  # noqa: BLE001  # border of law 4: the loop goes on without that answer
-            if complaint is not None:
+            if complaint is not None and _named(error) != self._failed_with:
                 _logger.error("%s: %s", complaint, error_text(error))
             return otherwise
 
@@ -289,6 +293,10 @@ class TotalEngine:
 
     def _pairs(self, answer: Iterable[tuple[object, datetime]]) -> list[tuple[str, datetime]]:
         return [(str(name), as_utc(at, self._zone())) for name, at in answer]
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error_text(error)}"
 
 
 def _is_true(answer: object) -> bool:

@@ -138,6 +138,33 @@ def test_what_it_cannot_answer_is_logged(caplog: pytest.LogCaptureFixture) -> No
     ]
 
 
+def test_what_a_tick_failed_of_is_not_told_again_when_it_is_asked_what_is_due(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    renamed, full = StoreError("the table is gone"), StoreError("the disk is full")
+    answers = iter([raising(renamed), raising(full)])
+    asked = total(offering(evaluate_due_tasks=raising(renamed), next_due_at=lambda: next(answers)()))
+    asked.evaluate()
+    asked.evaluate()
+    assert [record.message for record in caplog.records] == [
+        "The tick failed: StoreError: the table is gone",
+        "The tick failed: StoreError: the table is gone",
+        "The engine could not say what is due next: the disk is full",
+    ]
+
+
+def test_what_is_due_cannot_be_said_though_the_last_tick_went_well(caplog: pytest.LogCaptureFixture) -> None:
+    gone = StoreError("the table is gone")
+    ticks = iter([raising(gone), list])
+    asked = total(offering(evaluate_due_tasks=lambda: next(ticks)(), next_due_at=raising(gone)))
+    asked.evaluate()
+    asked.evaluate()
+    assert [record.message for record in caplog.records] == [
+        "The tick failed: StoreError: the table is gone",
+        "The engine could not say what is due next: the table is gone",
+    ]
+
+
 def test_an_error_of_ours_shows_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
     total(Bare(StoreError("the disk is full", fix="make room"))).evaluate()
     (record,) = caplog.records
