@@ -60,6 +60,13 @@ def test_a_help_of_80_columns_cuts_no_summary_short(lazy: LazyCommand) -> None:
 
 
 @pytest.mark.parametrize("lazy", ALL, ids=lambda lazy: lazy.name)
+def test_a_help_of_80_columns_has_no_wider_line(lazy: LazyCommand) -> None:
+    for command in with_subcommands(lazy.load()):
+        context = click.Context(command, info_name=command.name, max_content_width=80, terminal_width=80)
+        assert [line for line in command.get_help(context).splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("lazy", ALL, ids=lambda lazy: lazy.name)
 def test_every_help_has_an_example_and_every_option_is_explained(lazy: LazyCommand) -> None:
     for command in with_subcommands(lazy.load()):
         assert "\b\nExample:\n  jarvis-trio" in (command.help or "").replace("\n    ", "\n"), command.name

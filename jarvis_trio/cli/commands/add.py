@@ -38,9 +38,11 @@ def add(session: Session, /, name: str, as_json: bool, **options: Any) -> None:
     \b
     Example:
       jarvis-trio add backup --cron "30 2 * * *" --timeout 1h -- backup --all
-      jarvis-trio add standup --cron "0 9 * * MON-FRI" --timezone Europe/Rome -- say "Hello"
-      jarvis-trio add renew --at "tomorrow 9:00" --deliver notification -- ./renew.sh
-      jarvis-trio add report --every 1h --cwd . --secret API_KEY -- .venv/bin/python report.py
+      jarvis-trio add standup --cron "0 9 * * MON-FRI" --timezone Europe/Rome \\
+        -- say "Hello"
+      jarvis-trio add renew --at "tomorrow 9" --deliver notification -- ./renew.sh
+      jarvis-trio add report --every 1h --cwd . --secret API_KEY \\
+        -- .venv/bin/python report.py
       jarvis-trio add count --every 1d --shell "ls | wc -l"
     """
     saved = acts.add(session, name, task_request(options), by_person=person_is_there())

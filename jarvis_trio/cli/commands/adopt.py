@@ -51,7 +51,7 @@ def adopt(session: Session, /, overdue: str | None, yes: bool, as_json: bool) ->
     Example:
       jarvis-trio adopt
       jarvis-trio adopt --yes --overdue skip
-      jarvis-trio adopt --app-dir ~/assistant --handlers scheduler.handlers:execute_handler
+      jarvis-trio adopt --app-dir . --handlers scheduler.handlers:execute_handler
     """
     require_database(session.settings)
     seen = desk.look(session)

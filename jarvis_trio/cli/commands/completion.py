@@ -18,7 +18,8 @@ def completion(context: click.Context, shell: str) -> None:
 
     \b
     Example:
-      jarvis-trio completion bash > ~/.local/share/bash-completion/completions/jarvis-trio
+      jarvis-trio completion bash \\
+        > ~/.local/share/bash-completion/completions/jarvis-trio
       jarvis-trio completion zsh > "${fpath[1]}/_jarvis-trio"
       jarvis-trio completion fish > ~/.config/fish/completions/jarvis-trio.fish
     """

@@ -39,7 +39,8 @@ def rules() -> None:
 
     \b
     Example:
-      jarvis-trio rules add "Late work" --type overdue_delegation --condition '{"days_overdue": 2}'
+      jarvis-trio rules add "Late work" --type overdue_delegation \\
+        --condition '{"days_overdue": 2}'
       jarvis-trio rules list
     """
 

@@ -25,7 +25,7 @@ def run(session: CommandSession, /, application: Application | None, log_format:
     \b
     Example:
       jarvis-trio run
-      jarvis-trio run --app-dir ~/assistant --handlers scheduler.handlers:execute_handler
-      jarvis-trio run --app-dir ~/app --engine app.engine:Engine --store app.store:Store
+      jarvis-trio run --app-dir . --handlers scheduler.handlers:execute_handler
+      jarvis-trio run --app-dir ~/app --engine engine:Engine --store store:Store
     """
     return run_daemon(session, application, json_lines=log_format == "json")
