@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import os
@@ -46,6 +47,16 @@ os.environ.pop("COLUMNS", None)
 # How long an example takes says more of the machine's load than of the program.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+
+# Nothing of what is imported and collected becomes garbage: to look for it is half of the time before the first test.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From now on garbage is looked for, and only among what the tests themselves make."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_configure() -> None:
@@ -309,12 +320,12 @@ _has_a_row_on_the_server: set[str] = set()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Of a matrix of the engine the first row runs on the server too; the other rows do so in `make thorough`.
+    """Of a matrix the first row runs on the server too; the other rows do so in `make thorough`.
 
-    What differs from row to row is what the engine decides; what it asks of the server is the same.
+    What differs from row to row is what the program decides; what it asks of the server is the same.
     """
     call = getattr(item, "callspec", None)
-    if call is None or item.path.parent.name != "engine" or call.params.get("store") != "postgres":
+    if call is None or item.path.parent.name not in ("engine", "store") or call.params.get("store") != "postgres":
         return
     function = item.nodeid.partition("[")[0]
     if function in _has_a_row_on_the_server:

@@ -28,7 +28,12 @@ def without(stream: str, data: Path, *arguments: str) -> subprocess.CompletedPro
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("stream", "said"), [("<&-", {"list": "webhook_poll"}), (">&-", {}), ("2>&-", {"list": "webhook_poll"})]
+    ("stream", "said"),
+    [
+        pytest.param("<&-", {"list": "webhook_poll"}, marks=pytest.mark.thorough),
+        (">&-", {}),
+        pytest.param("2>&-", {"list": "webhook_poll"}, marks=pytest.mark.thorough),
+    ],
 )
 def test_a_closed_stream_harms_neither_the_command_nor_the_database(
     stream: str, said: dict[str, str], tmp_path: Path
@@ -86,13 +91,13 @@ runpy.run_module("jarvis_trio", run_name="__main__", alter_sys=True)
     [
         ("jarvis_trio.cli", "list"),
         ("jarvis_trio.foreground", "run"),
-        ("click", "list"),
-        ("jarvis_trio.process.offspring", "list"),
-        ("jarvis_trio.desk.looks", "list"),
-        ("jarvis_trio.store", "status"),
-        ("jarvis_trio.foreground.session", "run"),
+        pytest.param("click", "list", marks=pytest.mark.thorough),
+        pytest.param("jarvis_trio.process.offspring", "list", marks=pytest.mark.thorough),
+        pytest.param("jarvis_trio.desk.looks", "list", marks=pytest.mark.thorough),
+        pytest.param("jarvis_trio.store", "status", marks=pytest.mark.thorough),
+        pytest.param("jarvis_trio.foreground.session", "run", marks=pytest.mark.thorough),
         ("trio", "run"),
-        ("jarvis_trio.daemon.loop", "run"),
+        pytest.param("jarvis_trio.daemon.loop", "run", marks=pytest.mark.thorough),
     ],
 )
 def test_ctrl_c_during_an_import_ends_any_command_in_one_line(module: str, command: str, program: Program) -> None:

@@ -302,7 +302,9 @@ def test_at_a_terminal_it_asks_for_each_approval_and_for_overdue_tasks(program: 
 
 @pytest.mark.law(9)
 @pytest.mark.slow
-@pytest.mark.parametrize("is_here_too", [True, False], ids=["found here too", "not found here"])
+@pytest.mark.parametrize(
+    "is_here_too", [pytest.param(True, marks=pytest.mark.thorough), False], ids=["found here too", "not found here"]
+)
 def test_an_approval_is_for_what_the_running_daemon_finds(program: Program, tmp_path: Path, is_here_too: bool) -> None:
     """Who follows the fix that a run names types it in a shell, whose PATH the daemon does not have."""
     there, ran = tmp_path / "bin/only-there", tmp_path / "ran"

@@ -216,7 +216,7 @@ def test_explain_notices_a_running_daemon(program: Program) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("columns", ["80", "200"])
+@pytest.mark.parametrize("columns", ["80", pytest.param("200", marks=pytest.mark.thorough)])
 def test_at_a_terminal_no_line_is_wider_than_it_and_colours_can_be_refused(program: Program, columns: str) -> None:
     program("init")
     program("add", "a task with a rather long name, for a chart", "--every", "1h", "--handler", "webhook_poll")

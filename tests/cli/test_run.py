@@ -48,7 +48,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 @pytest.mark.law(1)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.thorough)])
 def test_a_signal_in_its_sleep_ends_it_at_once_with_0(home: Program, number: signal.Signals) -> None:
     daemon = home.daemon()
     eventually(lambda: home.status()["tasks"]["overdue"] == 0)
@@ -62,7 +62,7 @@ def test_a_signal_in_its_sleep_ends_it_at_once_with_0(home: Program, number: sig
 
 
 @pytest.mark.law(1)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.thorough)])
 def test_a_signal_in_a_tick_lets_the_command_finish_and_record(
     home: Program, number: signal.Signals, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def test_law_4_a_daemon_whose_descriptors_a_handler_closes_says_so_and_ends_at_o
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.law(4)
 def test_law_4_whoever_returns_first_names_all_that_may_have_closed_the_descriptors(closing: Program) -> None:
     assert closing.anew("add", "bad", "--every", "1s", "--handler", "close_all_and_stay").code == 0

@@ -11,7 +11,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.law(5)]
 NEXT_RUNS = "SELECT name, next_run_at FROM scheduled_tasks WHERE schedule_type <> 'interval' ORDER BY name"
 
 
-@pytest.mark.parametrize("command", [["tick"], ["add", "other", "--cron", "0 9 * * *", "--", "true"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [["tick"], pytest.param(["add", "other", "--cron", "0 9 * * *", "--", "true"], marks=pytest.mark.thorough)],
+    ids=" ".join,
+)
 def test_law_5_a_command_in_another_zone_heeds_the_daemons(program: Program, command: list[str]) -> None:
     program("init")
     program.daemon(TZ="Europe/Berlin")

@@ -26,9 +26,9 @@ DENVER = ZoneInfo("America/Denver")
 START = datetime(2026, 1, 1, tzinfo=DENVER).astimezone(UTC)
 MIDDLE = datetime(2026, 7, 1, tzinfo=DENVER).astimezone(UTC)
 END = datetime(2027, 1, 1, tzinfo=DENVER).astimezone(UTC)
-SPRING = datetime(2026, 3, 6, tzinfo=DENVER).astimezone(UTC)
-AUTUMN = datetime(2026, 10, 30, tzinfo=DENVER).astimezone(UTC)
-DAYS = timedelta(days=4)
+SPRING = datetime(2026, 3, 7, tzinfo=DENVER).astimezone(UTC)
+AUTUMN = datetime(2026, 10, 31, tzinfo=DENVER).astimezone(UTC)
+DAYS = timedelta(days=2)
 SPANS = [
     pytest.param(SPRING, SPRING + DAYS, id="clocks go on"),
     pytest.param(AUTUMN, AUTUMN + DAYS, id="clocks go back"),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from jarvis_trio.errors import CronError
 from jarvis_trio.schedules.cron import CronExpression
+from tests.support.examples import with_many_examples
 
 # 2026: 1 November is a Sunday, so its last day is a Monday; 31 January 2027 is a Sunday.
 START = datetime.fromisoformat("2026-11-15T12:00")
@@ -154,8 +155,11 @@ WEEKDAYS = st.just("*") | st.lists(WEEKDAY_TERMS, min_size=1, max_size=3, unique
 STARTS = st.datetimes(*map(datetime.fromisoformat, ("1900-01-01", "2190-01-01")))
 
 
-@settings(max_examples=60, deadline=None)
-@given(DAYS, WEEKDAYS, STARTS)
+TERMS = {"days": DAYS, "weekdays": WEEKDAYS, "start": STARTS}
+
+
+@settings(max_examples=20, deadline=None)
+@given(**TERMS)
 def test_they_fire_on_the_days_that_a_count_finds(days: str, weekdays: str, start: datetime) -> None:
     expression, end = CronExpression(f"0 0 {days} * {weekdays}"), start + timedelta(days=500)
     found, after = [], start
@@ -164,6 +168,11 @@ def test_they_fire_on_the_days_that_a_count_finds(days: str, weekdays: str, star
     candidates = (start.date() + timedelta(days=number) for number in range(1, 501))
     assert found == [day for day in candidates if matches(day, days, weekdays)]
     assert expression.latest(start, end)[1] == len(found)
+
+
+test_they_fire_on_the_days_that_a_count_finds_in_many_cases = with_many_examples(
+    test_they_fire_on_the_days_that_a_count_finds, 60, TERMS
+)
 
 
 CRONSIM_DAYS = st.sampled_from(["L", "LW"])

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from jarvis_trio.errors import CronError
 from jarvis_trio.schedules.cron import CronExpression
+from tests.support.examples import with_many_examples
 
 MINUTE = timedelta(minutes=1)
 NAMES = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -289,16 +290,19 @@ def four_centuries() -> list[date]:
     return [date(2000, 1, 1) + timedelta(days=day) for day in range(146_097)]
 
 
+IN_THOROUGH = [pytest.mark.slow, pytest.mark.thorough]
+
+
 @pytest.mark.parametrize(
     ("fields", "days", "months", "weekdays"),
     [
         ("29 2 MON", {29}, {2}, {0}),
         ("29 2 *", {29}, {2}, set(range(7))),
         ("13 * FRI", {13}, set(range(1, 13)), {4}),
-        ("31 * SUN,SAT", {31}, set(range(1, 13)), {5, 6}),
-        ("30,31 2,4 SAT", {30, 31}, {2, 4}, {5}),
-        ("1-7 JAN WED", set(range(1, 8)), {1}, {2}),
-        ("28-31 2-3 *", {28, 29, 30, 31}, {2, 3}, set(range(7))),
+        pytest.param("31 * SUN,SAT", {31}, set(range(1, 13)), {5, 6}, marks=IN_THOROUGH),
+        pytest.param("30,31 2,4 SAT", {30, 31}, {2, 4}, {5}, marks=IN_THOROUGH),
+        pytest.param("1-7 JAN WED", set(range(1, 8)), {1}, {2}, marks=IN_THOROUGH),
+        pytest.param("28-31 2-3 *", {28, 29, 30, 31}, {2, 3}, set(range(7)), marks=IN_THOROUGH),
     ],
 )
 def test_finds_the_days_of_four_centuries(fields: str, days: set[int], months: set[int], weekdays: set[int]) -> None:
@@ -344,8 +348,8 @@ def expressions_and_times(draw: st.DrawFn) -> tuple[CronExpression, datetime]:
 
 
 @pytest.mark.law(5)
-@settings(max_examples=300)
-@given(expressions_and_times(), st.floats(0, 1))
+@settings(max_examples=60)
+@given(**(INSTANTS := {"case": expressions_and_times(), "share": st.floats(0, 1)}))
 def test_every_instant_between_two_fires_has_the_same_next_fire(
     case: tuple[CronExpression, datetime], share: float
 ) -> None:
@@ -358,9 +362,14 @@ def test_every_instant_between_two_fires_has_the_same_next_fire(
         assert reads(cron.next_time(between.astimezone(after.tzinfo))) == reads(second)
 
 
+test_every_instant_between_two_of_many_fires_has_the_same_next_fire = with_many_examples(
+    test_every_instant_between_two_fires_has_the_same_next_fire, 300, INSTANTS
+)
+
+
 @pytest.mark.law(5)
-@settings(max_examples=200)
-@given(expressions_and_times(), st.integers(0, 40))
+@settings(max_examples=40)
+@given(**(COUNTS := {"case": expressions_and_times(), "count": st.integers(0, 40)}))
 def test_latest_is_what_repeating_next_time_counts(case: tuple[CronExpression, datetime], count: int) -> None:
     cron, after = case
     last = after
@@ -371,3 +380,8 @@ def test_latest_is_what_repeating_next_time_counts(case: tuple[CronExpression, d
     for until in (last.astimezone(UTC), following - timedelta(microseconds=1)):
         found, counted = cron.latest(after, until)
         assert (found and reads(found), counted) == (expected, count)
+
+
+test_latest_is_what_repeating_next_time_counts_in_many_cases = with_many_examples(
+    test_latest_is_what_repeating_next_time_counts, 200, COUNTS
+)

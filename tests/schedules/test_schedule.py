@@ -257,7 +257,7 @@ def test_no_slot_is_lost_or_counted_twice_by_catch_up(step: timedelta, late: tim
     [
         (datetime(1970, 1, 1, tzinfo=UTC), DENVER),
         (datetime(1970, 1, 1, tzinfo=UTC), TOKYO),
-        pytest.param(datetime(2, 1, 1, tzinfo=UTC), DENVER, marks=pytest.mark.slow),
+        pytest.param(datetime(2, 1, 1, tzinfo=UTC), DENVER, marks=[pytest.mark.slow, pytest.mark.thorough]),
         pytest.param(datetime(2, 1, 1, tzinfo=UTC), TOKYO, marks=[pytest.mark.slow, pytest.mark.thorough]),
     ],
 )

@@ -333,7 +333,7 @@ def test_a_log_that_was_exchanged_stops_the_daemon_from_writing(path: Path, cloc
 
 @pytest.mark.law(2)
 @pytest.mark.law(3)
-@pytest.mark.parametrize("what", ["deleted", "exchanged"])
+@pytest.mark.parametrize("what", ["deleted", pytest.param("exchanged", marks=[pytest.mark.slow, pytest.mark.thorough])])
 def test_an_index_of_the_log_that_is_deleted_under_the_daemon_is_opened_again(
     path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:

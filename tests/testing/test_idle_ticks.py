@@ -74,7 +74,9 @@ def nothing(simulation: Simulation) -> None:
 
 
 @pytest.mark.law(6)
-@pytest.mark.parametrize("simulate", [three_days, a_bad_day, nothing])
+@pytest.mark.parametrize(
+    "simulate", [pytest.param(three_days, marks=[pytest.mark.slow, pytest.mark.thorough]), a_bad_day, nothing]
+)
 @pytest.mark.parametrize(
     "interval", [60, *(pytest.param(seconds, marks=pytest.mark.thorough) for seconds in (59.3, 3600))]
 )

@@ -62,7 +62,10 @@ def shown(app: WatchApp, selector: str) -> str:
     return str(app.screen.query_one(selector, Static).render())
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 10)])
+@pytest.mark.parametrize(
+    "size",
+    [(80, 24), *(pytest.param(size, marks=[pytest.mark.slow, pytest.mark.thorough]) for size in [(200, 60), (40, 10)])],
+)
 def test_the_tasks_are_there_at_every_size(drive: Callable[..., None], size: tuple[int, int]) -> None:
     async def steps(app: WatchApp, _: Pilot[None]) -> None:
         assert [row[0] for row in rows(app)] == ["poll", "rules"]
