@@ -68,7 +68,7 @@ class Policy:
         """
         if text is None or not text.strip():
             return cls()
-        values = json_object(text, "policy", ScheduleError)
+        values = json_object(text, "policy")
         known = {f.name: values[f.name] for f in fields(cls) if values.get(f.name) is not None}
         if "on_interrupt" in known:
             known["on_interrupt"] = _on_interrupt(known["on_interrupt"])
@@ -185,7 +185,7 @@ def _check_channel(name: str, value: object) -> None:
 
 
 def _read_config(text: str) -> dict[str, Any]:
-    return json_object(text, "the text", ScheduleError)
+    return json_object(text, "the text")
 
 
 def _check_config(name: str, value: object) -> None:

@@ -55,7 +55,13 @@ def test_what_is_told_of_a_return_and_raises_costs_neither_the_result_nor_the_er
     with pytest.raises(ValueError, match="as usual"):
         under_way.around(fail)(a_task(), CONTEXT)
     assert under_way.tasks() == []
+    assert caplog.messages == ["What looks after each handler has failed"] * 2
     assert caplog.text.count("OSError: no descriptor is free") == 2
+
+
+def test_a_return_that_nobody_looks_after_is_not_worth_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    UnderWay().around(lambda task, context: None)(a_task(), CONTEXT)
+    assert caplog.messages == []
 
 
 def test_a_handler_keeps_its_grace() -> None:
