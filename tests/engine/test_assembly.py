@@ -167,8 +167,10 @@ def test_a_lock_beside_the_database_proves_that_the_process_lives(
     path: Path, tmp_path: Path, laptop: MemoryStore
 ) -> None:
     peers = make_peers(read_settings({"MEMORY_DB_PATH": str(path)}, tmp_path), laptop)
-    assert path.with_name(LOCKS).exists()
     assert peers.owner == f"laptop/{current_owner()}"
+    path.with_name(LOCKS).unlink()
+    peers.check_in(START, [])
+    assert path.with_name(LOCKS).exists()
 
 
 def test_a_machine_is_known_by_the_identity_in_its_data_folder(path: Path, tmp_path: Path, laptop: MemoryStore) -> None:

@@ -345,6 +345,22 @@ def test_whoever_has_given_a_call_up_is_not_told_that_it_has_returned(gate: Gate
     assert told == []
 
 
+def test_a_handler_that_is_told_to_stop_is_not_given_up_at_once(gate: Gate) -> None:
+    around, over = context(), threading.Event()
+    call = Threads().start(gate, TASK, around, over.set)
+    around.cancelled.set()
+    assert call.outcome() is None
+    gate.opened.set()
+    assert over.wait(PATIENCE)
+    assert call.outcome() == Outcome(RunStatus.EXECUTED)
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [(0, 0.0), (PATIENCE, 0.25)])
+def test_a_call_is_looked_at_when_its_time_is_over_and_often_before(gate: Gate, limit: float, seconds: float) -> None:
+    call = Threads().start(gate, TASK, context(timedelta(seconds=limit)), lambda: None)
+    assert call.look_in() == seconds
+
+
 @pytest.mark.law(2)
 def test_release_comes_at_once_where_the_thread_has_ended_meanwhile(gate: Gate) -> None:
     outcome = run_in_thread(gate, TASK, context(SOON))
