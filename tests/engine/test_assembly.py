@@ -176,7 +176,17 @@ def test_a_lock_beside_the_database_proves_that_the_process_lives(
 def test_a_machine_is_known_by_the_identity_in_its_data_folder(path: Path, tmp_path: Path, laptop: MemoryStore) -> None:
     settings = read_settings({"MEMORY_DB_PATH": str(path), "JARVIS_DATA_DIR": str(tmp_path)}, tmp_path)
     make_peers(settings, laptop).check_in(START, [])
-    assert [machine.identity for machine in laptop.machines.list_machines()] == [machine_identity(tmp_path)]
+    [machine] = laptop.machines.list_machines()
+    assert (machine.identity, machine.takes_any) == (machine_identity(tmp_path), True)
+
+
+def test_what_others_may_take_over_is_guarded(
+    tmp_path: Path, laptop: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guards: list[object] = []
+    monkeypatch.setattr("jarvis_trio.engine.machines.Guard", lambda owner, silence: guards.append(owner))
+    make_peers(read_settings({"MEMORY_DB_PATH": str(laptop.path)}, tmp_path), laptop)
+    assert guards == [current_owner()]
 
 
 def test_a_handler_has_the_time_limit_of_the_settings(

@@ -294,9 +294,9 @@ def test_the_peers_of_a_store_are_of_its_machine_and_its_times(laptop: MemorySto
     assert shared_peers(laptop, "its identity").owner == f"laptop/{Peers().owner}"
 
 
-def test_the_lock_of_the_process_is_held_as_long_as_the_store_says(
-    laptop: MemoryStore, local: Local, server: Server, clock: FakeClock
-) -> None:
+@pytest.fixture
+def asked(laptop: MemoryStore, server: Server) -> list[tuple[object, ...]]:
+    """What the server was asked to hold."""
     asked: list[tuple[object, ...]] = []
 
     def hold(*what: object) -> Server:
@@ -304,6 +304,12 @@ def test_the_lock_of_the_process_is_held_as_long_as_the_store_says(
         return server
 
     vars(laptop.connection)["hold"] = hold
+    return asked
+
+
+def test_the_lock_of_the_process_is_held_as_long_as_the_store_says(
+    laptop: MemoryStore, local: Local, clock: FakeClock, asked: list[tuple[object, ...]]
+) -> None:
     FenceTimes(beat=timedelta(hours=1), fenced_after=timedelta(hours=3)).keep(laptop)
     with closing(shared_peers(laptop, "its identity", local)) as peers:
         assert asked == [("laptop/daemon", "laptop", timedelta(hours=1))]
@@ -311,6 +317,26 @@ def test_the_lock_of_the_process_is_held_as_long_as_the_store_says(
         for hours, in_touch in ((2, True), (1, False)):
             clock.advance(hours=hours)
             assert peers.may_share == in_touch
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_guard_is_there_for_whoever_wants_one(
+    laptop: MemoryStore, local: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guards: list[tuple[object, ...]] = []
+    guard = ToldGuard()
+
+    def made(*what: object) -> ToldGuard:
+        guards.append(what)
+        return guard
+
+    monkeypatch.setattr("jarvis_trio.engine.machines.Guard", made)
+    shared_peers(laptop, "its identity", local).close()
+    assert guards == []
+    with closing(shared_peers(laptop, "its identity", local, guarded=True)) as peers:
+        peers.check_in(START, [])
+    assert guards == [("daemon", FenceTimes().guarded_after)]
+    assert guard.lines == [".", "closed"]
 
 
 @pytest.mark.sqlite
