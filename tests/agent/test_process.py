@@ -201,7 +201,6 @@ def test_without_a_daemon_a_run_is_refused_in_one_line(home: Program) -> None:
     assert "no daemon runs" in answer["content"][0]["text"]
 
 
-@pytest.mark.thorough
 async def test_a_task_runs_in_the_daemon_with_progress(home: Program) -> None:
     home.daemon()
     told: list[float] = []
