@@ -300,8 +300,8 @@ class SqliteFile:
         if self._read_only:
             return self.marks()
         self._tell_of_names(status)
-        self._keep_log()
-        self._keep_index()
+        if not (self._keep_log() and self._keep_index()):
+            return None
         return self._keep_tables(), self.sqlite.total_changes
 
     def _open_again(self, *, was_replaced: bool) -> None:
@@ -323,17 +323,22 @@ class SqliteFile:
             _logger.error("%s", several_names(self.path, status.st_nlink))
         self._told_names = status.st_nlink
 
-    def _keep_log(self) -> None:
+    def _keep_log(self) -> bool:
+        """See that the log is the one that was open.
+
+        Returns False if the file had to be opened again.
+        """
         found = identity(self._log_name)
         if self._log is None or found == self._log:
             self._log = found
-            return
+            return True
         if found is not None:
             says = f"the log {self._log_name} was exchanged under the open database"
             raise StoreError(says, fix="end every program that uses it, then start them again")
         self._empty_log(f"the log of {self.path} was deleted while another program reads it")
         self._reopen()
         _logger.error("The log %s was deleted under the open database; nothing is lost", self._log_name)
+        return False
 
     def _reopen(self) -> None:
         """Open the same file again. If that is refused now, each further look tries it."""
@@ -344,15 +349,19 @@ class SqliteFile:
         self._is_open = False
         self.sqlite.close()
 
-    def _keep_index(self) -> None:
-        """See that the log's index is the one that others use, since the locks lie in it."""
+    def _keep_index(self) -> bool:
+        """See that the log's index is the one that others use, since the locks lie in it.
+
+        Returns False if the file had to be opened again.
+        """
         found = identity(self._index_name)
         if self._index is None or found == self._index:
             self._index = found
-            return
+            return True
         what = "deleted" if found is None else "exchanged"
         _logger.error("The index %s was %s under the open database; run `jarvis-trio doctor`", self._index_name, what)
         self._reopen()
+        return False
 
     def _keep_tables(self) -> int:
         """Add what another program took away of the tables; see that rows can still be numbered.

@@ -107,6 +107,7 @@ def test_law_2_a_log_without_its_index_is_refused_until_its_user_has_opened_it_a
     Path(f"{path}-shm").unlink()
     assert "was deleted (its -shm file) while another program has it open" in opened_elsewhere(path)
     assert not Path(f"{path}-shm").exists()
+    assert open_store.look_after() is None, "marks of before would say nothing"
     assert open_store.look_after()
     open_store.store_scheduled_task(a_task("second"))
     assert opened_elsewhere(path) == "2 tasks"

@@ -320,6 +320,14 @@ def test_a_log_that_is_deleted_under_the_daemon_loses_nothing(
 
 
 @pytest.mark.law(2)
+def test_after_the_log_was_deleted_the_marks_of_before_say_nothing(path: Path) -> None:
+    with MemoryStore(path) as store:
+        path.with_name("memory.db-wal").unlink()
+        assert store.look_after() is None
+        assert store.look_after()
+
+
+@pytest.mark.law(2)
 def test_a_log_that_was_exchanged_stops_the_daemon_from_writing(path: Path, clock: FakeClock) -> None:
     with a_daemon(path, clock) as (_, tick, notes):
         path.with_name("memory.db-wal").unlink()
