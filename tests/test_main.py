@@ -67,7 +67,7 @@ def test_signals_that_a_parent_ignored_or_blocked_work_again(program: Program) -
         daemon.terminate()
         _, log = daemon.communicate(timeout=180)
     assert daemon.returncode == 0, log
-    assert {run["status"] for run in runs} <= {"error", "running"}
+    assert {run["status"] for run in runs} <= {"error", "running", "skipped"}  # slots may have passed while it ran
     assert json.loads(program("history", "fails", "--json").out)[-1]["status"] == "error"
 
 

@@ -153,7 +153,7 @@ def test_doctor_says_which_types_it_gets_and_which_packages_are_missing(assistan
 
 @pytest.mark.thorough
 def test_doctor_asks_the_running_daemon_whose_handlers_it_runs(assistant: Assistant) -> None:
-    daemon = assistant.start("run", *assistant.options)
+    daemon = assistant.start_anew("run", *assistant.options)  # its command line tells whose handlers it has
     eventually(lambda: assistant.status()["last_tick_at"] is not None)
     findings = json.loads(assistant("doctor", "--json").out)["findings"]
     assert any("it gets" in finding["says"] for finding in findings if finding["subject"] == "application")

@@ -18,7 +18,8 @@ from jarvis_trio.errors import TaskError
 from jarvis_trio.foreground.telling import note
 from jarvis_trio.notation.text import counted, counted_of
 
-_FILE = click.Path(allow_dash=True)  # for completion; `content_of` says what is wrong with one, and the fix
+# For completion alone: `content_of` says what is wrong with one, and the fix.
+_FILE = click.Path(allow_dash=True, readable=False)
 
 
 @click.command()
