@@ -50,9 +50,11 @@ upgrade:
 	@$(VENV_PYTHON) -m jarvis_trio service restart --if-running
 
 # Handed out in batches (--dist load): one by one, as loadgroup does it, costs the process that deals them seconds.
+# Their files are in memory where that is possible, and go with each test that passes.
 # Compiled tests are kept whatever the environment says: to compile them is a tenth of the work, in each process.
 test: .venv/dev.stamp
-	@PYTHONDONTWRITEBYTECODE= $(VENV_PYTHON) -m pytest -q -n auto --dist load -m "not thorough and not long"
+	@TMPDIR="$$($(VENV_PYTHON) -m tests.support.memory_folder)" PYTHONDONTWRITEBYTECODE= $(VENV_PYTHON) -m pytest -q -n auto \
+	  --dist load -o tmp_path_retention_policy=failed -m "not thorough and not long"
 
 thorough: .venv/dev.stamp
 	@PYTHONDONTWRITEBYTECODE= $(VENV_PYTHON) -m pytest -q -n auto --dist loadgroup -m thorough
