@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,6 +82,7 @@ def plugin(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
         "[jarvis_trio.handlers]\nbroken = unlucky:broken\nleaves = unlucky:leaves\n"
     )
     monkeypatch.syspath_prepend(str(packages))
+    monkeypatch.delitem(sys.modules, "unlucky", raising=False)  # its file went with the test before
     for handler in ("broken", "leaves"):
         cli.ok("add", handler, "--every", "1h", "--handler", handler)
     return cli
