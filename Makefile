@@ -4,7 +4,7 @@
 # make install       the program in .venv: .venv/bin/jarvis-trio works from anywhere
 # make upgrade       the newest version in the same .venv; what you installed beside it stays
 # make test          the tests, in two to four minutes on two processors
-# make thorough      the tests that take longer: real daemons, servers, guides; three minutes more
+# make thorough      the tests that take longer: real daemons, servers, guides; three to five minutes more
 # make year          a simulated year, minute by minute; a minute on two processors
 # make coverage      the tests, and which lines and branches of the package they miss
 # make mutants       which changes to the code no test notices; some hours, or for ONLY='jarvis_trio.schedules.cron.*' less
