@@ -100,13 +100,16 @@ class Attempts:
         """How and when an attempt ended; None while it goes on. Once it has ended, ask no more."""
         outcome = attempt.call.outcome()
         if outcome is None:
-            self._peers.keep()
             return None
         try:
             outcome = self._conclude(attempt.claim, outcome)
         except Exception as error:  # noqa: BLE001  # border of law 4, as at its beginning
             outcome = _not_started(attempt.claim, error)
         return Ended(attempt.claim, outcome, attempt.returned_at or attempt.present())
+
+    def keep(self) -> None:
+        """See that others can tell that this process lives, while attempts go on."""
+        self._peers.keep()
 
     def _conclude(self, claim: Claim, outcome: Outcome) -> Outcome:
         return self._peers.end(claim, self._running.end(claim, outcome))
@@ -199,6 +202,8 @@ class UnderWay:
             ends = [(attempt, self._attempts.ended(attempt)) for attempt in self._going]
             ended = [end for _, end in ends if end is not None]
             self._going = [attempt for attempt, end in ends if end is None]
+            if self._going:
+                self._attempts.keep()
             if time.monotonic() >= until:
                 break
         self.free += len(ended)

@@ -307,6 +307,10 @@ class Begun:
 
     def __init__(self, **handlers: Handler) -> None:
         self.handlers = handlers
+        self.kept = 0
+
+    def keep(self) -> None:
+        self.kept += 1
 
     def begin(self, claim: Claim, present: Callable[[], datetime], over: Callable[[Attempt], object]) -> Attempt:
         attempt = Attempt(claim, present, over)
@@ -360,7 +364,9 @@ def test_an_attempt_is_not_held_up_by_one_that_began_before_it(gate: Gate) -> No
 
 
 def test_a_short_wait_ends_although_nothing_has_ended(gate: Gate) -> None:
-    assert told_together(Begun(long=gate).under_way(timedelta(milliseconds=1)), at_most=0.001) == []
+    begun = Begun(long=gate, longer=gate)
+    assert told_together(begun.under_way(timedelta(milliseconds=1)), at_most=0.001) == []
+    assert begun.kept == 1, "that this process lives is seen to once, and not for each run"
     gate.opened.set()
 
 
