@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from jarvis_trio.errors import JarvisError
 from jarvis_trio.notation.instants import as_utc
-from jarvis_trio.notation.text import error_text
+from jarvis_trio.notation.text import error_text, error_words
 from jarvis_trio.process.watch import Watch
 
 _logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class TotalEngine:
             results = list(self._engine.evaluate_due_tasks() or ())  # type: ignore[attr-defined]  # any object
             self._failed_with = None
         except BaseException as error:  # noqa: BLE001  # border of law 4: also SystemExit, which would end the nursery
-            self._failed_with = _named(error)
+            self._failed_with = error_words(error)
             self.log_failed_tick(error)
             results, knows = [], False
 
@@ -243,7 +243,7 @@ class TotalEngine:
 
         A traceback follows only if the error is new and not one of ours.
         """
-        text = _named(error)
+        text = error_words(error)
         is_new = not isinstance(error, JarvisError) and text != self._last_failure
         self._last_failure = text
         _logger.error("The tick failed: %s", text, exc_info=error if is_new else None)
@@ -280,7 +280,7 @@ class TotalEngine:
         try:
             return read(method())
         except BaseException as error:  # noqa: BLE001  # border of law 4: the loop goes on without that answer
-            if complaint is not None and _named(error) != self._failed_with:
+            if complaint is not None and error_words(error) != self._failed_with:
                 _logger.error("%s: %s", complaint, error_text(error))
             return otherwise
 
@@ -293,10 +293,6 @@ class TotalEngine:
 
     def _pairs(self, answer: Iterable[tuple[object, datetime]]) -> list[tuple[str, datetime]]:
         return [(str(name), as_utc(at, self._zone())) for name, at in answer]
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error_text(error)}"
 
 
 def _is_true(answer: object) -> bool:

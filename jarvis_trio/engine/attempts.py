@@ -30,7 +30,7 @@ from jarvis_trio.engine.runner import Call
 from jarvis_trio.engine.running import Running
 from jarvis_trio.errors import StoreError
 from jarvis_trio.models import Claim, Outcome, RunStatus
-from jarvis_trio.notation.text import error_text
+from jarvis_trio.notation.text import error_words
 
 Present = Callable[[], datetime]
 """What the time is (aware UTC)."""
@@ -220,5 +220,4 @@ class UnderWay:
 
 def _not_started(claim: Claim, error: Exception) -> Outcome:
     _logger.error("Task %r could not be started", claim.task.name, exc_info=error)
-    why = f"{type(error).__name__}: {error_text(error)}"
-    return Outcome(RunStatus.ERROR, reason=f"it could not be started: {why}")
+    return Outcome(RunStatus.ERROR, reason=f"it could not be started: {error_words(error)}")

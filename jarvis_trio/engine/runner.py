@@ -43,7 +43,7 @@ from jarvis_trio.errors import HandlerError, HandlerSkippedError, HandlerTimeout
 from jarvis_trio.models import Handler, HandlerContext, HandlerResult, Outcome, RunStatus, ScheduledTask
 from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.notation.jsontext import RESULT_LIMIT, result_text
-from jarvis_trio.notation.text import error_text, storable
+from jarvis_trio.notation.text import error_text, error_words, storable
 
 STOP_PATIENCE = timedelta(seconds=5)
 """How long a handler that is told to stop may take at least, before its thread is left alone."""
@@ -246,7 +246,7 @@ def _ending(handler: Handler, task: ScheduledTask, context: HandlerContext) -> O
         return Outcome(RunStatus.ERROR, reason=error_text(error) or "it failed and does not say why")
     except BaseException as error:  # border of law 4: SystemExit, KeyboardInterrupt, anything, is the task's
         context.logger.error("The handler raised %s", type(error).__name__, exc_info=error)
-        return Outcome(RunStatus.ERROR, reason=_describe(error))
+        return Outcome(RunStatus.ERROR, reason=error_words(error))
 
 
 def _outcome_of(result: HandlerResult) -> Outcome:
@@ -268,8 +268,3 @@ def _reported_error(result: HandlerResult) -> str | None:
     if not isinstance(value, Mapping) or value.get("status") != "error":
         return None
     return storable(str(value.get("error") or value.get("message") or "the handler reported an error"))
-
-
-def _describe(error: BaseException) -> str:
-    text = error_text(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

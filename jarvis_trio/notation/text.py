@@ -106,6 +106,12 @@ def error_text(error: BaseException) -> str:
         return "(its text cannot be had)"
 
 
+def error_words(error: BaseException) -> str:
+    """The kind of an exception, and what it says if it says anything, storable. Never raises."""
+    kind, text = type(error).__name__, error_text(error)
+    return f"{kind}: {text}" if text else kind
+
+
 def shortened(text: str, width: int) -> str:
     """The text; one that is longer than `width` characters ends there in an ellipsis."""
     return text if len(text) <= width else text[: width - 1] + "…"
