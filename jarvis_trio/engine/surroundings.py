@@ -100,7 +100,8 @@ class Surroundings:
         if jump.was_set:
             self._history.look_again(jump.now)
         if jump.back > CLOCK_SLACK:
-            _logger.warning("The clock was set back by %s; schedules are read again", duration_text(jump.back))
+            back = timedelta(seconds=round(jump.back.total_seconds()))
+            _logger.warning("The clock was set back by %s; schedules are read again", duration_text(back))
             unless_refused(lambda: self._planner.rewind(jump))
             self._known_ahead = self._store.runs.latest_start()
 
