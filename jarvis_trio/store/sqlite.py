@@ -306,7 +306,7 @@ class SqliteFile:
 
     def _open_again(self, *, was_replaced: bool) -> None:
         """Open the file that is there now. If that is refused, each further look tries it."""
-        if self._is_open:  # else it was closed before, when the file could not be used
+        if self._is_open:  # it is closed already if the file could not be used for a while
             self._empty_log(f"{self.path} was replaced while another program has the old file open")
             self._close()
         self.sqlite = self._open()

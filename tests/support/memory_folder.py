@@ -20,7 +20,7 @@ def folder(wanted: Path = IN_MEMORY, needed: int = NEEDED) -> str:
     """The folder for the files of all tests; what TMPDIR says goes first.
 
     Args:
-        needed: the bytes that must be free in `wanted`; else it is not taken.
+        needed: how many bytes `wanted` must have free to be taken.
     """
     if "TMPDIR" not in os.environ and os.access(wanted, os.W_OK | os.X_OK):
         seen = os.statvfs(wanted)
