@@ -15,6 +15,9 @@ IN_MEMORY = Path("/dev/shm")
 NEEDED = 2 << 30
 """Bytes; containers often have 64 MB there."""
 
+_NOEXEC = getattr(os, "ST_NOEXEC", 0)
+"""Set for a file system that runs no programs, as tests want to; only Linux tells."""
+
 
 def folder(wanted: Path = IN_MEMORY, needed: int = NEEDED) -> str:
     """The folder for the files of all tests; what TMPDIR says goes first.
@@ -24,7 +27,7 @@ def folder(wanted: Path = IN_MEMORY, needed: int = NEEDED) -> str:
     """
     if "TMPDIR" not in os.environ and os.access(wanted, os.W_OK | os.X_OK):
         seen = os.statvfs(wanted)
-        if seen.f_bavail * seen.f_frsize >= needed and not seen.f_flag & os.ST_NOEXEC:  # tests run scripts there
+        if seen.f_bavail * seen.f_frsize >= needed and not seen.f_flag & _NOEXEC:
             return str(wanted)
     return tempfile.gettempdir()
 
