@@ -3,7 +3,7 @@
 Guarantees:
 
 - A database is at one whole version at any instant: each step is one transaction, and a process
-  that dies in between leaves it at the step before.
+  that dies in between leaves it at the step before. Where nothing is ours yet, all are one.
 - What is not ours stays: only tables, columns, indexes and triggers that are missing are added. A
   table of ours without its keys is made again with its rows; a copy of the database was made first.
 - While the table of tasks has another name, nothing takes its place: a program that changes it step
@@ -109,15 +109,18 @@ def missing(connection: Connection, found: Found, steps: Steps = STEPS) -> list[
 def climb(connection: Connection, steps: Steps) -> None:
     """Take the steps that the database has not seen, then add what is missing of the last.
 
+    A database that knows nothing of us has no rows to move: it takes all steps at once.
+
     Raises StoreError if that cannot be done; the database is at the last step that could be taken.
     """
-    for number in range(look(connection, steps).version + 1, len(steps)):
+    seen, last = look(connection, steps).version, len(steps)
+    for number in range(seen + 1 if seen else last, last):
         _take_step(connection, steps, number)
-    _take_step(connection, steps, len(steps))
+    _take_step(connection, steps, last)
 
 
 def _take_step(connection: Connection, steps: Steps, number: int) -> None:
-    """Take step `number` in one transaction: add what is missing, move rows, note the number."""
+    """Take the steps up to `number` in one transaction: add what is missing, move rows, note it."""
     connection.begin()
     try:
         found = look(connection, steps)  # another program may have been faster
@@ -125,8 +128,8 @@ def _take_step(connection: Connection, steps: Steps, number: int) -> None:
             _remake(connection, keyless, found, shape(steps))
             found = look(connection, steps)  # its indexes went with it
         _add_missing(connection, found, shape(steps[:number]))
-        if 0 < found.version < number:
-            _execute_all(connection, steps[number - 1].then)
+        for step in steps[found.version : number] if found.version else ():
+            _execute_all(connection, step.then)
         if number == len(steps):
             _make_triggers(connection, found)
         # In the step that makes it: killed between two steps, a process leaves no empty queue.

@@ -281,6 +281,44 @@ def test_a_new_column_is_there_with_its_default_and_its_index_and_what_moves_is_
     assert ("task_runs_by_machine", "CREATE INDEX task_runs_by_machine ON task_runs (machine)") in others(path)
 
 
+class Watched(SqliteFile):
+    """A file that counts the transactions which it begins; `before` is done ahead of each."""
+
+    begun = 0
+
+    def before(self) -> None:
+        """Nothing, here."""
+
+    def begin(self) -> None:
+        self.before()
+        self.begun += 1
+        super().begin()
+
+
+class Overtaken(Watched):
+    """A file that a program of an older version makes just before this one takes the lock."""
+
+    def before(self) -> None:
+        write_release(self.path, 1)
+
+
+@pytest.mark.law(3)
+def test_a_new_file_takes_all_steps_in_one_transaction(path: Path) -> None:
+    file = Watched(path)
+    file.close()
+    assert file.begun == 1
+
+
+@pytest.mark.law(3)
+def test_what_each_step_moves_is_moved_if_an_older_program_was_faster(tmp_path: Path) -> None:
+    stepwise, at_once = tmp_path / "stepwise.db", tmp_path / "at-once.db"
+    write_release(stepwise, 1)
+    climb(stepwise, [*STEPS, MACHINE])
+    Overtaken(at_once, steps=[*STEPS, MACHINE]).close()
+    for table in columns(stepwise):
+        assert rows(at_once, table) == rows(stepwise, table)
+
+
 def test_what_a_step_moves_it_moves_once(path: Path) -> None:
     write_release(path, 1)
     climb(path, [*STEPS, MACHINE])
