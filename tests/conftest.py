@@ -67,8 +67,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: many tests wait for a process that works, or that waits itself."""
-    return 1 + (os.cpu_count() or 1)
+    """Two more than there are processors: many tests wait for a process that works, or that waits itself."""
+    return 2 + (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(tryfirst=True)
