@@ -18,7 +18,7 @@ from jarvis_trio.delivery.host import Host, Sender
 from jarvis_trio.delivery.message import Config, Message, line, one_line, paragraph, read_config
 from jarvis_trio.delivery.secrets import Secrets
 from jarvis_trio.errors import DeliveryError
-from jarvis_trio.notation.text import error_words, nearest, shortened
+from jarvis_trio.notation.text import nearest, shortened, whole_words
 
 __all__ = ["CHANNEL_NAMES", "Channels", "Message", "read_config"]
 
@@ -85,7 +85,7 @@ class Channels:
         # Border of law 4: whatever breaks in a channel must not break the run. Apprise's services
         # may raise SystemExit. KeyboardInterrupt comes from the person at the terminal, and passes.
         except (Exception, SystemExit) as error:  # noqa: BLE001
-            reason = error_words(error)
+            reason = whole_words(error)
         # Raise here, not in an `except`: the first error would be the context, and hold secrets.
         fix = one_line(secrets.redact(fix))
         says = one_line(secrets.redact(f"{channel}: {reason}"))

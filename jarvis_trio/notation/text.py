@@ -100,16 +100,25 @@ def storable(text: str) -> str:
 
 def error_text(error: BaseException) -> str:
     """What an exception says, storable. Never raises, though the exception's own `__str__` may."""
-    try:
-        return storable(str(error))
-    except BaseException:  # noqa: BLE001  # border of law 4: whatever a handler raises is its task's error
-        return "(its text cannot be had)"
+    return storable(_said(error))
 
 
 def error_words(error: BaseException) -> str:
     """The kind of an exception, and what it says if it says anything, storable. Never raises."""
-    kind, text = type(error).__name__, error_text(error)
+    return storable(whole_words(error))
+
+
+def whole_words(error: BaseException) -> str:
+    """As `error_words`, but not cut: a secret in it must be whole to be found. Never raises."""
+    kind, text = type(error).__name__, _said(error)
     return f"{kind}: {text}" if text else kind
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001  # border of law 4: whatever a handler raises is its task's error
+        return "(its text cannot be had)"
 
 
 def shortened(text: str, width: int) -> str:

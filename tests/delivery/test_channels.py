@@ -14,6 +14,7 @@ import pytest
 import jarvis_trio
 from jarvis_trio.delivery import CHANNEL_NAMES, Channels
 from jarvis_trio.delivery import notification as notification_module
+from jarvis_trio.delivery.host import Host
 from jarvis_trio.errors import DeliveryError
 from tests.support.delivery_fakes import MESSAGE
 
@@ -123,6 +124,17 @@ def test_law_4_whatever_breaks_inside_a_channel_comes_out_as_a_delivery_error(
     with pytest.raises(DeliveryError, match=f"^notification: {type(breakage).__name__}[^\n\x1b]*$") as caught:
         CHANNELS.send("notification", {}, MESSAGE)
     assert caught.value.__context__ is None  # a logged traceback would show the first error, secrets and all
+
+
+def test_a_secret_that_is_longer_than_any_error_is_not_shown_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "a1B2" * 400
+
+    def refused(host: Host, *_: object) -> str:
+        raise ValueError(f"a header cannot be {host.secrets.require('TOKEN')}")
+
+    monkeypatch.setattr(notification_module, "show", refused)
+    with pytest.raises(DeliveryError, match=r"ValueError: a header cannot be \*\*\*$"):
+        Channels({"TOKEN": secret}, None).send("notification", {}, MESSAGE)
 
 
 def test_a_person_who_interrupts_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
