@@ -19,7 +19,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from typing import Any, BinaryIO, Callable  # noqa: UP035  # this module runs on Python 3.9 too
+from typing import Any, Callable  # noqa: UP035  # this module runs on Python 3.9 too
 
 MOST_FILES = 1000
 """How many of the application's files are searched for imports at most."""
@@ -27,7 +27,7 @@ MOST_FILES = 1000
 
 def main() -> None:
     """Answer the request that the first argument names, and end the process."""
-    lock = hold(os.path.join(os.path.dirname(sys.argv[1]), "lock"))
+    hold(os.path.join(os.path.dirname(sys.argv[1]), "lock"))
     with open(sys.argv[1], encoding="utf-8") as file:
         request = json.load(file)
     if not getattr(sys.flags, "safe_path", False):
@@ -43,15 +43,16 @@ def main() -> None:
     with open(request["answer"] + ".new", "w", encoding="ascii") as file:
         json.dump(answer, file, default=str)
     os.replace(request["answer"] + ".new", request["answer"])
-    lock.close()
     end()
 
 
-def hold(path: str) -> BinaryIO:
-    """Show that the folder is in use, so that nobody deletes it (`folders`)."""
-    file = open(path, "rb")  # noqa: SIM115  # it stays open for that
-    fcntl.flock(file, fcntl.LOCK_SH)
-    return file
+def hold(path: str) -> None:
+    """Show until the end of the process that the folder is in use, so that nobody deletes it.
+
+    A folder that cannot be locked has no such file, and is never deleted (`folders`).
+    """
+    with suppress(OSError):
+        fcntl.flock(os.open(path, os.O_RDONLY), fcntl.LOCK_SH)
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:

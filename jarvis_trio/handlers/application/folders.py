@@ -5,10 +5,12 @@ the start of a daemon, sweeps it.
 
 Guarantees: a folder is swept only if the kernel says that nobody is at work in it: neither the
 process that made it nor the run's own. Each of them holds a shared lock (flock(2)) on a file in
-it, also in another container, and the kernel frees that at their end.
+it, also in another container, and the kernel frees that at their end. A disk that has no such locks
+keeps no run from its work: the file is missing there.
 
-This code assumes that nobody but this user can write there (mode 0700). Folders of others, and
-those without that file, are left alone.
+This code assumes that nobody but this user can write there (mode 0700), and that machines which
+share a temporary folder see each other's locks. Folders of others, and those without that file, are
+left alone.
 
 The races, each with what decides it:
 
@@ -38,9 +40,10 @@ def run_folder() -> Iterator[Path]:
     """A new folder, mode 0700, for one run. Raises OSError if it cannot be made."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
-        with open(folder / f"{LOCK}.new", "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
-            os.rename(file.name, folder / LOCK)
+        with open(folder / f"{LOCK}.new", "w+b") as file:  # NFS locks for sharing only what can be read, too
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_SH)
+                os.rename(file.name, folder / LOCK)
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -59,6 +62,6 @@ def _sweep(folder: Path) -> None:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         return
-    with open(folder / LOCK, "rb") as file:
+    with open(folder / LOCK, "r+b") as file:  # NFS locks for one alone only what can be written
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)
