@@ -74,7 +74,7 @@ class Waiting:
             if not over:
                 return None
             view = None if run is None else views.run_view(run, session.zone())
-        stands = "still runs and goes on;" if run else "has not begun yet; the daemon runs it as soon as it can, and"
+        stands = "still runs and goes on;" if run else "has not begun yet; the daemon may still run it, and"
         return {"still_running": True, "run": view, "says": f"{self._name} {stands} list_runs tells its end"}
 
     def cancel(self) -> None:

@@ -18,7 +18,6 @@ from jarvis_trio.desk.definition import check_handler
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import DaemonMissingError, StoreError, TaskError, UnknownTaskError
 from jarvis_trio.models import Run, RunStatus, require_id
-from jarvis_trio.notation.instants import duration_text
 from jarvis_trio.process.identity import current_owner, owner_machine, owner_process
 from jarvis_trio.store.requests import RequestKind
 
@@ -49,11 +48,16 @@ def ask_run(session: Session, name: str, asked_by: str | None = None) -> int | N
     Args:
         asked_by: who asks, in words for the log; by default the session's user.
 
-    Raises UnknownTaskError, JarvisError.
+    Raises UnknownTaskError; DaemonMissingError if one runs that takes no requests; JarvisError.
     """
     task = session.task(name)
-    if session.daemon() is None:
+    daemon = session.daemon()
+    if daemon is None:
         return None
+    if daemon.is_of_version_1:
+        says = f"the daemon is of version 1, older than this program ({__version__}), and takes no requests"
+        fix = "restart it: jarvis-trio service restart, or stop it and start it again; or give run-now --here"
+        raise DaemonMissingError(says, fix=fix)
     return _ask(session, RequestKind.RUN, require_id(task), None, asked_by)
 
 
@@ -82,17 +86,6 @@ def asked_run(session: Session, number: int) -> Run | None:
     if session.daemon() is None and withdraw(session, number):
         raise DaemonMissingError("the daemon ended before it could run it", fix="start it with: jarvis-trio run")
     return None
-
-
-def why_not_started(session: Session, name: str, waited: timedelta) -> TaskError:
-    """What to tell of a request that the daemon has not taken on in the time that was `waited`."""
-    says = f"the daemon has not started {name!r} within {duration_text(waited)}"
-    here = "to run it in this process: give --here"
-    daemon = session.daemon()
-    if daemon is None or daemon.started_at is None or daemon.version is not None:
-        return TaskError(says, fix=here)
-    older = f"{says}: it is of version 1, older than this program ({__version__}), and takes no requests"
-    return TaskError(older, fix=f"restart it: jarvis-trio service restart, or stop it and start it again; {here}")
 
 
 def end_asked_run(session: Session, number: int, asked_by: str) -> None:

@@ -72,6 +72,11 @@ class Holder(NamedTuple):
     version: str | None = None
     owner: str | None = None
 
+    @property
+    def is_of_version_1(self) -> bool:
+        """Whether it has said what it says, and its version is not part of that."""
+        return self.started_at is not None and self.version is None
+
 
 class DaemonLock:
     """The lock at `path`, held while the context lasts. Its folder is made if it is missing.

@@ -61,4 +61,4 @@ def test_a_run_that_has_not_begun_by_then_is_not_said_to_run(cli: Cli, waiting: 
     answer = waiting.look()
     assert answer is not None
     assert (answer["still_running"], answer["run"]) == (True, None)
-    assert answer["says"] == "poll has not begun yet; the daemon runs it as soon as it can, and list_runs tells its end"
+    assert answer["says"] == "poll has not begun yet; the daemon may still run it, and list_runs tells its end"

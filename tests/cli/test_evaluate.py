@@ -57,17 +57,23 @@ def woken_in_vain() -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_daemon_that_starts_nothing_is_named_older_if_it_is(job: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_daemon_that_starts_nothing_is_not_awaited_forever(job: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jarvis_trio.cli.commands.run_now._START_SECONDS", 0)
-    lock = job.data / "jarvis-daemon.lock"
-    with woken_in_vain(), DaemonLock(lock, job.clock.now()):
+    with woken_in_vain(), DaemonLock(job.data / "jarvis-daemon.lock", job.clock.now()):
         assert job.fails("run-now", "job").endswith(" within 0s; to run it in this process: give --here\n")
+
+
+def test_a_daemon_of_version_1_is_asked_for_nothing(job: Cli) -> None:
+    lock = job.data / "jarvis-daemon.lock"
+    with DaemonLock(lock, job.clock.now()):
         of_version_1 = lock.read_text().splitlines()[:3]
         lock.write_text("\n".join(of_version_1))
         told = job.fails("run-now", "job")
-    assert f"within 0s: it is of version 1, older than this program ({__version__}), and takes no requests;" in told
+    assert f"the daemon is of version 1, older than this program ({__version__}), and takes no requests;" in told
     assert "; restart it: jarvis-trio service restart, or " in told
-    assert told.endswith("; to run it in this process: give --here\n")
+    assert told.endswith("; or give run-now --here\n")
+    with MemoryStore(job.path) as store:
+        assert store.requests.open_requests() == []
 
 
 @pytest.fixture

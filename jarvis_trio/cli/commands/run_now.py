@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import timedelta
 from typing import Any
 
 import click
@@ -81,7 +80,8 @@ def _await_start(session: Session, task: ScheduledTask, request: int) -> int | N
             if session.daemon() is None and errands.withdraw(session, request):
                 return None
             if time.monotonic() > deadline and errands.withdraw(session, request):
-                raise errands.why_not_started(session, task.name, timedelta(seconds=_START_SECONDS))
+                says = f"the daemon has not started {task.name!r} within {_START_SECONDS:.0f}s"
+                raise TaskError(says, fix="to run it in this process: give --here")
     except KeyboardInterrupt:
         if errands.withdraw(session, request):
             raise TaskError("nothing was started") from None
