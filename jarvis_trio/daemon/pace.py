@@ -10,9 +10,9 @@ Guarantees:
 - A tick starts at the latest one interval after the last one ended.
 - A tick starts when the engine says that something is due, but never in a spin: see
   "The two spins" below.
-- A tick starts at once when the wall clock shows more than a second less than at the start of the
-  last one. It was set back, so what is due was planned on a clock that is gone. A smaller step back
-  is a correction, as a server's clock makes one at each write; what is due waits for it.
+- A tick starts at once when the wall clock has lost more than a second against `seconds` since the
+  last one started. It was set back, so what is due was planned on a clock that is gone. A smaller
+  step back is a correction, as a server's clock makes one at each write; what is due waits for it.
 
 This code assumes that `seconds` of the moments never run backwards. Their `instant` may jump
 either way, since a wall clock can be set.
@@ -44,7 +44,7 @@ LONGEST_PAUSE = 1.0
 """Seconds that such a pause lasts at the most if the engine tells what is due."""
 
 _CORRECTION = timedelta(seconds=1)
-"""A wall clock that goes back by no more than this was corrected, and not set."""
+"""A wall clock that loses no more than this was corrected, and not set."""
 
 _SOON = timedelta(seconds=0.1)
 """How near an instant is that looks like a spin; the next slot of a task is seldom that near."""
@@ -77,7 +77,7 @@ class Pace:
         self._places = places
         self.asks = asks
         self._running: dict[int, Moment] = {}
-        self._last_start: datetime | None = None
+        self._last_start: Moment | None = None
         self._numbers = itertools.count(1)
         self._woken = woken
         self._regular_at = math.inf
@@ -102,7 +102,7 @@ class Pace:
 
         number = next(self._numbers)
         self._running[number] = now
-        self._last_start = now.instant
+        self._last_start = now
         return number
 
     def ended(self, number: int, now: Moment, *, fruitful: bool, due_at: datetime | None) -> None:
@@ -190,7 +190,11 @@ class Pace:
         return max((min(wanted) - now.instant).total_seconds(), self._pause_until - now.seconds)
 
     def _is_set_back(self, now: Moment) -> bool:
-        return self._last_start is not None and now.instant < self._last_start - _CORRECTION
+        last = self._last_start
+        if last is None:
+            return False
+        lost = timedelta(seconds=now.seconds - last.seconds) - (now.instant - last.instant)
+        return lost > _CORRECTION
 
     def _seen_in_vain(self, due_at: datetime) -> bool:
         return self._fruitless_since is not None and due_at <= self._fruitless_since

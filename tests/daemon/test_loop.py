@@ -147,14 +147,15 @@ async def test_the_sleep_ends_at_the_exact_instant_of_what_is_due_next(
 
 
 @pytest.mark.law(3)
+@pytest.mark.parametrize("back", [timedelta(seconds=3), timedelta(hours=2)], ids=str)
 async def test_a_clock_that_is_set_back_is_ticked_as_soon_as_the_sleep_ends(
-    autojump_clock: MockClock, world: SimulatedClock
+    autojump_clock: MockClock, world: SimulatedClock, back: timedelta
 ) -> None:
     engine = Planned(world, 10)
 
     async def set_back(daemon: JarvisDaemon) -> None:
         await trio.sleep(5)
-        world.shift(timedelta(hours=-2))
+        world.shift(-back)
         await trio.sleep(50)
         daemon.shutdown()
 
@@ -162,7 +163,7 @@ async def test_a_clock_that_is_set_back_is_ticked_as_soon_as_the_sleep_ends(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(set_back, daemon)
         await daemon.run()
-    assert engine.times == [0, 10]
+    assert engine.times[:2] == [0, 10]
 
 
 async def test_without_work_ahead_the_ticks_are_regular(autojump_clock: MockClock, world: SimulatedClock) -> None:

@@ -47,19 +47,25 @@ def test_what_is_due_later_does_not_lengthen_it() -> None:
     assert pace.seconds_to_wait(at(0)) == 60
 
 
-def test_a_set_clock_moves_what_is_due_and_not_the_interval() -> None:
+def test_a_corrected_clock_moves_what_is_due_and_not_the_interval() -> None:
     pace = Pace(60, 1)
-    run_tick(pace, 0, 0, due=30)
-    assert pace.seconds_to_wait(Moment(10, instant(2))) == 28
-    assert pace.seconds_to_wait(Moment(59, instant(2))) == 1
+    run_tick(pace, 0, 0, due=60)
+    assert pace.seconds_to_wait(Moment(10, instant(9))) == 50
+    assert pace.seconds_to_wait(Moment(10, instant(15))) == 45
     assert pace.seconds_to_wait(Moment(10, instant(3600))) == 0
 
 
-def test_a_clock_that_was_set_back_to_before_the_last_tick_has_one_follow_at_once() -> None:
+@pytest.mark.parametrize("back", [2, 9, 3600])
+def test_after_a_clock_was_set_back_a_tick_follows_at_once(back: float) -> None:
     pace = Pace(60, 4)
     run_tick(pace, 0, 1, due=30)
-    assert pace.seconds_to_wait(Moment(10, instant(-1))) == 31, "corrected by a second, and not set"
-    assert pace.seconds_to_wait(Moment(10, instant(-3600))) == 0
+    assert pace.seconds_to_wait(Moment(10, instant(9))) == 21, "corrected by a second, and not set"
+    assert pace.seconds_to_wait(Moment(10, instant(10 - back))) == 0
+
+
+def test_only_one_tick_follows_a_clock_that_was_set_back() -> None:
+    pace = Pace(60, 4)
+    run_tick(pace, 0, 1, due=30)
     tick = pace.started(Moment(10, instant(-3600)))
     pace.ended(tick, Moment(11, instant(-3599)), fruitful=False, due_at=instant(-3590))
     assert pace.seconds_to_wait(Moment(11, instant(-3599))) == 9
