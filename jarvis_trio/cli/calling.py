@@ -17,7 +17,10 @@ def typed_here() -> str:
     script = _script()
     if script is None:
         return "python -m jarvis_trio"
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was deleted
+        return shlex.quote(str(script))
     # From the root a relative path looks like a mistake, and a shell does not run a bare name.
     is_near = script.is_relative_to(here) and here not in (Path(here.root), script.parent)
     return shlex.quote(str(script.relative_to(here) if is_near else script))

@@ -6,6 +6,7 @@ line that there is: a daemon that starts well has none.
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import sys
@@ -86,6 +87,8 @@ def _say(line: str) -> None:
 def _of_system(error: OSError) -> str:
     """What the system refuses. Without a file's name it is stdout that cannot be written."""
     reason = error.strerror or str(error)
+    if error.filename is None and error.errno == errno.ENOENT:  # of getcwd(2); no write fails by that
+        return "the current folder was deleted; go to another one"
     if error.filename is None:
         return f"cannot write the output: {reason}; make room, or print it elsewhere"
     return str(JarvisError(f"cannot use {error.filename}: {reason}", fix=permission_fix(error.filename, error)))

@@ -50,6 +50,22 @@ def test_the_hint_names_a_program_that_a_shell_runs_from_here(
     assert f"Run the daemon: {script} run" in nothing.ok("init")
 
 
+def test_in_a_folder_that_was_deleted_it_says_the_whole_path_and_other_commands_say_so(
+    nothing: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "bin" / "python"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    script, gone = tmp_path / "bin" / "jarvis-trio", tmp_path / "gone"
+    for folder in (script.parent, gone):
+        folder.mkdir()
+    script.touch()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert f"Run the daemon: {script} run" in nothing.ok("init")
+    told = nothing.fails("add", "here", "--every", "1h", "--", "./a.sh")
+    assert told == "jarvis-trio: the current folder was deleted; go to another one\n"
+
+
 def test_the_two_tasks_are_due_at_once(nothing: Cli) -> None:
     nothing.ok("init")
     tasks = {name: nothing.task(name) for name in nothing.names()}
