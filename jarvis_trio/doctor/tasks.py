@@ -16,7 +16,7 @@ from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.commands import command_of
 from jarvis_trio.handlers.custom import home_folder, passed_on
 from jarvis_trio.handlers.secrets import CommandSecrets
-from jarvis_trio.models import ScheduledTask, ScheduleType, TroubleKind, require_id
+from jarvis_trio.models import FAILED, ScheduledTask, ScheduleType, TroubleKind, require_id
 from jarvis_trio.notation.text import counted, moment_words
 from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.schedule import schedule_warnings
@@ -84,7 +84,7 @@ def check_troubles(
     The fix is that of what keeps a command from starting, if the trouble tells of it.
     """
     by_id = {require_id(task): task for task in tasks}
-    troubles = [trouble for trouble in store.troubles.list_troubles() if trouble.task_id in by_id]
+    troubles = [trouble for trouble in _troubles(store) if trouble.task_id in by_id]
     for trouble in troubles:
         task = by_id[trouble.task_id]
         since = f"{trouble.kind} since {moment_words(trouble.since, zone)}"
@@ -94,6 +94,19 @@ def check_troubles(
     count = f"{counted(len(tasks), 'task')}, of which {sum(task.enabled for task in tasks)} enabled"
     if not troubles:
         yield Finding("tasks", f"{count}; none is in trouble")
+
+
+def _troubles(store: MemoryStore) -> list[Trouble]:
+    """What is wrong. Of a task that fails, why it did so last: a trouble has the first reason."""
+    troubles = store.troubles.list_troubles()
+    runs = store.runs.last_runs([trouble.task_id for trouble in troubles if trouble.kind is TroubleKind.FAILING])
+    last = {task_id: run.reason for task_id, run in runs.items() if run.status in FAILED}
+    return [
+        trouble._replace(reason=last.get(trouble.task_id) or trouble.reason)
+        if trouble.kind is TroubleKind.FAILING
+        else trouble
+        for trouble in troubles
+    ]
 
 
 def _tells(trouble: Trouble, error: HandlerError) -> bool:
@@ -149,10 +162,10 @@ def check_commands(
     store: MemoryStore, tasks: Iterable[ScheduledTask], refused: Mapping[int, Iterable[HandlerError]]
 ) -> Iterator[Finding]:
     """Which commands the daemon would not start, except those of which a trouble tells already."""
+    troubles = _troubles(store)
     for task in tasks:
-        told = store.troubles.list_troubles(require_id(task))
         for error in refused.get(require_id(task), ()):
-            if not any(_tells(trouble, error) for trouble in told):
+            if not any(trouble.task_id == task.id and _tells(trouble, error) for trouble in troubles):
                 yield failed("command", error, _for(_EDIT, task.name), of=task.name)
 
 

@@ -595,6 +595,15 @@ def test_a_command_that_failed_for_what_is_still_so_is_told_once_with_the_fix_of
     assert told["reminder"][1].startswith("run it again: jarvis-trio run-now reminder; or ")
 
 
+def test_a_task_that_fails_is_told_by_its_last_failure(cli: Cli) -> None:
+    add(cli, "job", "--every", "1h", "--", "sh", "-c", "exit 3")
+    assert cli("run-now", "job").code == 1
+    cli.ok("allow", "--task", "job")
+    assert cli("run-now", "job").code == 1
+    (told,) = [says for subject, says in problems(cli) if subject in ("task", "command")]
+    assert told == "job: failing since Mon 2026-03-02 09:00 UTC: exit code 3"
+
+
 def test_a_secret_that_a_command_will_lack_is_told(cli: Cli) -> None:
     add(cli, "report", "--every", "5m", "--secret", "API_KEY", "--", "true")
     cli.ok("allow", "--task", "report")
