@@ -24,6 +24,8 @@ _STDIN = "-"
 _OF_THE_SYSTEM = ("/etc/crontab", "/etc/cron.d/")
 """Here each line names a user before its command."""
 
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO)
+
 _STAYING = frozenset(["com.chg.imessage-daemon", "com.chg.jarvis-backup", "com.chg.jarvis-daemon"])
 """Agents that are never touched, and our own."""
 
@@ -53,8 +55,7 @@ def content_of(name: str) -> bytes:
     try:
         return read_whole(sys.stdin.buffer) if name == _STDIN else read_file(name)
     except OSError as error:
-        is_no_file = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
-        fix = permission_fix(name, error, "give a file that is there" if is_no_file else "")
+        fix = permission_fix(name, error, "give a file that is there" if error.errno in _NO_FILE else "")
         raise TaskError(f"{name} cannot be read: {error.strerror}", fix=fix) from None
 
 

@@ -308,6 +308,7 @@ def test_a_file_that_is_not_there_is_one_line(cli: Cli) -> None:
         says = "/nowhere/tasks cannot be read: No such file or directory; give a file that is there"
         assert refused == f"jarvis-trio: {says}\n"
     assert "Is a directory; give a file that is there" in cli.fails("import", "/")
+    assert "File name too long; give a file that is there" in cli.fails("import", "a" * 300)
 
 
 @pytest.mark.slow
