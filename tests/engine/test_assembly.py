@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from jarvis_trio.engine.equipment import equip
 from jarvis_trio.engine.peers import LOCKS, Peers
 from jarvis_trio.errors import SettingError
 from jarvis_trio.handlers.application.source import HandlerSource
+from jarvis_trio.handlers.approvals import Approvals
 from jarvis_trio.handlers.making import make_channels, make_handlers
 from jarvis_trio.handlers.outputs import Outputs
 from jarvis_trio.models import HandlerContext, RunStatus, ScheduledTask
@@ -72,10 +74,15 @@ def made(store: MemoryStore, tmp_path: Path) -> Iterator[Made]:
     """Makes the engine of some settings for the test's database; its inbox is `in`."""
     engines: list[SchedulerEngine] = []
 
-    def make(source: HandlerSource | None = None, peers: Peers | None = None, **variables: str) -> SchedulerEngine:
+    def make(
+        source: HandlerSource | None = None,
+        peers: Peers | None = None,
+        environment: Mapping[str, str] | None = None,
+        **variables: str,
+    ) -> SchedulerEngine:
         places = {"MEMORY_DB_PATH": str(store.path), "WEBHOOK_INBOX_DIR": str(tmp_path / "in")}
         settings = read_settings(places | variables, tmp_path)
-        engines.append(make_engine(settings, store, {}, source, peers))
+        engines.append(make_engine(settings, store, environment or {}, source, peers))
         return engines[-1]
 
     yield make
@@ -89,6 +96,18 @@ def test_tasks_run_with_the_handlers_and_the_folders_of_the_settings(
     store.store_scheduled_task(a_task("inbox", handler="webhook_poll"))
     assert made().run_now("inbox")["status"] == "executed"
     assert (tmp_path / "in/processed").is_dir()
+
+
+@pytest.mark.sqlite
+def test_commands_get_the_environment_that_the_engine_was_given(
+    store: MemoryStore, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_PAPER", "of this process")
+    Approvals(read_settings({}, tmp_path).approvals_file).allow("printenv")
+    command = json.dumps({"command": ["printenv", "LC_PAPER"]})
+    store.store_scheduled_task(a_task(handler="custom", handler_config=command))
+    engine = made(environment={"PATH": os.environ["PATH"], "LC_PAPER": "given"})
+    assert json.loads(engine.run_now("job")["result"])["stdout"] == "given\n"
 
 
 def test_a_slot_is_claimed_a_moment_before_its_time(store: MemoryStore, made: Made, clock: FakeClock) -> None:
