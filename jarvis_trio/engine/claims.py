@@ -186,7 +186,7 @@ class Claims:
             self._refusals.end(due.task)
         except ConflictError as error:
             self._refusals.add(due.task, error)
-            raise TaskRefusedError(error.says) from error
+            raise TaskRefusedError from error
         return decided
 
     def _judge(self, due: Due, now: datetime, started_at: datetime) -> Claim | Unrun | Passed:

@@ -5,6 +5,7 @@ The lead here is 200 ms, ten times that of the daemon, so that a test can act in
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -172,6 +173,17 @@ def test_law_3_a_task_that_still_runs_is_looked_at_when_its_slot_is_due_and_not_
     store.write("UPDATE task_runs SET live = NULL, status = 'executed'")
     clock.advance(seconds=0.1)
     assert tick(engine) == [("job", "executed")]
+
+
+def test_a_look_ahead_in_vain_writes_nothing(
+    ahead: Callable[..., SchedulerEngine], store: MemoryStore, other: sqlite3.Connection
+) -> None:
+    """A write would have every other process look at the queue, too."""
+    engine = ahead(is_alive=lambda owner: True)
+    store.runs.claim_run(store.tasks.require_task("job"), START, 1, started_at=START, owner="another")
+    before = other.execute("PRAGMA data_version").fetchone()
+    assert tick(engine) == []
+    assert other.execute("PRAGMA data_version").fetchone() == before
 
 
 def test_the_engine_tells_what_is_due_next_once_its_first_claim_is_committed(
