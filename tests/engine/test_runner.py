@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -244,6 +245,19 @@ def test_a_reason_names_the_exception_and_its_text() -> None:
     assert outcome_of_raising(HandlerError("the file is gone")).reason == "the file is gone"
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (HandlerTimeoutError(""), "it stopped at its time limit"),
+        (HandlerSkippedError(""), "its handler did nothing, and does not say why"),
+        (HandlerError(""), "it failed and does not say why"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_handler_that_does_not_say_why_has_a_reason_too(error: HandlerError, reason: str) -> None:
+    assert outcome_of_raising(error).reason == reason
+
+
 def test_what_was_not_expected_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     outcome_of_raising(ValueError("no net"))
     assert "Traceback" in caplog.text
@@ -412,7 +426,18 @@ def test_the_grace_is_asked_when_the_time_is_over() -> None:
     assert run_in_thread(ImportedLate(), TASK, context(SOON)).status is RunStatus.EXECUTED
 
 
-@pytest.mark.law(4)
+def test_the_grace_begins_at_the_very_instant_of_the_limit(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Polite:
+        grace = timedelta(seconds=PATIENCE)
+
+        def __call__(self, task: object, context: HandlerContext) -> None:
+            gate()
+
+    monkeypatch.setattr("jarvis_trio.engine.runner.time", SimpleNamespace(monotonic=lambda: 0.0))
+    call = Threads().start(Polite(), TASK, context(timedelta(0)), lambda: None)
+    assert call.outcome() is None
+
+
 @pytest.mark.law(4)
 @pytest.mark.parametrize("grace", [timedelta(seconds=-1), timedelta(seconds=-2), timedelta.min])
 def test_law_4_a_grace_below_nothing_is_none(gate: Gate, grace: timedelta) -> None:
