@@ -30,7 +30,7 @@ from jarvis_trio.schedules.cron_fields import WEEKDAY, weekday_names
 _ASSIGNMENT = re.compile(r"\s*(?:\"([^\"]*)\"|'([^']*)'|([A-Za-z_]\w*))\s*=\s*(.*?)\s*")
 _LINE = re.compile(r"\s*(@\w+|(?:\S+\s+){4}\S+)\s+(\S.*?)\s*")
 _NICKNAMES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
-_DAY_TERM = re.compile(r"(\*|[0-7]|[A-Za-z]{3})(?:-([0-7]|[A-Za-z]{3}))?(?:/([0-9]{1,2}))?")
+_DAY_TERM = re.compile(r"(\*|0*[0-7]|[A-Za-z]{3})(?:-(0*[0-7]|[A-Za-z]{3}))?(?:/([0-9]{1,2}))?")
 _DAY_NAMES = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _PLAIN = re.compile(r"[^|&;<>()$`\\*?\[\]#~{}!\n]+")
 _BUILTINS = frozenset([".", ":", "[", "cd", "eval", "exec", "export", "if", "for", "source", "test", "trap", "while"])
@@ -86,8 +86,8 @@ def _lines(text: str) -> Iterator[_Line]:
 
 
 def _without_user(line: _Line) -> _Line:
-    user, _, command = line.command.partition(" ")
-    return line._replace(command=command.strip(), user=user)
+    user, command = [*line.command.split(maxsplit=1), ""][:2]
+    return line._replace(command=command, user=user)
 
 
 def _looks_like_times(line: str) -> bool:
@@ -135,6 +135,8 @@ def _expressions(times: str) -> tuple[list[str], list[str]]:
     if day.startswith("*") or weekday.startswith("*"):
         return [_checked(f"{minute} {hour} {day} {month} {named}")], []
     both = [f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {named}"]
+    if not _can_fire(both[0]):  # such as 30 February: what remains is the weekday
+        return [_checked(both[1])], []
     note = "crontab runs it if the day of the month or the weekday matches: two tasks, which both run if both match"
     return list(map(_checked, both)), [note]
 
@@ -152,11 +154,15 @@ def _nickname(name: str) -> str:
 
 
 def _checked(expression: str) -> str:
-    if "~" in expression:
-        raise CronError("a random time (~) is not known here", fix="write the time")
-    if not CronExpression(expression).can_fire:
+    if not _can_fire(expression):
         raise CronError(f"no date matches {expression!r}: it never runs, there neither")
     return expression
+
+
+def _can_fire(expression: str) -> bool:
+    if "~" in expression:
+        raise CronError("a random time (~) is not known here", fix="write the time")
+    return CronExpression(expression).can_fire
 
 
 def _named_weekdays(text: str) -> str:
@@ -203,6 +209,8 @@ def _program(line: _Line) -> Program:
     if has_input:
         fix = "make it a pipe: echo ... | ..."
         raise CronError("what follows % is the command's input, and ours have none", fix=fix)
+    if not command:  # a line of the system's that ends after the user
+        raise CronError("it has no command")
 
     environment = {name: value for name, value in line.variables.items() if name not in _FOR_CRON}
     words = _words(command)

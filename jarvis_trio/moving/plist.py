@@ -112,8 +112,13 @@ def _expressions(calendar: object) -> list[str]:
         raise CronError("its StartCalendarInterval is empty")
     if len(entries) > _MOST_TIMES:
         raise CronError(f"its StartCalendarInterval has {len(entries)} entries, more than {_MOST_TIMES}")
-    times = [part for entry in entries for part in _either(_times(entry))]
-    return [_expression(dict(merged)) for merged in _merged(times)]
+    merged = _merged([part for entry in entries for part in _either(_times(entry))])
+    expressions = [_expression(dict(times)) for times in merged]
+    firing = [expression for expression in expressions if CronExpression(expression).can_fire]
+    if not firing:
+        times = " ".join(f"{key}={_field(numbers)}" for key, numbers in merged[0])
+        raise CronError(f"no date matches {times}: it never starts, there neither")
+    return firing
 
 
 def _times(entry: object) -> Times:
@@ -157,11 +162,7 @@ def _merged(times: list[Times]) -> list[Times]:
 def _expression(values: Mapping[str, frozenset[int]]) -> str:
     fields = [_field(values.get(key)) for key in ("Minute", "Hour", "Day", "Month")]
     weekdays = sum(1 << (day - 1) % len(WEEKDAY.labels) for day in values.get("Weekday", ()))
-    expression = " ".join([*fields, weekday_names(weekdays) if weekdays else "*"])
-    if not CronExpression(expression).can_fire:
-        times = " ".join(f"{key}={_field(numbers)}" for key, numbers in values.items())
-        raise CronError(f"no date matches {times}: it never starts, there neither")
-    return expression
+    return " ".join([*fields, weekday_names(weekdays) if weekdays else "*"])
 
 
 def _field(values: frozenset[int] | None) -> str:

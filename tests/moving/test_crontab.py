@@ -48,6 +48,9 @@ def config(task: ScheduledTask) -> dict[str, object]:
         ("@Weekly", "@weekly"),
         ("@every_minute", "* * * * *"),
         ("0 9 * * FRI-SUN", "0 9 * * FRI-SUN"),
+        ("00 09 * * 01-05", "00 09 * * MON-FRI"),
+        ("0 9 * * 07", "0 9 * * SUN"),
+        ("0 9 30 2 1", "0 9 * 2 MON"),  # either may match, and no date is 30 February
     ],
 )
 def test_the_times_mean_what_they_meant(times: str, expected: str) -> None:
@@ -152,6 +155,17 @@ def test_of_the_systems_crontab_only_the_users_own_lines_are_taken() -> None:
     mine, roots = read_crontab("0 1 * * * ada /bin/x 1\n0 1 * * * root /bin/x\n", "ada")
     assert config(mine.tasks[0]) == {"command": ["/bin/x", "1"]}
     assert roots.why == "it runs as root, and tasks here run as ada"
+
+
+def test_a_tab_may_follow_the_user_in_the_systems_crontab() -> None:
+    mine, roots = read_crontab("17 *\t* * *\tada\t/bin/x 1\n17 *\t* * *\troot\tcd / && y\n", "ada")
+    assert config(mine.tasks[0]) == {"command": ["/bin/x", "1"]}
+    assert roots.why == "it runs as root, and tasks here run as ada"
+
+
+def test_a_line_of_the_systems_crontab_without_a_command_says_so() -> None:
+    [entry] = read_crontab("17 * * * * ada\n", "ada")
+    assert entry.why == "it has no command"
 
 
 PIECES = st.sampled_from(

@@ -54,6 +54,8 @@ def test_an_interval_with_all_that_goes_with_it(form: plistlib.PlistFormat) -> N
         ([{"Hour": 9, "Minute": 0, "Weekday": day} for day in range(1, 6)], ["0 9 * * MON-FRI"]),
         ([{"Hour": hour, "Minute": minute} for hour in (9, 12) for minute in (0, 30)], ["0,30 9,12 * * *"]),
         ([{"Hour": 9, "Minute": 0}, {"Hour": 10, "Minute": 30}], ["0 9 * * *", "30 10 * * *"]),
+        ({"Day": 30, "Month": 2, "Weekday": 1, "Hour": 9, "Minute": 0}, ["0 9 * 2 MON"]),
+        ([{"Day": 31, "Month": 4, "Hour": 9}, {"Hour": 10, "Minute": 30}], ["30 10 * * *"]),
     ],
 )
 def test_a_calendar_becomes_as_few_expressions_as_mean_the_same(calendar: object, expected: list[str]) -> None:
