@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import tzinfo
 from pathlib import Path
@@ -27,7 +27,7 @@ from jarvis_trio.models import ScheduledTask, require_id
 from jarvis_trio.notation.instants import local_text
 from jarvis_trio.notation.jsontext import json_object, json_value
 from jarvis_trio.notation.text import nearest_or_all
-from jarvis_trio.policy import Policy
+from jarvis_trio.policy import Policy, task_policy
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store.tasks import CONFIGURATIONS
 
@@ -221,6 +221,16 @@ def _meaning(task: ScheduledTask, key: str) -> object:
     if key not in CONFIGURATIONS:
         return value
     try:
-        return json_object(value, key)
+        return _said(json_object(value, key), task_policy(value)) if key == "policy" else json_object(value, key)
     except ScheduleError:
         return value
+
+
+def _said(policy: Mapping[str, Any], means: Policy) -> dict[str, Any]:
+    """The keys of a policy that differ from the defaults, or are another program's.
+
+    `export` writes only these, so `--retries 0` changes nothing.
+    """
+    known = {field.name for field in fields(Policy)}
+    others = {key: value for key, value in policy.items() if key not in known}
+    return others | json_object(means.to_json(), "policy")

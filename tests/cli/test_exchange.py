@@ -60,6 +60,13 @@ def test_an_import_of_what_is_there_changes_nothing(full: Cli) -> None:
     assert [full.task(name) for name in full.names()] == before
 
 
+def test_options_that_say_what_holds_anyway_are_no_change(cli: Cli, tmp_path: Path) -> None:
+    cli.ok("add", "a", "--every", "1h", "--handler", "alert_eval", "--retries", "0", "--on-interrupt", "retry")
+    file = tmp_path / "tasks.toml"
+    file.write_text(cli.ok("export"))
+    assert cli.ok("import", str(file), "--dry-run").splitlines()[-1].startswith("0 of ")
+
+
 @pytest.mark.parametrize(
     "command", [["--shell", "echo a | cat"], ["--", "echo", "~/a", "~"]], ids=["a shell's text", "a tilde"]
 )
