@@ -7,7 +7,6 @@ lets a running daemon see it at once, and returns what came of it.
 from __future__ import annotations
 
 import itertools
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -39,7 +38,7 @@ from jarvis_trio.errors import (
 from jarvis_trio.models import HELD_REASON, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.notation.instants import local_text
 from jarvis_trio.notation.jsontext import json_object
-from jarvis_trio.notation.text import printable, shortened
+from jarvis_trio.notation.text import printable, shortened, with_name
 from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.schedule import schedule_warnings, stored_next_run, task_schedule
 
@@ -163,7 +162,7 @@ def resume(session: Session, name: str, *, skipped: str | None = None) -> Schedu
     task = session.task(name)
     held = session.store.troubles.is_in_trouble(require_id(task), TroubleKind.HELD)
     if task.enabled and not held:
-        fix = f"`jarvis-trio show {shlex.quote(task.name)}` tells more"
+        fix = with_name("`jarvis-trio show {}` tells more", task.name)
         raise TaskError(f"task {task.name!r} is not paused", fix=fix)
     with session.store.transaction():
         session.store.troubles.end_troubles(require_id(task), [TroubleKind.SET_ASIDE])
@@ -310,7 +309,7 @@ def _next_slot(session: Session, task: ScheduledTask) -> datetime:
     if (only := schedule.only) is not None:
         if session.store.runs.slot_has_run(require_id(task), only):
             says = f"task {task.name!r} was to run once and has, at {local_text(only, zone)}"
-            raise TaskError(says, fix=f"give it a new time: jarvis-trio edit {shlex.quote(task.name)} --at TIME")
+            raise TaskError(says, fix=with_name("give it a new time: jarvis-trio edit {} --at TIME", task.name))
         return only
     return next_slots(session, replace(task, enabled=True), count=1)[0].at
 

@@ -18,7 +18,7 @@ from jarvis_trio.desk.words import zone_of
 from jarvis_trio.errors import JarvisError, ScheduleError, TaskError, UnknownTaskError
 from jarvis_trio.models import ASIDE, Run, RunStatus, ScheduledTask, TroubleKind, require_id
 from jarvis_trio.notation.instants import as_utc, duration_text
-from jarvis_trio.notation.text import counted
+from jarvis_trio.notation.text import counted, with_name
 from jarvis_trio.policy import task_policy
 from jarvis_trio.process.disk import Room, room_at
 from jarvis_trio.process.identity import owner_process
@@ -256,7 +256,7 @@ def run_named(session: Session, word: str) -> Run:
     name = meant.name
     found = session.store.runs.list_runs(task=name, limit=1)
     if not found:
-        raise TaskError(f"task {name!r} has not run yet", fix=f"`jarvis-trio explain {name}` says why")
+        raise TaskError(f"task {name!r} has not run yet", fix=with_name("`jarvis-trio explain {}` says why", name))
     return found[0]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import unicodedata
 
 from jarvis_trio.errors import TaskError
@@ -28,11 +27,6 @@ def composed(name: str) -> str:
     macOS types accents apart from their letters.
     """
     return unicodedata.normalize("NFC", name)
-
-
-def typed(name: str) -> str:
-    """The name as a person types it in a shell."""
-    return shlex.quote(name)
 
 
 def short_name(name: str) -> str:

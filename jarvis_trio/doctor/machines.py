@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from jarvis_trio.doctor.findings import Finding, warning
 from jarvis_trio.insight.machines import MachineState, Wait, takers, why_it_waits
 from jarvis_trio.models import ScheduledTask
-from jarvis_trio.notation.text import counted, joined
+from jarvis_trio.notation.text import counted, joined, with_name
 
 _BACK = "start its daemon; or, if it never comes back: jarvis-trio machines forget {}"
 _CLOCK = "set its clock, best by network time (NTP): tasks go by the database's, but its log and its shell do not"
@@ -49,5 +48,4 @@ def _versions(states: Sequence[MachineState]) -> Iterator[Finding]:
 
 
 def _another_place(task: ScheduledTask) -> str:
-    name = shlex.quote(task.name)
-    return f"install the package that brings it there, or: jarvis-trio edit {name} --on MACHINE"
+    return with_name("install the package that brings it there, or: jarvis-trio edit {} --on MACHINE", task.name)

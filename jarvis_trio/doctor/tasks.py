@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from functools import partial
@@ -17,7 +16,7 @@ from jarvis_trio.handlers.commands import command_of
 from jarvis_trio.handlers.custom import home_folder, passed_on
 from jarvis_trio.handlers.secrets import CommandSecrets
 from jarvis_trio.models import FAILED, ScheduledTask, ScheduleType, TroubleKind, require_id
-from jarvis_trio.notation.text import counted, moment_words
+from jarvis_trio.notation.text import counted, moment_words, with_name
 from jarvis_trio.policy import task_policy
 from jarvis_trio.schedules.schedule import schedule_warnings
 from jarvis_trio.schedules.warnings import Code, ScheduleWarning
@@ -28,8 +27,8 @@ from jarvis_trio.store.troubles import Trouble
 _EDIT = "set right what it says: jarvis-trio edit {}"
 _RESUME = "when it may run again: jarvis-trio resume {}"
 _ONCE = (
-    "run it again: jarvis-trio run-now {0}; or give it another time: jarvis-trio edit {0} --at TIME;"
-    " or, if it no longer matters: jarvis-trio remove {0}"
+    "run it again: jarvis-trio run-now {}; or give it another time: jarvis-trio edit {} --at TIME;"
+    " or, if it no longer matters: jarvis-trio remove {}"
 )
 _THEN = "then run it again: jarvis-trio run-now {}"
 _HISTORY = "its runs: jarvis-trio history {}"
@@ -241,4 +240,4 @@ def _holds_secrets(channel: str, config: Mapping[str, Any]) -> bool:
 
 
 def _for(fix: str, name: str) -> str:
-    return fix.format(shlex.quote(name))
+    return with_name(fix, name)

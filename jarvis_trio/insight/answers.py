@@ -6,7 +6,6 @@ task's row and the runs around it leave open. Nothing is invented.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from enum import StrEnum
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import FAILED, HELD_REASON, UNRUN, Run, RunStatus, ScheduledTask, Trigger, is_held
 from jarvis_trio.notation.instants import parse_stamp, time_between
-from jarvis_trio.notation.text import counted, duration_words, moment_words, printable
+from jarvis_trio.notation.text import counted, duration_words, moment_words, printable, with_name
 from jarvis_trio.policy import task_policy
 from jarvis_trio.process.identity import owner_machine
 from jarvis_trio.schedules.firing import YEARS, Firing, Moment, moment_of
@@ -95,13 +94,12 @@ class Case:
         """The same as a clause, with the fix."""
         if self.state is None:
             return None
-        name = shlex.quote(self.task.name)
         fix = (
-            f"`jarvis-trio resume {name}` lets it run again"
+            "`jarvis-trio resume {}` lets it run again"
             if self.state in ("paused", HELD_REASON)
-            else f"fix it with `jarvis-trio edit {name}`"
+            else "fix it with `jarvis-trio edit {}`"
         )
-        return f"it is {self.state}; {fix}"
+        return f"it is {self.state}; {with_name(fix, self.task.name)}"
 
     @property
     def created_at(self) -> datetime | None:

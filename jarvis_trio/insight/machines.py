@@ -5,14 +5,13 @@ Reads, and never writes. A database that is one machine's alone has none of this
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jarvis_trio.errors import ScheduleError
 from jarvis_trio.models import ScheduledTask
-from jarvis_trio.notation.text import duration_words, joined, relative
+from jarvis_trio.notation.text import duration_words, joined, relative, with_name
 from jarvis_trio.store import MemoryStore
 from jarvis_trio.store.machines import Machine
 from jarvis_trio.store.places import named_place
@@ -87,7 +86,7 @@ def why_it_waits(states: Sequence[MachineState], task: ScheduledTask) -> Wait | 
     if not able:
         place = _place(task)
         lacks = "takes what may run anywhere" if place is None else f"is named {place} or has that label"
-        return Wait(f"no machine {lacks}", f"to give it one: jarvis-trio edit {shlex.quote(task.name)} --on MACHINE")
+        return Wait(f"no machine {lacks}", with_name("to give it one: jarvis-trio edit {} --on MACHINE", task.name))
     there = [state for state in able if not state.away]
     if not there:
         last = max(able, key=lambda state: state.machine.seen_at)

@@ -18,7 +18,7 @@ from jarvis_trio.handlers.commands import command_of
 from jarvis_trio.models import ScheduledTask, ScheduleType
 from jarvis_trio.notation.instants import parse_instant
 from jarvis_trio.notation.jsontext import json_object
-from jarvis_trio.notation.text import joined
+from jarvis_trio.notation.text import joined, with_name
 from jarvis_trio.schedules.cron_fields import FIELDS, WEEKDAY, parse_field, values, weekday_names
 from jarvis_trio.schedules.schedule import task_schedule
 from jarvis_trio.store import MemoryStore
@@ -49,7 +49,7 @@ def task_readings(tasks: Iterable[ScheduledTask], zone: tzinfo, folder: Path | N
         try:
             task_schedule(task, zone)
         except ScheduleError as error:
-            fix = f"jarvis-trio edit {shlex.quote(task.name)}"
+            fix = with_name("jarvis-trio edit {}", task.name)
             yield Reading(task.name, f"its schedule cannot be read, so it is set aside: {error.says}", fix)
             continue
         if task.schedule_type == ScheduleType.CRON:
@@ -78,7 +78,7 @@ def _cron_readings(task: ScheduledTask) -> Iterator[Reading]:
             alone = term.partition("/")[0]
             means = joined([field.label(value) for value in values(parse_field(field, term))], most=6)
             theirs = _spelt([*texts[:number], text.replace(term, alone), *texts[number + 1 :]])
-            fix = f"jarvis-trio edit {shlex.quote(task.name)} --cron {shlex.quote(theirs)}"
+            fix = with_name(f"jarvis-trio edit {{}} --cron {shlex.quote(theirs)}", task.name)
             says = f"{field.name} {term} means {alone} alone to the assistant, and {means} here"
             yield Reading(task.name, says, fix)
     if any("" in text.split(",") for text in texts):
@@ -93,18 +93,18 @@ def _spelt(texts: list[str]) -> str:
 
 
 def _command_readings(task: ScheduledTask, folder: Path | None) -> Iterator[Reading]:
-    edit = f"jarvis-trio edit {shlex.quote(task.name)}"
     try:
         command = command_of(task)
     except HandlerError as error:
-        yield Reading(task.name, error.says, f"{edit} -- COMMAND ARG...")
+        yield Reading(task.name, error.says, with_name("jarvis-trio edit {} -- COMMAND ARG...", task.name))
         return
     if folder is None or command.folder is not None:
         return
     for word in command.words:
         if not os.path.isabs(word) and os.sep in word and (folder / word).exists():
             says = f"{word} is in {folder}, and a command starts in the home folder here"
-            yield Reading(task.name, says, f"{edit} --cwd {shlex.quote(str(folder))}")
+            fix = with_name(f"jarvis-trio edit {{}} --cwd {shlex.quote(str(folder))}", task.name)
+            yield Reading(task.name, says, fix)
             return
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta, tzinfo
 
@@ -119,6 +120,24 @@ def _said(error: BaseException) -> str:
         return str(error)
     except BaseException:  # noqa: BLE001  # border of law 4: whatever a handler raises is its task's error
         return "(its text cannot be had)"
+
+
+_NAMED = r"(jarvis-trio [a-z-]+) \{\}((?: --[a-z-]+(?: (?:'[^']*'|[^\s;`]+))?)*)( --(?= ))?"
+"""A command with a place for the name of a task: what comes before, its options, and `--`."""
+
+
+def with_name(text: str, name: str) -> str:
+    """The text with the name for `{}`, as a shell takes it: `jarvis-trio edit {} --at TIME`.
+
+    A name that begins like an option stands behind the options and `--`, where it is none.
+    """
+    quoted = shlex.quote(name)
+    last = name.startswith("-")
+    return re.sub(
+        _NAMED,
+        lambda found: f"{found[1]}{found[2]} -- {quoted}" if last else f"{found[1]} {quoted}{found[2]}{found[3] or ''}",
+        text,
+    )
 
 
 def shortened(text: str, width: int) -> str:

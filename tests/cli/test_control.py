@@ -164,3 +164,9 @@ def test_each_change_can_be_had_as_json(job: Cli) -> None:
 def test_a_command_that_is_told_can_be_pasted(cli: Cli) -> None:
     cli.ok("add", "two words", "--every", "1h", "--handler", "alert_eval")
     assert "To schedule it again: jarvis-trio resume 'two words'\n" in cli.ok("pause", "two words")
+
+
+def test_what_to_type_for_a_name_like_an_option_works(cli: Cli) -> None:
+    cli.ok("add", "--every", "1h", "--handler", "alert_eval", "--", "-x")
+    typed = cli.ok("pause", "--", "-x").rpartition("jarvis-trio ")[2].split()
+    assert cli.ok(*typed).startswith("Resumed -x.")

@@ -27,6 +27,7 @@ from jarvis_trio.notation.text import (
     shortened,
     size_words,
     time_words,
+    with_name,
     without_escapes,
 )
 
@@ -230,3 +231,23 @@ def test_the_last_line_is_the_last_one_that_shows_anything(text: str, line: str)
 )
 def test_sizes_are_told_in_words(count: float, words: str) -> None:
     assert size_words(count) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("jarvis-trio edit {} --at TIME; or remove it", "a b", "jarvis-trio edit 'a b' --at TIME; or remove it"),
+        ("jarvis-trio edit {} --at TIME; or remove it", "-x", "jarvis-trio edit --at TIME -- -x; or remove it"),
+        ("`jarvis-trio resume {}` lets it run", "--all", "`jarvis-trio resume -- --all` lets it run"),
+        ("jarvis-trio edit {} --cron '0 9 * * *'", "-x", "jarvis-trio edit --cron '0 9 * * *' -- -x"),
+        ("jarvis-trio edit {} -- COMMAND ARG...", "-x", "jarvis-trio edit -- -x COMMAND ARG..."),
+        ("jarvis-trio edit {} -- COMMAND ARG...", "x", "jarvis-trio edit x -- COMMAND ARG..."),
+        (
+            "run it: jarvis-trio run-now {}; jarvis-trio remove {}",
+            "{}",
+            "run it: jarvis-trio run-now '{}'; jarvis-trio remove '{}'",
+        ),
+    ],
+)
+def test_a_command_in_a_text_has_the_name_where_it_is_read_as_one(text: str, name: str, expected: str) -> None:
+    assert with_name(text, name) == expected

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -24,7 +23,7 @@ from jarvis_trio.foreground.telling import note
 from jarvis_trio.moving.agents import closed_folders, old_agents
 from jarvis_trio.moving.survey import OldAgent, Survey, Unapproved
 from jarvis_trio.notation.instants import local_text
-from jarvis_trio.notation.text import counted, moment_words
+from jarvis_trio.notation.text import counted, moment_words, with_name
 from jarvis_trio.schedules.schedule import stored_next_run
 
 _WAYS = [str(way) for way in Overdue]
@@ -95,7 +94,7 @@ def _say_overdue(session: Session, seen: Survey) -> None:
     for found in seen.at_once:
         task = session.task(found.task)
         if task.id in held:
-            note(f"{task.name} is held; jarvis-trio resume {shlex.quote(task.name)}")
+            note(f"{task.name} is held; {with_name('jarvis-trio resume {}', task.name)}")
         elif (slot := stored_next_run(task, zone)) is not None:
             note(f"{task.name} runs next on {moment_words(slot, zone)}")
 

@@ -10,13 +10,12 @@ from jarvis_trio.cli.outlook import say_outlook
 from jarvis_trio.cli.output import json_option, print_json, say
 from jarvis_trio.cli.session import names_argument
 from jarvis_trio.desk import acts, looks, views
-from jarvis_trio.desk.names import typed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.desk.words import schedule_words
 from jarvis_trio.errors import TaskError
 from jarvis_trio.foreground.telling import note
 from jarvis_trio.models import ScheduledTask
-from jarvis_trio.notation.text import counted
+from jarvis_trio.notation.text import counted, with_name
 
 
 @click.command()
@@ -38,7 +37,7 @@ def pause(session: Session, /, tasks: list[ScheduledTask], as_json: bool) -> Non
         _print_states(session, paused)
         return
     for task in paused:
-        say(f"Paused {task.name}. To schedule it again: jarvis-trio resume {typed(task.name)}")
+        say(f"Paused {task.name}. {with_name('To schedule it again: jarvis-trio resume {}', task.name)}")
 
 
 @click.command()
@@ -88,7 +87,7 @@ def remove(session: Session, /, tasks: list[ScheduledTask], yes: bool, as_json: 
         print_json([{"removed": name, "has_history": history} for name, history in has_run.items()])
         return
     for name, history in has_run.items():
-        rest = f"Its history stays: jarvis-trio history {typed(name)}" if history else "It has no history."
+        rest = with_name("Its history stays: jarvis-trio history {}", name) if history else "It has no history."
         say(f"Removed {name}. {rest}")
 
 

@@ -15,12 +15,11 @@ from jarvis_trio.cli.session import names_argument
 from jarvis_trio.cli.signals import finishing_what_runs
 from jarvis_trio.delivery.message import readable
 from jarvis_trio.desk import errands, looks, views
-from jarvis_trio.desk.names import typed
 from jarvis_trio.desk.session import Session
 from jarvis_trio.errors import TaskError
 from jarvis_trio.foreground.telling import NOTES
 from jarvis_trio.models import Run, RunStatus, ScheduledTask
-from jarvis_trio.notation.text import printable
+from jarvis_trio.notation.text import printable, with_name
 
 _LOOK_SECONDS = 0.05
 _START_SECONDS = 10.0
@@ -110,7 +109,7 @@ def _stop_or_leave(session: Session, task: ScheduledTask, run_id: int) -> None:
         errands.ask_stop(session, task.name)
         return
     says = f"run {run_id} goes on in the daemon"
-    raise TaskError(says, fix=f"to end it: jarvis-trio stop {typed(task.name)}") from None
+    raise TaskError(says, fix=with_name("to end it: jarvis-trio stop {}", task.name)) from None
 
 
 def _run_here(session: Session, task: ScheduledTask, *, silent: bool) -> tuple[int, bool]:
