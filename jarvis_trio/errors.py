@@ -4,20 +4,24 @@ Each says in one line what is wrong, with the value, and keeps the fix apart fro
 line prints both, `doctor` shows them in two columns, and an assistant reads the fix on its own.
 """
 
+_LONGEST = 2_000
+"""Characters. The value that an error quotes may be a row's megabyte, and goes into the log."""
+
 
 class JarvisError(Exception):
     """The root: whatever the program refuses or cannot do.
 
     Args:
-        says: what is wrong, with the value: one line without a full stop.
+        says: what is wrong, with the value: one line without a full stop; cut if it is endless.
         fix: what to do about it, in the imperative; empty if nobody knows.
 
     `str()` of it is both: `there is no program 'bakup'; give the path of an executable`.
     """
 
     def __init__(self, says: str = "", *, fix: str = "") -> None:
-        super().__init__(says)
-        self.says = says
+        cut = says if len(says) <= _LONGEST else f"{says[: _LONGEST - 1]}…"
+        super().__init__(cut)
+        self.says = cut
         self.fix = fix
 
     def __str__(self) -> str:

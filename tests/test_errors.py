@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from jarvis_trio.errors import StoreMissingError, TaskError
+from jarvis_trio.errors import ScheduleError, StoreMissingError, TaskError
 
 
 def test_it_says_what_is_wrong_and_the_fix() -> None:
@@ -26,3 +26,10 @@ def test_it_survives_a_change_of_process() -> None:
     error = pickle.loads(pickle.dumps(TaskError("what", fix="do this")))
 
     assert (type(error), str(error)) == (TaskError, "what; do this")
+
+
+def test_an_endless_value_in_an_error_is_cut_and_the_fix_stays() -> None:
+    error = ScheduleError(f"unknown time zone: {'x' * 300_000}", fix="use a name like Europe/Berlin")
+    assert len(error.says) == 2_000
+    assert error.says.endswith("x…")
+    assert str(error) == f"{error.says}; use a name like Europe/Berlin"
