@@ -164,17 +164,19 @@ def _mark_of_agent(request: TaskRequest, task: ScheduledTask, columns: Mapping[s
 
 def _policy(given: Mapping[str, str], before: str | None) -> str | None:
     """The policy's text with the given values in it; keys of others stay."""
-    values = {
-        option.key: None if _takes_back(given[option.name], option.kind) else _read(option, given[option.name])
-        for option in POLICY_OPTIONS
-        if option.name in given
-    }
+    values = {option.key: _given(option, given[option.name]) for option in POLICY_OPTIONS if option.name in given}
     if not values:
         return before
     merged = {key: value for key, value in (_policy_object(before) | values).items() if value is not None}
     text = json.dumps(merged) if merged else None
     Policy.from_json(text)
     return text
+
+
+def _given(option: PolicyOption, text: str) -> Any:
+    """The value to store; None for what holds anyway, so that a row has one way to say it."""
+    value = None if _takes_back(text, option.kind) else _read(option, text)
+    return None if value == getattr(Policy(), option.key) else value
 
 
 def _read(option: PolicyOption, text: str) -> Any:

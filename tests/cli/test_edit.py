@@ -245,3 +245,10 @@ def test_an_edited_text_with_two_tasks_is_refused(program: Program, tmp_path: Pa
     assert done.code == 1
     assert "the edited text must hold one task" in done.out
     assert program("show", "other").code == 1
+
+
+def test_an_option_that_says_what_holds_anyway_changes_nothing(cli: Cli) -> None:
+    cli.ok("add", "a", "--every", "1h", "--handler", "alert_eval", "--retries", "2")
+    assert "retries: 2 -> none" in cli.ok("edit", "a", "--retries", "0")
+    assert cli.task("a").policy is None
+    assert cli.ok("edit", "a", "--retries", "0", "--on-interrupt", "retry").startswith("Nothing to change: a ")
