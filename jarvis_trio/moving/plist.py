@@ -47,7 +47,8 @@ def read_plist(data: bytes, place: str, protected: frozenset[str] = frozenset())
     try:
         if label in protected:
             raise ScheduleError(f"{label} stays where it is")
-        return Entry(place, label or place, tuple(_tasks(agent, label)), notes=tuple(_notes(agent)))
+        tasks = tuple(_tasks(agent, label))
+        return Entry(place, label or place, tasks, notes=tuple(_notes(agent, len(tasks))))
     except ScheduleError as error:
         return Entry(place, label or place, why=str(error))
 
@@ -169,10 +170,10 @@ def _field(values: frozenset[int] | None) -> str:
     return "*" if values is None else ",".join(map(str, sorted(values)))
 
 
-def _notes(agent: Mapping[str, Any]) -> Iterator[str]:
+def _notes(agent: Mapping[str, Any], tasks: int) -> Iterator[str]:
     calendar = agent.get("StartCalendarInterval")
     entries = calendar if isinstance(calendar, list) else [calendar]
-    if any(isinstance(entry, dict) and {"Day", "Weekday"} <= entry.keys() for entry in entries):
+    if tasks > 1 and any(isinstance(entry, dict) and {"Day", "Weekday"} <= entry.keys() for entry in entries):
         yield "launchd starts it if the day or the weekday matches: two tasks, which both run if both match"
     if agent.get("RunAtLoad") is True:
         yield "launchd also starts it at login (RunAtLoad); the task runs at its times only"

@@ -175,3 +175,8 @@ def test_a_day_that_never_comes_is_told_in_the_agents_words() -> None:
     times = {"Month": 2, "Day": 30, "Hour": 0, "Minute": 0}
     why = "no date matches Minute=0 Hour=0 Day=30 Month=2: it never starts, there neither"
     assert read(StartCalendarInterval=times).why == why
+
+
+def test_a_day_that_never_comes_leaves_one_task_and_no_word_of_two() -> None:
+    entry = read(StartCalendarInterval={"Day": 30, "Month": 2, "Weekday": 1, "Hour": 9, "Minute": 0})
+    assert (len(entry.tasks), entry.notes) == (1, ())
