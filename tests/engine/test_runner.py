@@ -111,6 +111,7 @@ def test_a_result_is_kept_as_json(result: Any, text: str | None) -> None:
         ({"status": "error", "message": "no net"}, "no net"),
         ({"status": "error"}, "the handler reported an error"),
         ('{"status": "error", "error": "no net"}', "no net"),
+        ('\n {"status": "error", "error": "no net"}', "no net"),
         ({"status": "error", "error": {"code": 5}}, "{'code': 5}"),
     ],
 )
@@ -118,6 +119,12 @@ def test_a_result_that_says_error_is_an_error(result: Any, reason: str) -> None:
     outcome = outcome_of(result)
     assert (outcome.status, outcome.reason) == (RunStatus.ERROR, reason)
     assert outcome.result is not None
+
+
+@pytest.mark.parametrize(("beyond", "status"), [(0, RunStatus.ERROR), (1, RunStatus.EXECUTED)])
+def test_a_text_is_asked_whether_it_says_error_as_long_as_it_is_kept_whole(beyond: int, status: RunStatus) -> None:
+    text = '{"status": "error"}'
+    assert outcome_of(text + " " * (RESULT_LIMIT + beyond - len(text))).status is status
 
 
 def deep() -> Any:
@@ -260,6 +267,7 @@ def test_a_handler_that_does_not_say_why_has_a_reason_too(error: HandlerError, r
 
 def test_what_was_not_expected_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     outcome_of_raising(ValueError("no net"))
+    assert caplog.messages == ["The handler raised ValueError"]
     assert "Traceback" in caplog.text
     caplog.clear()
     outcome_of_raising(HandlerError("no net"))
