@@ -320,15 +320,17 @@ _has_a_row_on_the_server: set[str] = set()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Of a matrix the first row runs on the server too; the other rows do so in `make thorough`.
+    """On the server `make test` runs what asks it something of its own; `make thorough` has the rest.
 
-    What differs from row to row is what the program decides; what it asks of the server is the same.
+    Of a matrix that is the first row: what differs from row to row is what the program decides. Of
+    the engine it is what a law promises: the rest asks the server what the tests of the store ask it.
     """
     call = getattr(item, "callspec", None)
     if call is None or item.path.parent.name not in ("engine", "store") or call.params.get("store") != "postgres":
         return
     function = item.nodeid.partition("[")[0]
-    if function in _has_a_row_on_the_server:
+    is_promised = item.path.parent.name == "store" or item.get_closest_marker("law") is not None
+    if function in _has_a_row_on_the_server or not is_promised:
         item.add_marker(pytest.mark.thorough)
     _has_a_row_on_the_server.add(function)
 

@@ -63,6 +63,7 @@ def test_nothing_but_the_protocol_is_on_its_stdout(home: Program) -> None:
     assert [json.loads(line)["id"] for line in lines] == [1, 2]
 
 
+@pytest.mark.thorough
 def test_frames_that_make_no_sense_end_nothing(home: Program) -> None:
     nonsense = ("", "{", "[]", "null", '{"jsonrpc": "2.0"}', "\x00", "9" * 5000, '{"id": 1, "method": "x"}', "\u2028")
     lines, err = converse(home, *nonsense, json.dumps(DISCOVER), *nonsense, json.dumps(LIST))
@@ -71,6 +72,7 @@ def test_frames_that_make_no_sense_end_nothing(home: Program) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.thorough
 def test_a_text_that_was_cut_within_an_emoji_is_answered(home: Program) -> None:
     arguments = {"name": "\U0001f600 \\ud83d \ud83d"}  # a whole one, its escape in words, and the half of one
     call = LIST | {"params": {"name": "explain_task", "arguments": arguments}}
