@@ -157,6 +157,7 @@ def test_install_status_and_rollback_as_a_person_types_them(mac: Mac) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_property_list_starts_a_daemon_that_says_nothing_to_launchd(tmp_path: Path) -> None:
     """As launchd does it: with the environment of the plist and its own name for the agent, and nothing else."""
     environment = {"HOME": str(tmp_path), "JARVIS_DATA_DIR": str(tmp_path / "data"), "PATH": SEARCH_PATH}

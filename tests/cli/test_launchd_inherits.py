@@ -46,6 +46,7 @@ def person(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jarvis_trio.cli.commands.launchd.person_is_there", lambda: True)
 
 
+@pytest.mark.thorough
 def test_a_dry_run_and_a_script_are_told_what_to_type(cli: Cli, script: Path) -> None:
     add = f"jarvis-trio add imessage_commands --every 5m --cwd {script.parents[1]} -- /bin/sh {script}"
     add = add.replace(f"{script.parents[2]}/", "~/")
@@ -68,6 +69,7 @@ def test_a_person_gets_the_task_with_its_approval(cli: Cli, script: Path, person
     assert cli.runs("imessage_commands")[0].status == "executed"
 
 
+@pytest.mark.thorough
 def test_it_is_added_once_also_after_an_earlier_install_without_it(cli: Cli, script: Path, person: None) -> None:
     cli.ok("launchd", "install")
     cli.ok("remove", "imessage_commands", "--yes")

@@ -74,6 +74,7 @@ def test_a_dry_run_shows_every_step_and_does_none(linux: Linux) -> None:
 
 
 @pytest.mark.parametrize("what", ["install", "uninstall", "rollback", "restart", "stop"])
+@pytest.mark.thorough
 def test_a_dry_run_needs_no_systemd_that_answers(linux: Linux, what: str) -> None:
     linux.unit.parent.mkdir(parents=True)
     linux.unit.write_text(linux.cli.ok("service", "render"))
@@ -85,6 +86,7 @@ def test_a_dry_run_needs_no_systemd_that_answers(linux: Linux, what: str) -> Non
     assert "does not answer" in linux.cli.fails("service", what)
 
 
+@pytest.mark.thorough
 def test_a_dry_run_without_a_systemd_or_a_unit_shows_how_it_would_be_installed(linux: Linux) -> None:
     linux.put(manager=False)
     said = linux.cli("service", "install", "--dry-run")
@@ -204,6 +206,7 @@ def test_purge_lists_what_the_program_made_and_leaves_what_it_did_not(linux: Lin
     assert not cli.data.exists()
 
 
+@pytest.mark.thorough
 def test_purge_that_nobody_can_confirm_leaves_the_service(linux: Linux) -> None:
     linux.cli.ok("init")
     linux.cli.ok("service", "install", "--anyway")

@@ -605,6 +605,7 @@ def test_law_3_each_file_is_one_event_however_often_the_process_is_killed(drop: 
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_number_of_files(drop: Drop) -> None:
     peaks = []
     for count in (600, 1800):

@@ -161,6 +161,7 @@ MOMENTS = st.fixed_dictionaries(
 
 
 @given(st.lists(MOMENTS, min_size=1, max_size=4))
+@pytest.mark.thorough
 def test_merged_expressions_match_when_one_of_the_entries_does(calendar: list[dict[str, int]]) -> None:
     found = [CronExpression(text) for text in expressions(calendar)]
     entries = [entry | ({"Weekday": entry["Weekday"] % 7} if "Weekday" in entry else {}) for entry in calendar]

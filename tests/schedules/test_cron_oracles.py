@@ -187,6 +187,7 @@ def test_next_time_is_what_a_scan_of_every_minute_finds(zone: str, change: str) 
 
 
 @pytest.mark.law(5)
+@pytest.mark.thorough
 @pytest.mark.parametrize(("zone", "change"), CHANGES)
 def test_latest_is_what_a_scan_of_every_minute_counts(zone: str, change: str) -> None:
     for random, cron, fires in scanned_samples(zone, change, 25):

@@ -138,6 +138,7 @@ def test_a_task_that_ran_is_shown_with_its_runs_and_what_the_last_one_wrote(
     drive(steps)
 
 
+@pytest.mark.thorough
 def test_a_task_that_is_removed_while_it_is_shown_is_told(drive: Callable[..., None], cli: Cli) -> None:
     async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
         cli.ok("remove", "poll", "--yes")
@@ -162,6 +163,7 @@ def test_what_does_not_run_next_says_so_in_place_of_a_time(drive: Callable[..., 
     drive(steps)
 
 
+@pytest.mark.thorough
 def test_d_changes_between_dark_and_light(drive: Callable[..., None]) -> None:
     async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
         dark = app.current_theme.dark
@@ -175,6 +177,7 @@ def test_d_changes_between_dark_and_light(drive: Callable[..., None]) -> None:
     drive(steps)
 
 
+@pytest.mark.thorough
 def test_enter_leaves_the_filter_and_keeps_it(drive: Callable[..., None]) -> None:
     async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
         await press(app, pilot, "slash", "r", "u", "l", "enter")
@@ -184,6 +187,7 @@ def test_enter_leaves_the_filter_and_keeps_it(drive: Callable[..., None]) -> Non
     drive(steps)
 
 
+@pytest.mark.thorough
 def test_a_word_that_arrives_at_once_is_typed_into_the_filter_and_acts_on_nothing(drive: Callable[..., None]) -> None:
     async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
         for letter in "/ru/p":
@@ -197,6 +201,7 @@ def test_a_word_that_arrives_at_once_is_typed_into_the_filter_and_acts_on_nothin
     drive(steps)
 
 
+@pytest.mark.thorough
 def test_a_task_shown_whole_offers_no_filter_and_no_timeline(drive: Callable[..., None]) -> None:
     async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
         await press(app, pilot, "enter")
@@ -222,6 +227,7 @@ def test_the_filter_keeps_what_matches_and_escape_takes_it_away(drive: Callable[
     drive(steps)
 
 
+@pytest.mark.thorough
 def test_t_shows_the_day(drive: Callable[..., None]) -> None:
     async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
         assert not app.query_one("#day").display
@@ -232,6 +238,7 @@ def test_t_shows_the_day(drive: Callable[..., None]) -> None:
     drive(steps)
 
 
+@pytest.mark.thorough
 def test_the_help_names_every_mark(drive: Callable[..., None]) -> None:
     async def steps(app: WatchApp, pilot: Pilot[None]) -> None:
         await press(app, pilot, "question_mark")
